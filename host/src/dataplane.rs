@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use crate::engine::Budget;
 use crate::model::{
-    Asker, Deadline, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version,
+    CallerInfo, Deadline, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version,
     VersionPolicy,
 };
 use crate::registry::Registry;
 use crate::servable::InFlight;
-pub use crate::servable::{Answer, Flight, Parts, ServableHandle, Tally, Timings};
+pub use crate::servable::{
+    InFlightGuard, Inference, RequestRecorder, ResponseStream, ServableHandle, Timings,
+};
 
 /// Finds versions, runs inference requests and tracks readiness. A clone is shallow.
 #[derive(Clone)]
@@ -23,8 +25,8 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// Returns the data plane over `registry`. The manager sets `ready` once every wanted model has
-    /// been tried or took too long.
+    /// Returns the data plane over `registry`. The manager sets `is_ready` once every wanted model
+    /// has been tried or took too long.
     pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
         DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
     }
@@ -46,13 +48,13 @@ impl DataPlane {
 
     /// Counts a request in flight; a stopping server waits for it. Call it before the version is
     /// looked up, and hold the guard until the request's tasks are handed over.
-    pub fn note(&self) -> Flight {
+    pub fn begin_request(&self) -> InFlightGuard {
         self.requests.begin()
     }
 
     /// Waits until no request is in flight.
-    pub async fn idle(&self) {
-        self.requests.ended().await;
+    pub async fn wait_until_idle(&self) {
+        self.requests.wait_until_idle().await;
     }
 
     /// Finds a serving version: the given one, or the newest. Fails with `Overloaded` while the
@@ -90,7 +92,7 @@ impl DataPlane {
     }
 
     /// Handles to the serving versions of a model, newest first.
-    pub fn serving(&self, tenant: &TenantName, model: &str) -> Vec<ServableHandle> {
+    pub fn servables(&self, tenant: &TenantName, model: &str) -> Vec<ServableHandle> {
         self.registry.entry(tenant, model).map(|entry| entry.serving.clone()).unwrap_or_default()
     }
 
@@ -108,11 +110,13 @@ impl DataPlane {
         request: InferRequest,
         deadline: Option<Deadline>,
         received: Instant,
-        asker: Asker,
-    ) -> Result<Answer, InferError> {
+        asker: CallerInfo,
+    ) -> Result<Inference, InferError> {
         let limits = &servable.settings().limits;
-        let allowed = Deadline::of_settings(limits.deadline).or_shorter(deadline);
-        servable.infer(request, Budget::within(received, allowed, limits.cpu_time), asker).await
+        let allowed = Deadline::from_settings(limits.deadline).or_shorter(deadline);
+        servable
+            .infer(request, Budget::with_deadline(received, allowed, limits.cpu_time), asker)
+            .await
     }
 
     /// Starts to answer one request as a stream. For a model that streams, its `streaming` settings
@@ -123,15 +127,15 @@ impl DataPlane {
         request: InferRequest,
         deadline: Option<Deadline>,
         received: Instant,
-        asker: Asker,
-    ) -> Parts {
+        asker: CallerInfo,
+    ) -> ResponseStream {
         let ModelSettings { limits, streaming, .. } = servable.settings();
         let streams = servable.template().has_streaming();
         let (longest, cpu_time) = match streams {
             true => (streaming.deadline, streaming.cpu_time),
             false => (limits.deadline, limits.cpu_time),
         };
-        let allowed = Deadline::of_settings(longest).or_shorter(deadline);
-        servable.infer_stream(request, Budget::within(received, allowed, cpu_time), asker)
+        let allowed = Deadline::from_settings(longest).or_shorter(deadline);
+        servable.infer_stream(request, Budget::with_deadline(received, allowed, cpu_time), asker)
     }
 }

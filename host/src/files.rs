@@ -1,6 +1,6 @@
 //! Safe access to files that others can change at any time.
 //!
-//! A file is opened once, from a [`Folder`] that is held open, one path component at a time and
+//! A file is opened once, from a [`OpenFolder`] that is held open, one path component at a time and
 //! following no link; without blocking, even on a FIFO; and only if it is a regular file. Callers
 //! receive a descriptor. So whatever is renamed, replaced or linked meanwhile, only files of that
 //! folder are read.
@@ -29,19 +29,19 @@ pub(crate) type FolderId = (u64, u64);
 
 /// A folder that is held open.
 #[derive(Debug)]
-pub struct Folder {
+pub struct OpenFolder {
     descriptor: OwnedFd,
     id: FolderId,
 }
 
 /// A regular file beneath a folder that is held open.
 #[derive(Clone, Debug)]
-pub struct FileIn {
-    folder: Arc<Folder>,
+pub struct ConfinedFile {
+    folder: Arc<OpenFolder>,
     path: PathBuf,
 }
 
-impl Folder {
+impl OpenFolder {
     /// Opens a folder by an absolute path without links and dots. Fails on an I/O error and on a
     /// link.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
@@ -49,7 +49,7 @@ impl Folder {
         let relative = path.strip_prefix("/").map_err(io::Error::other)?;
         let (descriptor, _) = descend(root, relative, PASSAGE, FOLDER)?;
         let metadata = metadata(&descriptor)?;
-        Ok(Folder { descriptor, id: id_of(&metadata) })
+        Ok(OpenFolder { descriptor, id: folder_id(&metadata) })
     }
 
     /// Device and inode of the folder.
@@ -77,23 +77,23 @@ impl Folder {
     pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
         let (opened, steps) = descend(self.descriptor.try_clone()?, path, FOLDER, FILE)?;
         let file = File::from(opened);
-        if steps > 0 && file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+        if steps > 0 && file.metadata()?.is_file() { Ok(file) } else { Err(not_regular_error()) }
     }
 
     /// Returns a handle of a file beneath it, to be opened later.
-    pub(crate) fn file(self: &Arc<Self>, path: PathBuf) -> FileIn {
-        FileIn { folder: self.clone(), path }
+    pub(crate) fn file(self: &Arc<Self>, path: PathBuf) -> ConfinedFile {
+        ConfinedFile { folder: self.clone(), path }
     }
 }
 
-impl FileIn {
+impl ConfinedFile {
     /// Returns a handle of the file at a path, in the folder that is there now. Fails on an I/O
     /// error.
-    pub fn at(path: &Path) -> io::Result<Self> {
-        let name = path.file_name().ok_or_else(not_regular)?;
+    pub fn from_path(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or_else(not_regular_error)?;
         let folder =
             path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        Ok(Arc::new(Folder::open(&folder.canonicalize()?)?).file(name.into()))
+        Ok(Arc::new(OpenFolder::open(&folder.canonicalize()?)?).file(name.into()))
     }
 
     /// Path relative to the folder.
@@ -114,13 +114,13 @@ impl FileIn {
 }
 
 /// Handles are equal if they have the same path in the same folder.
-impl PartialEq for FileIn {
+impl PartialEq for ConfinedFile {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path && self.folder.id == other.folder.id
     }
 }
 
-impl Eq for FileIn {}
+impl Eq for ConfinedFile {}
 
 /// Returns a path to an entry of an open folder, valid wherever the folder has been moved. Links in
 /// `path` are followed.
@@ -129,7 +129,7 @@ pub(crate) fn path_in(folder: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
 }
 
 /// Returns the present path of an open folder. Fails on an I/O error.
-pub(crate) fn where_is(folder: impl AsFd) -> io::Result<PathBuf> {
+pub(crate) fn current_path(folder: impl AsFd) -> io::Result<PathBuf> {
     fs::read_link(link_to(folder))
 }
 
@@ -141,7 +141,7 @@ fn link_to(folder: impl AsFd) -> PathBuf {
 /// for ever. Fails on a link and on any other kind of file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::from(rustix::fs::open(path, FILE, Mode::empty())?);
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular_error()) }
 }
 
 /// Reads a regular file, or its first `limit` bytes if it is larger.
@@ -185,11 +185,11 @@ fn metadata(descriptor: &OwnedFd) -> io::Result<Metadata> {
     File::from(descriptor.try_clone()?).metadata()
 }
 
-pub(crate) fn id_of(metadata: &fs::Metadata) -> FolderId {
+pub(crate) fn folder_id(metadata: &fs::Metadata) -> FolderId {
     (metadata.dev(), metadata.ino())
 }
 
-fn not_regular() -> io::Error {
+fn not_regular_error() -> io::Error {
     io::Error::other("not a regular file")
 }
 
@@ -230,11 +230,11 @@ mod tests {
         fifo(&inside.join("fifo"));
         symlink("inside", around.join("way")).unwrap();
         assert!(
-            Folder::open(&around.join("way")).is_err()
-                && Folder::open(&around.join("way/a")).is_err()
+            OpenFolder::open(&around.join("way")).is_err()
+                && OpenFolder::open(&around.join("way/a")).is_err()
         );
 
-        let folder = Arc::new(Folder::open(&inside).unwrap());
+        let folder = Arc::new(OpenFolder::open(&inside).unwrap());
         let file = folder.file("a/file".into());
         for other in ["link/file", "file", "fifo", "a", "", "../inside/a/file", "nothing"] {
             assert!(folder.open_file(Path::new(other)).is_err(), "{other}");
@@ -248,6 +248,6 @@ mod tests {
         fs::write(inside.join("a/file"), "another").unwrap();
         assert_eq!(file.read(100).unwrap(), b"content");
         assert_eq!(fs::read(path_in(folder.descriptor(), "a/file")).unwrap(), b"content");
-        assert_ne!(file, Arc::new(Folder::open(&inside).unwrap()).file("a/file".into()));
+        assert_ne!(file, Arc::new(OpenFolder::open(&inside).unwrap()).file("a/file".into()));
     }
 }

@@ -1,13 +1,13 @@
 //! The journal of a SQLite file, `FILE-wal`: content that was committed but is not in the file yet.
 //!
 //! While the host uses a file, its newest content is in the journal until a *checkpoint* copies it
-//! into the file: when the journal has become long, and when the server stops. After that, a copy of
-//! the file alone is a complete backup.
+//! into the file: when the journal has become long, and when the server stops. After that, a copy
+//! of the file alone is a complete backup.
 //!
 //! A journal is valid only beside the file that it was begun for. SQLite itself replays any journal
 //! that it finds, so a restored backup beside the journal of a killed server would be overwritten
-//! silently. Therefore each journal records the state of the file for which it was begun. Both hold a
-//! number, SQLite's `application_id`:
+//! silently. Therefore each journal records the state of the file for which it was begun. Both hold
+//! a number, SQLite's `application_id`:
 //!
 //! | number | meaning |
 //! |---|---|
@@ -32,7 +32,7 @@ use rusqlite::config::DbConfig;
 use frames::{APPLICATION_ID, Frames};
 
 /// Length in bytes beyond which a journal is checkpointed.
-const LONG: u64 = 4 << 20;
+const MAX_LENGTH: u64 = 4 << 20;
 
 /// The reason why a file must not be opened in its present state. The text names the journal and
 /// the remedy.
@@ -61,7 +61,7 @@ pub enum JournalError {
 }
 
 /// Returns the path of a file's journal.
-pub fn journal_of(file: &Path) -> PathBuf {
+pub fn journal_path(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push("-wal");
     name.into()
@@ -70,12 +70,12 @@ pub fn journal_of(file: &Path) -> PathBuf {
 /// Checks that the journal beside a file belongs to it, before the file is opened. Logs any damage.
 /// Fails with [`JournalError`] if the file must not be opened.
 pub fn check(file: &Path) -> Result<(), JournalError> {
-    let journal = journal_of(file);
+    let journal = journal_path(file);
     let frames = match frames::read(&journal) {
         Ok(frames) => frames,
         Err(source) => return Err(JournalError::Unreadable { journal, source }),
     };
-    tell(&journal, &frames);
+    log_damage(&journal, &frames);
     // Another program that closes the file may run a checkpoint between the two reads; the second
     // one then finds no journal.
     let foreign = is_foreign(&frames, file)
@@ -84,11 +84,11 @@ pub fn check(file: &Path) -> Result<(), JournalError> {
 }
 
 fn is_foreign(frames: &Frames, file: &Path) -> bool {
-    let noted = frames.application_id.filter(|_| frames.counting > 0);
-    noted.zip(application_id(file)).is_some_and(|(noted, in_file)| !belongs(noted, in_file))
+    let noted = frames.application_id.filter(|_| frames.committed > 0);
+    noted.zip(application_id(file)).is_some_and(|(noted, in_file)| !is_match(noted, in_file))
 }
 
-fn belongs(journal: u32, file: u32) -> bool {
+fn is_match(journal: u32, file: u32) -> bool {
     match journal % 4 {
         1 => file == journal - 1,
         // The checkpoint may or may not have written the first page.
@@ -105,8 +105,8 @@ fn application_id(file: &Path) -> Option<u32> {
     Some(u32::from_be_bytes(bytes))
 }
 
-fn tell(journal: &Path, frames: &Frames) {
-    let (path, counting, lost) = (journal.display(), frames.counting, frames.lost);
+fn log_damage(journal: &Path, frames: &Frames) {
+    let (path, counting, lost) = (journal.display(), frames.committed, frames.lost);
     if frames.is_damaged {
         let copy = journal.with_extension("sqlite-wal.damaged");
         let kept = fs::copy(journal, &copy).map(|_| copy);
@@ -121,26 +121,26 @@ fn tell(journal: &Path, frames: &Frames) {
 pub struct Journal {
     path: PathBuf,
     /// True if the journal records the state of the file.
-    begun: bool,
+    is_begun: bool,
     /// Length in bytes beyond which the next checkpoint is tried.
-    fold_beyond: u64,
+    checkpoint_above: u64,
 }
 
 impl Journal {
     /// Creates the journal of a file that `connection` has just opened. From then on the connection
     /// runs checkpoints only on request.
-    pub fn of(file: &Path, connection: &Connection) -> rusqlite::Result<Self> {
+    pub fn new(file: &Path, connection: &Connection) -> rusqlite::Result<Self> {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        fold_on_close(connection, false)?;
-        let path = journal_of(file);
-        let begun = length(&path) > 0 && number(connection)? % 4 == 1;
-        Ok(Journal { path, begun, fold_beyond: LONG })
+        checkpoint_on_close(connection, false)?;
+        let path = journal_path(file);
+        let begun = length(&path) > 0 && file_number(connection)? % 4 == 1;
+        Ok(Journal { path, is_begun: begun, checkpoint_above: MAX_LENGTH })
     }
 
     /// Begins the journal if it does not record the state of the file yet. Must be called before
     /// each write, outside of transactions.
     pub fn begin(&mut self, connection: &Connection) {
-        if std::mem::replace(&mut self.begun, true) {
+        if std::mem::replace(&mut self.is_begun, true) {
             return;
         }
         // If this fails, for example on a full disk, the write that follows fails too and reports
@@ -151,36 +151,36 @@ impl Journal {
     }
 
     /// Runs a checkpoint if the journal is long. Must be called after each write.
-    pub fn shorten(&mut self, connection: &Connection) {
+    pub fn checkpoint_if_long(&mut self, connection: &Connection) {
         let length = self.length();
-        if length > self.fold_beyond {
+        if length > self.checkpoint_above {
             // A reader keeps a long journal from being truncated. The next checkpoint is tried
             // after it has grown further.
-            let folded = self.fold(connection).unwrap_or(false);
-            self.fold_beyond = if folded { LONG } else { length + LONG };
+            let folded = self.checkpoint(connection).unwrap_or(false);
+            self.checkpoint_above = if folded { MAX_LENGTH } else { length + MAX_LENGTH };
         }
     }
 
     /// Copies the content into the file. Returns false if another reader prevents it. Never blocks
     /// on one.
-    pub fn fold(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
-        if !self.begun {
+    pub fn checkpoint(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        if !self.is_begun {
             return Ok(true);
         }
-        let number = number(connection)?;
+        let number = file_number(connection)?;
         if number % 4 == 1 {
             connection.pragma_update(None, "application_id", number + 1)?;
         }
-        let folded = empty(connection)?;
-        self.begun = !folded;
+        let folded = truncate(connection)?;
+        self.is_begun = !folded;
         Ok(folded)
     }
 
     /// Runs the last checkpoint, and lets closing the connection remove the journal.
     pub fn end(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
-        let folded = self.fold(connection)?;
+        let folded = self.checkpoint(connection)?;
         if folded {
-            fold_on_close(connection, true)?;
+            checkpoint_on_close(connection, true)?;
         }
         Ok(folded)
     }
@@ -193,25 +193,25 @@ impl Journal {
 
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     // Limited to 31 bits, because SQLite stores the number signed.
-    let stamp = i64::from(random() & 0x7fff_fffc);
+    let stamp = i64::from(random_number() & 0x7fff_fffc);
     connection.pragma_update(None, "application_id", stamp)?;
-    if empty(connection)? {
+    if truncate(connection)? {
         connection.pragma_update(None, "application_id", stamp + 1)?;
     }
     Ok(())
 }
 
-fn number(connection: &Connection) -> rusqlite::Result<i64> {
+fn file_number(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "application_id", |row| row.get(0))
 }
 
-fn random() -> u32 {
+fn random_number() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()) as u32
 }
 
 /// Runs a checkpoint and truncates the journal. Returns true if the journal is empty now.
-fn empty(connection: &Connection) -> rusqlite::Result<bool> {
+fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
     let patience = connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?;
     connection.busy_timeout(Duration::ZERO)?;
     let busy =
@@ -221,7 +221,7 @@ fn empty(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Sets if closing the last connection runs a checkpoint and removes the journal.
-pub fn fold_on_close(connection: &Connection, folds: bool) -> rusqlite::Result<()> {
+pub fn checkpoint_on_close(connection: &Connection, folds: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !folds).map(drop)
 }
 
@@ -232,27 +232,27 @@ fn length(path: &Path) -> u64 {
 /// Runs checkpoints of the journals beside the files called `name` in the subfolders of `root`. A
 /// killed server leaves such journals, and a tenant that has not been used since has not opened its
 /// file. Blocks until all are done or `until` is reached.
-pub fn fold_leftovers(root: &Path, name: &str, until: Instant) {
+pub fn checkpoint_abandoned(root: &Path, name: &str, until: Instant) {
     let Ok(folders) = fs::read_dir(root) else { return };
     for folder in folders.flatten() {
         let file = folder.path().join(name);
-        if length(&journal_of(&file)) == 0 {
+        if length(&journal_path(&file)) == 0 {
             continue;
         }
         if Instant::now() >= until {
             return tracing::warn!(name, "not all journals were folded in time");
         }
-        if let Err(error) = fold_file(&file) {
+        if let Err(error) = checkpoint_file(&file) {
             tracing::warn!(file = %file.display(), error, "a journal was not folded");
         }
     }
 }
 
-fn fold_file(file: &Path) -> Result<(), String> {
+fn checkpoint_file(file: &Path) -> Result<(), String> {
     check(file).map_err(|error| error.to_string())?;
     let fold = || -> rusqlite::Result<bool> {
         let connection = Connection::open(file)?;
-        Journal::of(file, &connection)?.end(&connection)
+        Journal::new(file, &connection)?.end(&connection)
     };
     match fold() {
         Ok(true) => Ok(()),

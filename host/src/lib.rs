@@ -57,11 +57,11 @@
 //! Tenants do not trust each other, and nobody trusts their models. [`tenant`] holds whatever
 //! belongs to one: who may ask in its name, how much it may hold and holds now, what its guests
 //! have written, and how far it has come in CPU time. A tenant is decided once, where a request
-//! enters (`api/caller.rs`) or where a source announces (`repository/directory.rs`), and every name
+//! enters (`api/auth.rs`) or where a source announces (`repository/directory.rs`), and every name
 //! after that is looked up within it. What it takes, it takes as a guard: concurrency and a place
 //! in the queue for a request, an instance and its memory for as long as the instance lives, a
-//! model's place while it is loaded. The cores are shared by turns (`tenant/turns.rs`): who has
-//! come least far in CPU time by weight goes next.
+//! model's place while it is loaded. The cores are shared by turns (`tenant/fair_scheduler.rs`):
+//! who has come least far in CPU time by weight goes next.
 //!
 //! # Invariants
 //!
@@ -85,7 +85,7 @@
 //!   ahead of the others. What the host does for a call with much data, such as looking at a large
 //!   answer, is done beside it, or on threads for such work, and its tenant pays for it.
 //! - Machine code is only ever read from the artifact store, which only this program's own compile
-//!   children write; nothing precompiled is accepted from outside. `engine/trusted.rs` is the one place
+//!   children write; nothing precompiled is accepted from outside. `engine/map_artifact.rs` is the one place
 //!   that is unsafe.
 //! - A guest reaches nobody but the origins its model was granted, at the addresses that were
 //!   checked, through its tenant's own connections. `capability/http` is the one place where a
@@ -130,7 +130,7 @@ pub mod model;
 pub mod essential;
 pub mod telemetry;
 
-mod disk;
+mod disk_errors;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -24,30 +24,30 @@ pub struct Registry {
 /// One tenant's part of the registry, for the writer. A clone is shallow.
 #[derive(Clone)]
 pub struct TenantModels {
-    known: Arc<ArcSwap<Known>>,
+    known: Arc<ArcSwap<ModelMap>>,
     changes: Arc<watch::Sender<()>>,
 }
 
 /// The models of one tenant.
 #[derive(Clone, Default)]
-struct Known {
-    models: HashMap<ModelName, Arc<Entry>>,
+struct ModelMap {
+    models: HashMap<ModelName, Arc<ModelEntry>>,
     /// Kept separately, because callers cannot call interceptors.
-    interceptors: HashMap<ModelName, Arc<Entry>>,
+    interceptors: HashMap<ModelName, Arc<ModelEntry>>,
     /// All serving versions, interceptors included.
     serving: Vec<ServableHandle>,
 }
 
 /// One model.
 #[derive(Clone, Default)]
-pub struct Entry {
+pub struct ModelEntry {
     /// Serving versions, newest first.
     pub serving: Vec<ServableHandle>,
     /// The model's version policy. It belongs to the model: a changed policy does not reload a
     /// serving version.
     pub policy: VersionPolicy,
     /// The reason that a requested version may not serve, for the caller.
-    pub note: String,
+    pub not_ready_reason: String,
 }
 
 impl Registry {
@@ -66,13 +66,13 @@ impl Registry {
                 .serving
                 .first()
                 .cloned()
-                .ok_or_else(|| InferError::NotReady(entry.note.clone())),
+                .ok_or_else(|| InferError::NotReady(entry.not_ready_reason.clone())),
             Some(version) => entry.version(version).cloned().ok_or(InferError::ModelNotFound),
         }
     }
 
     /// Returns a model's entry; `None` if the model is unknown.
-    pub fn entry(&self, tenant: &TenantName, model: &str) -> Option<Arc<Entry>> {
+    pub fn entry(&self, tenant: &TenantName, model: &str) -> Option<Arc<ModelEntry>> {
         self.tenants.load().get(tenant)?.known.load().models.get(model).cloned()
     }
 
@@ -101,7 +101,7 @@ impl Registry {
     }
 
     /// Adds a tenant without models. Replaces the models of a former tenant with the same name.
-    pub fn open(&self, tenant: &TenantName) -> TenantModels {
+    pub fn add_tenant(&self, tenant: &TenantName) -> TenantModels {
         let models = TenantModels { known: Arc::default(), changes: self.changes.clone() };
         self.tenants.rcu(|tenants| {
             let mut tenants = HashMap::clone(tenants);
@@ -112,7 +112,7 @@ impl Registry {
     }
 
     /// Removes a tenant's models, unless a later tenant with the same name has replaced them.
-    pub fn close(&self, tenant: &TenantName, models: &TenantModels) {
+    pub fn remove_tenant(&self, tenant: &TenantName, models: &TenantModels) {
         self.tenants.rcu(|tenants| {
             let mut tenants = HashMap::clone(tenants);
             if tenants.get(tenant).is_some_and(|other| Arc::ptr_eq(&other.known, &models.known)) {
@@ -132,8 +132,8 @@ impl TenantModels {
     /// Replaces the given models' entries; `None` removes a model. Removed versions can no longer
     /// be found and drain as their requests end. Only the tenant's own task may call it: concurrent
     /// writers would overwrite each other.
-    pub fn publish(&self, changes: impl IntoIterator<Item = (ModelName, Option<Entry>)>) {
-        let mut known = Known::clone(&self.known.load());
+    pub fn publish(&self, changes: impl IntoIterator<Item = (ModelName, Option<ModelEntry>)>) {
+        let mut known = ModelMap::clone(&self.known.load());
         let mut moved = false;
         for (model, entry) in changes {
             moved |= known.replace(model, entry);
@@ -152,9 +152,9 @@ impl TenantModels {
     }
 }
 
-impl Known {
+impl ModelMap {
     /// Replaces one model's entry. Returns true if its serving versions changed.
-    fn replace(&mut self, model: ModelName, entry: Option<Entry>) -> bool {
+    fn replace(&mut self, model: ModelName, entry: Option<ModelEntry>) -> bool {
         let entries =
             if model.is_interceptor() { &mut self.interceptors } else { &mut self.models };
         let after = entry.as_ref().map(|entry| entry.serving.clone()).unwrap_or_default();
@@ -167,7 +167,7 @@ impl Known {
             || !before.iter().zip(&after).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    fn entries(&self) -> impl Iterator<Item = &Arc<ModelEntry>> {
         self.models.values().chain(self.interceptors.values())
     }
 
@@ -177,7 +177,7 @@ impl Known {
     }
 }
 
-impl Entry {
+impl ModelEntry {
     fn version(&self, version: Version) -> Option<&ServableHandle> {
         self.serving.iter().find(|servable| servable.id().version == version)
     }

@@ -5,15 +5,15 @@
 //! and not with a closed port.
 
 mod accept;
-mod allowance;
-mod clock;
+mod accept_queue;
+mod connection_io;
 mod connections;
 mod descriptors;
-mod lobby;
+mod eviction;
 mod metrics;
 mod preflight;
-mod room;
-mod stream;
+mod timeouts;
+mod write_timeout;
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -27,28 +27,28 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use self::accept::Acceptor;
+use self::accept_queue::{AcceptQueue, queue_capacity};
 use self::connections::Connections;
-use self::descriptors::Shortage;
-use self::lobby::{Lobby, waiting};
+use self::descriptors::DescriptorShortage;
 use self::metrics::ConnectionMetrics;
-pub use self::preflight::{doubts, preflight};
-use crate::api::{self, Api, ApiState, Hosts};
-use crate::capability::http::{Trust, TrustError};
-use crate::config::{Config, KeyMarker, Tenancy, TenancyWatch, Watched};
+pub use self::preflight::{preflight, preflight_warnings};
+use crate::api::{self, AllowedHosts, Api, ApiState};
+use crate::capability::http::{TlsRoots, TlsRootsError};
+use crate::config::{Config, KeyMarker, Tenancy, TenancyWatch, WatchedConfig};
 use crate::database::{DatabaseMetrics, Databases};
 use crate::dataplane::DataPlane;
-use crate::deferred::Deferred;
+use crate::deferred::TaskRunner;
 use crate::engine::compile::Compiler;
 use crate::engine::{ArtifactStore, Engine, GuestThreads};
 use crate::essential;
-use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
+use crate::lifecycle::{EngineLoader, LoaderConfig, Manager, ManagerParts};
 use crate::registry::Registry;
 use crate::repository::remote::RemoteMetrics;
-use crate::repository::{DirectoryError, Grounds, Source};
-use crate::servable::{Sequences, ServableMetrics, TaskChains};
+use crate::repository::{DirectoryError, FolderClaims, Source};
+use crate::servable::{ServableMetrics, Sessions, TaskChains};
 use crate::store::Stores;
 use crate::telemetry::{Telemetry, register_log};
-use crate::tenant::{self, Changes, Slots, Tenant, Tenants, Turns, Workers};
+use crate::tenant::{self, FairScheduler, Slots, Tenant, TenantChanges, Tenants, Workers};
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ pub enum ServerError {
     Threads(std::io::Error),
     /// Whom models may believe cannot be told.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(#[from] TlsRootsError),
     /// The models' directory cannot be watched.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -128,7 +128,7 @@ pub struct Server {
     api: Api,
     connections: Connections,
     manager: Manager,
-    deferred: Deferred,
+    deferred: TaskRunner,
     dataplane: DataPlane,
     registry: Registry,
     databases: Databases,
@@ -143,10 +143,10 @@ impl Server {
     /// runtime.
     pub async fn build(
         mut config: Config,
-        watched: Watched,
+        watched: WatchedConfig,
         program: PathBuf,
     ) -> Result<Server, ServerError> {
-        if let Some(shortage) = Shortage::of(&config, descriptors::raise()) {
+        if let Some(shortage) = DescriptorShortage::check(&config, descriptors::raise_limit()) {
             tracing::warn!("{shortage}");
             config.http.max_connections = shortage.connections;
         }
@@ -157,7 +157,7 @@ impl Server {
         let metrics = telemetry.register(ConnectionMetrics::register);
         let connections = Connections::new(config.http.max_connections as usize, metrics);
         let (stores, databases) = (build_stores(&config), databases(&config, &telemetry)?);
-        let (sequences, chains) = build_sequences(&stores, &telemetry);
+        let (sequences, chains) = build_session_parts(&stores, &telemetry);
         let loader = build_loader(
             &config,
             program,
@@ -169,9 +169,9 @@ impl Server {
         let loader = Arc::new(loader);
         let workers = loader.workers().clone();
         let marker = KeyMarker::new(&config.state);
-        marker.set(config.tenancy.asks_for_keys()).map_err(|error| state_error(&config, error))?;
+        marker.set(config.tenancy.requires_keys()).map_err(|error| state_error(&config, error))?;
         let registry = Registry::default();
-        let deferred = Deferred::start(registry.clone(), sequences, chains);
+        let deferred = TaskRunner::start(registry.clone(), sequences, chains);
         let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
         let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
         let slots = loader.slots().clone();
@@ -183,7 +183,7 @@ impl Server {
         let remotes = telemetry.register(RemoteMetrics::register);
         let grounds = Arc::new(grounds(&config, &watched, &tenants));
         let source_parts =
-            SourceParts { config: config.clone(), workers: workers.clone(), remotes, grounds };
+            SourceFactory { config: config.clone(), workers: workers.clone(), remotes, grounds };
         let sources =
             sources.map(|tenant| source_parts.spawn(&tenant).map(|source| (tenant, source)));
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
@@ -201,7 +201,7 @@ impl Server {
             telemetry,
             workers,
             stores: stores.clone(),
-            hosts: Hosts::new(config.http.hosts.clone(), address),
+            hosts: AllowedHosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
         let following =
@@ -234,12 +234,12 @@ impl Server {
         let sweeper = essential::spawn("idle instances", retire_idle(self.registry.clone()));
         let ending = GracefulShutdown::new();
         let (api, config, connections) = (&self.api, &self.config.http, &self.connections);
-        let acceptor = Acceptor { api, config, connections, ending: &ending };
-        let lobby = Lobby::new(waiting(config.max_connections));
+        let acceptor = Acceptor { api, config, connections, graceful: &ending };
+        let lobby = AcceptQueue::new(queue_capacity(config.max_connections));
         let stop = async {
             shutdown.await;
             self.tenancy.abort();
-            let timetable = Timetable::within(self.config.drain_timeout);
+            let timetable = ShutdownDeadlines::from_timeout(self.config.drain_timeout);
             drain(&self.dataplane, &self.deferred, &self.manager, &timetable).await;
             timetable.end
         };
@@ -255,7 +255,7 @@ impl Server {
             databases.close(end);
         });
         // Every request has its answer by now; this is for the last bytes to leave.
-        let last_bytes = end.min(Instant::now() + LAST_BYTES);
+        let last_bytes = end.min(Instant::now() + FLUSH_TIMEOUT);
         let (left, closed) =
             tokio::join!(tokio::time::timeout_at(last_bytes.into(), ending.shutdown()), closing);
         if left.is_err() {
@@ -267,11 +267,11 @@ impl Server {
     }
 }
 
-const LAST_BYTES: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// When each step of stopping is over at the latest. Whoever has told the server to stop may kill
 /// it after the timeout, so there is nothing that comes after it.
-struct Timetable {
+struct ShutdownDeadlines {
     /// Requests and the tasks they leave, while their models serve. Otherwise one tenant's long
     /// task would keep all others' models from being told of their end.
     work: Instant,
@@ -281,10 +281,10 @@ struct Timetable {
     end: Instant,
 }
 
-impl Timetable {
-    fn within(timeout: Duration) -> Self {
+impl ShutdownDeadlines {
+    fn from_timeout(timeout: Duration) -> Self {
         let now = Instant::now();
-        Timetable {
+        ShutdownDeadlines {
             work: now + timeout * 2 / 3,
             models: now + timeout * 9 / 10,
             end: now + timeout,
@@ -293,14 +293,14 @@ impl Timetable {
 }
 
 /// What the sources of tenants' models are made with.
-struct SourceParts {
+struct SourceFactory {
     config: Config,
     workers: Workers,
     remotes: RemoteMetrics,
-    grounds: Arc<Grounds>,
+    grounds: Arc<FolderClaims>,
 }
 
-impl SourceParts {
+impl SourceFactory {
     fn spawn(&self, tenant: &Arc<Tenant>) -> Result<Source, DirectoryError> {
         Source::spawn(
             tenant,
@@ -313,15 +313,15 @@ impl SourceParts {
 }
 
 /// What the state directory is called.
-const STATE: &str = "state directory";
+const STATE_DIRECTORY: &str = "state directory";
 
 /// The folders that are nobody's repository, and where those of all tenants are now.
-fn grounds(config: &Config, watched: &Watched, tenants: &Tenants) -> Grounds {
-    let own = [(STATE, config.state.clone())].into_iter().chain(watched.places());
-    let grounds = Grounds::new(own.collect());
+fn grounds(config: &Config, watched: &WatchedConfig, tenants: &Tenants) -> FolderClaims {
+    let own = [(STATE_DIRECTORY, config.state.clone())].into_iter().chain(watched.paths());
+    let grounds = FolderClaims::new(own.collect());
     for tenant in tenants.all() {
         if let Some(path) = tenant.settings().repository.directory() {
-            grounds.expect(tenant.name(), path);
+            grounds.reserve(tenant.name(), path);
         }
     }
     grounds
@@ -330,28 +330,29 @@ fn grounds(config: &Config, watched: &Watched, tenants: &Tenants) -> Grounds {
 /// Puts in force what the configuration says of tenants, whenever that changes.
 async fn follow_tenancy(
     mut watch: TenancyWatch,
-    sources: SourceParts,
+    sources: SourceFactory,
     tenants: Tenants,
     slots: Arc<Slots>,
     manager: Manager,
-    deferred: Deferred,
+    deferred: TaskRunner,
 ) {
     loop {
         let tenancy = watch.next().await;
-        note_keys(&sources.config, tenancy.asks_for_keys()).await;
+        record_keys_required(&sources.config, tenancy.requires_keys()).await;
         let Tenancy { tenants: settings, keys } =
             tenancy.sharing(sources.config.http.max_connections);
-        let Changes { adopted, dismissed } = tenants.apply(settings, keys);
+        let TenantChanges { added_or_moved: adopted, removed: dismissed } =
+            tenants.apply(settings, keys);
         slots.divide(&tenants.all());
         for tenant in dismissed {
             tracing::info!(tenant = %tenant.name(), "tenant removed");
-            manager.dismiss(tenant.name().clone()).await;
-            deferred.dismiss(tenant.name());
+            manager.remove_tenant(tenant.name().clone()).await;
+            deferred.forget_tenant(tenant.name());
         }
         for tenant in adopted {
             tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
             match sources.spawn(&tenant) {
-                Ok(source) => manager.adopt(tenant, source).await,
+                Ok(source) => manager.add_tenant(tenant, source).await,
                 Err(error) => {
                     tracing::error!(tenant = %tenant.name(), %error, "cannot serve this tenant's models")
                 }
@@ -361,7 +362,7 @@ async fn follow_tenancy(
 }
 
 /// Notes in the state directory whether keys are asked for, for the next start.
-async fn note_keys(config: &Config, asks_for_keys: bool) {
+async fn record_keys_required(config: &Config, asks_for_keys: bool) {
     let marker = KeyMarker::new(&config.state);
     let noted = tokio::task::spawn_blocking(move || marker.set(asks_for_keys)).await;
     if let Ok(Err(error)) = noted {
@@ -376,8 +377,8 @@ fn state_error(config: &Config, error: std::io::Error) -> ServerError {
 /// The tenants' databases, in the state directory.
 pub fn databases(config: &Config, telemetry: &Telemetry) -> Result<Databases, ServerError> {
     let metrics = telemetry.register(DatabaseMetrics::register);
-    let trust = Trust::new(config.egress.ca_certificates.as_deref())?;
-    let turns = Turns::of_this_machine();
+    let trust = TlsRoots::new(config.egress.ca_certificates.as_deref())?;
+    let turns = FairScheduler::for_this_machine();
     Ok(Databases::new(
         config.state.join("tenants"),
         config.database.clone(),
@@ -393,8 +394,8 @@ pub fn build_stores(config: &Config) -> Stores {
 }
 
 /// Builds what keeps sessions and tasks.
-pub fn build_sequences(stores: &Stores, telemetry: &Telemetry) -> (Sequences, TaskChains) {
-    telemetry.register(|metrics| Sequences::new(stores.clone(), metrics))
+pub fn build_session_parts(stores: &Stores, telemetry: &Telemetry) -> (Sessions, TaskChains) {
+    telemetry.register(|metrics| Sessions::new(stores.clone(), metrics))
 }
 
 /// Builds what turns candidates into servables; `check` uses it without a server around it.
@@ -404,12 +405,12 @@ pub fn build_loader(
     telemetry: &Telemetry,
     stores: Stores,
     databases: Databases,
-    sequences: Sequences,
-) -> Result<Loader, ServerError> {
+    sequences: Sessions,
+) -> Result<EngineLoader, ServerError> {
     let engine =
         Engine::new(&config.engine, databases.turns().clone()).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
-    let artifacts = config.artifacts();
+    let artifacts = config.artifacts_dir();
     let store = ArtifactStore::open(&artifacts)
         .map_err(|error| ServerError::State { path: artifacts, error })?;
     let threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
@@ -420,12 +421,21 @@ pub fn build_loader(
         engine: config.engine.clone(),
         compile: config.compile.limits.clone(),
         load_deadline: config.compile.load_deadline,
-        trust: Trust::new(config.egress.ca_certificates.as_deref())?,
+        tls_roots: TlsRoots::new(config.egress.ca_certificates.as_deref())?,
         workers: Workers::new(databases.turns().clone()).map_err(ServerError::Threads)?,
         stores,
         databases,
     };
-    Ok(Loader::new(limits, engine, store, compiler, threads, sequences, metrics, api::parse_golden))
+    Ok(EngineLoader::new(
+        limits,
+        engine,
+        store,
+        compiler,
+        threads,
+        sequences,
+        metrics,
+        api::parse_golden,
+    ))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -435,17 +445,17 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 /// Refuses new work, lets what is under way finish, and unloads everything.
 async fn drain(
     dataplane: &DataPlane,
-    deferred: &Deferred,
+    deferred: &TaskRunner,
     manager: &Manager,
-    timetable: &Timetable,
+    timetable: &ShutdownDeadlines,
 ) {
     tracing::info!("draining");
-    manager.close();
+    manager.freeze();
     dataplane.stop();
     // While their models serve, and in this order: requests leave tasks behind, and tasks no
     // requests.
     let work = async {
-        dataplane.idle().await;
+        dataplane.wait_until_idle().await;
         deferred.drain().await;
     };
     let _ = tokio::time::timeout_at(timetable.work.into(), work).await;

@@ -48,8 +48,8 @@ impl Telemetry {
 
     /// One tenant's part of the metrics, in the same format: nothing of the host's own, and of no
     /// other tenant.
-    pub fn render_for(&self, tenant: &TenantName) -> String {
-        only_of(tenant, &self.render())
+    pub fn render_for_tenant(&self, tenant: &TenantName) -> String {
+        filter_tenant(tenant, &self.render())
     }
 
     /// About how many bytes all metrics have.
@@ -70,7 +70,7 @@ impl Telemetry {
 
 /// Keeps the lines that carry the tenant's label, and what introduces them. No label's value can
 /// forge another label: all are names, which hold neither quotes nor commas, or words of our own.
-fn only_of(tenant: &TenantName, text: &str) -> String {
+fn filter_tenant(tenant: &TenantName, text: &str) -> String {
     let (first, later) = (format!("{{tenant=\"{tenant}\""), format!(",tenant=\"{tenant}\""));
     let mut kept = String::new();
     let mut introduction = String::new();
@@ -102,7 +102,7 @@ mod tests {
                     # HELP b Other.\n# TYPE b gauge\nb 1\n# EOF\n";
         let expected = "# HELP a Some.\n# TYPE a counter\na_total{tenant=\"x\",model=\"m\"} 1\n\
                         a_total{model=\"m\",tenant=\"x\"} 3\n# EOF\n";
-        assert_eq!(only_of(&TenantName::new("x").unwrap(), text), expected);
-        assert_eq!(only_of(&TenantName::new("z").unwrap(), text), "# EOF\n");
+        assert_eq!(filter_tenant(&TenantName::new("x").unwrap(), text), expected);
+        assert_eq!(filter_tenant(&TenantName::new("z").unwrap(), text), "# EOF\n");
     }
 }

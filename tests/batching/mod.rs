@@ -40,7 +40,7 @@ fn held_up(name: &str, model_toml: &str) -> (Server, Pending) {
     held_up_with(name, model_toml, "")
 }
 
-/// Like `held_up`, with keys of `wardian.toml`.
+/// Like `is_blocked`, with keys of `wardian.toml`.
 fn held_up_with(name: &str, model_toml: &str, config: &str) -> (Server, Pending) {
     let server = serving_with(name, &format!("{model_toml}\n[instances]\nmax = 1\n"), config);
     let holder = hold(&server);

@@ -11,7 +11,7 @@ fn with_keys(keys: &[(&str, &str)]) -> Server {
     let key = |(text, scopes): &(&str, &str)| {
         format!(
             "{{ id = '{text}', sha256 = '{}', scopes = {scopes} }}",
-            Digest::of(text.as_bytes())
+            Digest::sha256(text.as_bytes())
         )
     };
     let keys: Vec<_> = keys.iter().map(key).collect();

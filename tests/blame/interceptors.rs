@@ -57,7 +57,7 @@ fn one_caller_cannot_shut_the_gate_for_others() {
     let key = |text: &str, scope: &str| {
         format!(
             "{{ id = '{text}', sha256 = '{}', scopes = ['{scope}'] }}",
-            Digest::of(text.as_bytes())
+            Digest::sha256(text.as_bytes())
         )
     };
     let keys = [key("one", "infer"), key("other", "infer"), key("operator", "manage")].join(", ");

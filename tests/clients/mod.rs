@@ -91,7 +91,7 @@ const KEY: &str = "the-key";
 
 /// The configuration of a server with that key, with scope `admin`.
 fn with_key() -> String {
-    let digest = Digest::of(KEY.as_bytes());
+    let digest = Digest::sha256(KEY.as_bytes());
     format!(
         "[tenants.default]\nkeys = [{{ id = 'all', sha256 = '{digest}', scopes = ['admin'] }}]\n"
     )

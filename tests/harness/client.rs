@@ -50,7 +50,7 @@ impl Call {
         self
     }
 
-    /// Sets the `Host` header to something other than the server's address.
+    /// Sets the `HostFile` header to something other than the server's address.
     pub(crate) fn host(mut self, host: &str) -> Self {
         self.head = self
             .head

@@ -12,7 +12,7 @@ fn two() -> Server {
     let key = |text: &str| {
         format!(
             "{{ id = '{text}', sha256 = '{}', scopes = ['infer', 'manage'] }}",
-            Digest::of(text.as_bytes())
+            Digest::sha256(text.as_bytes())
         )
     };
     let tenant = |name: &str| {

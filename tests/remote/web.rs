@@ -87,7 +87,7 @@ fn list(files: &Files, folder: &str) -> String {
 }
 
 fn etag(content: &[u8]) -> String {
-    format!("\"{}\"", wardian::model::Digest::of(content))
+    format!("\"{}\"", wardian::model::Digest::sha256(content))
 }
 
 #[test]

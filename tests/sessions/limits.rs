@@ -9,7 +9,7 @@ use crate::harness::{Server, until};
 fn with_quota(quota: &str, settings: &str) -> Server {
     let setup = setup("").config(&format!(
         "[tenants.default]\n[tenants.a]\nrepository = 'a'\nkeys = [{{ id = 'k', sha256 = '{}', scopes = ['admin'] }}]\n[tenants.a.quota]\n{quota}",
-        wardian::model::Digest::of(b"key")
+        wardian::model::Digest::sha256(b"key")
     ));
     super::keeper(&setup.repository("a"), settings);
     setup.start()

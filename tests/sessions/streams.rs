@@ -9,13 +9,14 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use wardian::config::Config;
 use wardian::engine::Budget;
-use wardian::files::FileIn;
+use wardian::files::ConfinedFile;
 use wardian::model::{
-    Asker, InferRequest, ModelName, ModelSettings, Parameter, ParameterValue, TenantName, Version,
+    CallerInfo, InferRequest, ModelName, ModelSettings, Parameter, ParameterValue, TenantName,
+    Version,
 };
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::{ServableHandle, TaskChains};
-use wardian::server::{build_loader, build_sequences, build_stores, databases};
+use wardian::server::{build_loader, build_session_parts, build_stores, databases};
 use wardian::telemetry::Telemetry;
 use wardian::tenant::Tenant;
 
@@ -120,12 +121,12 @@ async fn tasks_begin_when_the_last_part_has_left() {
             ..InferRequest::default()
         };
         let budget = Budget::new(Instant::now(), Duration::from_secs(60), Duration::from_secs(60));
-        let mut parts = servable.infer_stream(request, budget, Asker::default());
+        let mut parts = servable.infer_stream(request, budget, CallerInfo::default());
         while let Some(part) = parts.next().await {
             part.unwrap();
         }
         let mut chain = chains.recv().await.unwrap();
-        let mut may_begin = pin!(chain.may_begin());
+        let mut may_begin = pin!(chain.wait_for_response());
         assert!(may_begin.as_mut().now_or_never().is_none(), "{model}");
         drop(parts);
         may_begin.await;
@@ -137,19 +138,19 @@ async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     let config = Config { state: folder.join("state"), ..Config::default() };
     let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
     let databases = databases(&config, &telemetry).unwrap();
-    let (sequences, chains) = build_sequences(&stores, &telemetry);
+    let (sequences, chains) = build_session_parts(&stores, &telemetry);
     let program = env!("CARGO_BIN_EXE_wardian").into();
     let loader = build_loader(&config, program, &telemetry, stores, databases, sequences).unwrap();
     let component = guest(model);
-    let (path, digest) = (folder.join("model.wasm"), Digest::of(&component));
+    let (path, digest) = (folder.join("model.wasm"), Digest::sha256(&component));
     std::fs::write(&path, &component).unwrap();
     let candidate = Candidate {
         name: ModelName::new(model).unwrap(),
         version: Version::new(1).unwrap(),
-        component: FileIn::at(&path).unwrap(),
+        component: ConfinedFile::from_path(&path).unwrap(),
         component_digest: digest,
         component_size: component.len() as u64,
-        changed: (0, 0),
+        changed_at: (0, 0),
         sidecars: Vec::new(),
         golden: None,
         settings: Arc::new(ModelSettings::default()),
@@ -158,5 +159,5 @@ async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     };
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let proved = loader.load(&tenant, &candidate, &|_stage| {}).await.unwrap();
-    (proved.go_live().await.unwrap().0, chains)
+    (proved.commit().await.unwrap().0, chains)
 }

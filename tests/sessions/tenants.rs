@@ -11,8 +11,8 @@ fn the_same_name_is_another_session_for_another_tenant_and_another_model() {
     let setup = Server::with_models(|_| {}).config(&format!(
         "[tenants.default]\n[tenants.a]\nrepository = 'a'\nkeys = [{{ id = 'k', sha256 = '{}', scopes = ['infer', 'manage'] }}]\n\
          [tenants.b]\nrepository = 'b'\nkeys = [{{ id = 'k', sha256 = '{}', scopes = ['infer', 'manage'] }}]\n",
-        Digest::of(b"a"),
-        Digest::of(b"b")
+        Digest::sha256(b"a"),
+        Digest::sha256(b"b")
     ));
     for (tenant, model) in [("a", "one"), ("a", "two"), ("b", "one")] {
         setup.repository(tenant).version(model, 1, crate::harness::guest("keeper"));

@@ -61,8 +61,8 @@ enum Verdict {
     Refused(u16, &'static str),
 }
 
-/// Returns the expected outcome of a caller's request. Total over [`Access`], so every future route
-/// is covered.
+/// Returns the expected outcome of a caller's request. Total over [`InstanceAccess`], so every
+/// future route is covered.
 fn expected(access: Access, holder: &Holder) -> Verdict {
     let needed = match access {
         Access::Open => return Verdict::LetIn,

@@ -43,7 +43,10 @@ fn setup(settings: &str) -> Setup {
 
 /// Returns the entry of a key whose id is its own text.
 pub(crate) fn key(text: &str, scopes: &[&str]) -> String {
-    format!("{{ id = '{text}', sha256 = '{}', scopes = {scopes:?} }}", Digest::of(text.as_bytes()))
+    format!(
+        "{{ id = '{text}', sha256 = '{}', scopes = {scopes:?} }}",
+        Digest::sha256(text.as_bytes())
+    )
 }
 
 /// Returns a tenant's file with one key of scopes `infer` and `manage`.

@@ -7,19 +7,19 @@ use anyhow::Result;
 
 use crate::prerequisites::{self, DISK_TO_SERVE, DISK_TO_TEST};
 use crate::workspace::{cargo, run, target};
-use crate::{fuzz, guests, node, python, server, skipped};
+use crate::{fuzz, guests, node, python, server, skipped_tests};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_SERVE)?;
-    step(
+    print_step(
         "1 of 3: building the example models for WebAssembly; the first time takes about a minute",
     );
     guests::build_examples()?;
 
-    step("2 of 3: building the server; the first time takes about nine minutes on two cores");
+    print_step("2 of 3: building the server; the first time takes about nine minutes on two cores");
     let program = server::build()?;
 
-    step("3 of 3: serving the models in target/models");
+    print_step("3 of 3: serving the models in target/models");
     run(Command::new(program)
         .args(["serve", "--models"])
         .arg(target().join("models"))
@@ -28,10 +28,14 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_TEST)?;
-    step("building the example models and the test guests; the first time takes about a minute");
+    print_step(
+        "building the example models and the test guests; the first time takes about a minute",
+    );
     guests::build()?;
 
-    step("testing the guests and the tools; the first time takes about two minutes on two cores");
+    print_step(
+        "testing the guests and the tools; the first time takes about two minutes on two cores",
+    );
     // Not in one go: together with the guests, the engine would be built with other features, and
     // again for a build of the host alone.
     run(cargo()
@@ -40,16 +44,19 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
         .args(["--exclude", "wardian"])
         .args(arguments))?;
 
-    step(
+    print_step(
         "building and testing the server; the first time takes about twelve minutes on two cores, and the tests ten",
     );
     test_host(arguments)
 }
 
 fn test_host(arguments: &[String]) -> Result<()> {
-    let skipped = skipped::begin()?;
+    let skipped = skipped_tests::create_file()?;
     let mut command = cargo();
-    command.args(["test", "--package", "wardian"]).args(arguments).env(skipped::VARIABLE, &skipped);
+    command
+        .args(["test", "--package", "wardian"])
+        .args(arguments)
+        .env(skipped_tests::VARIABLE, &skipped);
     command.env_remove("WARDIAN_NODE_PACKAGES");
 
     // The tests that need these are skipped without them, and say so.
@@ -72,7 +79,7 @@ fn test_host(arguments: &[String]) -> Result<()> {
     }
 
     let outcome = run(&mut command);
-    skipped::report(&skipped);
+    skipped_tests::print_report(&skipped);
     outcome
 }
 
@@ -96,13 +103,13 @@ pub(crate) fn ci() -> Result<()> {
     timed("lint", lint)?;
     timed("test", || test(&[]))?;
     timed("debug information apart", server::check_split)?;
-    timed("fuzz", fuzz::short)
+    timed("fuzz", fuzz::run_for_ci)
 }
 
 fn timed(what: &str, command: impl FnOnce() -> Result<()>) -> Result<()> {
     let start = Instant::now();
     command()?;
-    step(&format!("{what}: {} s", start.elapsed().as_secs()));
+    print_step(&format!("{what}: {} s", start.elapsed().as_secs()));
     Ok(())
 }
 
@@ -119,6 +126,6 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
 }
 
 /// Says what comes next, apart from what cargo prints.
-fn step(text: &str) {
+fn print_step(text: &str) {
     eprintln!("==> {text}");
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 /// Makes `path` hold `content`, whole at every moment. Nothing happens if it does already, so that
 /// a server which watches it does not load it again.
-pub(crate) fn put(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == content) {
         return Ok(());
     }
@@ -26,10 +26,10 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// Bytes of all files in a folder and its folders; 0 if there is none.
-pub(crate) fn size_of(folder: &Path) -> u64 {
+pub(crate) fn folder_size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+        Ok(metadata) if metadata.is_dir() => folder_size(&entry.path()),
         Ok(metadata) => metadata.len(),
         Err(_) => 0,
     };
@@ -39,5 +39,5 @@ pub(crate) fn size_of(folder: &Path) -> u64 {
 /// Makes `to` a copy of `from`.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    put(to, &content)
+    write_if_changed(to, &content)
 }

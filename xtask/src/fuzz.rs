@@ -19,7 +19,7 @@ const SECONDS: u32 = 15;
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
     let seconds: Option<u32> = arguments.first().and_then(|first| first.parse().ok());
     let named = if seconds.is_some() { &arguments[1..] } else { arguments };
-    feed(
+    run_targets(
         if named.is_empty() { targets()? } else { named.to_vec() },
         seconds.unwrap_or(SECONDS),
         None,
@@ -28,11 +28,11 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
 
 /// Runs all targets as `cargo xtask ci` does: from one seed, so that what is found is what the
 /// change broke and not what chance turned up.
-pub(crate) fn short() -> Result<()> {
-    feed(targets()?, SECONDS, Some("-seed=1"))
+pub(crate) fn run_for_ci() -> Result<()> {
+    run_targets(targets()?, SECONDS, Some("-seed=1"))
 }
 
-fn feed(targets: Vec<String>, seconds: u32, seed: Option<&str>) -> Result<()> {
+fn run_targets(targets: Vec<String>, seconds: u32, seed: Option<&str>) -> Result<()> {
     run(&mut instrumented("build"))?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     for group in targets.chunks(cores) {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::files::{copy, put};
+use crate::files::{copy, write_if_changed};
 use crate::no_snapshot::forbid_snapshot;
 use crate::prerequisites::GUEST_TARGET;
 use crate::workspace::{cargo, root, run, target};
@@ -123,7 +123,7 @@ fn lay_out(example: &Example) -> Result<()> {
 fn lay_out_no_snapshot(name: &str) -> Result<()> {
     let built =
         std::fs::read(component(name)).with_context(|| format!("cannot read the {name}"))?;
-    put(&test_guest(&format!("{name}-no-snapshot")), &forbid_snapshot(built)?)
+    write_if_changed(&test_guest(&format!("{name}-no-snapshot")), &forbid_snapshot(built)?)
 }
 
 fn component(name: &str) -> PathBuf {

@@ -9,7 +9,7 @@ mod node;
 mod prerequisites;
 mod python;
 mod server;
-mod skipped;
+mod skipped_tests;
 mod workspace;
 
 use anyhow::{Result, bail};

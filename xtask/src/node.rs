@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::files::{copy, put};
+use crate::files::{copy, write_if_changed};
 use crate::workspace::{root, run, target};
 
 /// The folder with what `tests/package.json` asks for; it is filled anew when that file has
@@ -18,7 +18,7 @@ pub(crate) fn packages() -> Result<PathBuf> {
     if !fs::read(&installed).is_ok_and(|present| present == content) {
         copy(&wanted, &folder.join("package.json"))?;
         install(&folder)?;
-        put(&installed, &content)?;
+        write_if_changed(&installed, &content)?;
     }
     Ok(folder.join("node_modules"))
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::files::size_of;
+use crate::files::folder_size;
 use crate::workspace::{root, target};
 
 /// The target that guests are built for.
@@ -90,7 +90,7 @@ fn c_compiler() -> Result<(), String> {
 /// Counts what is there already as if it were free: a build replaces it or uses it.
 fn disk_space(needed: u64) -> Result<(), String> {
     let Some(free) = free_bytes(&root()) else { return Ok(()) };
-    let available = free.saturating_add(size_of(&target()));
+    let available = free.saturating_add(folder_size(&target()));
     if available >= needed {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::files::put;
+use crate::files::write_if_changed;
 use crate::workspace::{root, run, target};
 
 /// A virtual environment with the packages of one list.
@@ -48,7 +48,7 @@ pub(crate) fn environments() -> Vec<(&'static str, Result<PathBuf>)> {
     thread::scope(|scope| {
         let start = |environment: &'static Environment| {
             let installer = installer.clone();
-            (environment.variable, scope.spawn(|| environment.make(installer)))
+            (environment.variable, scope.spawn(|| environment.install_if_changed(installer)))
         };
         let started: Vec<_> = ENVIRONMENTS.iter().map(start).collect();
         let finished = started.into_iter().map(|(variable, thread)| (variable, join(thread)));
@@ -73,7 +73,7 @@ fn installer() -> Result<PathBuf> {
 }
 
 impl Environment {
-    fn make(&self, installer: Result<PathBuf, String>) -> Result<PathBuf> {
+    fn install_if_changed(&self, installer: Result<PathBuf, String>) -> Result<PathBuf> {
         let requirements = root().join(self.requirements);
         let wanted = fs::read(&requirements)
             .with_context(|| format!("cannot read {}", requirements.display()))?;
@@ -84,7 +84,7 @@ impl Environment {
         if !fs::read(&installed).is_ok_and(|present| present == wanted) {
             let installer = installer.map_err(anyhow::Error::msg)?;
             install(&installer, &folder, &python, &requirements)?;
-            put(&installed, &wanted)?;
+            write_if_changed(&installed, &wanted)?;
         }
         Ok(python)
     }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::load::{self, Load, Measured};
+use super::load::{self, LoadResult, Workload};
 use super::models::{self, Case};
 use super::options::Options;
 use super::process::Server;
-use super::report::{Aim, Table, digits, median};
+use super::report::{Aim, Table, format_number, median};
 use super::throughput::wait_until_ready;
 
 /// Models whose batches are cheaper by the item: one because its network's weights are read once,
@@ -26,8 +26,8 @@ struct Pair {
     model: &'static str,
     isolation: &'static str,
     connections: usize,
-    alone: Vec<Measured>,
-    batched: Vec<Measured>,
+    alone: Vec<LoadResult>,
+    batched: Vec<LoadResult>,
 }
 
 /// Measures and prints.
@@ -98,14 +98,15 @@ impl Pair {
         server: &Server,
         cases: &[Case],
         batched: bool,
-    ) -> Result<Measured> {
+    ) -> Result<LoadResult> {
         let model = &name(self.model, self.isolation, batched);
-        let load = Load { model, cases, connections: self.connections, tenant: None, rate: None };
+        let load =
+            Workload { model, cases, connections: self.connections, tenant: None, rate: None };
         load::run(server, &load, options.window())
     }
 
     /// What batches come to by that figure, when being alone is 1.
-    fn ratio(&self, field: fn(&Measured) -> f64) -> f64 {
+    fn ratio(&self, field: fn(&LoadResult) -> f64) -> f64 {
         median(
             self.batched
                 .iter()
@@ -133,9 +134,10 @@ fn table(pairs: &[Pair]) -> Table {
     let mut table = Table::new(&[&columns[..], &["req/s ÷ alone", "p50 ÷", "CPU ÷"]].concat());
     for pair in pairs {
         for (kind, rounds) in [("alone", &pair.alone), ("batched", &pair.batched)] {
-            let of = |field: fn(&Measured) -> f64| digits(median(rounds.iter().map(field)));
+            let of =
+                |field: fn(&LoadResult) -> f64| format_number(median(rounds.iter().map(field)));
             let ratio =
-                |field| if kind == "alone" { "1".into() } else { digits(pair.ratio(field)) };
+                |field| if kind == "alone" { "1".into() } else { format_number(pair.ratio(field)) };
             let named = [
                 pair.model.into(),
                 pair.isolation.into(),

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::machine::{self, Memory};
+use super::http_client::{self, Client};
 use super::models::{self, Case};
 use super::options::Options;
 use super::process::Server;
-use super::report::{Table, digits};
+use super::process_stats::{self, Memory};
+use super::report::{Table, format_number};
 use super::throughput::wait_until_ready;
-use super::wire::{self, Client};
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -85,24 +85,26 @@ impl Series {
         let started = Instant::now();
         let server = Server::wardian(&folder.join("models"), &folder.join("state"))?;
         wait_until_ready(&server)?;
-        self.ask_all(&server, case)?;
+        self.send_to_all(&server, case)?;
         let elapsed = started.elapsed().as_secs_f64();
-        let (memory, cpu) =
-            (machine::memory(server.pid())?, machine::cpu_time(server.pid())?.as_secs_f64());
-        let megabytes = |bytes: f64| digits(bytes / 1e6);
+        let (memory, cpu) = (
+            process_stats::memory(server.pid())?,
+            process_stats::cpu_time(server.pid())?.as_secs_f64(),
+        );
+        let megabytes = |bytes: f64| format_number(bytes / 1e6);
         let each = empty.map_or(f64::NAN, |empty| {
             (memory.proportional - empty.proportional) / self.count as f64 / 1e3
         });
         let sizes = [memory.resident, memory.proportional, memory.anonymous].map(megabytes);
-        let head = [self.label.clone(), store.into(), digits(elapsed), digits(cpu)];
-        table.row(head.into_iter().chain(sizes).chain([digits(each)]));
+        let head = [self.label.clone(), store.into(), format_number(elapsed), format_number(cpu)];
+        table.row(head.into_iter().chain(sizes).chain([format_number(each)]));
         Ok(memory)
     }
 
-    fn ask_all(&self, server: &Server, case: &Case) -> Result<()> {
+    fn send_to_all(&self, server: &Server, case: &Case) -> Result<()> {
         let mut client = Client::connect(server.address())?;
         (0..self.count).try_for_each(|index| {
-            let body = client.ask(&wire::infer(None, &name(index), &case.request))?;
+            let body = client.send(&http_client::infer(None, &name(index), &case.request))?;
             let answered = body.is_some_and(|body| case.is_answered_by(&body));
             answered
                 .then_some(())

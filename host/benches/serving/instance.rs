@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::runtime::{Handle, Runtime};
 use wardian::config::Config;
-use wardian::files::FileIn;
-use wardian::lifecycle::Loader;
+use wardian::files::ConfinedFile;
+use wardian::lifecycle::EngineLoader;
 use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::ServableHandle;
-use wardian::server::{build_loader, build_sequences, build_stores, databases};
+use wardian::server::{build_loader, build_session_parts, build_stores, databases};
 use wardian::telemetry::Telemetry;
 use wardian::tenant::Tenant;
 
 use super::options::Options;
-use super::report::{Table, digits};
+use super::report::{Table, format_number};
 use super::{models, native, process};
 
 /// Where a call's time went, in microseconds.
@@ -38,12 +38,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let config = Config { state: folder.path().join("state"), ..Config::default() };
     let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
     let databases = databases(&config, &telemetry)?;
-    let (sequences, _chains) = build_sequences(&stores, &telemetry);
+    let (sequences, _chains) = build_session_parts(&stores, &telemetry);
     let loader =
         build_loader(&config, process::program().into(), &telemetry, stores, databases, sequences)?;
-    let case =
-        wardian::api::parse_golden(&golden(&models::cases()?)?, &wardian::tenant::Pace::free())
-            .map_err(anyhow::Error::msg)?;
+    let case = wardian::api::parse_golden(
+        &golden(&models::cases()?)?,
+        &wardian::tenant::Pacer::unmetered(),
+    )
+    .map_err(anyhow::Error::msg)?;
     let request = case.cases.into_iter().next().context("no golden case")?.request;
     let mut table = Table::new(&[
         "call",
@@ -53,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "compute µs",
         "rest µs (teardown, checks)",
     ]);
-    table.row(["native predict".into(), "1".into(), digits(predict(options)?)]);
+    table.row(["native predict".into(), "1".into(), format_number(predict(options)?)]);
     let pooled = runtime.block_on(load(&loader, folder.path(), Isolation::Pooled))?;
     let fresh = runtime.block_on(load(&loader, folder.path(), Isolation::Request))?;
     let kinds = [("pooled", &pooled), ("fresh", &fresh)];
@@ -71,7 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         };
         let times =
             [call.whole, call.instance, call.compute, call.whole - call.instance - call.compute];
-        table.row([name.to_string(), threads.to_string()].into_iter().chain(times.map(digits)));
+        table.row(
+            [name.to_string(), threads.to_string()].into_iter().chain(times.map(format_number)),
+        );
     }
     table.print("a call of house-price in process, one row, mean of the quickest round");
     Ok(())
@@ -98,17 +102,21 @@ fn golden(cases: &[models::Case]) -> Result<Vec<u8>> {
     )?)
 }
 
-async fn load(loader: &Loader, folder: &Path, isolation: Isolation) -> Result<ServableHandle> {
+async fn load(
+    loader: &EngineLoader,
+    folder: &Path,
+    isolation: Isolation,
+) -> Result<ServableHandle> {
     let (path, component) = (folder.join("model.wasm"), models::component()?);
     std::fs::write(&path, &component)?;
-    let digest = Digest::of(&component);
+    let digest = Digest::sha256(&component);
     let candidate = Candidate {
         name: ModelName::new("house-price")?,
         version: Version::new(1).context("no version")?,
-        component: FileIn::at(&path)?,
+        component: ConfinedFile::from_path(&path)?,
         component_digest: digest,
         component_size: component.len() as u64,
-        changed: (0, 0),
+        changed_at: (0, 0),
         sidecars: Vec::new(),
         golden: None,
         settings: Arc::new(ModelSettings { isolation, ..ModelSettings::default() }),
@@ -117,7 +125,7 @@ async fn load(loader: &Loader, folder: &Path, isolation: Isolation) -> Result<Se
     };
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let proved = loader.load(&tenant, &candidate, &|_stage| {}).await?;
-    Ok(proved.go_live().await?.0)
+    Ok(proved.commit().await?.0)
 }
 
 /// The mean over all calls of all threads.
@@ -149,7 +157,10 @@ async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u3
     let (mut instance, mut compute) = (Duration::ZERO, Duration::ZERO);
     let started = Instant::now();
     for _ in 0..calls {
-        let timings = servable.answer(request.clone(), servable.proof_call(None)).await?.timings;
+        let timings = servable
+            .infer_uncounted(request.clone(), servable.validation_call(None))
+            .await?
+            .timings;
         instance += timings.instance;
         compute += timings.compute;
     }

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::load::{self, Load, Measured};
+use super::load::{self, LoadResult, Workload};
 use super::models;
 use super::options::Options;
 use super::process::Server;
-use super::report::{Table, digits, median};
+use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
 
 /// How many there are, and whether they are pooled.
@@ -43,11 +43,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "CPU µs more",
     ]);
     for connections in options.connections() {
-        let mut results: Vec<Vec<Measured>> = servers.iter().map(|_| Vec::new()).collect();
+        let mut results: Vec<Vec<LoadResult>> = servers.iter().map(|_| Vec::new()).collect();
         // In turns, so that what disturbs one disturbs all.
         for _ in 0..options.rounds() {
             for (server, rounds) in servers.iter().zip(&mut results) {
-                let load = Load {
+                let load = Workload {
                     model: "house-price",
                     cases: &cases,
                     connections,
@@ -80,9 +80,9 @@ fn serve(folder: &Path, (name, count, isolation): &(&str, usize, &str)) -> Resul
     Ok(server)
 }
 
-fn row(connections: usize, name: &str, rounds: &[Measured], none: &[Measured]) -> Vec<String> {
-    let of = |field: fn(&Measured) -> f64| median(rounds.iter().map(field));
-    let ratio = |field: fn(&Measured) -> f64| {
+fn row(connections: usize, name: &str, rounds: &[LoadResult], none: &[LoadResult]) -> Vec<String> {
+    let of = |field: fn(&LoadResult) -> f64| median(rounds.iter().map(field));
+    let ratio = |field: fn(&LoadResult) -> f64| {
         median(rounds.iter().zip(none).map(|(one, other)| field(one) / field(other)))
     };
     let more = median(rounds.iter().zip(none).map(|(one, other)| one.cpu - other.cpu));
@@ -95,5 +95,5 @@ fn row(connections: usize, name: &str, rounds: &[Measured], none: &[Measured]) -
         ratio(|m| m.cpu),
         more,
     ];
-    [connections.to_string(), name.into()].into_iter().chain(figures.map(digits)).collect()
+    [connections.to_string(), name.into()].into_iter().chain(figures.map(format_number)).collect()
 }

@@ -8,17 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use rusqlite::Connection;
 use serde_json::json;
-use wardian::store::keys::{Bucket, BucketName, Key, SCHEMA};
+use wardian::store::key_value::{Bucket, BucketName, Key, SCHEMA};
 
+use super::http_client::{self, Client};
 use super::models;
 use super::options::Options;
 use super::process::Server;
-use super::report::{Table, digits, median};
+use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
-use super::wire::{self, Client};
 
 /// Operations of one request, so that HTTP is a small part of what is measured.
-const TOGETHER: usize = 100;
+const OPERATIONS_PER_REQUEST: usize = 100;
 
 /// Short values, as counters and small states are; in turns, since SQLite writes nothing where
 /// nothing changes.
@@ -47,11 +47,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for connections in CONNECTIONS {
             let (mut guest, mut beside) = (Vec::new(), Vec::new());
             for _ in 0..options.rounds() {
-                guest.push(of_guest(&server, operation, connections, options.window())?);
-                beside.push(of_native(&native, operation, connections, options.window())?);
+                guest.push(guest_rate(&server, operation, connections, options.window())?);
+                beside.push(native_rate(&native, operation, connections, options.window())?);
             }
             let ratio = median(guest.iter().zip(&beside).map(|(guest, native)| guest / native));
-            let figures = [digits(median(guest)), digits(median(beside)), digits(ratio)];
+            let figures =
+                [format_number(median(guest)), format_number(median(beside)), format_number(ratio)];
             table.row(
                 [operation.name().to_owned(), connections.to_string()].into_iter().chain(figures),
             );
@@ -77,40 +78,43 @@ fn wardian(folder: &Path) -> Result<Server> {
 }
 
 /// Operations per second that guests make, of so many requests at once.
-fn of_guest(
+fn guest_rate(
     server: &Server,
     operation: Operation,
     connections: usize,
     window: Duration,
 ) -> Result<f64> {
-    at_once(connections, window, |number| {
+    run_workers(connections, window, |number| {
         let data: Vec<_> = VALUES
             .iter()
             .cycle()
-            .take(TOGETHER)
+            .take(OPERATIONS_PER_REQUEST)
             .map(|value| operation.words(number, value))
             .collect();
-        let input = json!({ "name": "do", "datatype": "BYTES", "shape": [TOGETHER], "data": data });
-        let request =
-            wire::infer(None, "counter", json!({ "inputs": [input] }).to_string().as_bytes());
+        let input = json!({ "name": "do", "datatype": "BYTES", "shape": [OPERATIONS_PER_REQUEST], "data": data });
+        let request = http_client::infer(
+            None,
+            "counter",
+            json!({ "inputs": [input] }).to_string().as_bytes(),
+        );
         let mut client = Client::connect(server.address())?;
         Ok(move || {
-            let answer = client.ask(&request)?.context("a server refuses")?;
+            let answer = client.send(&request)?.context("a server refuses")?;
             let refused = answer.windows(6).any(|bytes| bytes == b"other:");
             ensure!(!refused, "the store refuses: {}", String::from_utf8_lossy(&answer));
-            Ok(TOGETHER as u64)
+            Ok(OPERATIONS_PER_REQUEST as u64)
         })
     })
 }
 
 /// The same by so many threads with the file open.
-fn of_native(
+fn native_rate(
     file: &Path,
     operation: Operation,
     connections: usize,
     window: Duration,
 ) -> Result<f64> {
-    at_once(connections, window, |number| {
+    run_workers(connections, window, |number| {
         let (connection, name) = (open(file)?, BucketName::parse("bench")?);
         let key = Key::new(format!("{}-{number}", operation.name()))?;
         let mut values = VALUES.iter().cycle();
@@ -133,7 +137,11 @@ fn of_native(
 }
 
 /// Has so many workers work for a while. Gives what all have done per second.
-fn at_once<W>(workers: usize, window: Duration, make: impl Fn(usize) -> Result<W>) -> Result<f64>
+fn run_workers<W>(
+    workers: usize,
+    window: Duration,
+    make: impl Fn(usize) -> Result<W>,
+) -> Result<f64>
 where
     W: FnMut() -> Result<u64> + Send,
 {

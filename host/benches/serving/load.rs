@@ -11,13 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::machine;
+use super::http_client::{self, Layout};
 use super::models::Case;
 use super::process::Server;
-use super::wire::{self, Layout};
+use super::process_stats;
 
 /// What a server did in one window.
-pub(crate) struct Measured {
+pub(crate) struct LoadResult {
     /// Requests answered per second.
     pub(crate) rate: f64,
     /// Half were answered within so many microseconds.
@@ -29,7 +29,7 @@ pub(crate) struct Measured {
 }
 
 /// What is asked, and how hard.
-pub(crate) struct Load<'a> {
+pub(crate) struct Workload<'a> {
     /// Which model is asked.
     pub(crate) model: &'a str,
     /// What it is asked, in turns.
@@ -47,7 +47,7 @@ const MEASURING: u8 = 1;
 const DONE: u8 = 2;
 
 /// Keeps a server busy and measures it for a while, after warming up.
-pub(crate) fn run(server: &Server, load: &Load<'_>, window: Duration) -> Result<Measured> {
+pub(crate) fn run(server: &Server, load: &Workload<'_>, window: Duration) -> Result<LoadResult> {
     // One thread: it takes less of the cores that the server needs than one per connection would.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -55,32 +55,36 @@ pub(crate) fn run(server: &Server, load: &Load<'_>, window: Duration) -> Result<
         let mut clients = JoinSet::new();
         let pace = load.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
         for (number, case) in (0..).zip(load.cases.iter().cycle().take(load.connections)) {
-            let request = wire::infer(load.tenant, load.model, &case.request);
+            let request = http_client::infer(load.tenant, load.model, &case.request);
             let first = first_exchange(server.address(), request, case).await?;
-            let pace = pace.map(|each| Pace {
+            let pace = pace.map(|each| Schedule {
                 offset: each * number,
                 interval: each * load.connections as u32,
             });
             clients.spawn(first.repeat(phase.clone(), pace));
         }
-        let (elapsed, cpu) = watch(server.pid(), &phase, window).await?;
+        let (elapsed, cpu) = measure_window(server.pid(), &phase, window).await?;
         let latencies: Result<Vec<_>> = clients.join_all().await.into_iter().collect();
-        Ok(Measured::new(latencies?.concat(), elapsed, cpu))
+        Ok(LoadResult::new(latencies?.concat(), elapsed, cpu))
     })
 }
 
 /// Runs the clock, and tells how long it measured and what CPU time the server used meanwhile.
-async fn watch(pid: u32, phase: &AtomicU8, window: Duration) -> Result<(Duration, Duration)> {
+async fn measure_window(
+    pid: u32,
+    phase: &AtomicU8,
+    window: Duration,
+) -> Result<(Duration, Duration)> {
     tokio::time::sleep((window / 4).min(Duration::from_secs(1))).await;
     phase.store(MEASURING, Ordering::Relaxed);
-    let (before, started) = (machine::cpu_time(pid)?, Instant::now());
+    let (before, started) = (process_stats::cpu_time(pid)?, Instant::now());
     tokio::time::sleep(window).await;
     phase.store(DONE, Ordering::Relaxed);
-    Ok((started.elapsed(), machine::cpu_time(pid)? - before))
+    Ok((started.elapsed(), process_stats::cpu_time(pid)? - before))
 }
 
 /// When a connection's requests are due.
-struct Pace {
+struct Schedule {
     offset: Duration,
     interval: Duration,
 }
@@ -106,12 +110,12 @@ async fn first_exchange(address: SocketAddr, request: Vec<u8>, case: &Case) -> R
 
 impl Connection {
     /// Asks until it is over: the nanoseconds each answer took while measuring.
-    async fn repeat(mut self, phase: Arc<AtomicU8>, pace: Option<Pace>) -> Result<Vec<u32>> {
+    async fn repeat(mut self, phase: Arc<AtomicU8>, pace: Option<Schedule>) -> Result<Vec<u32>> {
         let mut latencies = Vec::with_capacity(1 << 16);
         let mut started = Instant::now();
         let mut due = started + pace.as_ref().map_or(Duration::ZERO, |pace| pace.offset);
         loop {
-            if let Some(Pace { interval, .. }) = pace {
+            if let Some(Schedule { interval, .. }) = pace {
                 // A request that could not be sent when it was due, because the answer before it
                 // was late, has waited since then; that the client itself wakes late is not the
                 // server's doing.
@@ -142,7 +146,7 @@ impl Connection {
             let length = self.stream.read(&mut self.buffer[filled..]).await?;
             ensure!(length > 0, "a server closed the connection");
             filled += length;
-            if let Some(Layout { ok, body }) = wire::layout(&self.buffer[..filled]) {
+            if let Some(Layout { ok, body }) = http_client::layout(&self.buffer[..filled]) {
                 let text = String::from_utf8_lossy(&self.buffer[body.clone()]);
                 ensure!(ok, "a server refused: {text}");
                 return Ok(body);
@@ -151,7 +155,7 @@ impl Connection {
     }
 }
 
-impl Measured {
+impl LoadResult {
     fn new(mut latencies: Vec<u32>, elapsed: Duration, cpu: Duration) -> Self {
         latencies.sort_unstable();
         let count = latencies.len() as f64;
@@ -163,7 +167,7 @@ impl Measured {
                 .map_or(f64::NAN, |&nanos| f64::from(nanos) / 1e3)
         };
         let (p50, p99) = (percentile(0.5), percentile(0.99));
-        Measured {
+        LoadResult {
             rate: count / elapsed.as_secs_f64(),
             p50,
             p99,

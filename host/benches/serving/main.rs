@@ -14,14 +14,14 @@
 mod options;
 mod report;
 
-mod machine;
 mod models;
 mod process;
+mod process_stats;
 
+mod http_client;
 mod load;
 mod native;
 mod native_stream;
-mod wire;
 
 mod abuse;
 mod batching;
@@ -50,7 +50,7 @@ fn main() -> Result<()> {
         println!("not measuring: this is for `cargo bench`");
         return Ok(());
     }
-    println!("{}", machine::describe());
+    println!("{}", process_stats::describe());
     for part in options.parts() {
         match part {
             Part::Throughput => throughput::run(&options)?,

@@ -9,13 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::load::{self, Load, Measured};
+use super::http_client::{self, Client, get};
+use super::load::{self, LoadResult, Workload};
 use super::models::{self, Case};
 use super::options::Options;
 use super::process::Server;
-use super::report::{Aim, Table, digits, median};
+use super::report::{Aim, Table, format_number, median};
 use super::throughput::wait_until_ready;
-use super::wire::{self, Client, get};
 
 /// Requests that the greedy tenant keeps going.
 const GREEDY: usize = 64;
@@ -28,16 +28,16 @@ const WEIGHTS: [(u32, u32); 3] = [(1, 1), (3, 1), (10, 1)];
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    beside(options)?;
+    measure_latency(options)?;
     shares(options)
 }
 
 /// A tenant with short requests at half of what the cores can do, alone and beside one that spins.
-fn beside(options: &Options) -> Result<()> {
+fn measure_latency(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = two_tenants(folder.path(), 1)?;
     let cases = models::cases()?;
-    let closed = Load {
+    let closed = Workload {
         model: "house-price",
         cases: &cases,
         connections: CONNECTIONS,
@@ -45,7 +45,7 @@ fn beside(options: &Options) -> Result<()> {
         rate: None,
     };
     let capacity = load::run(&server, &closed, options.window())?.rate;
-    let paced = Load { rate: Some(capacity / 2.0), ..closed };
+    let paced = Workload { rate: Some(capacity / 2.0), ..closed };
     let (mut alone, mut both) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds() {
         alone.push(load::run(&server, &paced, options.window())?);
@@ -54,7 +54,7 @@ fn beside(options: &Options) -> Result<()> {
     }
     table(&alone, &both).print(&format!(
         "tenant a: {} short requests/s, half of what the cores can do; tenant b: {GREEDY} requests that never end",
-        digits(capacity / 2.0)
+        format_number(capacity / 2.0)
     ));
     println!();
     Aim::AtLeast(0.95).print("a's throughput beside b ÷ alone", ratio(&both, &alone, |m| m.rate));
@@ -64,8 +64,13 @@ fn beside(options: &Options) -> Result<()> {
 
 /// The same tenant with as many short requests as it gets answers to.
 fn flood(options: &Options, server: &Server, cases: &[Case]) -> Result<()> {
-    let flood =
-        Load { model: "house-price", cases, connections: GREEDY, tenant: Some("a"), rate: None };
+    let flood = Workload {
+        model: "house-price",
+        cases,
+        connections: GREEDY,
+        tenant: Some("a"),
+        rate: None,
+    };
     let _spinning = Spinning::start(server, "b", GREEDY)?;
     let before = cpu_seconds(server)?;
     let measured = load::run(server, &flood, options.window())?;
@@ -73,18 +78,18 @@ fn flood(options: &Options, server: &Server, cases: &[Case]) -> Result<()> {
     let (of_a, of_b) = (after.0 - before.0, after.1 - before.1);
     println!(
         "\n  With {GREEDY} connections that ask as fast as they can, a gets {} answers/s and {:.0} % of the guests' CPU time.",
-        digits(measured.rate),
+        format_number(measured.rate),
         100.0 * of_a / (of_a + of_b)
     );
     Ok(())
 }
 
-fn table(alone: &[Measured], both: &[Measured]) -> Table {
+fn table(alone: &[LoadResult], both: &[LoadResult]) -> Table {
     let mut table =
         Table::new(&["tenant a", "req/s", "p50 µs", "p99 µs", "req/s ÷ alone", "p50 ÷", "p99 ÷"]);
     for (name, rounds) in [("alone", alone), ("beside b", both)] {
-        let of = |field: fn(&Measured) -> f64| digits(median(rounds.iter().map(field)));
-        let ratio = |field| digits(ratio(rounds, alone, field));
+        let of = |field: fn(&LoadResult) -> f64| format_number(median(rounds.iter().map(field)));
+        let ratio = |field| format_number(ratio(rounds, alone, field));
         let absolute = [of(|m| m.rate), of(|m| m.p50), of(|m| m.p99)];
         let relative = [ratio(|m| m.rate), ratio(|m| m.p50), ratio(|m| m.p99)];
         table.row([name.to_string()].into_iter().chain(absolute).chain(relative));
@@ -92,7 +97,7 @@ fn table(alone: &[Measured], both: &[Measured]) -> Table {
     table
 }
 
-fn ratio(one: &[Measured], other: &[Measured], field: fn(&Measured) -> f64) -> f64 {
+fn ratio(one: &[LoadResult], other: &[LoadResult], field: fn(&LoadResult) -> f64) -> f64 {
     median(one.iter().zip(other).map(|(one, other)| field(one) / field(other)))
 }
 
@@ -111,7 +116,7 @@ fn shares(options: &Options) -> Result<()> {
         let after = cpu_seconds(&server)?;
         let (of_a, of_b) = (after.0 - before.0, after.1 - before.1);
         let (share, wanted) = (of_a / (of_a + of_b), f64::from(heavy) / f64::from(heavy + light));
-        let cells = [format!("{heavy}:{light}"), digits(of_a), digits(of_b)];
+        let cells = [format!("{heavy}:{light}"), format_number(of_a), format_number(of_b)];
         table.row(
             cells
                 .into_iter()
@@ -156,8 +161,11 @@ struct Spinning {
 
 impl Spinning {
     fn start(server: &Server, tenant: &str, requests: usize) -> Result<Self> {
-        let request =
-            wire::infer(Some(tenant), "puppet", br#"{"inputs":[],"parameters":{"behave":"spin"}}"#);
+        let request = http_client::infer(
+            Some(tenant),
+            "puppet",
+            br#"{"inputs":[],"parameters":{"behave":"spin"}}"#,
+        );
         let start = || {
             let mut stream = TcpStream::connect(server.address())?;
             stream.write_all(&request).map(|()| stream)
@@ -171,8 +179,9 @@ impl Spinning {
 
 /// CPU time that the guests of tenants a and b have used.
 fn cpu_seconds(server: &Server) -> Result<(f64, f64)> {
-    let body =
-        Client::connect(server.address())?.ask(&get("/v2/tenants"))?.context("a server refuses")?;
+    let body = Client::connect(server.address())?
+        .send(&get("/v2/tenants"))?
+        .context("a server refuses")?;
     let answer: Value = serde_json::from_slice(&body)?;
     let of = |index: usize| answer["tenants"][index]["cpu_seconds"].as_f64().context("no CPU time");
     Ok((of(0)?, of(1)?))

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 /// How long a server may take to listen. Loading models comes after that.
-const START: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server that listens. Killed on drop.
 pub(crate) struct Server {
@@ -78,9 +78,9 @@ impl Server {
         let (out, log) = (child.stdout.take().map(follow), log(&mut child).map(follow));
         let log = log.unwrap_or_else(|| channel().1);
         let mut server = Server { child, address: ([127, 0, 0, 1], 0).into(), log, unread: None };
-        let line = out.context("no output")?.recv_timeout(START);
+        let line = out.context("no output")?.recv_timeout(START_TIMEOUT);
         let line =
-            line.with_context(|| format!("a server does not listen: {}", server.complaint()))?;
+            line.with_context(|| format!("a server does not listen: {}", server.log_text()))?;
         let address = line
             .text
             .strip_prefix("listening on http://")
@@ -104,7 +104,7 @@ impl Server {
         self.log.try_iter()
     }
 
-    fn complaint(&self) -> String {
+    fn log_text(&self) -> String {
         self.log().map(|line| line.text).collect::<Vec<_>>().join("; ")
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// A number with as many digits as are worth reading.
-pub(crate) fn digits(value: f64) -> String {
+pub(crate) fn format_number(value: f64) -> String {
     match value {
         _ if value.is_nan() => "-".into(),
         _ if value >= 100.0 => format!("{value:.0}"),

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
 
+use super::http_client::{self, Client};
 use super::models;
 use super::options::Options;
 use super::process::Server;
-use super::report::{Table, digits, median};
+use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
-use super::wire::{self, Client};
 
 /// Connections at a time, each with a session of its own.
 const CONNECTIONS: [usize; 2] = [1, 16];
@@ -68,7 +68,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let figures =
                 [median(measured.iter().map(|m| m.rate)), median(measured.iter().map(|m| m.p50))];
             let named = [connections.to_string(), kind.name.to_owned()];
-            table.row(named.into_iter().chain(figures.map(digits)).chain([digits(median(ratios))]));
+            table.row(
+                named
+                    .into_iter()
+                    .chain(figures.map(format_number))
+                    .chain([format_number(median(ratios))]),
+            );
         }
     }
     table.print(&format!("keeper, a state of {STATE} bytes read and written at each request"));
@@ -89,12 +94,13 @@ fn server(folder: &Path, durability: &str) -> Result<Server> {
 }
 
 fn measure(kind: &Kind, connections: usize, window: Duration) -> Result<Measured> {
-    let clients: Result<Vec<_>> = (0..connections).map(|number| begin(kind, number)).collect();
+    let clients: Result<Vec<_>> =
+        (0..connections).map(|number| open_session(kind, number)).collect();
     let (clients, started) = (clients?, Instant::now());
     let end = started + window;
     let threads: Vec<_> = clients
         .into_iter()
-        .map(|(client, request)| thread::spawn(move || ask_on(client, &request, end)))
+        .map(|(client, request)| thread::spawn(move || send_until(client, &request, end)))
         .collect();
     let mut latencies = Vec::new();
     for thread in threads {
@@ -106,7 +112,7 @@ fn measure(kind: &Kind, connections: usize, window: Duration) -> Result<Measured
 }
 
 /// A connection, and what it asks again and again.
-fn begin(kind: &Kind, number: usize) -> Result<(Client, Vec<u8>)> {
+fn open_session(kind: &Kind, number: usize) -> Result<(Client, Vec<u8>)> {
     let mut client = Client::connect(kind.server.address())?;
     let request = |start| {
         let parameters = if kind.session {
@@ -115,18 +121,18 @@ fn begin(kind: &Kind, number: usize) -> Result<(Client, Vec<u8>)> {
             json!({ "do": "" })
         };
         let body = json!({ "inputs": [], "parameters": parameters }).to_string();
-        wire::infer(None, "keeper", body.as_bytes())
+        http_client::infer(None, "keeper", body.as_bytes())
     };
-    client.ask(&request(true))?.context("a session does not begin")?;
+    client.send(&request(true))?.context("a session does not begin")?;
     Ok((client, request(false)))
 }
 
 /// How long each answer took, in microseconds.
-fn ask_on(mut client: Client, request: &[u8], end: Instant) -> Result<Vec<f64>> {
+fn send_until(mut client: Client, request: &[u8], end: Instant) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
     while Instant::now() < end {
         let asked = Instant::now();
-        client.ask(request)?.context("a session is refused")?;
+        client.send(request)?.context("a session is refused")?;
         latencies.push(asked.elapsed().as_nanos() as f64 / 1000.0);
     }
     Ok(latencies)

@@ -8,12 +8,12 @@ use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::http_client::{self, Client};
 use super::models;
 use super::options::Options;
 use super::process::Server;
-use super::report::{Table, digits, median};
+use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
-use super::wire::{self, Client};
 
 /// What is measured: its name, how it is repeated, how often in one call, and the statement.
 const KINDS: [(&str, &str, u32, &str); 3] = [
@@ -52,14 +52,19 @@ fn compare(options: &Options, synchronous: &str) -> Result<()> {
         let (mut of_guest, mut of_native) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds() {
             let before = Instant::now();
-            ask(&server, &["repeat", word, &times.to_string(), "0", statement])?;
+            send_step(&server, &["repeat", word, &times.to_string(), "0", statement])?;
             of_guest.push(f64::from(times) / before.elapsed().as_secs_f64());
             let before = Instant::now();
             repeat(&native, word, times, statement)?;
             of_native.push(f64::from(times) / before.elapsed().as_secs_f64());
         }
         let (guest, native) = (median(of_guest), median(of_native));
-        table.row([name.into(), digits(guest), digits(native), digits(guest / native)]);
+        table.row([
+            name.into(),
+            format_number(guest),
+            format_number(native),
+            format_number(guest / native),
+        ]);
     }
     table.print(&format!("SQL, one call at a time, synchronous = \"{synchronous}\""));
     Ok(())
@@ -77,16 +82,16 @@ fn serve(folder: &Path, synchronous: &str) -> Result<Server> {
     )?;
     let server = Server::wardian_in(folder)?;
     wait_until_ready(&server)?;
-    ask(&server, &["execute", TABLE])?;
-    ask(&server, &["repeat", "in execute", "1000", "0", KINDS[2].3])?;
+    send_step(&server, &["execute", TABLE])?;
+    send_step(&server, &["repeat", "in execute", "1000", "0", KINDS[2].3])?;
     Ok(server)
 }
 
-fn ask(server: &Server, step: &[&str]) -> Result<()> {
+fn send_step(server: &Server, step: &[&str]) -> Result<()> {
     let steps = json!([step.join("\u{1f}")]);
     let body = json!({ "inputs": [{ "name": "steps", "datatype": "BYTES", "shape": [1], "data": steps }] });
-    let request = wire::infer(None, "ledger", &serde_json::to_vec(&body)?);
-    let answer = Client::connect(server.address())?.ask(&request)?.context("a call failed")?;
+    let request = http_client::infer(None, "ledger", &serde_json::to_vec(&body)?);
+    let answer = Client::connect(server.address())?.send(&request)?.context("a call failed")?;
     let answer: Value = serde_json::from_slice(&answer)?;
     let result = answer["outputs"][0]["data"][0].as_str().unwrap_or_default();
     ensure!(["ok", "0"].contains(&result), "the guest says: {result}");

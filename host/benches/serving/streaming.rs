@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::machine;
+use super::http_client::{Client, stream};
 use super::models;
 use super::options::Options;
 use super::process::Server;
-use super::report::{Aim, Table, digits, median};
+use super::process_stats;
+use super::report::{Aim, Table, format_number, median};
 use super::throughput::wait_until_ready;
-use super::wire::{Client, stream};
 
 /// Parts of a long answer: a text of some thousand words.
 const PARTS: usize = 1000;
@@ -84,7 +84,7 @@ impl Contender {
         let (mut first, mut single) = (Vec::new(), Vec::new());
         let (request, started) = (self.ask_for(1), Instant::now());
         while started.elapsed() < window {
-            let (begun, ended, parts) = client.ask_for_parts(&request)?;
+            let (begun, ended, parts) = client.send_streaming(&request)?;
             ensure!(parts == 1, "an answer had {parts} parts, not one");
             first.push(micros(begun));
             single.push(micros(ended));
@@ -94,13 +94,13 @@ impl Contender {
 
     fn measure_parts(&self, client: &mut Client, window: Duration) -> Result<(f64, f64)> {
         let (pid, request, started) = (self.server.pid(), self.ask_for(PARTS), Instant::now());
-        let (before, mut answers) = (machine::cpu_time(pid)?, Vec::new());
+        let (before, mut answers) = (process_stats::cpu_time(pid)?, Vec::new());
         while started.elapsed() < window {
-            let (_, ended, parts) = client.ask_for_parts(&request)?;
+            let (_, ended, parts) = client.send_streaming(&request)?;
             ensure!(parts == PARTS, "an answer had {parts} parts, not {PARTS}");
             answers.push(micros(ended) / PARTS as f64);
         }
-        let cpu = micros(machine::cpu_time(pid)? - before) / (answers.len() * PARTS) as f64;
+        let cpu = micros(process_stats::cpu_time(pid)? - before) / (answers.len() * PARTS) as f64;
         Ok((median(answers), cpu))
     }
 
@@ -119,8 +119,8 @@ fn table(contenders: &[Contender], rounds: &[Vec<Measured>]) -> Table {
         Table::new(&[&columns[..], &["first ÷ native", "whole ÷", "part ÷", "CPU ÷"]].concat());
     let fields: [fn(&Measured) -> f64; 4] = [|m| m.first, |m| m.single, |m| m.part, |m| m.cpu];
     for (contender, measured) in contenders.iter().zip(rounds) {
-        let absolute = fields.map(|field| digits(median(measured.iter().map(field))));
-        let relative = fields.map(|field| digits(ratio(measured, &rounds[0], field)));
+        let absolute = fields.map(|field| format_number(median(measured.iter().map(field))));
+        let relative = fields.map(|field| format_number(ratio(measured, &rounds[0], field)));
         table.row([contender.name.to_string()].into_iter().chain(absolute).chain(relative));
     }
     table

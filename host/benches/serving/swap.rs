@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::http_client::{self, Client};
 use super::models;
 use super::options::Options;
 use super::process::{Line, Server};
-use super::report::{Table, digits, median};
+use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
-use super::wire::{self, Client};
 
 /// How often the server is asked whether the new version answers yet.
 const POLL: Duration = Duration::from_millis(1);
 
 /// Far longer than a swap takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SWAP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The steps of one swap, in milliseconds.
 struct Swap {
@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut table =
         Table::new(&["artifact store", "ms", "of it: settled and read", "loaded", "answered"]);
     for (name, swaps) in [("cold", cold), ("warm", warm)] {
-        let of = |field: fn(&Swap) -> f64| digits(median(swaps.iter().map(field)));
+        let of = |field: fn(&Swap) -> f64| format_number(median(swaps.iter().map(field)));
         let steps = [
             of(|s| s.whole),
             of(|s| s.noticed),
@@ -74,7 +74,7 @@ impl<'a> Swapper<'a> {
         wait_until_ready(&server)?;
         let client = Client::connect(server.address())?;
         let case = models::cases()?.into_iter().next().context("no golden case")?;
-        let request = wire::infer(None, "house-price", &case.request);
+        let request = http_client::infer(None, "house-price", &case.request);
         Ok(Swapper { folder, component, server, client, request })
     }
 
@@ -87,7 +87,7 @@ impl<'a> Swapper<'a> {
         let started = Instant::now();
         fs::rename(&staged, self.folder.join("models/house-price.wasm"))?;
         while self.version()? == before {
-            ensure!(started.elapsed() < PATIENCE, "the new version does not answer");
+            ensure!(started.elapsed() < SWAP_TIMEOUT, "the new version does not answer");
             std::thread::sleep(POLL);
         }
         let whole = started.elapsed();
@@ -96,8 +96,10 @@ impl<'a> Swapper<'a> {
 
     /// The version that answers now.
     fn version(&mut self) -> Result<String> {
-        let body =
-            self.client.ask(&self.request)?.context("the model stopped answering during a swap")?;
+        let body = self
+            .client
+            .send(&self.request)?
+            .context("the model stopped answering during a swap")?;
         let answer: Value = serde_json::from_slice(&body)?;
         answer["model_version"].as_str().map(str::to_owned).context("an answer names no version")
     }

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::load::{self, Load, Measured};
+use super::http_client::{Client, get};
+use super::load::{self, LoadResult, Workload};
 use super::models;
 use super::options::Options;
 use super::process::{self, Server};
-use super::report::{Aim, Table, digits, median};
-use super::wire::{Client, get};
+use super::report::{Aim, Table, format_number, median};
 
 /// The aims are about that many connections.
 const AIMED_AT: usize = 16;
@@ -25,7 +25,7 @@ struct Contender {
 }
 
 /// What was measured of one contender at one number of connections, once a round.
-type Rounds = Vec<Measured>;
+type Rounds = Vec<LoadResult>;
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -73,7 +73,7 @@ fn wardian(
 pub(crate) fn wait_until_ready(server: &Server) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(600);
     let (mut client, started) = (Client::connect(server.address())?, Instant::now());
-    while client.ask(&get("/v2/health/ready"))?.is_none() {
+    while client.send(&get("/v2/health/ready"))?.is_none() {
         ensure!(started.elapsed() < PATIENCE, "a server does not become ready");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -92,7 +92,7 @@ fn measure(
     for _ in 0..options.rounds() {
         for (&connections, row) in connections.iter().zip(&mut results) {
             for (contender, rounds) in contenders.iter().zip(row) {
-                let load = Load {
+                let load = Workload {
                     model: "house-price",
                     cases: &cases,
                     connections,
@@ -111,8 +111,9 @@ fn table(contenders: &[Contender], connections: &[usize], results: &[Vec<Rounds>
     let mut table = Table::new(&[&columns[..], &["req/s ÷ native", "p99 ÷", "CPU ÷"]].concat());
     for (connections, row) in connections.iter().zip(results) {
         for (contender, rounds) in contenders.iter().zip(row) {
-            let of = |field: fn(&Measured) -> f64| digits(median(rounds.iter().map(field)));
-            let ratio = |field| digits(ratio(rounds, &row[NATIVE], field));
+            let of =
+                |field: fn(&LoadResult) -> f64| format_number(median(rounds.iter().map(field)));
+            let ratio = |field| format_number(ratio(rounds, &row[NATIVE], field));
             let absolute = [of(|m| m.rate), of(|m| m.p50), of(|m| m.p99), of(|m| m.cpu)];
             let relative = [ratio(|m| m.rate), ratio(|m| m.p99), ratio(|m| m.cpu)];
             let named = [connections.to_string(), contender.name.into()];
@@ -122,7 +123,7 @@ fn table(contenders: &[Contender], connections: &[usize], results: &[Vec<Rounds>
     table
 }
 
-fn ratio(rounds: &Rounds, native: &Rounds, field: fn(&Measured) -> f64) -> f64 {
+fn ratio(rounds: &Rounds, native: &Rounds, field: fn(&LoadResult) -> f64) -> f64 {
     median(rounds.iter().zip(native).map(|(one, native)| field(one) / field(native)))
 }
 

@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::metadata::PLATFORM;
 use super::router::{ModelPath, json_response};
 use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
-use crate::servable::{Form, Servable};
+use crate::servable::{BatchForm, Servable};
 
 /// `GET /v2/models/{m}[/versions/{v}]/config`: effective configuration of a serving version.
 pub(super) async fn model_config(
@@ -27,7 +27,7 @@ pub(super) async fn model_config(
     let versions = state.dataplane.versions(tenant, &path.model);
     let policy = state.dataplane.version_policy(tenant, &path.model);
 
-    Ok(json_response(&Config::of(&handle, &versions, &policy)))
+    Ok(json_response(&Config::new(&handle, &versions, &policy)))
 }
 
 #[derive(Serialize)]
@@ -60,7 +60,7 @@ struct Reshape {
 }
 
 impl<'a> Config<'a> {
-    fn of(servable: &'a Servable, versions: &[Version], policy: &VersionPolicy) -> Self {
+    fn new(servable: &'a Servable, versions: &[Version], policy: &VersionPolicy) -> Self {
         let metadata = servable.metadata();
         Config {
             name: servable.id().name.as_str(),
@@ -68,16 +68,16 @@ impl<'a> Config<'a> {
             backend: "wardian",
             version_policy: version_policy(policy),
             max_batch_size: metadata.max_batch_size,
-            input: metadata.inputs.iter().map(|spec| Tensor::of(spec, metadata)).collect(),
-            output: metadata.outputs.iter().map(|spec| Tensor::of(spec, metadata)).collect(),
-            wardian: in_force(servable, versions),
+            input: metadata.inputs.iter().map(|spec| Tensor::new(spec, metadata)).collect(),
+            output: metadata.outputs.iter().map(|spec| Tensor::new(spec, metadata)).collect(),
+            wardian: effective_settings(servable, versions),
         }
     }
 }
 
 impl<'a> Tensor<'a> {
     /// Describes a tensor. As in Triton's configuration, the dimensions exclude the batch.
-    fn of(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
+    fn new(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         let batch = usize::from(metadata.max_batch_size > 0);
         let shape = spec.shape.get(batch..).unwrap_or_default();
         let (dims, reshape) =
@@ -97,22 +97,24 @@ fn version_policy(policy: &VersionPolicy) -> Value {
     match policy {
         VersionPolicy::Latest(count) => json!({ "latest": { "num_versions": count } }),
         VersionPolicy::All => json!({ "all": {} }),
-        VersionPolicy::Only(versions) => json!({ "specific": { "versions": numbers(versions) } }),
+        VersionPolicy::Only(versions) => {
+            json!({ "specific": { "versions": version_numbers(versions) } })
+        }
     }
 }
 
-fn numbers(versions: &[Version]) -> Vec<u64> {
+fn version_numbers(versions: &[Version]) -> Vec<u64> {
     versions.iter().map(|version| version.number()).collect()
 }
 
-fn in_force(servable: &Servable, versions: &[Version]) -> Value {
+fn effective_settings(servable: &Servable, versions: &[Version]) -> Value {
     let settings = servable.settings();
     let report = servable.report();
     let milliseconds = |duration: std::time::Duration| duration.as_millis() as u64;
 
     json!({
         "version": servable.id().version.number(),
-        "versions": numbers(versions),
+        "versions": version_numbers(versions),
         "digest": report.digest,
         "snapshot": report.snapshot.is_ok(),
         "snapshot_reason": report.snapshot.err(),
@@ -136,8 +138,8 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
             // The result of the setting and the model's own limit.
             "effective": servable.batch_limit().map_or(1, |limit| limit.items),
             "form": servable.batch_limit().map(|limit| match limit.form {
-                Form::Joined => "joined",
-                Form::SideBySide => "side by side",
+                BatchForm::Joined => "joined",
+                BatchForm::SideBySide => "side by side",
             }),
             "max_queue_delay_ms": milliseconds(settings.batching.max_queue_delay),
             "max_queue": settings.batching.max_queue,

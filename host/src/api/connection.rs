@@ -19,22 +19,22 @@ pub struct Connection(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    end: Notify,
+    hang_up: Notify,
     closing: AtomicBool,
     refusing: AtomicBool,
     tenant: Mutex<Option<TenantName>>,
 }
 
 /// Marks the connection as discarding the rest of a rejected request's body, until dropped.
-pub(super) struct Refusing<'c>(&'c Connection);
+pub(super) struct DiscardingBody<'c>(&'c Connection);
 
 /// A timer that ends a connection. Dropping it cancels the timer.
-pub(super) struct HangUp(AbortHandle);
+pub(super) struct HangUpTimer(AbortHandle);
 
 impl Connection {
     /// Resolves when the connection must be closed.
-    pub async fn ended(&self) {
-        self.0.end.notified().await;
+    pub async fn hang_up_requested(&self) {
+        self.0.hang_up.notified().await;
     }
 
     /// True once a response has announced that the connection closes. The client may still be
@@ -44,30 +44,30 @@ impl Connection {
     }
 
     /// True while the rest of a rejected request's body is discarded.
-    pub fn is_refusing(&self) -> bool {
+    pub fn is_discarding_body(&self) -> bool {
         self.0.refusing.load(Ordering::Relaxed)
     }
 
     /// The tenant of the last request.
     pub fn tenant(&self) -> Option<TenantName> {
-        self.tenant_now().clone()
+        self.lock_tenant().clone()
     }
 
     /// Records the tenant of a request.
-    pub(super) fn note_tenant(&self, name: &TenantName) {
-        let mut noted = self.tenant_now();
+    pub(super) fn set_tenant(&self, name: &TenantName) {
+        let mut noted = self.lock_tenant();
         if noted.as_ref() != Some(name) {
             *noted = Some(name.clone());
         }
     }
 
     /// Marks the connection as discarding the rest of a rejected request's body.
-    pub(super) fn refusing(&self) -> Refusing<'_> {
+    pub(super) fn start_discarding(&self) -> DiscardingBody<'_> {
         self.0.refusing.store(true, Ordering::Relaxed);
-        Refusing(self)
+        DiscardingBody(self)
     }
 
-    fn tenant_now(&self) -> MutexGuard<'_, Option<TenantName>> {
+    fn lock_tenant(&self) -> MutexGuard<'_, Option<TenantName>> {
         self.0.tenant.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,22 +78,22 @@ impl Connection {
     }
 
     /// Starts a timer that ends the connection at `when`.
-    pub(super) fn hang_up_at(self, when: Instant) -> HangUp {
+    pub(super) fn hang_up_at(self, when: Instant) -> HangUpTimer {
         let timer = async move {
             tokio::time::sleep_until(when.into()).await;
-            self.0.end.notify_one();
+            self.0.hang_up.notify_one();
         };
-        HangUp(tokio::spawn(timer).abort_handle())
+        HangUpTimer(tokio::spawn(timer).abort_handle())
     }
 }
 
-impl Drop for Refusing<'_> {
+impl Drop for DiscardingBody<'_> {
     fn drop(&mut self) {
         self.0.0.refusing.store(false, Ordering::Relaxed);
     }
 }
 
-impl Drop for HangUp {
+impl Drop for HangUpTimer {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -4,14 +4,14 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 
 use super::json::shorten;
-use super::media::MediaType;
+use super::media_type::MediaType;
 use crate::model::InferError;
 
 /// The content types that a route accepts.
-pub(super) struct Readable {
+pub(super) struct AcceptedTypes {
     /// The first one is recommended in error texts.
     names: &'static [&'static str],
-    advice: &'static str,
+    hint: &'static str,
 }
 
 const JSON: &str = "application/json";
@@ -27,16 +27,16 @@ const BYTES: &str = "application/octet-stream";
 pub(super) const SAGEMAKER: &str = "application/vnd.sagemaker-triton.binary+json";
 
 /// Types of JSON bodies.
-pub(super) const ONLY_JSON: Readable =
-    Readable { names: &[JSON, FORM, BYTES], advice: "send application/json" };
+pub(super) const JSON_ONLY: AcceptedTypes =
+    AcceptedTypes { names: &[JSON, FORM, BYTES], hint: "send application/json" };
 
 /// Types of bodies with JSON or binary tensors.
-pub(super) const TENSORS: Readable = Readable {
+pub(super) const TENSORS: AcceptedTypes = AcceptedTypes {
     names: &[JSON, BYTES, SAGEMAKER, FORM],
-    advice: "send application/json, or application/octet-stream with the header Inference-Header-Content-Length",
+    hint: "send application/json, or application/octet-stream with the header Inference-Header-Content-Length",
 };
 
-impl Readable {
+impl AcceptedTypes {
     /// Returns the content type of a body, `None` if there is none or it is plain JSON. Fails if
     /// the type is not accepted.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<Option<MediaType>, InferError> {
@@ -63,7 +63,7 @@ impl Readable {
     fn unsupported(&self, found: &str) -> InferError {
         InferError::UnsupportedMedia(format!(
             "the {found} is not supported here; {} in UTF-8",
-            self.advice
+            self.hint
         ))
     }
 }
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    fn check(readable: &Readable, text: &'static str) -> Result<Option<String>, String> {
+    fn check(readable: &AcceptedTypes, text: &'static str) -> Result<Option<String>, String> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(text))]);
         readable
             .check(&headers)
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_clients_send_is_read() {
-        for readable in [ONLY_JSON, TENSORS] {
+        for readable in [JSON_ONLY, TENSORS] {
             assert_eq!(readable.check(&HeaderMap::new()).map(drop), Ok(()));
             for text in [
                 "",
@@ -115,7 +115,7 @@ mod tests {
             "json",
             "application/xml",
         ] {
-            for readable in [ONLY_JSON, TENSORS] {
+            for readable in [JSON_ONLY, TENSORS] {
                 let told = check(&readable, text).unwrap_err();
                 assert!(told.contains("send application/json"), "{told}");
             }
@@ -123,7 +123,7 @@ mod tests {
 
         assert!(check(&TENSORS, "text/csv").unwrap_err().contains("application/octet-stream"));
         assert!(
-            check(&ONLY_JSON, "application/json; charset=latin1")
+            check(&JSON_ONLY, "application/json; charset=latin1")
                 .unwrap_err()
                 .contains("charset 'latin1'")
         );

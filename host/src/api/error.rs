@@ -48,7 +48,7 @@ impl ApiError {
     }
 
     /// Adds the model and version to the error text.
-    pub(super) fn about(mut self, model: &str, version: Option<&str>) -> Self {
+    pub(super) fn with_model(mut self, model: &str, version: Option<&str>) -> Self {
         let model = super::json::shorten(model);
         self.text = match version {
             Some(version) => {
@@ -61,7 +61,7 @@ impl ApiError {
 }
 
 /// Returns the status and code of each error that a request can end with.
-fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
+fn status_and_code(error: &InferError) -> (StatusCode, &'static str) {
     match error {
         InferError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
         InferError::UnsupportedMedia(_) => {
@@ -103,7 +103,7 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
 
 impl From<&InferError> for ApiError {
     fn from(error: &InferError) -> Self {
-        let (status, code) = of_infer(error);
+        let (status, code) = status_and_code(error);
 
         let quota = match error {
             InferError::QuotaExceeded(refusal) => Some(refusal.quota),
@@ -151,7 +151,7 @@ impl From<RefreshError> for ApiError {
             RefreshError::Degraded(_) => {
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_degraded", text)
             }
-            RefreshError::TooSlow => {
+            RefreshError::TimedOut => {
                 ApiError::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", text)
             }
             RefreshError::Command(error) => error.into(),
@@ -185,7 +185,7 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.extend([super::caller::challenge(self.code)]);
+            headers.extend([super::auth::challenge_header(self.code)]);
         }
 
         if self.retry_after_seconds > 0 {
@@ -240,7 +240,11 @@ mod tests {
             (InferError::NotReady("x".into()), 503, "model_not_ready"),
             (InferError::Suspended { retry_after_seconds: 3 }, 503, "model_suspended"),
             (InferError::Overloaded, 503, "overloaded"),
-            (InferError::DeadlineExceeded(Deadline::of_settings(second)), 504, "deadline_exceeded"),
+            (
+                InferError::DeadlineExceeded(Deadline::from_settings(second)),
+                504,
+                "deadline_exceeded",
+            ),
             (InferError::CpuTimeExceeded(second), 504, "cpu_time_exceeded"),
             (InferError::StoreUnavailable(detail()), 503, "store_unavailable"),
             (InferError::Internal(detail()), 500, "internal"),
@@ -273,7 +277,7 @@ mod tests {
     #[test]
     fn an_error_names_its_model() {
         let error = ApiError::from(InferError::ModelNotFound);
-        assert!(error.clone().about("a", None).text.starts_with("model 'a': there is no"));
-        assert!(error.about("a", Some("3")).text.starts_with("model 'a' version 3: "));
+        assert!(error.clone().with_model("a", None).text.starts_with("model 'a': there is no"));
+        assert!(error.with_model("a", Some("3")).text.starts_with("model 'a' version 3: "));
     }
 }

@@ -8,7 +8,7 @@ use crate::fuzzing::check_text;
 /// Checks a golden request file. An accepted file has cases with outputs, valid tensors, and a
 /// finite tolerance of at least 0.
 pub fn golden(text: &[u8]) {
-    let golden = match parse_golden(text, &crate::tenant::Pace::free()) {
+    let golden = match parse_golden(text, &crate::tenant::Pacer::unmetered()) {
         Ok(golden) => golden,
         Err(fault) => return check_text(&fault, 1500),
     };

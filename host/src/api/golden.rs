@@ -7,45 +7,46 @@
 //! Both default to 0.
 
 use super::infer::{read_request, read_tensor};
-use super::json::{Fault, Reader};
+use super::json::{JsonError, Reader};
 use crate::lifecycle::{Golden, GoldenCase, Tolerance};
 use crate::model::{InferRequest, Tensor};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// Parses a golden request file, yielding at checkpoints of `pace`. Fails with a text for the
 /// model's author.
-pub fn parse_golden(text: &[u8], pace: &Pace) -> Result<Golden, String> {
+pub fn parse_golden(text: &[u8], pace: &Pacer) -> Result<Golden, String> {
     read(text, pace).map_err(|fault| fault.to_string())
 }
 
-fn read(text: &[u8], pace: &Pace) -> Result<Golden, Fault> {
+fn read(text: &[u8], pace: &Pacer) -> Result<Golden, JsonError> {
     let mut reader = Reader::paced(text, pace)?;
     let mut golden = Golden { tolerance: Tolerance::default(), cases: Vec::new() };
-    reader.members(&["tolerance", "cases"], |reader, key| match key {
+    reader.object_with_keys(&["tolerance", "cases"], |reader, key| match key {
         "tolerance" => read_tolerance(reader).map(|tolerance| golden.tolerance = tolerance),
         _ => reader.array(|reader| {
             let number = golden.cases.len() + 1;
-            let case = read_case(reader).map_err(|fault| fault.within(format!("case {number}")))?;
+            let case =
+                read_case(reader).map_err(|fault| fault.in_context(format!("case {number}")))?;
             golden.cases.push(case);
             Ok(())
         }),
     })?;
 
     if golden.cases.is_empty() {
-        return Err(reader.fault("there are no 'cases'"));
+        return Err(reader.error("there are no 'cases'"));
     }
 
-    reader.finish()?;
+    reader.expect_end()?;
 
     Ok(golden)
 }
 
-fn read_tolerance(reader: &mut Reader<'_>) -> Result<Tolerance, Fault> {
+fn read_tolerance(reader: &mut Reader<'_>) -> Result<Tolerance, JsonError> {
     let mut tolerance = Tolerance::default();
-    reader.members(&["relative", "absolute"], |reader, key| {
+    reader.object_with_keys(&["relative", "absolute"], |reader, key| {
         let number = reader.number()?.float64();
         if !number.is_finite() || number < 0.0 {
-            return Err(reader.fault(format!("{key}: a tolerance is 0 or above")));
+            return Err(reader.error(format!("{key}: a tolerance is 0 or above")));
         }
         match key {
             "relative" => tolerance.relative = number,
@@ -56,31 +57,35 @@ fn read_tolerance(reader: &mut Reader<'_>) -> Result<Tolerance, Fault> {
     Ok(tolerance)
 }
 
-fn read_case(reader: &mut Reader<'_>) -> Result<GoldenCase, Fault> {
+fn read_case(reader: &mut Reader<'_>) -> Result<GoldenCase, JsonError> {
     let (mut request, mut outputs) = (None::<InferRequest>, None::<Vec<Tensor>>);
-    reader.members(&["request", "response"], |reader, key| {
+    reader.object_with_keys(&["request", "response"], |reader, key| {
         match key {
-            "request" => request = Some(read_request(reader).map_err(|fault| fault.within(key))?),
-            _ => outputs = Some(read_outputs(reader).map_err(|fault| fault.within(key))?),
+            "request" => {
+                request = Some(read_request(reader).map_err(|fault| fault.in_context(key))?)
+            }
+            _ => outputs = Some(read_outputs(reader).map_err(|fault| fault.in_context(key))?),
         }
         Ok(())
     })?;
 
-    let request = request.ok_or_else(|| reader.fault("it has no 'request'"))?;
+    let request = request.ok_or_else(|| reader.error("it has no 'request'"))?;
     let outputs = outputs.filter(|outputs| !outputs.is_empty());
-    let outputs = outputs.ok_or_else(|| reader.fault("it has no 'response' with 'outputs'"))?;
+    let outputs = outputs.ok_or_else(|| reader.error("it has no 'response' with 'outputs'"))?;
 
     Ok(GoldenCase { request, outputs })
 }
 
-fn read_outputs(reader: &mut Reader<'_>) -> Result<Vec<Tensor>, Fault> {
+fn read_outputs(reader: &mut Reader<'_>) -> Result<Vec<Tensor>, JsonError> {
     let mut outputs = Vec::new();
-    reader.members(&["outputs", "id", "model_name", "model_version"], |reader, key| match key {
-        "outputs" => reader.array(|reader| {
-            outputs.push(read_tensor(reader)?);
-            Ok(())
-        }),
-        _ => reader.skip(),
+    reader.object_with_keys(&["outputs", "id", "model_name", "model_version"], |reader, key| {
+        match key {
+            "outputs" => reader.array(|reader| {
+                outputs.push(read_tensor(reader)?);
+                Ok(())
+            }),
+            _ => reader.skip(),
+        }
     })?;
     Ok(outputs)
 }
@@ -96,7 +101,7 @@ mod tests {
             include_bytes!("../../../guest-models/digits/golden.json"),
             include_bytes!("../../../guest-models/upper/golden.json"),
         ] {
-            assert!(!parse_golden(text, &Pace::free()).unwrap().cases.is_empty());
+            assert!(!parse_golden(text, &Pacer::unmetered()).unwrap().cases.is_empty());
         }
     }
 
@@ -110,7 +115,7 @@ mod tests {
             (r#"{"casses": []}"#, "unknown key 'casses'"),
             (r#"{"tolerance": {"relative": "x"}}"#, "expected"),
         ] {
-            let fault = parse_golden(text.as_bytes(), &Pace::free()).unwrap_err();
+            let fault = parse_golden(text.as_bytes(), &Pacer::unmetered()).unwrap_err();
             assert!(fault.contains(says), "{text}: {fault}");
         }
     }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::router::{ModelPath, json_response};
 
@@ -27,14 +27,14 @@ pub(super) async fn ready(
 ) -> Response {
     let ready = state.dataplane.ready();
     let caller = caller.ok();
-    let tenant = caller.as_ref().and_then(Caller::named);
+    let tenant = caller.as_ref().and_then(Caller::optional_tenant);
     let degraded = tenant
         .and_then(|tenant| state.manager.degraded(tenant.name()))
         .map(|degraded| degraded.reason);
-    let shut = tenant.and_then(|tenant| state.manager.shut(tenant.name()));
+    let shut = tenant.and_then(|tenant| state.manager.blocked_reason(tenant.name()));
     let response = json_response(&Ready { ready, degraded, shut });
 
-    if ready { response } else { unavailable(response) }
+    if ready { response } else { with_unavailable_status(response) }
 }
 
 /// `GET /ping`: SageMaker's readiness check, with an empty body.
@@ -42,7 +42,7 @@ pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
     if state.dataplane.ready() {
         StatusCode::OK.into_response()
     } else {
-        unavailable(().into_response())
+        with_unavailable_status(().into_response())
     }
 }
 
@@ -52,9 +52,9 @@ pub(super) async fn model_ready(
     caller: Caller,
     path: ModelPath,
 ) -> Result<Response, ApiError> {
-    let in_service = path.find(&state, &caller)?.check_in_service();
+    let in_service = path.find(&state, &caller)?.check_available();
     in_service
-        .map_err(|error| ApiError::from(error).about(&path.model, path.version.as_deref()))?;
+        .map_err(|error| ApiError::from(error).with_model(&path.model, path.version.as_deref()))?;
     Ok(json_response(&ModelReady { name: &path.model, ready: true }))
 }
 
@@ -78,7 +78,7 @@ struct ModelReady<'a> {
     ready: bool,
 }
 
-fn unavailable(mut response: Response) -> Response {
+fn with_unavailable_status(mut response: Response) -> Response {
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response

@@ -11,19 +11,19 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::infer::body;
-use super::memory::Memory;
-use super::query::QueryParameters;
+use super::query_parameters::QueryParameters;
+use super::request_memory::RequestMemory;
 use super::router::json_response;
 use crate::model::InferError;
-use crate::store::keys::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE};
+use crate::store::key_value::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE_SIZE};
 use crate::store::{Store, StoreError};
 use crate::tenant::Tenant;
 
 /// Names per page by default, and at most.
-const PAGE: usize = 1000;
+const MAX_PAGE_SIZE: usize = 1000;
 
 type BucketPath = Result<Path<String>, PathRejection>;
 type KeyPath = Result<Path<(String, String)>, PathRejection>;
@@ -34,18 +34,18 @@ pub(super) async fn buckets(
     caller: Caller,
     page: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let (after, most) = wanted(&page)?;
+    let (after, most) = page_bounds(&page)?;
     let tenant = caller.tenant()?;
 
     let names = state
         .stores
-        .of(tenant)
-        .read(move |connection| keys::buckets(connection, &after, most))
+        .for_tenant(tenant)
+        .read(move |connection| key_value::list_buckets(connection, &after, most))
         .await;
 
-    let names = names.map_err(|error| error.for_request(tenant))?;
+    let names = names.map_err(|error| error.into_infer_error(tenant))?;
 
-    Ok(json_response(&json!({ "cursor": next(&names, most), "buckets": names })))
+    Ok(json_response(&json!({ "cursor": next_cursor(&names, most), "buckets": names })))
 }
 
 /// `GET /v2/keyvalue/{bucket}`: the keys of a bucket in byte order.
@@ -56,14 +56,16 @@ pub(super) async fn keys(
     page: QueryParameters,
 ) -> Result<Response, ApiError> {
     let Path(bucket) = path.map_err(|_| ApiError::no_such_path(""))?;
-    let (name, (after, most)) = (BucketName::parse(&bucket)?, wanted(&page)?);
+    let (name, (after, most)) = (BucketName::parse(&bucket)?, page_bounds(&page)?);
     let tenant = caller.tenant()?;
-    let store = state.stores.of(tenant);
+    let store = state.stores.for_tenant(tenant);
     let keys =
-        store.read(move |connection| Bucket::new(connection, &name).keys(&after, most)).await;
-    let keys = keys.map_err(|error| error.for_request(tenant))?;
+        store.read(move |connection| Bucket::new(connection, &name).list_keys(&after, most)).await;
+    let keys = keys.map_err(|error| error.into_infer_error(tenant))?;
 
-    Ok(json_response(&json!({ "bucket": bucket, "cursor": next(&keys, most), "keys": keys })))
+    Ok(json_response(
+        &json!({ "bucket": bucket, "cursor": next_cursor(&keys, most), "keys": keys }),
+    ))
 }
 
 /// `GET /v2/keyvalue/{bucket}/{key}`: the bytes of a value.
@@ -72,7 +74,7 @@ pub(super) async fn get(
     caller: Caller,
     path: KeyPath,
 ) -> Result<Response, ApiError> {
-    let target = Target::find(&state, &caller, path)?;
+    let target = KeyTarget::find(&state, &caller, path)?;
     let value = target.read(|bucket, key| bucket.get(key)).await?.ok_or_else(no_such_key)?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))], value)
         .into_response())
@@ -85,9 +87,9 @@ pub(super) async fn put(
     path: KeyPath,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let target = Target::find(&state, &caller, path)?;
-    let mut memory = Memory::of(&target.tenant);
-    let value = body::read(body, MAX_VALUE as u64, &mut memory).await?;
+    let target = KeyTarget::find(&state, &caller, path)?;
+    let mut memory = RequestMemory::new(&target.tenant);
+    let value = body::read(body, MAX_VALUE_SIZE as u64, &mut memory).await?;
     let size = value.len();
 
     target.write(move |bucket, key| bucket.set(key, &value)).await?;
@@ -103,7 +105,7 @@ pub(super) async fn delete(
     caller: Caller,
     path: KeyPath,
 ) -> Result<Response, ApiError> {
-    let target = Target::find(&state, &caller, path)?;
+    let target = KeyTarget::find(&state, &caller, path)?;
     if !target.write(|bucket, key| bucket.delete(key)).await? {
         return Err(no_such_key());
     }
@@ -112,21 +114,21 @@ pub(super) async fn delete(
 }
 
 /// A key and its store.
-struct Target {
+struct KeyTarget {
     store: Store,
     tenant: Arc<Tenant>,
     bucket: BucketName,
     key: Key,
 }
 
-impl Target {
-    fn find(state: &ApiState, caller: &Caller, path: KeyPath) -> Result<Target, ApiError> {
+impl KeyTarget {
+    fn find(state: &ApiState, caller: &Caller, path: KeyPath) -> Result<KeyTarget, ApiError> {
         // Fails only for a path that is not UTF-8 after decoding.
         let Path((bucket, key)) = path.map_err(|_| ApiError::no_such_path(""))?;
         let (bucket, key) = (BucketName::parse(&bucket)?, Key::new(key)?);
         let tenant = caller.tenant()?.clone();
 
-        Ok(Target { store: state.stores.of(&tenant), tenant, bucket, key })
+        Ok(KeyTarget { store: state.stores.for_tenant(&tenant), tenant, bucket, key })
     }
 
     async fn read<T: Send + 'static>(
@@ -136,7 +138,7 @@ impl Target {
         let (name, key) = (self.bucket.clone(), self.key.clone());
         let done =
             self.store.read(move |connection| work(&Bucket::new(connection, &name), &key)).await;
-        done.map_err(|error| error.for_request(&self.tenant).into())
+        done.map_err(|error| error.into_infer_error(&self.tenant).into())
     }
 
     async fn write<T: Send + 'static>(
@@ -145,25 +147,25 @@ impl Target {
     ) -> Result<T, ApiError> {
         let (name, key) = (self.bucket.clone(), self.key.clone());
         // Owned by the job, which runs even if the caller disconnects.
-        let place = self.store.place().await;
+        let place = self.store.acquire_guest_permit().await;
         let job = move |connection: &_| {
             let _place = place;
             work(&Bucket::new(connection, &name), &key)
         };
         let done = self.store.write(job).await;
 
-        done.map_err(|error| error.for_request(&self.tenant).into())
+        done.map_err(|error| error.into_infer_error(&self.tenant).into())
     }
 }
 
 /// Returns the page's cursor (the last name of the previous page) and its maximum number of names.
-fn wanted(page: &QueryParameters) -> Result<(String, usize), ApiError> {
+fn page_bounds(page: &QueryParameters) -> Result<(String, usize), ApiError> {
     let (cursor, limit) = (page.text("cursor")?, page.number("limit")?);
-    Ok((cursor.unwrap_or_default(), limit.unwrap_or(PAGE).clamp(1, PAGE)))
+    Ok((cursor.unwrap_or_default(), limit.unwrap_or(MAX_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE)))
 }
 
 /// Returns the cursor of the next page; `None` after the last page.
-fn next(names: &[String], most: usize) -> Option<&String> {
+fn next_cursor(names: &[String], most: usize) -> Option<&String> {
     names.last().filter(|_| names.len() == most)
 }
 

@@ -9,12 +9,12 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::infer::offload;
 use super::router::{ModelPath, json_response};
 use crate::model::{Metadata, ParameterValue, TensorSpec};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// The `platform` of all models in the protocol.
 pub(super) const PLATFORM: &str = "wardian_wasm";
@@ -47,7 +47,7 @@ pub(super) async fn models(
 ) -> Result<Response, ApiError> {
     let models = state.dataplane.models(caller.tenant_name()?);
     let bytes = models.iter().map(|name| name.as_str().len()).sum();
-    let write = move |_: &Pace| {
+    let write = move |_: &Pacer| {
         json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() })
     };
 
@@ -74,7 +74,7 @@ pub(super) async fn model(
             .collect(),
         platform: PLATFORM,
         inputs: metadata.inputs.iter().map(|spec| Tensor::input(spec, metadata)).collect(),
-        outputs: metadata.outputs.iter().map(Tensor::of).collect(),
+        outputs: metadata.outputs.iter().map(Tensor::new).collect(),
         properties: properties(&metadata.description, &metadata.properties),
     }))
 }
@@ -110,7 +110,7 @@ struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    fn of(spec: &'a TensorSpec) -> Self {
+    fn new(spec: &'a TensorSpec) -> Self {
         Tensor {
             name: &spec.name,
             datatype: spec.datatype.name(),
@@ -124,9 +124,9 @@ impl<'a> Tensor<'a> {
     fn input(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         match spec.shape[..] {
             [batch] if metadata.max_batch_size > 0 => {
-                Tensor { shape: Cow::Owned(vec![batch, 1]), ..Tensor::of(spec) }
+                Tensor { shape: Cow::Owned(vec![batch, 1]), ..Tensor::new(spec) }
             }
-            _ => Tensor::of(spec),
+            _ => Tensor::new(spec),
         }
     }
 }
@@ -139,11 +139,11 @@ fn properties<'a>(
     let described = (!description.is_empty()).then(|| ("description", description.to_string()));
     described
         .into_iter()
-        .chain(more.iter().map(|property| (property.name.as_str(), text(&property.value))))
+        .chain(more.iter().map(|property| (property.name.as_str(), property_text(&property.value))))
         .collect()
 }
 
-fn text(value: &ParameterValue) -> String {
+fn property_text(value: &ParameterValue) -> String {
     match value {
         ParameterValue::Boolean(value) => value.to_string(),
         ParameterValue::Integer(value) => value.to_string(),

@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::infer::offload;
-use super::media::Accepted;
+use super::media_type::AcceptHeader;
 use crate::telemetry::to_text_format;
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain";
@@ -30,14 +30,14 @@ pub(super) async fn metrics(
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     const VARIES: HeaderValue = HeaderValue::from_static("accept");
 
-    let accepted = Accepted::of(&headers);
+    let accepted = AcceptHeader::from_headers(&headers);
     let as_text = accepted.weight(TEXT) > accepted.weight(OPEN_METRICS);
-    let tenant = caller.named().filter(|_| !caller.is_admin());
+    let tenant = caller.optional_tenant().filter(|_| !caller.is_admin());
     let (telemetry, name) = (state.telemetry.clone(), tenant.map(|tenant| tenant.name().clone()));
 
-    let write = move |_: &Pace| {
+    let write = move |_: &Pacer| {
         let text = match name {
-            Some(name) => telemetry.render_for(&name),
+            Some(name) => telemetry.render_for_tenant(&name),
             None => telemetry.render(),
         };
         if as_text { to_text_format(&text) } else { text }

@@ -10,43 +10,43 @@
 //! handler of all other requests. `caller` authenticates and authorizes. The handler calls
 //! `DataPlane` or `Manager`. `error` maps failures to a status, a code and a text.
 
-mod caller;
-mod compressed;
+mod admitted_request;
+mod auth;
 mod config;
 mod connection;
+mod content_digest;
 mod content_type;
-mod digest;
 mod docs;
-mod edge;
 mod error;
-mod foreign;
 mod generate;
 mod golden;
-mod head;
+mod guarded_body;
+mod head_checks;
 mod health;
 mod infer;
 mod json;
-mod kept;
 mod key_value;
-mod media;
-mod memory;
+mod media_type;
 mod metadata;
 mod metrics;
-mod place;
-mod query;
+mod not_found;
+mod origin_check;
+mod path_hints;
+mod query_parameters;
 mod repository;
 mod repository_body;
 mod request_id;
+mod request_memory;
+mod response_compression;
 mod router;
 mod sagemaker;
+mod service;
 mod sessions;
 mod stats;
 mod tasks;
-mod unknown;
-mod unread;
+mod unread_body;
 mod upload;
 mod usage;
-mod web_page;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -54,19 +54,19 @@ pub(crate) mod fuzzing;
 use std::sync::Arc;
 
 use crate::dataplane::DataPlane;
-use crate::deferred::Deferred;
+use crate::deferred::TaskRunner;
 use crate::lifecycle::Manager;
 use crate::model::ModelName;
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
-use crate::tenant::{TenancyFaults, Tenants, Workers};
+use crate::tenant::{TenantConfigFaults, Tenants, Workers};
 
-pub use caller::Access;
+pub use auth::Access;
 pub use connection::Connection;
-pub use edge::Api;
 pub use golden::parse_golden;
+pub use origin_check::AllowedHosts;
 pub use router::{Route, routes};
-pub use web_page::Hosts;
+pub use service::Api;
 
 /// The services that the handlers use.
 #[derive(Clone)]
@@ -78,9 +78,9 @@ pub struct ApiState {
     /// Authenticates callers.
     pub tenants: Tenants,
     /// Faults of the tenant configuration that keep parts of it from taking effect.
-    pub tenancy_faults: TenancyFaults,
+    pub tenancy_faults: TenantConfigFaults,
     /// Runs and lists deferred tasks, and provides access to sessions.
-    pub deferred: Deferred,
+    pub deferred: TaskRunner,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
     /// Runs host work for tenants.
@@ -88,7 +88,7 @@ pub struct ApiState {
     /// The key-value stores of the tenants.
     pub stores: Stores,
     /// The allowed hosts of a server without API keys.
-    pub hosts: Hosts,
+    pub hosts: AllowedHosts,
     /// The model of `POST /invocations` for requests that name none.
     pub default_model: Option<ModelName>,
 }

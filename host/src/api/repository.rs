@@ -11,17 +11,17 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::infer::offload;
 use super::router::{ModelPath, json_response};
 use super::{ApiState, repository_body};
 use crate::lifecycle::{IndexEntry, IndexState};
 use crate::model::{InferError, ModelName};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// Approximate size of an index entry without its reason, in bytes.
-const ENTRY: usize = 128;
+const BYTES_PER_ENTRY: usize = 128;
 
 /// `POST /v2/repository/index`: all versions in the tenant's repository; with `{"ready": true}` the
 /// serving ones.
@@ -31,14 +31,14 @@ pub(super) async fn index(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let only_ready = repository_body::only_ready(&headers, body).await?;
+    let only_ready = repository_body::read_index_request(&headers, body).await?;
     let entries = state.manager.index(caller.tenant_name()?).await;
-    let bytes = entries.iter().map(|entry| ENTRY + entry.reason.len()).sum();
+    let bytes = entries.iter().map(|entry| BYTES_PER_ENTRY + entry.reason.len()).sum();
 
-    let write = move |_: &Pace| {
+    let write = move |_: &Pacer| {
         let shown =
             entries.iter().filter(|entry| !only_ready || matches!(entry.state, IndexState::Ready));
-        json_response(&shown.map(Entry::of).collect::<Vec<_>>())
+        json_response(&shown.map(Entry::new).collect::<Vec<_>>())
     };
 
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
@@ -52,7 +52,7 @@ pub(super) async fn refresh(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    repository_body::nothing(&headers, body).await?;
+    repository_body::read_load_request(&headers, body).await?;
     state.manager.refresh(caller.tenant_name()?).await?;
     Ok(StatusCode::OK.into_response())
 }
@@ -65,11 +65,12 @@ pub(super) async fn load(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    repository_body::nothing(&headers, body).await?;
+    repository_body::read_load_request(&headers, body).await?;
 
     let tenant = caller.tenant_name()?;
-    let about = |error: ApiError| error.about_model(&state.dataplane, tenant, &path.model, None);
-    let name = known_name(&path).map_err(about)?;
+    let about =
+        |error: ApiError| error.with_model_hints(&state.dataplane, tenant, &path.model, None);
+    let name = parse_name(&path).map_err(about)?;
 
     state.manager.load(tenant, &name).await.map_err(|error| about(error.into()))?;
 
@@ -84,11 +85,12 @@ pub(super) async fn unload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    repository_body::unloading(&headers, body).await?;
+    repository_body::read_unload_request(&headers, body).await?;
 
     let tenant = caller.tenant_name()?;
-    let about = |error: ApiError| error.about_model(&state.dataplane, tenant, &path.model, None);
-    let name = known_name(&path).map_err(about)?;
+    let about =
+        |error: ApiError| error.with_model_hints(&state.dataplane, tenant, &path.model, None);
+    let name = parse_name(&path).map_err(about)?;
 
     if name.is_interceptor() {
         let text = "calls pass no interceptor that lies in the repository and does not serve; to do without it, \
@@ -103,7 +105,7 @@ pub(super) async fn unload(
 
 /// `POST /v2/repository/{repository}/…`: unsupported, because a tenant has a single, unnamed
 /// repository.
-pub(super) async fn named() -> ApiError {
+pub(super) async fn named_repository() -> ApiError {
     ApiError::unsupported("this server does not name repositories; leave the name out of the path")
 }
 
@@ -117,7 +119,7 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(entry: &'a IndexEntry) -> Self {
+    fn new(entry: &'a IndexEntry) -> Self {
         Entry {
             name: entry.name.as_str(),
             version: entry.version.map(|version| version.to_string()),
@@ -138,6 +140,6 @@ pub(super) fn state_name(state: IndexState) -> &'static str {
 }
 
 /// Parses the name of a model or an interceptor. An invalid name does not exist.
-fn known_name(path: &ModelPath) -> Result<ModelName, ApiError> {
-    ModelName::of_any(&path.model).map_err(|_| InferError::ModelNotFound.into())
+fn parse_name(path: &ModelPath) -> Result<ModelName, ApiError> {
+    ModelName::parse(&path.model).map_err(|_| InferError::ModelNotFound.into())
 }

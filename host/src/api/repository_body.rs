@@ -5,18 +5,18 @@ use axum::http::HeaderMap;
 
 use super::content_type;
 use super::error::ApiError;
-use super::json::{Fault, Reader, shorten};
+use super::json::{JsonError, Reader, shorten};
 use crate::model::InferError;
 
 /// Maximum size of a body in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
 /// Reads the body of `index`. Returns true if only serving versions are requested.
-pub(super) async fn only_ready(headers: &HeaderMap, body: Body) -> Result<bool, ApiError> {
+pub(super) async fn read_index_request(headers: &HeaderMap, body: Body) -> Result<bool, ApiError> {
     read(headers, body, |reader| {
         let mut ready = false;
-        reader.members(&["ready"], |reader, key| {
-            ready = reader.boolean().map_err(|fault| fault.within(key))?;
+        reader.object_with_keys(&["ready"], |reader, key| {
+            ready = reader.boolean().map_err(|fault| fault.in_context(key))?;
             Ok(())
         })?;
         Ok(ready)
@@ -25,11 +25,11 @@ pub(super) async fn only_ready(headers: &HeaderMap, body: Body) -> Result<bool, 
 }
 
 /// Reads the body of `load` and `refresh`, which accept no parameters.
-pub(super) async fn nothing(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
+pub(super) async fn read_load_request(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
     read(headers, body, |reader| {
-        parameters(reader, |reader, name| {
+        read_parameters(reader, |reader, name| {
             let name = shorten(name);
-            Err(reader.fault(if name == "config" || name.starts_with("file:") {
+            Err(reader.error(if name == "config" || name.starts_with("file:") {
                 format!("'{name}' is refused: models and their settings are loaded from the repository only")
             } else {
                 format!("there is no parameter '{name}' to load")
@@ -41,22 +41,24 @@ pub(super) async fn nothing(headers: &HeaderMap, body: Body) -> Result<(), ApiEr
 
 /// Reads the body of `unload`. Its only parameter is `unload_dependents`, which has no effect:
 /// models do not depend on each other.
-pub(super) async fn unloading(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
+pub(super) async fn read_unload_request(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
     read(headers, body, |reader| {
-        parameters(reader, |reader, name| match name {
-            "unload_dependents" => reader.boolean().map(drop).map_err(|fault| fault.within(name)),
-            _ => Err(reader.fault(format!("there is no parameter '{}' to unload", shorten(name)))),
+        read_parameters(reader, |reader, name| match name {
+            "unload_dependents" => {
+                reader.boolean().map(drop).map_err(|fault| fault.in_context(name))
+            }
+            _ => Err(reader.error(format!("there is no parameter '{}' to unload", shorten(name)))),
         })
     })
     .await
 }
 
 /// Reads `{"parameters": {…}}`.
-fn parameters(
+fn read_parameters(
     reader: &mut Reader<'_>,
-    mut parameter: impl FnMut(&mut Reader<'_>, &str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    reader.members(&["parameters"], |reader, _| {
+    mut parameter: impl FnMut(&mut Reader<'_>, &str) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    reader.object_with_keys(&["parameters"], |reader, _| {
         reader.object(|reader, name| parameter(reader, &name))
     })
 }
@@ -65,9 +67,9 @@ fn parameters(
 async fn read<T: Default>(
     headers: &HeaderMap,
     body: Body,
-    parse: impl FnOnce(&mut Reader<'_>) -> Result<T, Fault>,
+    parse: impl FnOnce(&mut Reader<'_>) -> Result<T, JsonError>,
 ) -> Result<T, ApiError> {
-    content_type::ONLY_JSON.check(headers)?;
+    content_type::JSON_ONLY.check(headers)?;
 
     let too_large = |_| InferError::RequestTooLarge { limit: MAX_BYTES as u64 };
     let bytes = to_bytes(body, MAX_BYTES).await.map_err(too_large)?;
@@ -79,11 +81,11 @@ async fn read<T: Default>(
     let whole = || {
         let mut reader = Reader::new(&bytes)?;
         let value = parse(&mut reader)?;
-        reader.finish()?;
+        reader.expect_end()?;
         Ok(value)
     };
 
-    whole().map_err(|fault: Fault| InferError::InvalidInput(fault.to_string()).into())
+    whole().map_err(|fault: JsonError| InferError::InvalidInput(fault.to_string()).into())
 }
 
 #[cfg(test)]
@@ -102,14 +104,14 @@ mod tests {
         let headers = HeaderMap::new();
         for (text, ready) in [("", false), (" ", false), ("{}", false), ("{\"ready\":true}", true)]
         {
-            assert_eq!(only_ready(&headers, text.into()).await.unwrap(), ready, "{text}");
+            assert_eq!(read_index_request(&headers, text.into()).await.unwrap(), ready, "{text}");
         }
 
         for text in ["", "{}", "{\"parameters\":{}}"] {
             assert_eq!(
                 (
-                    refused(nothing(&headers, text.into())).await,
-                    refused(unloading(&headers, text.into())).await
+                    refused(read_load_request(&headers, text.into())).await,
+                    refused(read_unload_request(&headers, text.into())).await
                 ),
                 (None, None),
                 "{text}"
@@ -117,8 +119,11 @@ mod tests {
         }
 
         assert_eq!(
-            refused(unloading(&headers, "{\"parameters\":{\"unload_dependents\":true}}".into()))
-                .await,
+            refused(read_unload_request(
+                &headers,
+                "{\"parameters\":{\"unload_dependents\":true}}".into()
+            ))
+            .await,
             None
         );
     }
@@ -141,9 +146,9 @@ mod tests {
             "{\"parameters\":{\"x\":1}}",
         ] {
             for told in [
-                refused(only_ready(&headers, text.into())).await.unwrap(),
-                refused(nothing(&headers, text.into())).await.unwrap(),
-                refused(unloading(&headers, text.into())).await.unwrap(),
+                refused(read_index_request(&headers, text.into())).await.unwrap(),
+                refused(read_load_request(&headers, text.into())).await.unwrap(),
+                refused(read_unload_request(&headers, text.into())).await.unwrap(),
             ] {
                 assert!(
                     !told.contains("struct") && !told.contains("Body") && !told.contains('`'),
@@ -155,7 +160,7 @@ mod tests {
         for name in ["config", "file:1/model.wasm"] {
             let body = format!("{{\"parameters\":{{\"{name}\":\"\"}}}}");
             assert!(
-                refused(nothing(&headers, body.into()))
+                refused(read_load_request(&headers, body.into()))
                     .await
                     .unwrap()
                     .contains("from the repository only")

@@ -10,15 +10,15 @@ use bytes::Bytes;
 use crate::model::RequestId;
 
 /// The header with the request id, in requests and responses.
-pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Maximum length of a caller's id in bytes. Longer ids would fill the logs.
 const MAX_LENGTH: usize = 128;
 
 /// Returns the caller's id if it is 1 to 128 printable ASCII bytes, else a new id.
-pub(super) fn of(headers: &HeaderMap) -> RequestId {
+pub(super) fn from_headers(headers: &HeaderMap) -> RequestId {
     let given = headers
-        .get(HEADER)
+        .get(REQUEST_ID_HEADER)
         .map(HeaderValue::as_bytes)
         .filter(|id| (1..=MAX_LENGTH).contains(&id.len()));
     given.and_then(|id| RequestId::new(Bytes::copy_from_slice(id))).unwrap_or_else(generate)
@@ -56,7 +56,10 @@ mod tests {
     use super::*;
 
     fn of_caller(id: &[u8]) -> RequestId {
-        of(&HeaderMap::from_iter([(HEADER, HeaderValue::from_bytes(id).unwrap())]))
+        from_headers(&HeaderMap::from_iter([(
+            REQUEST_ID_HEADER,
+            HeaderValue::from_bytes(id).unwrap(),
+        )]))
     }
 
     #[test]
@@ -71,7 +74,8 @@ mod tests {
 
     #[test]
     fn new_ids_differ() {
-        let ids: std::collections::HashSet<_> = (0..1000).map(|_| of(&HeaderMap::new())).collect();
+        let ids: std::collections::HashSet<_> =
+            (0..1000).map(|_| from_headers(&HeaderMap::new())).collect();
         assert_eq!(ids.len(), 1000);
         assert!(ids.iter().all(|id| id.as_str().len() == 32));
     }

@@ -16,10 +16,10 @@ use axum::routing::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::caller::{self, Access, Caller};
-use super::edge::Context;
+use super::auth::{self, Access, Caller};
 use super::error::ApiError;
 use super::infer::{self, Target};
+use super::service::RequestContext;
 use super::{ApiState, config, docs, generate, health, key_value, metadata, metrics, repository};
 use super::{sagemaker, sessions, stats, tasks, upload, usage};
 use crate::servable::ServableHandle;
@@ -44,7 +44,8 @@ pub fn routes() -> Vec<Route> {
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     let mut router = Router::new();
     for (Route { path, access, .. }, handler) in table() {
-        let guarded = handler.layer(from_fn_with_state((state.clone(), access), caller::guard));
+        let guarded =
+            handler.layer(from_fn_with_state((state.clone(), access), auth::require_access));
         // Some clients append a slash to the address of a server.
         if path == "/v2" {
             router = router.route("/v2/", guarded.clone());
@@ -91,9 +92,9 @@ fn table() -> Vec<(Route, Handler)> {
         post("/v2/repository/models/{model}/unload", Access::Manage, on_post(repository::unload)),
         put("/v2/repository/models/{model}/versions/{version}", Access::Manage, on_put(upload::put)),
         delete("/v2/repository/models/{model}/versions/{version}", Access::Manage, on_delete(upload::delete)),
-        post("/v2/repository/{repository}/index", Access::Key, on_post(repository::named)),
-        post("/v2/repository/{repository}/models/{model}/load", Access::Manage, on_post(repository::named)),
-        post("/v2/repository/{repository}/models/{model}/unload", Access::Manage, on_post(repository::named)),
+        post("/v2/repository/{repository}/index", Access::Key, on_post(repository::named_repository)),
+        post("/v2/repository/{repository}/models/{model}/load", Access::Manage, on_post(repository::named_repository)),
+        post("/v2/repository/{repository}/models/{model}/unload", Access::Manage, on_post(repository::named_repository)),
         get("/v2/keyvalue", Access::Manage, on_get(key_value::buckets)),
         get("/v2/keyvalue/{bucket}", Access::Manage, on_get(key_value::keys)),
         get("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_get(key_value::get)),
@@ -136,7 +137,7 @@ impl ModelPath {
         let found = state.dataplane.find(tenant, &self.model, version);
 
         found.map_err(|error| {
-            ApiError::from(error).about_model(&state.dataplane, tenant, &self.model, version)
+            ApiError::from(error).with_model_hints(&state.dataplane, tenant, &self.model, version)
         })
     }
 }
@@ -167,7 +168,7 @@ pub(super) fn json_response(value: &impl Serialize) -> Response {
 
 async fn infer_model(
     State(state): State<Arc<ApiState>>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<RequestContext>,
     caller: Caller,
     path: ModelPath,
     request: Request<Body>,

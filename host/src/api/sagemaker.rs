@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, Request};
 use axum::response::{IntoResponse, Response};
 
 use super::ApiState;
-use super::caller::Caller;
-use super::edge::Context;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::infer::{self, Target};
+use super::service::RequestContext;
 use crate::model::InferError;
 
 /// The header that selects the model of a multi-model endpoint.
@@ -21,18 +21,22 @@ const TARGET_MODEL: &str = "x-amzn-sagemaker-target-model";
 /// `POST /invocations`.
 pub(super) async fn invocations(
     State(state): State<Arc<ApiState>>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<RequestContext>,
     caller: Caller,
     request: Request<Body>,
 ) -> Response {
-    match target(&state, &caller, request.headers()) {
+    match requested_model(&state, &caller, request.headers()) {
         Ok(target) => infer::respond(&state, &context, &caller, target, request).await,
         Err(error) => error.into_response(),
     }
 }
 
 /// Returns the model from the header, else the configured default, else the tenant's only model.
-fn target(state: &ApiState, caller: &Caller, headers: &HeaderMap) -> Result<Target, ApiError> {
+fn requested_model(
+    state: &ApiState,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<Target, ApiError> {
     if let Some(named) = headers.get(TARGET_MODEL) {
         let model = named.to_str().map_err(|_| InferError::ModelNotFound)?.to_string();
         return Ok(Target { model, version: None });

@@ -11,17 +11,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
-use super::query::QueryParameters;
+use super::query_parameters::QueryParameters;
 use super::router::{ModelPath, json_response};
-use super::tasks::{MAX_PAGE, PAGE};
+use super::tasks::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::model::{InferError, ModelName};
-use crate::servable::ModelSequences;
-use crate::store::{sessions, since_1970};
+use crate::servable::ModelSessions;
+use crate::store::{sessions, unix_millis};
 
 /// Time to wait for a session that is in use. Cancelling its tasks frees it sooner.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Path parameters: a model and one of its sessions.
 #[derive(Deserialize)]
@@ -39,8 +39,8 @@ pub(super) async fn list(
     query: QueryParameters,
 ) -> Result<Response, ApiError> {
     let cursor = query.text("cursor")?.unwrap_or_default();
-    let limit = query.number("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-    let sequences = of(&state, &caller, &path.model)?;
+    let limit = query.number("limit")?.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE);
+    let sequences = model_sessions(&state, &caller, &path.model)?;
     let model = sequences.model().clone();
     let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
 
@@ -48,14 +48,14 @@ pub(super) async fn list(
         .store()
         .read(list)
         .await
-        .map_err(|error| error.for_request(sequences.tenant()))?;
+        .map_err(|error| error.into_infer_error(sequences.tenant()))?;
 
     let cursor = (listed.len() == limit as usize)
         .then(|| listed.last().map(|session| session.id.clone()))
         .flatten();
 
     Ok(json_response(
-        &json!({ "sessions": listed.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor }),
+        &json!({ "sessions": listed.iter().map(session_json).collect::<Vec<_>>(), "cursor": cursor }),
     ))
 }
 
@@ -66,17 +66,17 @@ pub(super) async fn delete(
     path: Result<Path<SessionPath>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(path) = path.map_err(|_| ApiError::no_such_path(""))?;
-    let sequences = of(&state, &caller, &path.model)?;
+    let sequences = model_sessions(&state, &caller, &path.model)?;
 
     let in_use = || {
         let text = format!(
             "the session was in use for {} s; cancel its tasks, or try again later",
-            PATIENCE.as_secs()
+            REMOVE_TIMEOUT.as_secs()
         );
         ApiError::new(StatusCode::CONFLICT, "session_in_use", text)
     };
 
-    let removed = tokio::time::timeout(PATIENCE, sequences.remove(&path.session))
+    let removed = tokio::time::timeout(REMOVE_TIMEOUT, sequences.remove(&path.session))
         .await
         .map_err(|_| in_use())??;
 
@@ -86,15 +86,20 @@ pub(super) async fn delete(
 
     let text = format!("there is no session '{}'", super::json::shorten(&path.session));
 
-    Err(ApiError::new(StatusCode::NOT_FOUND, "session_not_found", text).about(&path.model, None))
+    Err(ApiError::new(StatusCode::NOT_FOUND, "session_not_found", text)
+        .with_model(&path.model, None))
 }
 
 /// Returns the sessions of a model in the tenant's repository. Fails if there is no such model.
-fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequences>, ApiError> {
+fn model_sessions(
+    state: &ApiState,
+    caller: &Caller,
+    model: &str,
+) -> Result<Arc<ModelSessions>, ApiError> {
     let tenant = caller.tenant()?;
 
     let unknown = || {
-        ApiError::from(InferError::ModelNotFound).about_model(
+        ApiError::from(InferError::ModelNotFound).with_model_hints(
             &state.dataplane,
             tenant.name(),
             model,
@@ -106,11 +111,11 @@ fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequenc
         .ok()
         .filter(|name| state.dataplane.models(tenant.name()).contains(name));
 
-    Ok(state.deferred.sequences(tenant, &known.ok_or_else(unknown)?))
+    Ok(state.deferred.sessions(tenant, &known.ok_or_else(unknown)?))
 }
 
-fn shown(session: &sessions::Listed) -> Value {
-    let ([began, used, expires], now) = (session.times, since_1970());
+fn session_json(session: &sessions::SessionInfo) -> Value {
+    let ([began, used, expires], now) = (session.times, unix_millis());
     json!({
         "id": session.id,
         "size": session.size,

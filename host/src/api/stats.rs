@@ -7,15 +7,15 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::infer::offload;
 use super::router::{ModelPath, json_response};
-use crate::servable::{Executions, Servable, Total};
-use crate::tenant::Pace;
+use crate::servable::{ExecutionTotals, Servable, Total};
+use crate::tenant::Pacer;
 
 /// Approximate size of a version's statistics in bytes.
-const STATISTICS: usize = 1024;
+const BYTES_PER_VERSION: usize = 1024;
 
 /// `GET /v2/models/{m}[/versions/{v}]/stats`.
 pub(super) async fn model(
@@ -26,10 +26,10 @@ pub(super) async fn model(
     let found = path.find(&state, &caller)?;
     let versions = match path.version {
         Some(_) => vec![found],
-        None => state.dataplane.serving(caller.tenant_name()?, &path.model),
+        None => state.dataplane.servables(caller.tenant_name()?, &path.model),
     };
 
-    Ok(respond(versions.iter().map(|version| statistics(version))))
+    Ok(statistics_response(versions.iter().map(|version| statistics_json(version))))
 }
 
 /// `GET /v2/models/stats`: statistics of all serving models.
@@ -40,18 +40,20 @@ pub(super) async fn all(
     let tenant = caller.tenant_name()?;
     let models = state.dataplane.models(tenant).into_iter();
     let versions: Vec<_> =
-        models.flat_map(|name| state.dataplane.serving(tenant, name.as_str())).collect();
-    let bytes = versions.len() * STATISTICS;
-    let write = move |_: &Pace| respond(versions.iter().map(|version| statistics(version)));
+        models.flat_map(|name| state.dataplane.servables(tenant, name.as_str())).collect();
+    let bytes = versions.len() * BYTES_PER_VERSION;
+    let write = move |_: &Pacer| {
+        statistics_response(versions.iter().map(|version| statistics_json(version)))
+    };
 
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
-fn respond(versions: impl Iterator<Item = Value>) -> Response {
+fn statistics_response(versions: impl Iterator<Item = Value>) -> Response {
     json_response(&json!({ "model_stats": versions.collect::<Vec<_>>() }))
 }
 
-fn statistics(version: &Servable) -> Value {
+fn statistics_json(version: &Servable) -> Value {
     let counted = version.statistics();
     let nothing = Total::default();
 
@@ -62,31 +64,31 @@ fn statistics(version: &Servable) -> Value {
         "inference_count": counted.rows,
         "execution_count": counted.calls,
         "inference_stats": {
-            "success": total(counted.success),
-            "fail": total(counted.failure),
-            "queue": total(counted.queue),
+            "success": total_json(counted.success),
+            "fail": total_json(counted.failure),
+            "queue": total_json(counted.queue),
             // Instance creation. The protocol has no better field for it.
-            "compute_input": total(counted.instance),
-            "compute_infer": total(counted.compute),
-            "compute_output": total(Total { count: counted.success.count, ..nothing }),
-            "cache_hit": total(nothing),
-            "cache_miss": total(nothing),
+            "compute_input": total_json(counted.instance),
+            "compute_infer": total_json(counted.compute),
+            "compute_output": total_json(Total { count: counted.success.count, ..nothing }),
+            "cache_hit": total_json(nothing),
+            "cache_miss": total_json(nothing),
         },
-        "batch_stats": counted.executions.iter().map(executions).collect::<Vec<_>>(),
+        "batch_stats": counted.executions.iter().map(executions_json).collect::<Vec<_>>(),
         "memory_usage": [],
     })
 }
 
 /// Statistics of the calls with one batch size.
-fn executions((rows, executions): &(u64, Executions)) -> Value {
+fn executions_json((rows, executions): &(u64, ExecutionTotals)) -> Value {
     json!({
         "batch_size": rows,
-        "compute_input": total(executions.instance),
-        "compute_infer": total(executions.compute),
-        "compute_output": total(Total { count: executions.compute.count, ..Total::default() }),
+        "compute_input": total_json(executions.instance),
+        "compute_infer": total_json(executions.compute),
+        "compute_output": total_json(Total { count: executions.compute.count, ..Total::default() }),
     })
 }
 
-fn total(total: Total) -> Value {
+fn total_json(total: Total) -> Value {
     json!({ "count": total.count, "ns": total.time.as_nanos() as u64 })
 }

@@ -9,15 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
-use super::query::QueryParameters;
+use super::query_parameters::QueryParameters;
 use super::router::json_response;
 use crate::deferred::Task;
 
 /// Entries per page by default, and at most.
-pub(super) const PAGE: u32 = 100;
-pub(super) const MAX_PAGE: u32 = 1000;
+pub(super) const DEFAULT_PAGE_SIZE: u32 = 100;
+pub(super) const MAX_PAGE_SIZE: u32 = 1000;
 
 type TaskPath = Result<Path<String>, PathRejection>;
 
@@ -27,7 +27,7 @@ pub(super) async fn list(
     caller: Caller,
     query: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let limit = query.number("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let limit = query.number("limit")?.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE);
     let cursor = query.number("cursor")?.unwrap_or(0);
     let tasks = state.deferred.list(caller.tenant()?, cursor, limit).await?;
     let cursor = (tasks.len() == limit as usize)
@@ -35,7 +35,7 @@ pub(super) async fn list(
         .flatten();
 
     Ok(json_response(
-        &json!({ "tasks": tasks.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor }),
+        &json!({ "tasks": tasks.iter().map(task_json).collect::<Vec<_>>(), "cursor": cursor }),
     ))
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn get(
         Err(_) => None,
     };
 
-    Ok(json_response(&shown(&task.ok_or_else(|| no_such_task(&id))?)))
+    Ok(json_response(&task_json(&task.ok_or_else(|| no_such_task(&id))?)))
 }
 
 /// `DELETE /v2/tasks/{id}`: removes a waiting or failed task, stops a running one.
@@ -74,7 +74,7 @@ fn no_such_task(id: &str) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task '{id}'"))
 }
 
-fn shown(Task { kept, running }: &Task) -> Value {
+fn task_json(Task { kept, running }: &Task) -> Value {
     let state = match kept.failed {
         Some(_) => "failed",
         None if *running => "running",

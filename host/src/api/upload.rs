@@ -10,24 +10,24 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::ApiState;
-use super::caller::Caller;
-use super::digest;
+use super::auth::Caller;
+use super::content_digest;
 use super::error::ApiError;
-use super::infer::body::next;
+use super::infer::body::next_chunk;
 use super::infer::offload;
 use super::repository::state_name;
 use super::router::{ModelPath, json_response};
 use crate::lifecycle::{CommandError, IndexEntry, PublishError, Published};
 use crate::model::InferError;
-use crate::repository::upload::{Put, Received, Target, Upload, UploadError};
-use crate::tenant::{Pace, Tenant, Workers};
+use crate::repository::upload::{PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget};
+use crate::tenant::{Pacer, Tenant, Workers};
 
 /// Time after which a client that sends nothing is considered gone.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time limit of an upload. Enough for the largest component over a slow line; a slower client must
 /// not occupy a slot.
-const LONGEST: Duration = Duration::from_secs(3600);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// `PUT /v2/repository/models/{m}/versions/{v}`: uploads a version. The body is the component.
 pub(super) async fn put(
@@ -39,8 +39,9 @@ pub(super) async fn put(
 ) -> Result<Response, ApiError> {
     let published = publish(&state, &caller, &path, &headers, body)
         .await
-        .map_err(|error| about(error, &path))?;
-    let status = if published.put == Some(Put::New) { StatusCode::CREATED } else { StatusCode::OK };
+        .map_err(|error| with_model(error, &path))?;
+    let status =
+        if published.put == Some(PutOutcome::New) { StatusCode::CREATED } else { StatusCode::OK };
     let Published { digest, entry, .. } = published;
     let (at, reason) = match &entry {
         Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
@@ -65,9 +66,9 @@ pub(super) async fn delete(
     caller: Caller,
     path: ModelPath,
 ) -> Result<Response, ApiError> {
-    let target = target(&path)?;
+    let target = upload_target(&path)?;
     let removed = state.manager.remove(caller.tenant_name()?, target).await;
-    let entry = removed.map_err(|error| about(error.into(), &path))?;
+    let entry = removed.map_err(|error| with_model(error.into(), &path))?;
     let (at, reason) = match &entry {
         Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
         None => ("UNAVAILABLE", "deleted"),
@@ -85,14 +86,15 @@ async fn publish(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Published, ApiError> {
-    let expected = digest::expected(headers)?;
+    let expected = content_digest::expected_digest(headers)?;
     let announced = body.size_hint().lower();
-    let upload = state.manager.begin_upload(caller.tenant()?, target(path)?, announced).await?;
-    let receiving = receive(&state.workers, caller.tenant()?, upload, body, IDLE);
-    let received = tokio::time::timeout(LONGEST, receiving).await;
-    let received = received.unwrap_or_else(|_| Err(too_slow(LONGEST)))?;
+    let upload =
+        state.manager.begin_upload(caller.tenant()?, upload_target(path)?, announced).await?;
+    let receiving = receive(&state.workers, caller.tenant()?, upload, body, IDLE_TIMEOUT);
+    let received = tokio::time::timeout(TOTAL_TIMEOUT, receiving).await;
+    let received = received.unwrap_or_else(|_| Err(timed_out(TOTAL_TIMEOUT)))?;
 
-    digest::check(expected, received.digest())?;
+    content_digest::check_digest(expected, received.digest())?;
 
     Ok(state.manager.publish(received).await?)
 }
@@ -103,37 +105,38 @@ async fn receive(
     mut upload: Upload,
     mut body: Body,
     idle: Duration,
-) -> Result<Received, ApiError> {
+) -> Result<ReceivedUpload, ApiError> {
     // Writing may block on the disk, so it always runs on worker threads.
-    while let Some(piece) = next_within(&mut body, idle).await? {
-        let write = move |pace: &Pace| pace.aside(|| upload.write(&piece).map(|()| upload));
+    while let Some(piece) = next_chunk_within(&mut body, idle).await? {
+        let write = move |pace: &Pacer| pace.run_blocking(|| upload.write(&piece).map(|()| upload));
         upload = offload::run(workers, Some(tenant), usize::MAX, write)
             .await?
             .map_err(InferError::from)??;
     }
 
-    let finish = move |pace: &Pace| pace.aside(|| upload.finish());
+    let finish = move |pace: &Pacer| pace.run_blocking(|| upload.finish());
     Ok(offload::run(workers, Some(tenant), usize::MAX, finish)
         .await?
         .map_err(InferError::from)??)
 }
 
-async fn next_within(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {
-    let piece = tokio::time::timeout(idle, next(body)).await.map_err(|_| too_slow(idle))?;
+async fn next_chunk_within(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {
+    let piece = tokio::time::timeout(idle, next_chunk(body)).await.map_err(|_| timed_out(idle))?;
     piece.map_err(ApiError::from)
 }
 
-fn target(path: &ModelPath) -> Result<Target, ApiError> {
-    Target::parse(&path.model, path.version.as_deref().unwrap_or_default()).map_err(ApiError::from)
+fn upload_target(path: &ModelPath) -> Result<UploadTarget, ApiError> {
+    UploadTarget::parse(&path.model, path.version.as_deref().unwrap_or_default())
+        .map_err(ApiError::from)
 }
 
-fn too_slow(patience: Duration) -> ApiError {
+fn timed_out(patience: Duration) -> ApiError {
     let text = format!("the body did not arrive within {} s", patience.as_secs());
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", text)
 }
 
-fn about(error: ApiError, path: &ModelPath) -> ApiError {
-    error.about(&path.model, path.version.as_deref())
+fn with_model(error: ApiError, path: &ModelPath) -> ApiError {
+    error.with_model(&path.model, path.version.as_deref())
 }
 
 impl From<PublishError> for ApiError {
@@ -149,8 +152,8 @@ impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
         let text = error.to_string();
         match error {
-            UploadError::BadName(_) => InferError::InvalidInput(text).into(),
-            UploadError::NotThere => InferError::ModelNotFound.into(),
+            UploadError::InvalidName(_) => InferError::InvalidInput(text).into(),
+            UploadError::NotFound => InferError::ModelNotFound.into(),
             UploadError::Conflict(_) => ApiError::new(StatusCode::CONFLICT, "conflict", text),
             UploadError::Remote(_) => {
                 ApiError::new(StatusCode::CONFLICT, "repository_is_remote", text)
@@ -162,7 +165,7 @@ impl From<UploadError> for ApiError {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "artifact_too_large", text)
             }
             UploadError::QuotaExceeded(refusal) => InferError::from(refusal).into(),
-            UploadError::Unfit(fault) => CommandError::Failed(fault).into(),
+            UploadError::Invalid(fault) => CommandError::Failed(fault).into(),
             UploadError::Unwritable(_) => {
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "repository_unwritable", text)
             }
@@ -177,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_sends_nothing_more_is_not_waited_for() {
         let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-        let refused = next_within(&mut Body::from_stream(silent), Duration::from_millis(1))
+        let refused = next_chunk_within(&mut Body::from_stream(silent), Duration::from_millis(1))
             .await
             .unwrap_err();
         assert_eq!((refused.status.as_u16(), refused.code), (408, "request_timeout"));
@@ -190,8 +193,8 @@ mod tests {
         let fault = crate::model::LoadError::new(crate::model::Stage::Golden, "case 1");
 
         for (error, status, code) in [
-            (UploadError::BadName("x".into()), 400, "invalid_input"),
-            (UploadError::NotThere, 404, "model_not_found"),
+            (UploadError::InvalidName("x".into()), 400, "invalid_input"),
+            (UploadError::NotFound, 404, "model_not_found"),
             (UploadError::Conflict("x".into()), 409, "conflict"),
             (UploadError::Remote("s3://x".into()), 409, "repository_is_remote"),
             (UploadError::Degraded("x".into()), 503, "repository_degraded"),

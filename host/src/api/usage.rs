@@ -8,24 +8,25 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::ApiState;
-use super::caller::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
-use super::query::QueryParameters;
+use super::query_parameters::QueryParameters;
 use super::router::json_response;
 use crate::tenant::{LogEntry, Resource, Tenant, UNLIMITED};
 
 /// `GET /v2/usage`: usage of the caller's tenant.
 pub(super) async fn usage(caller: Caller) -> Result<Response, ApiError> {
-    Ok(json_response(&of(caller.tenant()?)))
+    Ok(json_response(&usage_json(caller.tenant()?)))
 }
 
 /// `GET /v2/tenants`: usage of all tenants, and current faults of the tenant configuration and of
 /// their repositories.
 pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
     let all = state.tenants.all();
-    let tenants: Vec<_> = all.iter().map(|tenant| of(tenant)).collect();
+    let tenants: Vec<_> = all.iter().map(|tenant| usage_json(tenant)).collect();
     let degraded = all.iter().filter_map(|tenant| {
-        let degraded = state.manager.degraded(tenant.name()).filter(|degraded| degraded.fault)?;
+        let degraded =
+            state.manager.degraded(tenant.name()).filter(|degraded| degraded.needs_operator)?;
         Some(format!("tenant '{}': {}", tenant.name(), degraded.detail))
     });
     let faults: Vec<_> = state.tenancy_faults.list().iter().cloned().chain(degraded).collect();
@@ -39,24 +40,29 @@ pub(super) async fn logs(caller: Caller, query: QueryParameters) -> Result<Respo
     let log = caller.tenant()?.log();
     let wanted =
         |entry: &&LogEntry| model.as_ref().is_none_or(|model| entry.model.as_str() == model);
-    let lines: Vec<_> = log.recent().iter().filter(wanted).map(line).collect();
+    let lines: Vec<_> = log.recent().iter().filter(wanted).map(log_line_json).collect();
 
     Ok(json_response(&json!({ "lines": lines, "dropped": log.dropped() })))
 }
 
-fn of(tenant: &Tenant) -> Value {
+fn usage_json(tenant: &Tenant) -> Value {
     let settings = tenant.settings();
     let quota = &settings.quota;
     let mut resources = serde_json::Map::new();
 
     for resource in Resource::ALL {
-        resources.insert(resource.name().into(), beside(tenant.used(resource), quota.of(resource)));
+        resources.insert(
+            resource.name().into(),
+            used_of_limit(tenant.used(resource), quota.limit(resource)),
+        );
     }
 
-    resources.insert("instances".into(), beside(tenant.instances(), quota.instances));
-    resources
-        .insert("requests_per_second".into(), json!({ "limit": shown(quota.requests_per_second) }));
-    resources.insert("artifact_size".into(), json!({ "limit": shown(quota.artifact_size) }));
+    resources.insert("instances".into(), used_of_limit(tenant.instances(), quota.instances));
+    resources.insert(
+        "requests_per_second".into(),
+        json!({ "limit": limit_json(quota.requests_per_second) }),
+    );
+    resources.insert("artifact_size".into(), json!({ "limit": limit_json(quota.artifact_size) }));
 
     json!({
         "tenant": tenant.name().as_str(),
@@ -67,16 +73,16 @@ fn of(tenant: &Tenant) -> Value {
     })
 }
 
-fn beside(used: u64, limit: u64) -> Value {
-    json!({ "used": used, "limit": shown(limit) })
+fn used_of_limit(used: u64, limit: u64) -> Value {
+    json!({ "used": used, "limit": limit_json(limit) })
 }
 
 /// Returns `None` for an unlimited resource.
-fn shown(limit: u64) -> Option<u64> {
+fn limit_json(limit: u64) -> Option<u64> {
     (limit != UNLIMITED).then_some(limit)
 }
 
-fn line(entry: &LogEntry) -> Value {
+fn log_line_json(entry: &LogEntry) -> Value {
     let time = entry.time.duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "time_ms": time.as_millis() as u64,

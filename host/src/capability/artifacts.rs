@@ -42,7 +42,7 @@ impl Sidecars {
             Some(Sidecar::File(path, size)) => {
                 let held = self.tenant.as_ref().map(|tenant| tenant.take(Resource::Memory, *size));
                 let _held = held.transpose().map_err(|refusal| format!("'{name}': {refusal}"))?;
-                std::fs::read(path).map_err(|error| unread(name, &error))
+                std::fs::read(path).map_err(|error| read_error(name, &error))
             }
             None => Err(format!("no sidecar file '{name}'; there are: {}", known())),
         }
@@ -50,7 +50,7 @@ impl Sidecars {
 }
 
 /// The error of an unreadable file, without its path.
-fn unread(name: &str, error: &io::Error) -> String {
+fn read_error(name: &str, error: &io::Error) -> String {
     format!("the sidecar file '{name}' cannot be read: {}", error.kind())
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 
-use super::{Ctx, CtxView, HasCtx, Interrupted, step_aside, types};
+use super::{Ctx, CtxView, HasCtx, HostAbort, types, yield_if_large};
 use crate::model::{InferError, InferResponse, Metadata};
 
 mod generated {
@@ -33,15 +33,15 @@ mod generated {
 
 use generated::wardian::model::emitter::{EmitError, Host};
 
-/// Bytes of the buffer between a guest and its reader: what a socket accepts at once, so that a fast
-/// reader never waits.
-const ROOM: u32 = 64 << 10;
+/// Bytes of the buffer between a guest and its reader: what a socket accepts at once, so that a
+/// fast reader never waits.
+const BUFFER_SIZE: u32 = 64 << 10;
 
 /// The least bytes that a part takes in the buffer, so that it holds at most sixteen parts.
-const SMALLEST: u32 = 4 << 10;
+const MIN_PART_CHARGE: u32 = 4 << 10;
 
 /// Bytes that every part adds to the total beside its content, so that empty parts are limited too.
-const FRAME: u64 = 64;
+const PART_OVERHEAD: u64 = 64;
 
 /// The limits on the parts of a response, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ pub struct Emitter {
 }
 
 /// The reader's end. Dropping it closes the stream for the guest.
-pub struct Emitted {
+pub struct PartReceiver {
     room: Arc<Semaphore>,
     parts: UnboundedReceiver<Part>,
 }
@@ -83,10 +83,10 @@ impl Emitter {
         metadata: Arc<Metadata>,
         limits: StreamLimits,
         waiting: Gauge,
-    ) -> (Emitter, Emitted) {
+    ) -> (Emitter, PartReceiver) {
         let (sender, receiver) = unbounded_channel();
-        let room = Arc::new(Semaphore::new(ROOM as usize));
-        let emitted = Emitted { room: room.clone(), parts: receiver };
+        let room = Arc::new(Semaphore::new(BUFFER_SIZE as usize));
+        let emitted = PartReceiver { room: room.clone(), parts: receiver };
         let (sent, exhausted) = (AtomicU64::new(0), AtomicBool::new(false));
         (Emitter { metadata, limits, room, parts: sender, sent, exhausted, waiting }, emitted)
     }
@@ -105,10 +105,10 @@ impl Emitter {
     /// match the model's metadata or is too large.
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
         let size = part.size();
-        step_aside(size).await;
+        yield_if_large(size).await;
         self.check(&part, size)?;
 
-        if self.count(size).is_err() {
+        if self.add_to_total(size).is_err() {
             return Ok(Err(EmitError::Limit(format!(
                 "all parts together may have {} bytes",
                 self.limits.total
@@ -118,18 +118,18 @@ impl Emitter {
         Ok(self.send(part, size).await.ok_or(EmitError::Gone))
     }
 
-    /// Sends a part unchecked once there is room for it, or discards it if the reader is gone. Fails
-    /// if all parts together exceed the limit.
-    pub async fn pass_on(&self, part: InferResponse) -> Result<(), InferError> {
+    /// Sends a part unchecked once there is room for it, or discards it if the reader is gone.
+    /// Fails if all parts together exceed the limit.
+    pub async fn forward(&self, part: InferResponse) -> Result<(), InferError> {
         let size = part.size();
-        self.count(size)?;
+        self.add_to_total(size)?;
         self.send(part, size).await;
         Ok(())
     }
 
     /// Adds a part to the total. Fails if that exceeds the limit.
-    fn count(&self, size: u64) -> Result<(), InferError> {
-        let counted = size + FRAME;
+    fn add_to_total(&self, size: u64) -> Result<(), InferError> {
+        let counted = size + PART_OVERHEAD;
         if self.sent.fetch_add(counted, Ordering::Relaxed) + counted > self.limits.total {
             self.exhausted.store(true, Ordering::Relaxed);
         }
@@ -157,17 +157,17 @@ impl Emitter {
     /// Reserves buffer space for a part of `size` bytes; `None` if the reader is gone.
     async fn room(&self, size: u64) -> Option<OwnedSemaphorePermit> {
         // A part larger than the buffer waits until the buffer is empty.
-        let wanted = u32::try_from(size).unwrap_or(ROOM).clamp(SMALLEST, ROOM);
+        let wanted = u32::try_from(size).unwrap_or(BUFFER_SIZE).clamp(MIN_PART_CHARGE, BUFFER_SIZE);
         if let Ok(room) = self.room.clone().try_acquire_many_owned(wanted) {
             return Some(room);
         }
 
-        let _waiting = Waiting::begin(&self.waiting);
+        let _waiting = WaitingGuard::begin(&self.waiting);
         self.room.clone().acquire_many_owned(wanted).await.ok()
     }
 }
 
-impl Emitted {
+impl PartReceiver {
     /// Returns the next part if it is ready.
     pub fn try_next(&mut self) -> Option<InferResponse> {
         self.parts.try_recv().ok().map(|part| part.response)
@@ -179,7 +179,7 @@ impl Emitted {
     }
 }
 
-impl Drop for Emitted {
+impl Drop for PartReceiver {
     fn drop(&mut self) {
         self.room.close();
     }
@@ -191,7 +191,7 @@ impl Host for Ctx {
             Some(emitter) if !self.loading => emitter
                 .emit(part.into())
                 .await
-                .map_err(|reason| wasmtime::Error::new(Interrupted(reason))),
+                .map_err(|reason| wasmtime::Error::new(HostAbort(reason))),
             _ => Ok(Err(EmitError::NotStreaming)),
         }
     }
@@ -202,16 +202,16 @@ pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Res
 }
 
 /// Counts a guest as waiting until it is dropped.
-struct Waiting<'a>(&'a Gauge);
+struct WaitingGuard<'a>(&'a Gauge);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingGuard<'a> {
     fn begin(gauge: &'a Gauge) -> Self {
         gauge.inc();
-        Waiting(gauge)
+        WaitingGuard(gauge)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingGuard<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -80,7 +80,7 @@ impl CallLog {
     }
 
     /// Charges the cost of a line. An instance runs one call at a time, so there are no races.
-    fn take(&self, cost: usize) -> Allowance {
+    fn charge(&self, cost: usize) -> Allowance {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
             return Allowance::Spent;
@@ -98,10 +98,16 @@ enum Allowance {
 }
 
 /// Passes on a guest's line, sanitized and within the call's budget.
-pub(super) fn write(grants: &Grants, call: &CallLog, level: Level, context: &str, message: &str) {
-    let (context, message) = (clean(context, 128), clean(message, MAX_LINE));
+pub(super) fn write_line(
+    grants: &Grants,
+    call: &CallLog,
+    level: Level,
+    context: &str,
+    message: &str,
+) {
+    let (context, message) = (sanitize_line(context, 128), sanitize_line(message, MAX_LINE));
     // An empty line has a cost too.
-    let allowance = call.take(message.len() + context.len() + 32);
+    let allowance = call.charge(message.len() + context.len() + 32);
     let line =
         |level, message| LogLine { level, context, message, request_id: call.lock().clone() };
 
@@ -116,9 +122,9 @@ pub(super) fn write(grants: &Grants, call: &CallLog, level: Level, context: &str
     }
 }
 
-/// Cuts a text to `max` bytes and replaces characters that could move a terminal's cursor or forge a
-/// line.
-pub fn clean(text: &str, max: usize) -> String {
+/// Cuts a text to `max` bytes and replaces characters that could move a terminal's cursor or forge
+/// a line.
+pub fn sanitize_line(text: &str, max: usize) -> String {
     let cut = text.floor_char_boundary(max);
     let line = text.get(..cut).unwrap_or_default().trim_end();
     sanitize_lines(line, max).replace('\n', "\u{fffd}")
@@ -134,7 +140,7 @@ impl generated::Host for Ctx {
             generated::Level::Error | generated::Level::Critical => Level::Error,
         };
 
-        write(&self.grants, &self.call_log, level, &context, &message);
+        write_line(&self.grants, &self.call_log, level, &context, &message);
     }
 }
 
@@ -158,7 +164,7 @@ mod tests {
 
         let call = CallLog::new(RequestId::none());
         for _ in 0..10_000 {
-            write(&grants, &call, Level::Info, "flood", &"x".repeat(100));
+            write_line(&grants, &call, Level::Info, "flood", &"x".repeat(100));
         }
 
         let lines = lines.lock().unwrap();
@@ -168,7 +174,7 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
-        assert_eq!(clean("a\x1b[2Jb\nc\td\n", 100), "a\u{fffd}[2Jb\u{fffd}c\td");
-        assert_eq!(clean("äää", 3), "ä");
+        assert_eq!(sanitize_line("a\x1b[2Jb\nc\td\n", 100), "a\u{fffd}[2Jb\u{fffd}c\td");
+        assert_eq!(sanitize_line("äää", 3), "ä");
     }
 }

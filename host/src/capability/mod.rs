@@ -3,24 +3,24 @@
 //! A version is granted a fixed set of capabilities when it loads ([`Grants`]). Each instance has a
 //! [`Ctx`] made from them, on which the generated traits are implemented, so that a capability
 //! does not depend on the engine's own state. A component that imports anything else is refused
-//! before it is compiled, see [`refusal`]: a missing grant shows when a file is dropped, not at the
-//! first request. [`add_to_linker`] links all interfaces.
+//! before it is compiled, see [`import_refusal`]: a missing grant shows when a file is dropped, not
+//! at the first request. [`add_to_linker`] links all interfaces.
 
 mod artifacts;
 mod aside;
+mod call_context;
+mod call_values;
 mod config;
 mod convert;
 mod emitter;
+mod host_abort;
 pub mod http;
-mod interrupted;
 mod key_value;
 mod logging;
-mod scope;
 mod session;
 mod sql;
 mod tasks;
 pub mod types;
-mod values;
 mod wasi;
 
 use std::sync::Arc;
@@ -28,19 +28,19 @@ use std::sync::Arc;
 use wasmtime::component::{HasData, Linker};
 
 pub use artifacts::{Sidecar, Sidecars};
-pub use aside::step_aside;
+pub use aside::yield_if_large;
+pub use call_context::CallContext;
+pub use call_values::CallValues;
 pub use config::ConfigValues;
-pub use emitter::{Emitted, Emitter, StreamLimits};
-use http::{Http, Outgoing};
-pub use interrupted::Interrupted;
-pub use key_value::KeyValue;
-use key_value::Opened;
-pub use logging::{Level, LogLine, LogSink, clean};
-pub use scope::Scope;
+pub use emitter::{Emitter, PartReceiver, StreamLimits};
+pub use host_abort::HostAbort;
+use http::{HttpGrant, Outgoing};
+pub use key_value::KeyValueGrant;
+use key_value::OpenHandles;
+pub use logging::{Level, LogLine, LogSink, sanitize_line};
 pub use session::Session;
-use sql::Sql;
-pub use tasks::{Deferrals, Room};
-pub use values::Values;
+use sql::SqlState;
+pub use tasks::{DeferredTasks, TaskLimits};
 
 use crate::database::Database;
 use crate::model::{Capability, ConfigTable};
@@ -69,10 +69,11 @@ pub struct Grants {
     pub config: ConfigValues,
     /// The sidecar files that `load` may read, by name.
     pub sidecars: Sidecars,
-    /// The origins that the version may call over HTTP, and the client; `None` if HTTP is not granted.
-    pub http: Option<Arc<Http>>,
+    /// The origins that the version may call over HTTP, and the client; `None` if HTTP is not
+    /// granted.
+    pub http: Option<Arc<HttpGrant>>,
     /// The tenant's key-value store; `None` if it is not granted.
-    pub key_value: Option<Arc<KeyValue>>,
+    pub key_value: Option<Arc<KeyValueGrant>>,
     /// The tenant's database; `None` if it is not granted.
     pub sql: Option<Arc<Database>>,
     /// The receiver of the guest's log lines.
@@ -87,22 +88,22 @@ pub struct Ctx {
     /// The live configuration, as of the start of the current call.
     live: Arc<ConfigTable>,
     /// The context of the current call.
-    scope: Arc<Scope>,
+    scope: Arc<CallContext>,
     /// The log of the current call.
     call_log: Arc<logging::CallLog>,
-    // Created at first use: most models never use WASI after `load`, and creating it costs more than
-    // a small inference.
+    // Created at first use: most models never use WASI after `load`, and creating it costs more
+    // than a small inference.
     wasi: Option<Box<wasi::Wasi>>,
     // Created at first use, like `wasi`.
     http: Option<Box<Outgoing>>,
     // Created at first use, like `wasi`.
-    key_value: Option<Box<Opened>>,
-    sql: Sql,
+    key_value: Option<Box<OpenHandles>>,
+    sql: SqlState,
 }
 
 impl Ctx {
     /// The capabilities of a new instance. `scope` is the context of its first call.
-    pub fn new(grants: Grants, scope: Arc<Scope>) -> Self {
+    pub fn new(grants: Grants, scope: Arc<CallContext>) -> Self {
         let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
         let live = grants.config.live();
 
@@ -115,7 +116,7 @@ impl Ctx {
             wasi: None,
             http: None,
             key_value: None,
-            sql: Sql::default(),
+            sql: SqlState::default(),
         }
     }
 
@@ -125,7 +126,7 @@ impl Ctx {
     }
 
     /// Starts another call, with its own context and log.
-    pub fn begin_call(&mut self, scope: Arc<Scope>) {
+    pub fn begin_call(&mut self, scope: Arc<CallContext>) {
         self.call_log.begin(scope.request_id.clone());
         self.live = self.grants.config.live();
         self.scope = scope;
@@ -141,8 +142,8 @@ impl Ctx {
     }
 
     /// The end of the guest's standard error: after a panic, usually its message.
-    pub fn last_words(&self) -> String {
-        self.wasi.as_ref().map(|wasi| wasi.last_words()).unwrap_or_default()
+    pub fn stderr_tail(&self) -> String {
+        self.wasi.as_ref().map(|wasi| wasi.stderr_tail()).unwrap_or_default()
     }
 }
 
@@ -166,7 +167,7 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(
     bindings::wardian::model::artifacts::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::logging::logging::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::config::store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
-    values::add_to_linker(linker)?;
+    call_values::add_to_linker(linker)?;
     emitter::add_to_linker(linker)?;
     session::add_to_linker(linker)?;
     tasks::add_to_linker(linker)?;
@@ -181,7 +182,7 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(
 ///
 /// Of WASI only what a program's standard library needs to start: no sockets, and a filesystem
 /// without directories.
-const GRANTED: [&str; 28] = [
+const ALWAYS_GRANTED: [&str; 28] = [
     "wardian:model/artifacts",
     "wardian:model/call-values",
     "wardian:model/emitter",
@@ -213,7 +214,7 @@ const GRANTED: [&str; 28] = [
 ];
 
 /// The imports that require a grant.
-const ON_REQUEST: [(&str, Capability); 6] = [
+const GRANTED_ON_REQUEST: [(&str, Capability); 6] = [
     ("wardian:model/sql", Capability::Sql),
     ("wasi:http/outgoing-handler", Capability::Http),
     ("wasi:http/types", Capability::Http),
@@ -224,9 +225,12 @@ const ON_REQUEST: [(&str, Capability); 6] = [
 
 /// Returns the capability that an import, such as `wasi:keyvalue/store@0.2.0`, requires; `None` if
 /// it requires none or if no capability permits it.
-pub fn needs(import: &str) -> Option<Capability> {
+pub fn required_capability(import: &str) -> Option<Capability> {
     let interface = without_version(import);
-    ON_REQUEST.iter().find(|(name, _)| *name == interface).map(|&(_, capability)| capability)
+    GRANTED_ON_REQUEST
+        .iter()
+        .find(|(name, _)| *name == interface)
+        .map(|&(_, capability)| capability)
 }
 
 fn without_version(import: &str) -> &str {
@@ -234,12 +238,12 @@ fn without_version(import: &str) -> &str {
 }
 
 /// Returns the reason and a remedy if a component may not import an interface; `None` if it may.
-pub fn refusal(import: &str, granted: &[Capability]) -> Option<&'static str> {
-    if GRANTED.contains(&without_version(import)) {
+pub fn import_refusal(import: &str, granted: &[Capability]) -> Option<&'static str> {
+    if ALWAYS_GRANTED.contains(&without_version(import)) {
         return None;
     }
 
-    match needs(import) {
+    match required_capability(import) {
         Some(capability) if granted.contains(&capability) => None,
         Some(Capability::Http) => Some(
             "which is not granted; list the origins it may call in the model.toml of its folder, as in \
@@ -257,12 +261,12 @@ pub fn refusal(import: &str, granted: &[Capability]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Capability, ON_REQUEST, refusal};
+    use super::{Capability, GRANTED_ON_REQUEST, import_refusal};
 
     #[test]
     fn what_reaches_outside_is_not_granted() {
         for import in ["wasi:io/streams@0.2.6", "wasi:random/random@0.2.0"] {
-            assert_eq!(refusal(import, &[]), None, "{import}");
+            assert_eq!(import_refusal(import, &[]), None, "{import}");
         }
 
         for import in [
@@ -273,7 +277,7 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                refusal(import, &[Capability::Http]),
+                import_refusal(import, &[Capability::Http]),
                 Some("which is not granted"),
                 "{import}"
             );
@@ -282,11 +286,11 @@ mod tests {
 
     #[test]
     fn some_take_a_grant() {
-        for (import, capability) in ON_REQUEST {
+        for (import, capability) in GRANTED_ON_REQUEST {
             let import = format!("{import}@0.2.0");
-            assert_eq!(refusal(&import, &[capability]), None, "{import}");
+            assert_eq!(import_refusal(&import, &[capability]), None, "{import}");
             let says = format!("[capabilities] {} = ", capability.name());
-            assert!(refusal(&import, &[]).unwrap().contains(&says), "{import}");
+            assert!(import_refusal(&import, &[]).unwrap().contains(&says), "{import}");
         }
     }
 }

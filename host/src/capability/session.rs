@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmtime::component::Linker;
 
 use super::{Ctx, CtxView, HasCtx};
-use crate::model::{QuotaExceeded, show_size};
-use crate::tenant::{Held, Resource, Tenant};
+use crate::model::{QuotaExceeded, format_size};
+use crate::tenant::{QuotaGuard, Resource, Tenant};
 use bindings::wardian::model::session::{Host, SessionError};
 
 mod bindings {
@@ -39,7 +39,7 @@ struct State {
     /// The version that wrote the state, if it is another one and this version migrates sessions.
     from: Option<u64>,
     /// Charges the state, which is in the host's memory, to the tenant.
-    held: Held,
+    held: QuotaGuard,
 }
 
 impl Session {
@@ -70,13 +70,13 @@ impl Session {
 
     /// The version that wrote the state, and the state, if the current version has yet to migrate
     /// it.
-    pub fn to_bring_forward(&self) -> Option<(u64, Vec<u8>)> {
+    pub fn pending_migration(&self) -> Option<(u64, Vec<u8>)> {
         let state = self.lock();
         state.from.zip(state.bytes.clone())
     }
 
     /// Stores the migrated state. Fails with a text for the model's author.
-    pub fn brought_forward(&self, bytes: Option<Vec<u8>>) -> Result<(), String> {
+    pub fn complete_migration(&self, bytes: Option<Vec<u8>>) -> Result<(), String> {
         self.lock().from = None;
         self.set(bytes).map_err(|error| match error {
             SessionError::TooLarge(text) => text,
@@ -94,7 +94,7 @@ impl Session {
     fn set(&self, bytes: Option<Vec<u8>>) -> Result<(), SessionError> {
         let size = size(&bytes);
         if size > self.max_size {
-            let limit = show_size(self.max_size);
+            let limit = format_size(self.max_size);
             return Err(SessionError::TooLarge(format!(
                 "the state has {size} bytes; sessions.max_size allows {limit}"
             )));

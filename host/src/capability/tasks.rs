@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::Linker;
 
 use super::{Ctx, CtxView, HasCtx};
-use crate::model::{QuotaExceeded, show_size};
+use crate::model::{QuotaExceeded, format_size};
 use crate::store::tasks::NewTask;
-use crate::tenant::{Held, Resource, Tenant};
+use crate::tenant::{QuotaGuard, Resource, Tenant};
 use bindings::wardian::model::tasks::{DeferError, Host};
 
 mod bindings {
@@ -31,14 +31,14 @@ mod bindings {
 const MAX_NAME: usize = 128;
 
 /// The tasks deferred by one call.
-pub struct Deferrals {
-    room: Option<Room>,
+pub struct DeferredTasks {
+    limits: Option<TaskLimits>,
     collected: Mutex<Collected>,
 }
 
 /// The limits on the tasks of one call.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct TaskLimits {
     /// The number of tasks.
     pub tasks: u32,
     /// Bytes of each payload.
@@ -48,20 +48,23 @@ pub struct Room {
 struct Collected {
     tasks: Vec<NewTask>,
     /// Charges the payloads, which are in the host's memory, to the tenant.
-    held: Held,
+    held: QuotaGuard,
 }
 
-impl Deferrals {
-    /// An empty collection. `room` is `None` if the component does not export the function that runs
-    /// tasks.
-    pub fn new(tenant: &Arc<Tenant>, room: Option<Room>) -> Result<Deferrals, QuotaExceeded> {
+impl DeferredTasks {
+    /// An empty collection. `limits` is `None` if the component does not export the function that
+    /// runs tasks.
+    pub fn new(
+        tenant: &Arc<Tenant>,
+        room: Option<TaskLimits>,
+    ) -> Result<DeferredTasks, QuotaExceeded> {
         let collected = Collected { tasks: Vec::new(), held: tenant.take(Resource::Memory, 0)? };
-        Ok(Deferrals { room, collected: Mutex::new(collected) })
+        Ok(DeferredTasks { limits: room, collected: Mutex::new(collected) })
     }
 
     /// The most bytes of a payload.
-    pub fn largest(&self) -> u64 {
-        self.room.map_or(0, |room| room.payload)
+    pub fn max_payload(&self) -> u64 {
+        self.limits.map_or(0, |room| room.payload)
     }
 
     /// Takes the collected tasks.
@@ -70,7 +73,7 @@ impl Deferrals {
     }
 
     fn add(&self, name: String, payload: Vec<u8>) -> Result<(), DeferError> {
-        let room = self.room.ok_or(DeferError::Unsupported)?;
+        let room = self.limits.ok_or(DeferError::Unsupported)?;
         let limit = |text: String| Err(DeferError::Limit(text));
 
         if name.len() > MAX_NAME || name.chars().any(char::is_control) {
@@ -81,7 +84,7 @@ impl Deferrals {
 
         let size = payload.len() as u64;
         if size > room.payload {
-            let allowed = show_size(room.payload);
+            let allowed = format_size(room.payload);
             return limit(format!(
                 "the payload has {size} bytes; deferred.payload allows {allowed}"
             ));

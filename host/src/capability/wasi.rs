@@ -1,7 +1,7 @@
 //! The part of WASI that a program's standard library needs, without access to the system.
 //!
-//! There are no arguments, environment variables, directories or sockets. Clocks have a resolution of
-//! one millisecond. Standard output and error become log lines.
+//! There are no arguments, environment variables, directories or sockets. Clocks have a resolution
+//! of one millisecond. Standard output and error become log lines.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::{IoError, OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::logging::{CallLog, Level, clean, write};
+use super::logging::{CallLog, Level, sanitize_line, write_line};
 use super::{Ctx, Grants};
 
 /// The most bytes that a guest may read from the random source at once.
@@ -26,18 +26,19 @@ const MAX_RANDOM: u64 = 64 << 10;
 pub(super) const MAX_RESOURCES: usize = 1000;
 
 /// Bytes kept of standard error to explain a trap.
-const LAST_WORDS: usize = 2048;
+const STDERR_TAIL: usize = 2048;
 
 /// The WASI state of an instance, created at first use.
 pub(super) struct Wasi {
     ctx: WasiCtx,
     table: ResourceTable,
-    stderr: Output,
+    stderr: LogStream,
 }
 
 impl Wasi {
     pub(super) fn new(grants: &Grants, call_log: &Arc<CallLog>) -> Self {
-        let output = |level, context| Output::new(grants.clone(), call_log.clone(), level, context);
+        let output =
+            |level, context| LogStream::new(grants.clone(), call_log.clone(), level, context);
         let stderr = output(Level::Warn, "stderr");
         let ctx = WasiCtx::builder()
             .stdout(output(Level::Info, "stdout"))
@@ -58,7 +59,7 @@ impl Wasi {
         &mut self.table
     }
 
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn stderr_tail(&self) -> String {
         self.stderr.lock().recent.trim_end().to_owned()
     }
 }
@@ -70,7 +71,7 @@ impl Ctx {
         let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
 
         if let Some(http) = http {
-            http.pay_for_handles(&mut wasi.table);
+            http.charge_handles(&mut wasi.table);
         }
 
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
@@ -109,7 +110,7 @@ fn replace_error_text<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<(
         "[method]error.to-debug-string",
         |mut store: StoreContextMut<'_, T>, (error,): (Resource<IoError>,)| {
             let error = store.data_mut().ctx().table.get(&error)?;
-            Ok((clean(&format!("{error:#}"), MAX_ERROR_TEXT),))
+            Ok((sanitize_line(&format!("{error:#}"), MAX_ERROR_TEXT),))
         },
     )?;
 
@@ -147,9 +148,9 @@ impl HostMonotonicClock for CoarseMonotonicClock {
 
 /// Standard output or error, which splits what is written into log lines.
 #[derive(Clone)]
-struct Output(Arc<Mutex<Lines>>);
+struct LogStream(Arc<Mutex<LineBuffer>>);
 
-struct Lines {
+struct LineBuffer {
     grants: Grants,
     call_log: Arc<CallLog>,
     level: Level,
@@ -163,19 +164,25 @@ struct Lines {
 /// The length at which an incomplete line is passed on, in bytes.
 const MAX_PARTIAL: usize = 4096;
 
-impl Output {
+impl LogStream {
     fn new(grants: Grants, call_log: Arc<CallLog>, level: Level, context: &'static str) -> Self {
-        let lines =
-            Lines { grants, call_log, level, context, partial: Vec::new(), recent: String::new() };
-        Output(Arc::new(Mutex::new(lines)))
+        let lines = LineBuffer {
+            grants,
+            call_log,
+            level,
+            context,
+            partial: Vec::new(),
+            recent: String::new(),
+        };
+        LogStream(Arc::new(Mutex::new(lines)))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, LineBuffer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lines {
+impl LineBuffer {
     fn push(&mut self, bytes: &[u8]) {
         for chunk in bytes.split_inclusive(|&byte| byte == b'\n') {
             self.partial.extend_from_slice(chunk);
@@ -189,22 +196,22 @@ impl Lines {
         let line = String::from_utf8_lossy(&self.partial).into_owned();
         self.partial.clear();
 
-        if self.recent.len() + line.len() > LAST_WORDS {
+        if self.recent.len() + line.len() > STDERR_TAIL {
             self.recent.clear();
         }
 
-        self.recent.push_str(&line[..line.floor_char_boundary(LAST_WORDS)]);
-        write(&self.grants, &self.call_log, self.level, self.context, &line);
+        self.recent.push_str(&line[..line.floor_char_boundary(STDERR_TAIL)]);
+        write_line(&self.grants, &self.call_log, self.level, self.context, &line);
     }
 }
 
-impl IsTerminal for Output {
+impl IsTerminal for LogStream {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Output {
+impl StdoutStream for LogStream {
     // Used by WASI 0.3 only, which is not linked.
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
@@ -216,12 +223,12 @@ impl StdoutStream for Output {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Output {
+impl Pollable for LogStream {
     async fn ready(&mut self) {}
 }
 
 #[wasmtime_wasi::async_trait]
-impl OutputStream for Output {
+impl OutputStream for LogStream {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
         self.lock().push(&bytes);
         Ok(())

@@ -1,8 +1,8 @@
 //! `wardian bench`.
 
-mod latencies;
-mod load;
-mod tally;
+mod histogram;
+mod load_generator;
+mod summary;
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::infer::client::Answer;
+use super::infer::client::HttpResponse;
 use super::infer::inputs::{self, Input};
-use super::infer::show_error;
-use super::question::Question;
+use super::infer::print_error;
+use super::offline_loader::block_on;
+use super::request_args::RequestArgs;
 use super::serve::duration;
-use super::trial::block_on;
 use super::{Outcome, output};
-use load::Load;
-use tally::Tally;
+use load_generator::LoadPlan;
+use summary::Summary;
 
 /// Options of `wardian bench`.
 #[derive(Args)]
@@ -37,7 +37,7 @@ due at fixed times, and a request that had to wait for a free connection counts 
 Exit codes: 0 all answered, 1 no connection, 2 wrong usage, 3 the server answered some or all with an error.")]
 pub(super) struct Bench {
     #[command(flatten)]
-    question: Question,
+    request_args: RequestArgs,
     /// Connections, each with one request under way
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
@@ -57,35 +57,35 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn run(self) -> Result<Outcome> {
-        let (inputs, request) = self.question.read()?;
+        let (inputs, request) = self.request_args.read()?;
         let measured = block_on(async {
-            match self.body(inputs, request).await? {
-                Ok(body) => load::measure(self.load(body)).await.map(Ok),
+            match self.request_body(inputs, request).await? {
+                Ok(body) => load_generator::run(self.load(body)).await.map(Ok),
                 Err(answer) => Ok(Err(answer)),
             }
         })?;
         let tally = match measured {
             Ok(tally) => tally,
-            Err(answer) => return show_error(&answer, self.json),
+            Err(answer) => return print_error(&answer, self.json),
         };
         let seconds = self.duration.as_secs_f64();
         if self.json {
-            output::print_json(&self.document(&tally, seconds))?;
+            output::print_json(&self.to_json(&tally, seconds))?;
         } else {
             let name = format!(
                 "model      {} at {}, {} connections",
-                self.question.model, self.question.url, self.connections
+                self.request_args.model, self.request_args.url, self.connections
             );
             output::print(&[vec![name], tally.lines(seconds)].concat())?;
         }
-        Ok(if tally.failures() == 0 { Outcome::Success } else { Outcome::No })
+        Ok(if tally.failures() == 0 { Outcome::Success } else { Outcome::Negative })
     }
 
-    fn load(&self, body: Bytes) -> Load {
-        Load {
-            url: self.question.url.clone(),
-            headers: self.question.headers.clone(),
-            path: format!("{}/infer", self.question.path()),
+    fn load(&self, body: Bytes) -> LoadPlan {
+        LoadPlan {
+            url: self.request_args.url.clone(),
+            headers: self.request_args.headers.clone(),
+            path: format!("{}/infer", self.request_args.path()),
             body,
             connections: self.connections,
             warm_up: self.warm_up,
@@ -96,31 +96,31 @@ impl Bench {
 
     /// What every request sends: what was given, or zeros. What the server answers to a question
     /// for metadata comes back if it is an error.
-    async fn body(
+    async fn request_body(
         &self,
         inputs: Vec<Input>,
         request: Option<Vec<u8>>,
-    ) -> Result<Result<Bytes, Answer>> {
+    ) -> Result<Result<Bytes, HttpResponse>> {
         if let Some(body) = request {
             return Ok(Ok(body.into()));
         }
-        let answer = self.question.connect().await?.get(&self.question.path()).await?;
+        let answer = self.request_args.connect().await?.get(&self.request_args.path()).await?;
         if !answer.status.is_success() {
             return Ok(Err(answer));
         }
         let metadata =
             serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
         let body = if inputs.is_empty() {
-            serde_json::to_vec(&zeros(&metadata))?
+            serde_json::to_vec(&zero_request(&metadata))?
         } else {
-            inputs::request(&inputs, &metadata)?
+            inputs::request_body(&inputs, &metadata)?
         };
         Ok(Ok(body.into()))
     }
 
-    fn document(&self, tally: &Tally, seconds: f64) -> Value {
-        let mut document = tally.document(seconds);
-        document["model"] = json!(self.question.model.as_str());
+    fn to_json(&self, tally: &Summary, seconds: f64) -> Value {
+        let mut document = tally.to_json(seconds);
+        document["model"] = json!(self.request_args.model.as_str());
         document["connections"] = json!(self.connections);
         document["rate"] = json!(self.rate);
         document
@@ -128,7 +128,7 @@ impl Bench {
 }
 
 /// A request with a zero, or an empty text, for every element; one where any number will do.
-fn zeros(metadata: &Value) -> Value {
+fn zero_request(metadata: &Value) -> Value {
     let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
     let tensor = |spec: &Value| {
         let dimensions = spec["shape"].as_array().into_iter().flatten();
@@ -156,7 +156,7 @@ mod tests {
             {"name": "t", "datatype": "BYTES", "shape": [1]},
         ]});
         assert_eq!(
-            zeros(&metadata),
+            zero_request(&metadata),
             json!({"inputs": [
                 {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [0, 0]},
                 {"name": "t", "datatype": "BYTES", "shape": [1], "data": [""]},

@@ -1,7 +1,7 @@
 //! `wardian check`.
 
 mod layout;
-mod verdict;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,16 +9,16 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::offline_loader::{HostArgs, OfflineLoader, block_on};
 use super::progress::Progress;
-use super::trial::{HostArgs, Trial, block_on};
 use super::{Outcome, output};
 use crate::api::parse_golden;
 use crate::engine::Template;
 use crate::model::{LoadError, Metadata, ModelName, Stage};
-use crate::repository::{Candidate, MAX_GOLDEN, Seen, reserved_name};
-use crate::tenant::Pace;
-pub(super) use layout::{Kind, find, lay_out};
-use verdict::{Passed, Proof, Verdict};
+use crate::repository::{Candidate, MAX_GOLDEN_SIZE, Observed, reserved_name};
+use crate::tenant::Pacer;
+pub(super) use layout::{PathKind, classify, lay_out};
+use report::{CheckedVersion, Validation, VersionReport};
 
 /// Options of `wardian check`.
 #[derive(Args)]
@@ -41,44 +41,50 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<Outcome> {
-        let (kind, path) = find(&self.path)?;
-        let verdicts = match misnamed(kind, &path) {
+        let (kind, path) = classify(&self.path)?;
+        let verdicts = match check_name(kind, &path) {
             Some(verdict) => vec![verdict],
-            None => {
-                block_on(check(kind, &path, Trial::new(self.host, Progress::start(self.json))?))?
-            }
+            None => block_on(check(
+                kind,
+                &path,
+                OfflineLoader::new(self.host, Progress::start(self.json))?,
+            ))?,
         };
         match self.json {
-            true => output::print_json(&verdict::to_json(&verdicts))?,
-            false => output::print(&verdict::lines(&verdicts))?,
+            true => output::print_json(&report::to_json(&verdicts))?,
+            false => output::print(&report::lines(&verdicts))?,
         }
         let ok = verdicts.iter().all(|verdict| verdict.outcome.is_ok());
-        Ok(if ok { Outcome::Success } else { Outcome::No })
+        Ok(if ok { Outcome::Success } else { Outcome::Negative })
     }
 }
 
 /// What the host would pass over because of its name.
-fn misnamed(kind: Kind, path: &Path) -> Option<Verdict> {
-    let name = layout::name(path);
+fn check_name(kind: PathKind, path: &Path) -> Option<VersionReport> {
+    let name = layout::model_name_of(path);
     let reason = match (kind, ModelName::new(&name)) {
-        (Kind::Version | Kind::Repository, _) => return None,
+        (PathKind::Version | PathKind::Repository, _) => return None,
         (_, Ok(model)) if model.is_reserved() => reserved_name(&name),
         (_, Ok(_)) => return None,
         (_, Err(error)) => {
             format!("{error}; the host takes the name from the file or folder, so rename it")
         }
     };
-    Some(Verdict { model: name, version: None, outcome: Err(LoadError::new(Stage::Read, reason)) })
+    Some(VersionReport {
+        model: name,
+        version: None,
+        outcome: Err(LoadError::new(Stage::Read, reason)),
+    })
 }
 
-async fn check(kind: Kind, path: &Path, trial: Trial) -> Result<Vec<Verdict>> {
+async fn check(kind: PathKind, path: &Path, trial: OfflineLoader) -> Result<Vec<VersionReport>> {
     let root = match kind {
         // The real one, and its links with it.
-        Kind::Repository => path.to_owned(),
+        PathKind::Repository => path.to_owned(),
         _ => trial.empty_repository()?,
     };
     lay_out(kind, path, &root)?;
-    let aspired = trial.look(&root).await?;
+    let aspired = trial.scan(&root).await?;
     if aspired.seen.is_empty() {
         bail!(
             "there is no model in {}; models lie there as NAME.wasm or as NAME/1/model.wasm",
@@ -87,67 +93,70 @@ async fn check(kind: Kind, path: &Path, trial: Trial) -> Result<Vec<Verdict>> {
     }
     let mut verdicts = Vec::new();
     // A version by itself is without the others that its settings name.
-    let judged = aspired.seen.iter().filter(|seen| seen.is_there() || kind != Kind::Version);
+    let judged = aspired.seen.iter().filter(|seen| seen.is_present() || kind != PathKind::Version);
     for seen in judged {
-        let verdict = judge(seen, &trial).await;
+        let verdict = check_version(seen, &trial).await;
         // This machine failed and not the model, of which nothing can be said.
         if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason }) = &verdict.outcome {
             bail!("{} could not be checked: {reason}", verdict.model);
         }
         verdicts.push(verdict);
     }
-    trial.finish();
+    trial.finish_progress();
     Ok(verdicts)
 }
 
-async fn judge(seen: &Seen, trial: &Trial) -> Verdict {
+async fn check_version(seen: &Observed, trial: &OfflineLoader) -> VersionReport {
     let (model, version) =
         (seen.name().to_string(), seen.version().map(|version| version.number()));
     let outcome = match seen {
-        Seen::Whole(candidate) => load(candidate, trial).await,
-        Seen::Faulty { reason, .. } | Seen::Missing { reason, .. } => {
+        Observed::Candidate(candidate) => load_version(candidate, trial).await,
+        Observed::Faulty { reason, .. } | Observed::Missing { reason, .. } => {
             Err(LoadError::new(Stage::Read, reason))
         }
-        Seen::Unsettled { .. } => {
+        Observed::Unsettled { .. } => {
             let reason = "its files keep changing; check it once nothing writes to them";
             Err(LoadError::new(Stage::Read, reason))
         }
     };
-    Verdict { model, version, outcome }
+    VersionReport { model, version, outcome }
 }
 
-async fn load(candidate: &Candidate, trial: &Trial) -> Result<Passed, LoadError> {
+async fn load_version(
+    candidate: &Candidate,
+    trial: &OfflineLoader,
+) -> Result<CheckedVersion, LoadError> {
     let started = Instant::now();
-    if !trial.can_prove(candidate) {
+    if !trial.can_validate(candidate) {
         let template = trial
             .load(candidate, async |loader, tenant, progress| {
                 loader.prepare(tenant, candidate, progress).await
             })
             .await?;
-        return Ok(passed(&template, Proof::LeftOut, started));
+        return Ok(checked_version(&template, Validation::Skipped, started));
     }
     let proved = trial
         .load(candidate, async |loader, tenant, progress| {
             loader.load(tenant, candidate, progress).await
         })
         .await?;
-    let proof = golden_requests(candidate).map_or(Proof::WarmUp, Proof::Golden);
-    Ok(passed(proved.servable().template(), proof, started))
+    let proof = count_golden_requests(candidate).map_or(Validation::WarmUp, Validation::Golden);
+    Ok(checked_version(proved.servable().template(), proof, started))
 }
 
-fn passed(template: &Template, proof: Proof, started: Instant) -> Passed {
-    Passed {
+fn checked_version(template: &Template, proof: Validation, started: Instant) -> CheckedVersion {
+    CheckedVersion {
         metadata: Metadata::clone(template.metadata()),
         snapshot: template.snapshot().clone(),
         memory: template.initial_memory(),
         compiled: template.compiled_size(),
-        proof,
-        took: started.elapsed(),
+        validation: proof,
+        elapsed: started.elapsed(),
     }
 }
 
 /// How many golden requests there are. They were read and answered a moment ago.
-fn golden_requests(candidate: &Candidate) -> Option<usize> {
-    let text = candidate.golden.as_ref()?.file.read(MAX_GOLDEN).ok()?;
-    parse_golden(&text, &Pace::free()).ok().map(|golden| golden.cases.len())
+fn count_golden_requests(candidate: &Candidate) -> Option<usize> {
+    let text = candidate.golden.as_ref()?.file.read(MAX_GOLDEN_SIZE).ok()?;
+    parse_golden(&text, &Pacer::unmetered()).ok().map(|golden| golden.cases.len())
 }

@@ -9,7 +9,7 @@ use crate::model::{Metadata, Parameter, ParameterValue, TensorSpec, is_unprintab
 pub(super) fn metadata_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if !metadata.description.is_empty() {
-        lines.push(("says", plain(&metadata.description)));
+        lines.push(("says", to_printable(&metadata.description)));
     }
     lines.push(("inputs", specs_text(&metadata.inputs)));
     lines.push(("outputs", specs_text(&metadata.outputs)));
@@ -36,7 +36,7 @@ pub(super) fn snapshot_text(snapshot: &Snapshot) -> String {
     match snapshot {
         Snapshot::Taken => "taken: every instance starts loaded".into(),
         Snapshot::Impossible(reason) => {
-            format!("impossible, so load() runs in every instance: {}", plain(reason))
+            format!("impossible, so load() runs in every instance: {}", to_printable(reason))
         }
     }
 }
@@ -50,7 +50,7 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
 }
 
 /// A number of bytes, for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(super) fn format_bytes(bytes: u64) -> String {
     let (mut number, mut units) = (bytes as f64, ["KiB", "MiB", "GiB"].into_iter());
     let mut unit = "bytes";
     while number >= 1024.0 {
@@ -61,7 +61,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A text that a model chose, fit for a terminal: one line, without control characters.
-pub(super) fn plain(text: &str) -> String {
+pub(super) fn to_printable(text: &str) -> String {
     text.chars().map(|char| if is_unprintable(char) { ' ' } else { char }).collect()
 }
 
@@ -72,7 +72,7 @@ pub(super) fn table(lines: &[(&str, String)]) -> impl Iterator<Item = String> {
 
 /// A reason of several lines, such as a trap's backtrace and a guest's last words, indented.
 pub(super) fn indented(reason: &str) -> impl Iterator<Item = String> {
-    reason.lines().map(|line| format!("  {}", plain(line)))
+    reason.lines().map(|line| format!("  {}", to_printable(line)))
 }
 
 fn specs_text(specs: &[TensorSpec]) -> String {
@@ -93,7 +93,7 @@ fn spec_json(spec: &TensorSpec) -> Value {
 fn property_text(property: &Parameter) -> String {
     let (name, value) = property_json(property);
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    plain(&format!("{name}: {text}"))
+    to_printable(&format!("{name}: {text}"))
 }
 
 fn property_json(property: &Parameter) -> (String, Value) {
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn sizes_are_told_in_the_largest_unit_that_fits() {
-        let sizes = [0, 1023, 1024, 1536, 5 << 20, 3 << 30, 4096 << 30].map(size);
+        let sizes = [0, 1023, 1024, 1536, 5 << 20, 3 << 30, 4096 << 30].map(format_bytes);
         assert_eq!(
             sizes,
             ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "3.0 GiB", "4096.0 GiB"]
@@ -121,6 +121,6 @@ mod tests {
 
     #[test]
     fn what_a_model_says_cannot_move_the_cursor() {
-        assert_eq!(plain("a\x1b[2Jb\nc"), "a [2Jb c");
+        assert_eq!(to_printable("a\x1b[2Jb\nc"), "a [2Jb c");
     }
 }

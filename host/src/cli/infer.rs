@@ -12,11 +12,11 @@ use axum::http::StatusCode;
 use clap::Args;
 use serde_json::Value;
 
-use super::question::Question;
+use super::offline_loader::block_on;
+use super::request_args::RequestArgs;
 use super::serve::duration;
-use super::trial::block_on;
 use super::{Outcome, describe, output};
-use client::Answer;
+use client::HttpResponse;
 use inputs::Input;
 
 /// Options of `wardian infer`.
@@ -31,7 +31,7 @@ Examples:
 Exit codes: 0 answered, 1 no connection or no sound answer, 2 wrong usage, 3 the server answered with an error.")]
 pub(super) struct Infer {
     #[command(flatten)]
-    question: Question,
+    request_args: RequestArgs,
     /// Ask for the answer in parts, and print each when it comes. What is no input is a parameter
     #[arg(long)]
     stream: bool,
@@ -46,24 +46,24 @@ pub(super) struct Infer {
 impl Infer {
     pub(super) fn run(self) -> Result<Outcome> {
         // Before anything is sent.
-        let (inputs, request) = self.question.read()?;
+        let (inputs, request) = self.request_args.read()?;
         if self.stream {
             return block_on(self.stream(inputs, request));
         }
         let answer = block_on(async {
-            let asked = tokio::time::timeout(self.timeout, self.ask(inputs, request)).await;
+            let asked = tokio::time::timeout(self.timeout, self.send(inputs, request)).await;
             asked.unwrap_or_else(|_| {
                 Err(anyhow!("the server did not answer within {:?}", self.timeout))
             })
         })?;
-        self.show(&answer)
+        self.print_response(&answer)
     }
 
     /// Sends the request. What the server answers to a question for metadata is the answer if it is
     /// an error.
-    async fn ask(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Answer> {
-        let mut client = self.question.connect().await?;
-        let path = self.question.path();
+    async fn send(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<HttpResponse> {
+        let mut client = self.request_args.connect().await?;
+        let path = self.request_args.path();
         let body = match request {
             Some(body) => body,
             None => {
@@ -73,18 +73,18 @@ impl Infer {
                 }
                 let metadata = serde_json::from_slice(&answer.body)
                     .context("the model's metadata is not JSON")?;
-                inputs::request(&inputs, &metadata)?
+                inputs::request_body(&inputs, &metadata)?
             }
         };
         client.post(&format!("{path}/infer"), body).await
     }
 
     async fn stream(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Outcome> {
-        let mut client = self.question.connect().await?;
-        let body = request.map_or_else(|| stream::request(inputs), Ok)?;
+        let mut client = self.request_args.connect().await?;
+        let body = request.map_or_else(|| stream::request_body(inputs), Ok)?;
         stream::run(
             &mut client,
-            &format!("{}/generate_stream", self.question.path()),
+            &format!("{}/generate_stream", self.request_args.path()),
             body,
             self.json,
             self.timeout,
@@ -92,12 +92,12 @@ impl Infer {
         .await
     }
 
-    fn show(&self, answer: &Answer) -> Result<Outcome> {
+    fn print_response(&self, answer: &HttpResponse) -> Result<Outcome> {
         if !answer.status.is_success() {
-            return show_error(answer, self.json);
+            return print_error(answer, self.json);
         }
         if self.json {
-            print_as_it_came(answer)?;
+            print_raw(answer)?;
         } else {
             output::print(&outputs::lines(&answer.body)?)?;
         }
@@ -106,9 +106,9 @@ impl Infer {
 }
 
 /// Shows an answer that is an error, and makes it the command's outcome.
-pub(super) fn show_error(answer: &Answer, json: bool) -> Result<Outcome> {
+pub(super) fn print_error(answer: &HttpResponse, json: bool) -> Result<Outcome> {
     match json {
-        true => print_as_it_came(answer)?,
+        true => print_raw(answer)?,
         false => {
             eprintln!("error: {}", error_text(answer));
             if answer.status == StatusCode::UNAUTHORIZED {
@@ -116,26 +116,28 @@ pub(super) fn show_error(answer: &Answer, json: bool) -> Result<Outcome> {
             }
         }
     }
-    Ok(Outcome::No)
+    Ok(Outcome::Negative)
 }
 
 /// Tensors in binary stay what they are; JSON gets an end of its line.
-fn print_as_it_came(answer: &Answer) -> Result<()> {
+fn print_raw(answer: &HttpResponse) -> Result<()> {
     output::print_bytes(&answer.body)?;
     let binary = answer.headers.contains_key("inference-header-content-length");
     if binary { Ok(()) } else { output::print(&[String::new()]) }
 }
 
 /// The server's own text and code; of another kind of answer, its beginning.
-fn error_text(answer: &Answer) -> String {
+fn error_text(answer: &HttpResponse) -> String {
     let status = answer.status.as_u16();
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match (json["error"].as_str(), json["code"].as_str()) {
-        (Some(text), Some(code)) => format!("{} ({code}, HTTP {status})", describe::plain(text)),
-        (Some(text), None) => format!("{} (HTTP {status})", describe::plain(text)),
+        (Some(text), Some(code)) => {
+            format!("{} ({code}, HTTP {status})", describe::to_printable(text))
+        }
+        (Some(text), None) => format!("{} (HTTP {status})", describe::to_printable(text)),
         _ => {
             let start: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-            format!("HTTP {}: {}", answer.status, describe::plain(&start))
+            format!("HTTP {}: {}", answer.status, describe::to_printable(&start))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `wardian inspect`.
 
-mod parts;
+mod component;
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::check::{find, lay_out};
+use super::check::{classify, lay_out};
+use super::offline_loader::{HostArgs, OfflineLoader, block_on};
 use super::progress::Progress;
-use super::trial::{HostArgs, Trial, block_on};
 use super::{Outcome, describe, output};
 use crate::engine::Template;
 use crate::model::{LoadError, Stage};
-use crate::repository::{Seen, check_whole};
-use parts::Parts;
+use crate::repository::{Observed, check_whole};
+use component::ComponentSummary;
 
 /// Options of `wardian inspect`.
 #[derive(Args)]
@@ -46,9 +46,10 @@ impl Inspect {
         let quiet = self.json;
         let loaded = match self.no_load {
             true => None,
-            false => {
-                Some(block_on(load(&self.file, Trial::new(self.host, Progress::start(quiet))?))?)
-            }
+            false => Some(block_on(load(
+                &self.file,
+                OfflineLoader::new(self.host, Progress::start(quiet))?,
+            ))?),
         };
         match quiet {
             true => output::print_json(&to_json(&parts, loaded.as_ref()))?,
@@ -56,41 +57,41 @@ impl Inspect {
                 &[parts.lines(), loaded.as_ref().map(lines).unwrap_or_default()].concat(),
             )?,
         }
-        Ok(if matches!(loaded, Some(Err(_))) { Outcome::No } else { Outcome::Success })
+        Ok(if matches!(loaded, Some(Err(_))) { Outcome::Negative } else { Outcome::Success })
     }
 }
 
-fn read(file: &Path) -> Result<Parts> {
+fn read(file: &Path) -> Result<ComponentSummary> {
     if file.is_dir() {
         bail!("it is a folder; name the .wasm file in it, or use `wardian check`");
     }
     let bytes = std::fs::read(file)?;
     // It tells best what a file is that is no component.
     check_whole(Cursor::new(&bytes), bytes.len() as u64)?;
-    Parts::of(&bytes)
+    ComponentSummary::parse(&bytes)
 }
 
 type Loaded = std::result::Result<Template, LoadError>;
 
-async fn load(file: &Path, trial: Trial) -> Result<Loaded> {
+async fn load(file: &Path, trial: OfflineLoader) -> Result<Loaded> {
     let root = trial.empty_repository()?;
-    let (kind, path) = find(file)?;
+    let (kind, path) = classify(file)?;
     lay_out(kind, &path, &root)?;
-    let aspired = trial.look(&root).await?;
-    let loaded = match aspired.seen.iter().find(|seen| seen.is_there()) {
-        Some(Seen::Whole(candidate)) => {
+    let aspired = trial.scan(&root).await?;
+    let loaded = match aspired.seen.iter().find(|seen| seen.is_present()) {
+        Some(Observed::Candidate(candidate)) => {
             trial
                 .load(candidate, async |loader, tenant, progress| {
                     loader.prepare(tenant, candidate, progress).await
                 })
                 .await
         }
-        Some(Seen::Faulty { reason, .. }) => Err(LoadError::new(Stage::Read, reason)),
-        Some(Seen::Unsettled { .. } | Seen::Missing { .. }) | None => {
+        Some(Observed::Faulty { reason, .. }) => Err(LoadError::new(Stage::Read, reason)),
+        Some(Observed::Unsettled { .. } | Observed::Missing { .. }) | None => {
             Err(LoadError::new(Stage::Read, "its files keep changing"))
         }
     };
-    trial.finish();
+    trial.finish_progress();
     Ok(loaded)
 }
 
@@ -102,10 +103,10 @@ fn lines(loaded: &Loaded) -> Vec<String> {
                 false => describe::metadata_lines(template.metadata()),
             };
             lines.push(("snapshot", describe::snapshot_text(template.snapshot())));
-            lines.push(("compiled", describe::size(template.compiled_size())));
+            lines.push(("compiled", describe::format_bytes(template.compiled_size())));
             lines.push((
                 "memory",
-                format!("{} to start with", describe::size(template.initial_memory())),
+                format!("{} to start with", describe::format_bytes(template.initial_memory())),
             ));
             lines.push((
                 "lifecycle",
@@ -119,7 +120,7 @@ fn lines(loaded: &Loaded) -> Vec<String> {
     }
 }
 
-fn to_json(parts: &Parts, loaded: Option<&Loaded>) -> Value {
+fn to_json(parts: &ComponentSummary, loaded: Option<&Loaded>) -> Value {
     let mut json = parts.to_json();
     match loaded {
         None => {}

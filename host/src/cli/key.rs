@@ -8,10 +8,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{Outcome, output};
-use crate::config::key_id;
+use crate::config::parse_key_id;
 use crate::model::Digest;
 use crate::model::TenantName;
-use crate::tenant::Scope;
+use crate::tenant::KeyScope;
 
 /// Options of `wardian key`.
 #[derive(Args)]
@@ -35,7 +35,7 @@ the entry is gone. The server knows only its digest.
 Exit codes: 0 made, 1 it could not be made, 2 wrong usage.")]
 struct New {
     /// What the key is called in the configuration and in the log [default: made from its digest]
-    #[arg(long, value_parser = key_id)]
+    #[arg(long, value_parser = parse_key_id)]
     id: Option<String>,
     /// What it is allowed; repeatable. Without --tenant, admin alone makes a key of the host's own
     #[arg(long = "scope", value_name = "SCOPE", default_value = "infer")]
@@ -62,7 +62,7 @@ enum ScopeArg {
 impl Key {
     pub(super) fn run(self) -> Result<Outcome> {
         let Command::New(new) = self.command;
-        let key = Made::new(&new).context("cannot make a key")?;
+        let key = GeneratedKey::new(&new).context("cannot make a key")?;
         match new.json {
             true => output::print_json(&key.to_json())?,
             false => output::print(&key.lines(std::io::stdout().is_terminal()))?,
@@ -72,7 +72,7 @@ impl Key {
 }
 
 /// A key that was made now and is nowhere else.
-struct Made {
+struct GeneratedKey {
     key: String,
     digest: String,
     id: String,
@@ -81,24 +81,25 @@ struct Made {
 }
 
 /// So that a key is recognised where it does not belong, such as in a repository of source code.
-const PREFIX: &str = "wdn_";
+const KEY_PREFIX: &str = "wdn_";
 
-impl Made {
+impl GeneratedKey {
     fn new(asked: &New) -> Result<Self> {
-        let key = secret()?;
-        let digest = Digest::of(key.as_bytes()).to_string();
+        let key = random_key()?;
+        let digest = Digest::sha256(key.as_bytes()).to_string();
         let id = asked.id.clone().unwrap_or_else(|| format!("key-{}", &digest[..8]));
-        let scopes = Scope::ALL.into_iter().filter(|scope| asked.scopes.contains(&(*scope).into()));
-        Ok(Made {
+        let scopes =
+            KeyScope::ALL.into_iter().filter(|scope| asked.scopes.contains(&(*scope).into()));
+        Ok(GeneratedKey {
             key,
             digest,
             id,
-            scopes: scopes.map(Scope::name).collect(),
+            scopes: scopes.map(KeyScope::name).collect(),
             tenant: asked.tenant.clone(),
         })
     }
 
-    fn entry(&self) -> String {
+    fn config_entry(&self) -> String {
         let scopes: Vec<_> = self.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
         format!(
             "{{ id = \"{}\", sha256 = \"{}\", scopes = [{}] }}",
@@ -112,25 +113,25 @@ impl Made {
         let mut lines = vec![
             format!("key     {}", self.key),
             format!("sha256  {}", self.digest),
-            format!("entry   {}", self.entry()),
+            format!("entry   {}", self.config_entry()),
         ];
         if explained {
             lines.extend([
                 String::new(),
                 "The key is shown this once and stored nowhere: give it to whoever will send it, as".into(),
                 "`Authorization: Bearer KEY` or `X-Api-Key: KEY`.".into(),
-                format!("To put it in force, add the entry to the list `keys` {}.", self.whereto()),
+                format!("To put it in force, add the entry to the list `keys` {}.", self.config_location()),
             ]);
         }
         lines
     }
 
-    fn whereto(&self) -> String {
+    fn config_location(&self) -> String {
         match &self.tenant {
             Some(tenant) => {
                 format!("of [tenants.{tenant}] in wardian.toml, or of tenants/{tenant}.toml")
             }
-            None if self.scopes == [Scope::Admin.name()] => {
+            None if self.scopes == [KeyScope::Admin.name()] => {
                 "at the top of wardian.toml, or of a tenant".into()
             }
             None => "of a tenant".into(),
@@ -138,19 +139,19 @@ impl Made {
     }
 
     fn to_json(&self) -> Value {
-        let Made { key, digest, id, scopes, tenant } = self;
+        let GeneratedKey { key, digest, id, scopes, tenant } = self;
         let tenant = tenant.as_ref().map(TenantName::as_str);
         json!({
-            "key": key, "sha256": digest, "id": id, "scopes": scopes, "tenant": tenant, "entry": self.entry(),
+            "key": key, "sha256": digest, "id": id, "scopes": scopes, "tenant": tenant, "entry": self.config_entry(),
         })
     }
 }
 
 /// 256 bits that nobody can guess; so many that a plain digest of them tells nothing.
-fn secret() -> Result<String> {
+fn random_key() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("the system has no random bytes")?;
-    let mut key = PREFIX.to_owned();
+    let mut key = KEY_PREFIX.to_owned();
     bytes.iter().try_for_each(|byte| write!(key, "{byte:02x}"))?;
     Ok(key)
 }
@@ -159,12 +160,12 @@ pub(super) fn tenant_name(text: &str) -> Result<TenantName, String> {
     TenantName::new(text).map_err(|error| error.to_string())
 }
 
-impl From<Scope> for ScopeArg {
-    fn from(scope: Scope) -> Self {
+impl From<KeyScope> for ScopeArg {
+    fn from(scope: KeyScope) -> Self {
         match scope {
-            Scope::Infer => ScopeArg::Infer,
-            Scope::Manage => ScopeArg::Manage,
-            Scope::Admin => ScopeArg::Admin,
+            KeyScope::Infer => ScopeArg::Infer,
+            KeyScope::Manage => ScopeArg::Manage,
+            KeyScope::Admin => ScopeArg::Admin,
         }
     }
 }
@@ -173,26 +174,29 @@ impl From<Scope> for ScopeArg {
 mod tests {
     use super::*;
 
-    fn made(id: Option<&str>, scopes: &[ScopeArg], tenant: Option<&str>) -> Made {
+    fn made(id: Option<&str>, scopes: &[ScopeArg], tenant: Option<&str>) -> GeneratedKey {
         let tenant = tenant.map(|name| TenantName::new(name).unwrap());
         let asked = New { id: id.map(str::to_owned), scopes: scopes.to_vec(), tenant, json: false };
-        Made::new(&asked).unwrap()
+        GeneratedKey::new(&asked).unwrap()
     }
 
     #[test]
     fn a_key_is_shown_with_its_digest_and_an_entry_that_the_configuration_takes() {
         let key = made(Some("ci"), &[ScopeArg::Manage, ScopeArg::Infer], Some("acme"));
         assert!(key.key.starts_with("wdn_") && key.key.len() == 68, "{}", key.key);
-        assert_eq!(key.digest, Digest::of(key.key.as_bytes()).to_string());
+        assert_eq!(key.digest, Digest::sha256(key.key.as_bytes()).to_string());
         let entry =
             format!(r#"{{ id = "ci", sha256 = "{}", scopes = ["infer", "manage"] }}"#, key.digest);
-        assert_eq!(key.entry(), entry);
+        assert_eq!(key.config_entry(), entry);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wardian.toml");
         std::fs::write(&file, format!("[tenants.acme]\nkeys = [{entry}]")).unwrap();
         let overrides = crate::config::Overrides { config: Some(file), ..Default::default() };
         let config = crate::config::Config::resolve(overrides).unwrap();
-        assert_eq!(config.tenancy.tenants["acme"].keys[0].digest, Digest::of(key.key.as_bytes()));
+        assert_eq!(
+            config.tenancy.tenants["acme"].keys[0].digest,
+            Digest::sha256(key.key.as_bytes())
+        );
     }
 
     #[test]
@@ -210,7 +214,7 @@ mod tests {
         let (one, other) =
             (made(None, &[ScopeArg::Infer], None), made(None, &[ScopeArg::Infer], None));
         assert!(one.key != other.key && one.id != other.id);
-        assert!(key_id(&one.id).is_ok(), "{}", one.id);
+        assert!(parse_key_id(&one.id).is_ok(), "{}", one.id);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 }
 
 /// Sends warnings to standard error, for somebody who sits before it; `RUST_LOG` asks for more.
-pub(super) fn install_for_people() {
+pub(super) fn install_interactive() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LogLevel::Warn.name()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -71,15 +71,15 @@ fn fields(
 ) -> FieldFn<impl Fn(&mut Writer<'_>, &Field, &dyn Debug) -> fmt::Result + Clone> {
     format::debug_fn(move |out: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
         match field.name() {
-            "message" => out.write_str(&shown(&format!("{value:?}"))),
+            "message" => out.write_str(&format_value(&format!("{value:?}"))),
             name if hidden.contains(&name) => Ok(()),
-            name => write!(out, " {name}={}", shown(&format!("{value:?}"))),
+            name => write!(out, " {name}={}", format_value(&format!("{value:?}"))),
         }
     })
 }
 
 /// A message or value as it stands in a line. Values that are texts come in quotes already.
-fn shown(value: &str) -> String {
+fn format_value(value: &str) -> String {
     if value.contains('=') && !is_quoted(value) {
         return format!("{value:?}");
     }
@@ -113,15 +113,15 @@ mod tests {
     #[test]
     fn no_value_passes_for_another_field() {
         let error = format_args!("load failed: x tenant=b").to_string();
-        assert_eq!(shown(&error), r#""load failed: x tenant=b""#);
-        assert_eq!(shown("default/iris version 1"), "default/iris version 1");
+        assert_eq!(format_value(&error), r#""load failed: x tenant=b""#);
+        assert_eq!(format_value("default/iris version 1"), "default/iris version 1");
         let text = r#"x" tenant=b"#;
-        assert_eq!(shown(&format!("{text:?}")), r#""x\" tenant=b""#);
+        assert_eq!(format_value(&format!("{text:?}")), r#""x\" tenant=b""#);
         for (text, quoted) in
             [(r#""a""#, true), (r#""a" b="c""#, false), (r#""a\" b="#, false), ("\"", false)]
         {
             assert_eq!(is_quoted(text), quoted, "{text}");
         }
-        assert_eq!(shown("a\u{202e}b\nc"), "a\u{fffd}b\u{fffd}c");
+        assert_eq!(format_value("a\u{202e}b\nc"), "a\u{fffd}b\u{fffd}c");
     }
 }

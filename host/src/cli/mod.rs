@@ -13,10 +13,10 @@ mod serve;
 
 mod describe;
 mod logging;
+mod offline_loader;
 mod output;
 mod progress;
-mod question;
-mod trial;
+mod request_args;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -61,7 +61,7 @@ pub(crate) enum Outcome {
     /// Yes.
     Success,
     /// No, and it has been said why.
-    No,
+    Negative,
 }
 
 /// Runs the program.
@@ -78,19 +78,19 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
-        Ok(Outcome::No) => ExitCode::from(3),
+        Ok(Outcome::Negative) => ExitCode::from(3),
         Err(error) => {
             // The log's last lines may say more.
             crate::telemetry::flush_log();
             // Nothing can be done where standard error cannot be written.
-            let _ = writeln!(io::stderr(), "error: {}", chain(&error));
+            let _ = writeln!(io::stderr(), "error: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }
 }
 
 /// What was being done, and why it could not be. Some errors tell their cause by themselves.
-fn chain(error: &anyhow::Error) -> String {
+fn error_chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
         told if told.ends_with(&cause) => told.to_owned(),
@@ -109,8 +109,11 @@ mod tests {
         let refused: anyhow::Result<()> =
             Err(std::io::Error::other("in use")).context("cannot listen");
         let error = refused.context("cannot serve").unwrap_err();
-        assert_eq!(chain(&error), "cannot serve: cannot listen: in use");
+        assert_eq!(error_chain(&error), "cannot serve: cannot listen: in use");
         let error = error.context("no luck, and in the end cannot serve");
-        assert_eq!(chain(&error), "no luck, and in the end cannot serve: cannot listen: in use");
+        assert_eq!(
+            error_chain(&error),
+            "no luck, and in the end cannot serve: cannot listen: in use"
+        );
     }
 }

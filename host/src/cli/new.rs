@@ -32,20 +32,20 @@ pub(super) struct New {
 impl New {
     pub(super) fn run(self) -> Result<Outcome> {
         let folder = self.path.unwrap_or_else(|| PathBuf::from(&self.name));
-        claim(&folder)?;
+        create_folder(&folder)?;
         for (path, text) in TEMPLATE {
-            write(&folder.join(path), &fill(text, &self.name))?;
+            write(&folder.join(path), &render_template(text, &self.name))?;
         }
         for (path, text) in VENDORED {
             write(&folder.join(path), text)?;
         }
-        output::print(&what_is_next(&self.name, &folder))?;
+        output::print(&next_steps(&self.name, &folder))?;
         Ok(Outcome::Success)
     }
 }
 
 /// Makes the folder. One that is there already may hold something that somebody wants to keep.
-fn claim(folder: &Path) -> Result<()> {
+fn create_folder(folder: &Path) -> Result<()> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)
             .with_context(|| format!("cannot create {}", parent.display()))?;
@@ -62,8 +62,8 @@ fn claim(folder: &Path) -> Result<()> {
     }
 }
 
-fn fill(text: &str, name: &str) -> String {
-    let text = text.replace("{{name}}", name).replace("{{file}}", &name::file(name));
+fn render_template(text: &str, name: &str) -> String {
+    let text = text.replace("{{name}}", name).replace("{{file}}", &name::file_stem(name));
     text.replace("{{version}}", env!("CARGO_PKG_VERSION"))
 }
 
@@ -73,13 +73,13 @@ fn write(path: &Path, text: &str) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn what_is_next(name: &str, folder: &Path) -> Vec<String> {
+fn next_steps(name: &str, folder: &Path) -> Vec<String> {
     vec![
         format!("made {name} in {}; next, as its README says:", folder.display()),
         format!("  cd {}", folder.display()),
         "  cargo test".into(),
         "  cargo build --target wasm32-wasip2 --release".into(),
-        format!("  wardian check target/wasm32-wasip2/release/{}.wasm", name::file(name)),
+        format!("  wardian check target/wasm32-wasip2/release/{}.wasm", name::file_stem(name)),
     ]
 }
 

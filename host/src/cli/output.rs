@@ -7,20 +7,20 @@ use serde_json::Value;
 
 /// Prints lines. Whoever has read enough of them may go away.
 pub(super) fn print(lines: &[String]) -> Result<()> {
-    conclude(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}")))
+    finish_write(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}")))
 }
 
 /// Prints bytes as they are.
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
-    conclude(io::stdout().write_all(bytes))
+    finish_write(io::stdout().write_all(bytes))
 }
 
 /// Prints a part of a line, at once.
-pub(super) fn print_part(text: &str) -> Result<()> {
-    conclude(write!(io::stdout(), "{text}"))
+pub(super) fn print_text(text: &str) -> Result<()> {
+    finish_write(write!(io::stdout(), "{text}"))
 }
 
-fn conclude(printed: io::Result<()>) -> Result<()> {
+fn finish_write(printed: io::Result<()>) -> Result<()> {
     match printed.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),

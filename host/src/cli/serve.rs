@@ -13,10 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Outcome, logging, output};
 use crate::config::{Config, LogFormat, LogLevel, Overrides, listen_address};
 use crate::model::ModelName;
-use crate::repository::Watch;
-use crate::server::{Server, doubts, preflight};
+use crate::repository::WatchMode;
+use crate::server::{Server, preflight, preflight_warnings};
 use crate::telemetry;
-use crate::tenant::{Credential, Site};
+use crate::tenant::{ApiKey, RepositoryLocation};
 
 /// Options of `wardian serve`. Each goes before the setting of that name in wardian.toml.
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub(super) struct Serve {
     /// Where the default tenant's models are: a directory, or a URL like s3://bucket/prefix
     /// [default: models]
     #[arg(long, value_name = "DIRECTORY|URL", value_parser = site)]
-    models: Option<Site>,
+    models: Option<RepositoryLocation>,
     /// Where to keep compiled models and version numbers [default: .wardian]
     #[arg(long, value_name = "DIRECTORY")]
     state: Option<PathBuf>,
@@ -92,19 +92,19 @@ impl Serve {
             .context("the configuration is not usable")?;
         if only_check {
             preflight(&config)?;
-            output::print(&summary(&config))?;
-            doubts(&config).iter().for_each(|doubt| eprintln!("note: {doubt}"));
+            output::print(&config_summary(&config))?;
+            preflight_warnings(&config).iter().for_each(|doubt| eprintln!("note: {doubt}"));
             return Ok(Outcome::Success);
         }
         logging::install(&config.log).context("cannot start a thread that writes the log")?;
         preflight(&config)?;
         create_default_models(&config)?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let runtime = start_runtime()?;
+        let runtime = build_runtime()?;
         runtime.block_on(async {
             let server = Server::build(config, watched, program).await?;
-            announce(server.address())?;
-            server.run(told_to_stop()).await;
+            print_address(server.address())?;
+            server.run(shutdown_signal()).await;
             anyhow::Ok(())
         })?;
         // Whatever is still running had its time to drain.
@@ -121,9 +121,9 @@ impl Serve {
             state: self.state,
             models: self.models,
             watch: self.watch.map(|watch| match watch {
-                WatchArg::Auto => Watch::Auto,
-                WatchArg::Events => Watch::Events,
-                WatchArg::Poll => Watch::Poll,
+                WatchArg::Auto => WatchMode::Auto,
+                WatchArg::Events => WatchMode::Events,
+                WatchArg::Poll => WatchMode::Poll,
             }),
             drain_timeout: self.drain_timeout,
             default_model: self.default_model,
@@ -143,7 +143,7 @@ impl Serve {
 }
 
 /// What a configuration amounts to, for somebody who has changed it.
-fn summary(config: &Config) -> Vec<String> {
+fn config_summary(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
     let tenants = tenants.map(|(name, tenant)| {
         let (weight, repository) = (tenant.weight, &tenant.repository);
@@ -154,13 +154,13 @@ fn summary(config: &Config) -> Vec<String> {
     ["the configuration is sound".into(), host].into_iter().chain(tenants).collect()
 }
 
-fn key_ids(keys: &[Credential]) -> String {
+fn key_ids(keys: &[ApiKey]) -> String {
     let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
     if ids.is_empty() { "no keys".into() } else { format!("keys {}", ids.join(" ")) }
 }
 
 /// Starts the threads that serve HTTP.
-fn start_runtime() -> Result<Runtime> {
+fn build_runtime() -> Result<Runtime> {
     let build =
         || tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build();
     // It panics where the system has no room for another thread.
@@ -183,14 +183,14 @@ fn create_default_models(config: &Config) -> Result<()> {
 }
 
 /// Says on standard output where the server listens, for people and for programs that start it.
-fn announce(address: SocketAddr) -> std::io::Result<()> {
+fn print_address(address: SocketAddr) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     out.flush()
 }
 
 /// Resolves at the first signal to stop; the second ends the process at once.
-async fn told_to_stop() {
+async fn shutdown_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -216,8 +216,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     crate::model::parse_duration(text)
 }
 
-fn site(text: &str) -> Result<Site, String> {
-    Site::parse(text, Path::new(""))
+fn site(text: &str) -> Result<RepositoryLocation, String> {
+    RepositoryLocation::parse(text, Path::new(""))
 }
 
 pub(super) fn model_name(text: &str) -> Result<ModelName, String> {

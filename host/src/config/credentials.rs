@@ -6,17 +6,17 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use crate::model::Digest;
-use crate::repository::keys::{Keys, list, one_of, text};
-use crate::tenant::{Credential, Scope, Scopes};
+use crate::repository::keys::{TableReader, list, one_of, text};
+use crate::tenant::{ApiKey, KeyScope, KeyScopes};
 
 /// Position of a setting: file and line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct SourceLine {
     pub(super) file: Arc<str>,
     pub(super) line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} line {}", self.file, self.line)
     }
@@ -24,44 +24,48 @@ impl fmt::Display for Place {
 
 /// An API key and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub(super) place: Place,
-    pub(super) key: Credential,
+pub(super) struct LocatedKey {
+    pub(super) place: SourceLine,
+    pub(super) key: ApiKey,
 }
 
 /// Owner of a key, which determines the allowed scopes.
 #[derive(Clone, Copy)]
-pub(super) enum Owner {
+pub(super) enum KeyOwner {
     Tenant,
     Host,
 }
 
 /// Parses the list `keys`, if it exists.
-pub(super) fn credentials(keys: &mut Keys<'_>, file: &Arc<str>, owner: Owner) -> Vec<Placed> {
-    let mut read: Vec<Placed> = Vec::new();
+pub(super) fn read_keys(
+    keys: &mut TableReader<'_>,
+    file: &Arc<str>,
+    owner: KeyOwner,
+) -> Vec<LocatedKey> {
+    let mut read: Vec<LocatedKey> = Vec::new();
     keys.list("keys", |keys| {
-        let id = keys.need("id", |value| key_id(&text(value)?));
-        let digest = keys.need("sha256", digest);
-        let scopes = keys.need("scopes", |value| scopes(value, owner));
+        let id = keys.read_required("id", |value| parse_key_id(&text(value)?));
+        let digest = keys.read_required("sha256", digest);
+        let scopes = keys.read_required("scopes", |value| scopes(value, owner));
 
         let twin = read.iter().find(|other| Some(&other.key.id) == id.as_ref());
-        if let Some(Placed { place, key }) = twin {
-            keys.wrong(&format!(
+        if let Some(LocatedKey { place, key }) = twin {
+            keys.report_table(&format!(
                 "the id '{}' is also that of the key on line {}; rename one",
                 key.id, place.line
             ));
         }
 
         if let (Some(id), Some(digest), Some(scopes)) = (id, digest, scopes) {
-            let place = Place { file: file.clone(), line: keys.line() };
-            read.push(Placed { place, key: Credential { id, digest, scopes } });
+            let place = SourceLine { file: file.clone(), line: keys.line() };
+            read.push(LocatedKey { place, key: ApiKey { id, digest, scopes } });
         }
     });
     read
 }
 
 /// Checks the id of a key, which appears in logs.
-pub(crate) fn key_id(id: &str) -> Result<String, String> {
+pub(crate) fn parse_key_id(id: &str) -> Result<String, String> {
     let allowed = |char: char| char.is_ascii_graphic() && !matches!(char, '"' | '\\');
     let right = (1..=MAX_ID).contains(&id.len()) && id.chars().all(allowed);
     right
@@ -77,17 +81,18 @@ fn digest(value: &DeValue<'_>) -> Result<Digest, String> {
     Digest::parse(&text(value)?).ok_or_else(|| wrong.into())
 }
 
-fn scopes(value: &DeValue<'_>, owner: Owner) -> Result<Scopes, String> {
-    let scopes: Scopes =
-        list(one_of(Scope::ALL.map(|scope| (scope.name(), scope))))(value)?.into_iter().collect();
+fn scopes(value: &DeValue<'_>, owner: KeyOwner) -> Result<KeyScopes, String> {
+    let scopes: KeyScopes = list(one_of(KeyScope::ALL.map(|scope| (scope.name(), scope))))(value)?
+        .into_iter()
+        .collect();
 
     match owner {
-        Owner::Host if scopes != Scopes::ADMIN => {
+        KeyOwner::Host if scopes != KeyScopes::ADMIN => {
             Err("a key of the host's own has the scope \"admin\" and no other; keys with other scopes belong to a \
                  tenant"
                 .into())
         }
-        Owner::Tenant if scopes == Scopes::default() => Err("a key without scopes is good for nothing".into()),
+        KeyOwner::Tenant if scopes == KeyScopes::default() => Err("a key without scopes is good for nothing".into()),
         _ => Ok(scopes),
     }
 }

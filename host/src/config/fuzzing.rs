@@ -3,23 +3,23 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::credentials::Placed;
-use super::file::Host;
-use super::tenants::{self, TenantEntry};
-use super::{Config, Overrides, check};
+use super::credentials::LocatedKey;
+use super::host_file::HostFile;
+use super::tenant_file::{self, TenantEntry};
+use super::{Config, Overrides, consistency};
 use crate::fuzzing::check_text;
-use crate::tenant::{Scopes, Site};
+use crate::tenant::{KeyScopes, RepositoryLocation};
 
 /// Parses the text as settings of a host and as those of a tenant. Checks that accepted values are
 /// within their ranges, paths are absolute, keys have no forbidden scopes, and conflicts can be
 /// formatted.
 pub fn wardian_toml(text: &str) {
-    match Host::read(Path::new("/etc/wardian/wardian.toml"), text, &Overrides::default()) {
+    match HostFile::read(Path::new("/etc/wardian/wardian.toml"), text, &Overrides::default()) {
         Ok(host) => check_host(&host),
         Err(faults) => check_text(&faults.to_string(), 8000),
     }
 
-    match tenants::read(
+    match tenant_file::read(
         Path::new("/etc/wardian/tenants/acme.toml"),
         text,
         Path::new("/etc/wardian"),
@@ -29,13 +29,13 @@ pub fn wardian_toml(text: &str) {
     }
 }
 
-fn check_host(Host { config, models, tenants, keys }: &Host) {
+fn check_host(HostFile { config, models, tenants, keys }: &HostFile) {
     check_config(config);
     assert!(models.as_ref().is_none_or(|models| models.directory().is_none_or(Path::is_absolute)
         && *models == config.repository.models));
     assert!(config.state.is_absolute() || config.state == Config::default().state);
     assert!(
-        keys.iter().all(|placed| placed.key.scopes == Scopes::ADMIN),
+        keys.iter().all(|placed| placed.key.scopes == KeyScopes::ADMIN),
         "a key of the host's own asks for models"
     );
     check_ids(keys);
@@ -55,7 +55,7 @@ fn check_config(config: &Config) {
 
     // Keys are merged later, so no tenant requires one here.
     let exposed = !config.listen.ip().to_canonical().is_loopback() && !config.insecure;
-    let conflicts = check::conflicts(config);
+    let conflicts = consistency::conflicts(config);
 
     assert!(
         !exposed || !conflicts.is_empty(),
@@ -65,18 +65,24 @@ fn check_config(config: &Config) {
 }
 
 fn check_tenant(tenant: &TenantEntry) {
-    assert!(tenant.repository.as_ref().and_then(Site::directory).is_none_or(Path::is_absolute));
+    assert!(
+        tenant
+            .repository
+            .as_ref()
+            .and_then(RepositoryLocation::directory)
+            .is_none_or(Path::is_absolute)
+    );
     assert!((1..=1000).contains(&tenant.settings.weight));
     assert!(
-        tenant.keys.iter().all(|placed| placed.key.scopes != Scopes::default()),
+        tenant.keys.iter().all(|placed| placed.key.scopes != KeyScopes::default()),
         "a key without scopes"
     );
     check_ids(&tenant.keys);
 }
 
 /// Ids appear in logs and must be unique.
-fn check_ids(keys: &[Placed]) {
-    for (index, Placed { key, .. }) in keys.iter().enumerate() {
+fn check_ids(keys: &[LocatedKey]) {
+    for (index, LocatedKey { key, .. }) in keys.iter().enumerate() {
         assert!(
             key.id.len() <= 64 && key.id.chars().all(|char| char.is_ascii_graphic()),
             "{:?}",

@@ -8,18 +8,18 @@
 //! Tenants are defined in `wardian.toml` and in one file per tenant in `tenants/`. They are merged
 //! into one [`Tenancy`], at start and whenever a file changes ([`TenancyWatch`]).
 
-mod check;
-mod clashes;
+mod conflicts;
+mod consistency;
 mod credentials;
-mod file;
+mod files;
+mod host_file;
 mod key_marker;
 mod listen;
 mod overrides;
-mod source;
-mod sources;
 mod tenancy;
-mod tenants;
+mod tenant_file;
 mod watch;
+mod watched_file;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -29,22 +29,22 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub(crate) use self::credentials::key_id;
+pub(crate) use self::credentials::parse_key_id;
+use self::files::ConfigFiles;
 pub use self::key_marker::KeyMarker;
 pub(crate) use self::listen::listen_address;
 pub use self::overrides::Overrides;
-use self::source::Glance;
-use self::sources::Sources;
 pub use self::tenancy::Tenancy;
-pub use self::watch::{TenancyWatch, Watched};
+pub use self::watch::{TenancyWatch, WatchedConfig};
+use self::watched_file::Observation;
 use crate::database::DatabaseConfig;
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileLimits;
 use crate::model::{Host, ModelName};
 use crate::repository::remote::RemoteConfig;
-use crate::repository::{DirectoryConfig, SourceConfig, Watch};
+use crate::repository::{DirectoryConfig, SourceConfig, WatchMode};
 use crate::store::Durability;
-use crate::tenant::{REFRESH, Site, Tenant};
+use crate::tenant::{DEFAULT_REFRESH, RepositoryLocation, Tenant};
 
 /// Settings of the whole host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,11 +85,11 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryConfig {
     /// Repository of the default tenant.
-    pub models: Site,
+    pub models: RepositoryLocation,
     /// Refresh interval of remote repositories, unless the tenant has its own.
     pub refresh: Duration,
     /// Detection of changes in a directory.
-    pub watch: Watch,
+    pub watch: WatchMode,
     /// Scan interval while polling, or while the directory is missing.
     pub poll_interval: Duration,
     /// Scan interval in the absence of events.
@@ -184,7 +184,7 @@ impl Config {
 
     /// Returns the configuration of a server, and its files for a [`TenancyWatch`]. Fails as
     /// [`Config::resolve`] does, and if the server had keys and has none now.
-    pub fn resolve_and_watch(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
+    pub fn resolve_and_watch(overrides: Overrides) -> Result<(Self, WatchedConfig), ConfigError> {
         let (config, watched) = Config::read(overrides)?;
         match KeyMarker::new(&config.state).conflict(&config) {
             Some(conflict) => Err(ConfigError(vec![conflict])),
@@ -192,9 +192,9 @@ impl Config {
         }
     }
 
-    fn read(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
-        let mut sources = Sources::new(overrides);
-        sources.look(Glance { now: Instant::now(), settle: Duration::ZERO });
+    fn read(overrides: Overrides) -> Result<(Self, WatchedConfig), ConfigError> {
+        let mut sources = ConfigFiles::new(overrides);
+        sources.observe(Observation { now: Instant::now(), settle: Duration::ZERO });
 
         // Conflicts are only meaningful if every file is valid.
         let faults = sources.faults();
@@ -207,25 +207,25 @@ impl Config {
 
         sources.accept();
 
-        Ok((config.clone(), Watched { sources, start: config }))
+        Ok((config.clone(), WatchedConfig { sources, start: config }))
     }
 
     /// Returns the settings of the source of a tenant's repository.
     pub fn source(&self, tenant: &Tenant) -> SourceConfig {
         let settings = tenant.settings();
         let (root, remote) = match &settings.repository {
-            Site::Directory(root) => (root.clone(), None),
-            Site::Remote(url) => {
-                let mirrors = self.state_of(tenant).join("remote");
+            RepositoryLocation::Directory(root) => (root.clone(), None),
+            RepositoryLocation::Remote(url) => {
+                let mirrors = self.repository_state(tenant).join("remote");
                 let remote = RemoteConfig::new(url.clone(), settings.refresh, &mirrors);
                 (remote.root(), Some(remote))
             }
         };
-        SourceConfig { directory: self.directory(tenant, root), remote }
+        SourceConfig { directory: self.directory_config(tenant, root), remote }
     }
 
     /// Returns the settings of a source of a directory.
-    pub fn directory(&self, tenant: &Tenant, root: PathBuf) -> DirectoryConfig {
+    pub fn directory_config(&self, tenant: &Tenant, root: PathBuf) -> DirectoryConfig {
         let RepositoryConfig {
             models: _,
             refresh: _,
@@ -235,7 +235,7 @@ impl Config {
             settle,
             max_versions,
         } = self.repository;
-        let (state, tenant) = (self.state_of(tenant), tenant.name().clone());
+        let (state, tenant) = (self.repository_state(tenant), tenant.name().clone());
         DirectoryConfig {
             tenant,
             root,
@@ -249,7 +249,7 @@ impl Config {
     }
 
     /// Returns the directory of the artifact store.
-    pub fn artifacts(&self) -> PathBuf {
+    pub fn artifacts_dir(&self) -> PathBuf {
         self.state.join("artifacts")
     }
 
@@ -261,7 +261,7 @@ impl Config {
         default.directory().filter(|_| used).map(Path::to_owned)
     }
 
-    fn state_of(&self, tenant: &Tenant) -> PathBuf {
+    fn repository_state(&self, tenant: &Tenant) -> PathBuf {
         self.state.join("repository").join(tenant.name().as_str())
     }
 }
@@ -297,9 +297,9 @@ impl Default for Config {
 impl Default for RepositoryConfig {
     fn default() -> Self {
         RepositoryConfig {
-            models: Site::Directory("models".into()),
-            refresh: REFRESH,
-            watch: Watch::Auto,
+            models: RepositoryLocation::Directory("models".into()),
+            refresh: DEFAULT_REFRESH,
+            watch: WatchMode::Auto,
             // Fast enough for a waiting person. A scan of a thousand models takes a few
             // milliseconds.
             poll_interval: Duration::from_secs(1),

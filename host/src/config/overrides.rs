@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Config, LogFormat, LogLevel};
 use crate::model::ModelName;
-use crate::repository::Watch;
-use crate::tenant::Site;
+use crate::repository::WatchMode;
+use crate::tenant::RepositoryLocation;
 
 /// Settings from the command line; `None` keeps the file's value or the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     pub insecure: Option<bool>,
     pub state: Option<PathBuf>,
-    pub models: Option<Site>,
-    pub watch: Option<Watch>,
+    pub models: Option<RepositoryLocation>,
+    pub watch: Option<WatchMode>,
     pub drain_timeout: Option<Duration>,
     pub default_model: Option<ModelName>,
     pub log_format: Option<LogFormat>,

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::file::Host;
-use super::tenants::TenantEntry;
+use super::host_file::HostFile;
+use super::tenant_file::TenantEntry;
 use crate::model::TenantName;
-use crate::tenant::{HostKey, Site, TenantSettings};
+use crate::tenant::{HostKey, RepositoryLocation, TenantSettings};
 
 /// The tenants and the host's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +19,13 @@ pub struct Tenancy {
 
 impl Tenancy {
     /// Returns the tenancy of a host without configured tenants: one tenant without quotas.
-    pub fn single(models: Site) -> Self {
+    pub fn single(models: RepositoryLocation) -> Self {
         let settings = TenantSettings::unlimited(models);
         Tenancy { tenants: [(TenantName::default_tenant(), settings)].into(), keys: Vec::new() }
     }
 
     /// True if requests need a key.
-    pub fn asks_for_keys(&self) -> bool {
+    pub fn requires_keys(&self) -> bool {
         !self.keys.is_empty() || self.tenants.values().any(|tenant| !tenant.keys.is_empty())
     }
 
@@ -44,7 +44,7 @@ impl Tenancy {
 
     /// Merges the files. Relative defaults are relative to `base`. The last definition of a tenant
     /// counts; duplicates are reported by `clashes`.
-    pub(super) fn of(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Self {
+    pub(super) fn from_files(host: &HostFile, tenants: &[&TenantEntry], base: &Path) -> Self {
         let keys = host.keys.iter().map(|placed| placed.key.clone()).collect();
         if tenants.is_empty() {
             let mut single =
@@ -56,13 +56,13 @@ impl Tenancy {
             return single;
         }
 
-        let settled = |entry: &&TenantEntry| (entry.name.clone(), entry.settle(host, base));
+        let settled = |entry: &&TenantEntry| (entry.name.clone(), entry.resolve(host, base));
         Tenancy { tenants: tenants.iter().map(settled).collect(), keys }
     }
 }
 
 impl TenantEntry {
-    fn settle(&self, host: &Host, base: &Path) -> TenantSettings {
+    fn resolve(&self, host: &HostFile, base: &Path) -> TenantSettings {
         TenantSettings {
             repository: self.repository(host, base),
             refresh: self.refresh.unwrap_or(host.config.repository.refresh),
@@ -72,14 +72,14 @@ impl TenantEntry {
     }
 
     /// Returns the tenant's repository.
-    pub(super) fn repository(&self, host: &Host, base: &Path) -> Site {
-        let inherited = host.models.clone().filter(|_| self.inherits());
+    pub(super) fn repository(&self, host: &HostFile, base: &Path) -> RepositoryLocation {
+        let inherited = host.models.clone().filter(|_| self.inherits_models());
         let given = self.repository.clone().or(inherited);
         given.unwrap_or_else(|| base.join("models").join(self.name.as_str()).into())
     }
 
     /// True if the host's `models` is the tenant's repository.
-    pub(super) fn inherits(&self) -> bool {
+    pub(super) fn inherits_models(&self) -> bool {
         self.repository.is_none() && self.name.as_str() == TenantName::DEFAULT
     }
 }

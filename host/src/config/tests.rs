@@ -4,7 +4,7 @@ mod watch;
 use std::fs;
 use std::path::Path;
 
-use super::file::Host;
+use super::host_file::HostFile;
 use super::*;
 use crate::database::Synchronous;
 use crate::model::TenantName;
@@ -28,7 +28,7 @@ fn fault(text: &str) -> String {
 #[test]
 fn an_empty_file_is_the_defaults() {
     assert_eq!(resolve("", Overrides::default()), Ok(Config::default()));
-    assert_eq!(check::conflicts(&Config::default()), [""; 0]);
+    assert_eq!(consistency::conflicts(&Config::default()), [""; 0]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn every_key_lands_in_its_setting() {
         repository: RepositoryConfig {
             models: "/srv/models".into(),
             refresh: Duration::from_secs(300),
-            watch: Watch::Poll,
+            watch: WatchMode::Poll,
             poll_interval: Duration::from_secs(2),
             rescan_interval: Duration::from_secs(60),
             settle: Duration::from_millis(250),
@@ -144,7 +144,7 @@ fn the_command_line_goes_before_the_file() {
     let overrides = Overrides {
         listen: Some("127.0.0.1:1".parse().unwrap()),
         models: Some("elsewhere".into()),
-        watch: Some(Watch::Events),
+        watch: Some(WatchMode::Events),
         log_level: Some(LogLevel::Warn),
         ..Overrides::default()
     };
@@ -153,7 +153,7 @@ fn the_command_line_goes_before_the_file() {
 
     assert_eq!(config.listen.port(), 1);
     assert_eq!(config.repository.models, "elsewhere".into());
-    assert_eq!(config.repository.watch, Watch::Events);
+    assert_eq!(config.repository.watch, WatchMode::Events);
     assert_eq!(config.log.level, LogLevel::Warn);
     assert_eq!(config.drain_timeout, Duration::from_secs(1));
 }
@@ -241,7 +241,7 @@ fn the_documentation_shows_the_defaults() {
         text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let [host, model, _] = samples[..] else { panic!("{} samples", samples.len()) };
     let mut shown =
-        Host::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
+        HostFile::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
     shown.compile.jobs = Config::default().compile.jobs;
     shown.default_model = None;
     shown.egress.ca_certificates = None;

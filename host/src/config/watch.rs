@@ -11,55 +11,55 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::source::Glance;
-use super::sources::Sources;
-use super::{Config, Tenancy, check};
-use crate::tenant::TenancyFaults;
+use super::files::ConfigFiles;
+use super::watched_file::Observation;
+use super::{Config, Tenancy, consistency};
+use crate::tenant::TenantConfigFaults;
 
 /// Files of a resolved configuration, for a [`TenancyWatch`].
-pub struct Watched {
-    pub(super) sources: Sources,
+pub struct WatchedConfig {
+    pub(super) sources: ConfigFiles,
     pub(super) start: Config,
 }
 
-impl Watched {
+impl WatchedConfig {
     /// Returns the files and folders, each with a description.
-    pub fn places(&self) -> [(&'static str, PathBuf); 2] {
-        self.sources.places()
+    pub fn paths(&self) -> [(&'static str, PathBuf); 2] {
+        self.sources.paths()
     }
 }
 
 /// Watches the configuration files for changes of the tenancy.
 pub struct TenancyWatch {
-    news: watch::Receiver<Tenancy>,
-    faults: TenancyFaults,
+    updates: watch::Receiver<Tenancy>,
+    faults: TenantConfigFaults,
     task: JoinHandle<()>,
 }
 
 impl TenancyWatch {
     /// Starts watching. SIGHUP then rereads the files and no longer ends the process. Must be
     /// called within a tokio runtime.
-    pub fn start(watched: Watched) -> Self {
+    pub fn start(watched: WatchedConfig) -> Self {
         let hangup = signal(SignalKind::hangup());
         let hangup =
             hangup.inspect_err(|error| tracing::error!(%error, "cannot listen for SIGHUP")).ok();
         let (announce, news) = watch::channel(watched.start.tenancy.clone());
-        let faults = TenancyFaults::default();
-        let watching = Watching::new(watched, announce, faults.clone());
+        let faults = TenantConfigFaults::default();
+        let watching = TenancyWatcher::new(watched, announce, faults.clone());
 
-        TenancyWatch { news, faults, task: tokio::spawn(run(watching, hangup)) }
+        TenancyWatch { updates: news, faults, task: tokio::spawn(run(watching, hangup)) }
     }
 
     /// Waits for a change and returns the tenancy in force. Cancel-safe.
     pub async fn next(&mut self) -> Tenancy {
-        if self.news.changed().await.is_err() {
+        if self.updates.changed().await.is_err() {
             return std::future::pending().await;
         }
-        self.news.borrow_and_update().clone()
+        self.updates.borrow_and_update().clone()
     }
 
     /// Returns the current faults, for status reports.
-    pub fn faults(&self) -> TenancyFaults {
+    pub fn faults(&self) -> TenantConfigFaults {
         self.faults.clone()
     }
 }
@@ -70,15 +70,15 @@ impl Drop for TenancyWatch {
     }
 }
 
-async fn run(mut watching: Watching, mut hangup: Option<Signal>) {
+async fn run(mut watching: TenancyWatcher, mut hangup: Option<Signal>) {
     let mut again = Instant::now();
     loop {
         let at_once = tokio::select! {
             () = tokio::time::sleep_until(again.into()) => false,
-            () = heard(&mut hangup) => true,
+            () = hangup_received(&mut hangup) => true,
         };
         // Files may be slow on a network.
-        let looked = spawn_blocking(move || (watching.step(at_once), watching)).await;
+        let looked = spawn_blocking(move || (watching.poll(at_once), watching)).await;
         let Ok((next, back)) = looked else {
             return tracing::error!(
                 "the configuration is watched no more; restart to apply changes"
@@ -89,7 +89,7 @@ async fn run(mut watching: Watching, mut hangup: Option<Signal>) {
     }
 }
 
-async fn heard(hangup: &mut Option<Signal>) {
+async fn hangup_received(hangup: &mut Option<Signal>) {
     match hangup {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
@@ -99,48 +99,48 @@ async fn heard(hangup: &mut Option<Signal>) {
 }
 
 /// State of the watch task.
-pub(super) struct Watching {
-    sources: Sources,
+pub(super) struct TenancyWatcher {
+    sources: ConfigFiles,
     start: Config,
     announce: watch::Sender<Tenancy>,
-    faults: TenancyFaults,
+    faults: TenantConfigFaults,
     conflicts: Vec<String>,
     trouble: Option<String>,
     /// Changed settings that need a restart, as logged last.
-    waiting: Vec<&'static str>,
+    pending_restart: Vec<&'static str>,
 }
 
-impl Watching {
+impl TenancyWatcher {
     pub(super) fn new(
-        Watched { sources, start }: Watched,
+        WatchedConfig { sources, start }: WatchedConfig,
         announce: watch::Sender<Tenancy>,
-        faults: TenancyFaults,
+        faults: TenantConfigFaults,
     ) -> Self {
-        Watching {
+        TenancyWatcher {
             sources,
             start,
             announce,
             faults,
             conflicts: Vec::new(),
             trouble: None,
-            waiting: Vec::new(),
+            pending_restart: Vec::new(),
         }
     }
 
     /// Polls the files and applies changes. Returns the time of the next poll.
-    pub(super) fn step(&mut self, at_once: bool) -> Instant {
+    pub(super) fn poll(&mut self, at_once: bool) -> Instant {
         let now = Instant::now();
         let settle = self.start.repository.settle;
 
         if at_once {
-            self.sources.doubt();
+            self.sources.invalidate();
         }
 
         let changed = self
             .sources
-            .look(Glance { now, settle: if at_once { Duration::ZERO } else { settle } });
+            .observe(Observation { now, settle: if at_once { Duration::ZERO } else { settle } });
 
-        self.tell();
+        self.log_faults();
 
         if changed || at_once {
             self.apply();
@@ -152,8 +152,8 @@ impl Watching {
         self.sources.due(settle).map_or(poll, |due| due.min(poll))
     }
 
-    fn tell(&mut self) {
-        for fault in self.sources.take_news() {
+    fn log_faults(&mut self) {
+        for fault in self.sources.take_unreported() {
             tracing::error!(fault, "refused, and what it said before stays in force");
         }
 
@@ -187,22 +187,25 @@ impl Watching {
     /// must be safe.
     fn conflicts(&self, config: &Config, mut conflicts: Vec<String>) -> Vec<String> {
         let running = Config { tenancy: config.tenancy.clone(), ..self.start.clone() };
-        conflicts.extend(check::exposed(&running).filter(|exposed| !conflicts.contains(exposed)));
+        conflicts.extend(
+            consistency::exposed_without_keys(&running)
+                .filter(|exposed| !conflicts.contains(exposed)),
+        );
 
-        if conflicts.is_empty() && self.announce.borrow().asks_for_keys() {
-            conflicts.extend(check::unlocked(config));
+        if conflicts.is_empty() && self.announce.borrow().requires_keys() {
+            conflicts.extend(consistency::lost_keys(config));
         }
 
         conflicts
     }
 
     fn warn_of_restart(&mut self, config: &Config) {
-        let waiting = differences(&self.start, config);
-        if !waiting.is_empty() && waiting != self.waiting {
+        let waiting = changed_at_restart(&self.start, config);
+        if !waiting.is_empty() && waiting != self.pending_restart {
             tracing::warn!("restart to apply what has changed in {}", waiting.join(", "));
         }
 
-        self.waiting = waiting;
+        self.pending_restart = waiting;
     }
 
     fn announce(&self, tenancy: Tenancy) {
@@ -219,7 +222,7 @@ impl Watching {
 }
 
 /// Returns the names of changed settings that need a restart.
-fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
+fn changed_at_restart(one: &Config, other: &Config) -> Vec<&'static str> {
     // Destructured, so that no field is forgotten.
     let Config {
         listen,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Outcome, SqlError, Statement, Value};
+use super::{SqlError, Statement, StatementResult, Value};
 
 /// Settings of all tenants' databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,49 +49,55 @@ impl Default for DatabaseConfig {
 
 /// Limit of a statement's text, in bytes: enough for generated statements with a thousand
 /// parameters.
-pub(super) const STATEMENT: usize = 64 << 10;
+pub(super) const MAX_STATEMENT: usize = 64 << 10;
 
 /// Limit of parameters of one statement.
-pub(super) const PARAMETERS: usize = 1000;
+pub(super) const MAX_PARAMETERS: usize = 1000;
 
 /// Limit of one value and of one row, in bytes. Functions that search a text within another take
 /// time in the product of their lengths and cannot be interrupted.
-pub(super) const VALUE: usize = 1 << 20;
+pub(super) const MAX_VALUE: usize = 1 << 20;
 
 /// Time limit of a version's migrations and validation, during which other writers wait.
-pub(super) const PROOF_TIME: Duration = Duration::from_secs(30);
+pub(super) const VALIDATION_TIME: Duration = Duration::from_secs(30);
 
 impl Statement {
     /// Checks the sizes of the text and of the parameters.
     pub(super) fn check(&self) -> Result<(), SqlError> {
-        if self.text.len() > STATEMENT {
-            return Err(SqlError::Limit(format!("the statement has more than {STATEMENT} bytes")));
-        }
-
-        if self.parameters.len() > PARAMETERS {
+        if self.text.len() > MAX_STATEMENT {
             return Err(SqlError::Limit(format!(
-                "the statement has more than {PARAMETERS} parameters"
+                "the statement has more than {MAX_STATEMENT} bytes"
             )));
         }
 
-        match self.parameters.iter().find(|value| value.size() > VALUE as u64) {
-            Some(_) => Err(SqlError::Limit(format!("a parameter has more than {VALUE} bytes"))),
+        if self.parameters.len() > MAX_PARAMETERS {
+            return Err(SqlError::Limit(format!(
+                "the statement has more than {MAX_PARAMETERS} parameters"
+            )));
+        }
+
+        match self.parameters.iter().find(|value| value.size() > MAX_VALUE as u64) {
+            Some(_) => Err(SqlError::Limit(format!("a parameter has more than {MAX_VALUE} bytes"))),
             None => Ok(()),
         }
     }
 }
 
 /// Collects rows up to the limits.
-pub(super) struct Collected<'a> {
+pub(super) struct RowCollector<'a> {
     config: &'a DatabaseConfig,
-    outcome: Outcome,
+    outcome: StatementResult,
     size: u64,
 }
 
-impl<'a> Collected<'a> {
+impl<'a> RowCollector<'a> {
     pub(super) fn new(config: &'a DatabaseConfig, columns: Vec<String>) -> Self {
         let size = columns.iter().map(|column| column.len() as u64).sum();
-        Collected { config, outcome: Outcome { columns, ..Outcome::default() }, size }
+        RowCollector {
+            config,
+            outcome: StatementResult { columns, ..StatementResult::default() },
+            size,
+        }
     }
 
     /// Adds a row. Fails with `Limit` if there are too many rows or bytes.
@@ -117,17 +123,17 @@ impl<'a> Collected<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Outcome {
+    pub(super) fn finish(self) -> StatementResult {
         self.outcome
     }
 }
 
 /// Error of a statement that took too long.
-pub(super) fn too_long(allowed: Duration) -> SqlError {
+pub(super) fn statement_timeout(allowed: Duration) -> SqlError {
     SqlError::Limit(format!("the statement took longer than {allowed:?}"))
 }
 
 /// Error of a transaction that was open for too long.
-pub(super) fn open_too_long() -> SqlError {
+pub(super) fn transaction_timeout() -> SqlError {
     SqlError::Limit("the transaction was open for too long, and was rolled back".into())
 }

@@ -25,13 +25,13 @@ struct ErrorLabels {
     reason: &'static str,
 }
 
-type Times = Family<TenantLabels, Histogram, fn() -> Histogram>;
+type Durations = Family<TenantLabels, Histogram, fn() -> Histogram>;
 
 /// Metric families, labelled by tenant.
 #[derive(Clone)]
 pub struct DatabaseMetrics {
     errors: Family<ErrorLabels, Counter>,
-    times: Times,
+    durations: Durations,
 }
 
 const REASONS: [&str; 6] = ["invalid", "constraint", "busy", "limit", "denied", "unavailable"];
@@ -40,24 +40,24 @@ impl DatabaseMetrics {
     /// Registers the families.
     pub fn register(registry: &mut Registry) -> Self {
         let errors = Family::default();
-        let times: Times = Family::new_with_constructor(histogram);
+        let times: Durations = Family::new_with_constructor(histogram);
 
         registry.register("sql_errors", "Statements not carried out, by reason", errors.clone());
 
         let help = "How long statements took, waiting included";
         registry.register_with_unit("sql_statement", help, Unit::Seconds, times.clone());
 
-        DatabaseMetrics { errors, times }
+        DatabaseMetrics { errors, durations: times }
     }
 
-    pub(super) fn of(&self, tenant: &Arc<Tenant>) -> TenantCounts {
-        TenantCounts { families: self.clone(), tenant: tenant.clone() }
+    pub(super) fn for_tenant(&self, tenant: &Arc<Tenant>) -> StatementMetrics {
+        StatementMetrics { families: self.clone(), tenant: tenant.clone() }
     }
 
     /// Removes the series of a removed tenant.
-    pub(super) fn forget(&self, tenant: &TenantName) {
+    pub(super) fn remove(&self, tenant: &TenantName) {
         let tenant = tenant.to_string();
-        self.times.remove(&TenantLabels { tenant: tenant.clone() });
+        self.durations.remove(&TenantLabels { tenant: tenant.clone() });
 
         for reason in REASONS {
             self.errors.remove(&ErrorLabels { tenant: tenant.clone(), reason });
@@ -74,34 +74,34 @@ fn histogram() -> Histogram {
 }
 
 /// Metrics of one tenant. Its series appear with the first statement.
-pub(super) struct TenantCounts {
+pub(super) struct StatementMetrics {
     families: DatabaseMetrics,
     tenant: Arc<Tenant>,
 }
 
-impl TenantCounts {
+impl StatementMetrics {
     /// Runs a statement and records its duration and error.
-    pub(super) async fn count<T>(
+    pub(super) async fn observe<T>(
         &self,
         work: impl Future<Output = Result<T, SqlError>>,
     ) -> Result<T, SqlError> {
         let started = Instant::now();
         let outcome = work.await;
         // The series of a removed tenant are gone; its name may belong to a new tenant.
-        if !self.tenant.is_dismissed() {
-            self.note(started.elapsed(), outcome.as_ref().err());
+        if !self.tenant.is_removed() {
+            self.record(started.elapsed(), outcome.as_ref().err());
         }
 
         outcome
     }
 
-    fn note(&self, took: Duration, error: Option<&SqlError>) {
+    fn record(&self, took: Duration, error: Option<&SqlError>) {
         let tenant = self.tenant.name().to_string();
         let labels = TenantLabels { tenant: tenant.clone() };
-        self.families.times.get_or_create(&labels).observe(took.as_secs_f64());
+        self.families.durations.get_or_create(&labels).observe(took.as_secs_f64());
 
         if let Some(error) = error {
-            let labels = ErrorLabels { tenant, reason: error.name() };
+            let labels = ErrorLabels { tenant, reason: error.reason() };
             self.families.errors.get_or_create(&labels).inc();
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::sqlite::OWN;
+use super::sqlite::HOST_PREFIX;
 use super::{Database, SqlError, Statement, Transaction, Value};
 
 /// One migration.
@@ -20,10 +20,10 @@ pub struct Migration {
 }
 
 /// Limit of a model's migrations.
-const MOST: usize = 1000;
+const MAX_MIGRATIONS: usize = 1000;
 
 /// Limit of the names and statements together, in bytes.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// Returns the number of migrations that have not run yet. Fails with `Invalid` if the statements
 /// of an applied one have changed.
@@ -38,8 +38,8 @@ pub(super) async fn pending(
         return Ok(0);
     }
 
-    let applied = applied(database.own_rows(list(model)).await?);
-    Ok(left(&applied, migrations)?.len())
+    let applied = applied(database.host_table_rows(select_applied(model)).await?);
+    Ok(not_applied(&applied, migrations)?.len())
 }
 
 /// Runs the migrations that have not run yet, in order.
@@ -49,15 +49,17 @@ pub(super) async fn run(
     migrations: &[Migration],
 ) -> Result<(), SqlError> {
     transaction.lock_migrations().await?;
-    transaction.on_own_tables(Statement { text: table(), parameters: Vec::new() }).await?;
+    transaction
+        .run_on_host_tables(Statement { text: create_table(), parameters: Vec::new() })
+        .await?;
 
-    let applied = applied(transaction.on_own_tables(list(model)).await?.rows);
-    for migration in left(&applied, migrations)? {
+    let applied = applied(transaction.run_on_host_tables(select_applied(model)).await?.rows);
+    for migration in not_applied(&applied, migrations)? {
         transaction
-            .run_all(&migration.statements)
+            .run_batch(&migration.statements)
             .await
-            .map_err(|error| in_migration(&migration.name, error))?;
-        transaction.on_own_tables(note(model, migration)).await?;
+            .map_err(|error| name_migration(&migration.name, error))?;
+        transaction.run_on_host_tables(insert_applied(model, migration)).await?;
     }
 
     Ok(())
@@ -67,9 +69,9 @@ fn check(migrations: &[Migration]) -> Result<(), SqlError> {
     let bytes: usize =
         migrations.iter().map(|migration| migration.statements.len() + migration.name.len()).sum();
 
-    if migrations.len() > MOST || bytes > MOST_BYTES {
+    if migrations.len() > MAX_MIGRATIONS || bytes > MAX_BYTES {
         return Err(SqlError::Limit(format!(
-            "more than {MOST} migrations or {MOST_BYTES} bytes of them"
+            "more than {MAX_MIGRATIONS} migrations or {MAX_BYTES} bytes of them"
         )));
     }
 
@@ -83,7 +85,7 @@ fn check(migrations: &[Migration]) -> Result<(), SqlError> {
 }
 
 /// Returns the migrations that have not run yet, in order.
-fn left<'m>(
+fn not_applied<'m>(
     applied: &BTreeMap<String, String>,
     migrations: &'m [Migration],
 ) -> Result<Vec<&'m Migration>, SqlError> {
@@ -109,20 +111,21 @@ fn applied(rows: Vec<Vec<Value>>) -> BTreeMap<String, String> {
 }
 
 /// Returns the statement that creates the host's table.
-pub(super) fn table() -> String {
+pub(super) fn create_table() -> String {
     format!(
-        "CREATE TABLE IF NOT EXISTS {OWN}migrations (model TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, \
+        "CREATE TABLE IF NOT EXISTS {HOST_PREFIX}migrations (model TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, \
          applied_at TEXT NOT NULL DEFAULT (CAST(CURRENT_TIMESTAMP AS TEXT)), PRIMARY KEY (model, name))"
     )
 }
 
-fn list(model: &str) -> Statement {
-    let text = format!("SELECT name, digest FROM {OWN}migrations WHERE model = $1");
+fn select_applied(model: &str) -> Statement {
+    let text = format!("SELECT name, digest FROM {HOST_PREFIX}migrations WHERE model = $1");
     Statement { text, parameters: vec![Value::Text(model.into())] }
 }
 
-fn note(model: &str, migration: &Migration) -> Statement {
-    let text = format!("INSERT INTO {OWN}migrations (model, name, digest) VALUES ($1, $2, $3)");
+fn insert_applied(model: &str, migration: &Migration) -> Statement {
+    let text =
+        format!("INSERT INTO {HOST_PREFIX}migrations (model, name, digest) VALUES ($1, $2, $3)");
     let values = [model.to_owned(), migration.name.clone(), digest(&migration.statements)];
     Statement { text, parameters: values.map(Value::Text).into() }
 }
@@ -131,7 +134,7 @@ fn digest(statements: &str) -> String {
     Sha256::digest(statements).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn in_migration(name: &str, error: SqlError) -> SqlError {
+fn name_migration(name: &str, error: SqlError) -> SqlError {
     let told = |text: String| format!("migration '{name}': {text}");
     match error {
         SqlError::Invalid(text) => SqlError::Invalid(told(text)),

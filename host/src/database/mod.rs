@@ -7,16 +7,16 @@
 //! come from guests and are treated as hostile.
 //!
 //! Before a version is published, its [`migrations`] and its validation run in one transaction, a
-//! [`Proof`]. The migrations are committed if the version is published; the writes of the
-//! validation never are.
+//! [`ValidationTransaction`]. The migrations are committed if the version is published; the writes
+//! of the validation never are.
 
 mod limits;
 mod metrics;
 mod migrations;
 pub mod postgres;
-mod proof;
 mod sqlite;
 mod transaction;
+mod validation;
 mod value;
 
 use std::collections::HashMap;
@@ -30,21 +30,21 @@ pub use limits::{DatabaseConfig, Synchronous};
 pub use metrics::DatabaseMetrics;
 pub use migrations::Migration;
 pub use postgres::check_password;
-pub use proof::{Nested, Proof};
 pub use transaction::Transaction;
-pub use value::{Outcome, SqlError, Statement, Value, Wanted};
+pub use validation::{NestedTransaction, ValidationTransaction};
+pub use value::{Fetch, SqlError, Statement, StatementResult, Value};
 
 use crate::journal;
 use crate::model::TenantName;
-pub use crate::tenant::Bill;
-use crate::tenant::{PostgresSettings, Tenant, Turns};
-use metrics::TenantCounts;
+pub use crate::tenant::CpuMeter;
+use crate::tenant::{FairScheduler, PostgresSettings, Tenant};
+use metrics::StatementMetrics;
 use postgres::Postgres;
 use sqlite::Sqlite;
 #[cfg(fuzzing)]
 pub(crate) use sqlite::fuzzing;
 
-const FILE: &str = "database.sqlite";
+const FILE_NAME: &str = "database.sqlite";
 
 /// The databases of all tenants. A clone is shallow.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ struct DatabasesInner {
     /// TLS settings of connections to PostgreSQL.
     tls: Arc<rustls::ClientConfig>,
     /// Scheduler of all work done for tenants.
-    turns: Arc<Turns>,
+    turns: Arc<FairScheduler>,
     /// Runtime whose threads have normal priority. Guest threads have idle priority.
     runtime: Option<Handle>,
     metrics: DatabaseMetrics,
@@ -73,7 +73,7 @@ pub struct Database {
     settings: Option<PostgresSettings>,
     owner: Weak<Tenant>,
     config: DatabaseConfig,
-    counts: TenantCounts,
+    tenant_metrics: StatementMetrics,
 }
 
 enum Backend {
@@ -87,7 +87,7 @@ impl Databases {
         root: PathBuf,
         config: DatabaseConfig,
         tls: Arc<rustls::ClientConfig>,
-        turns: Arc<Turns>,
+        turns: Arc<FairScheduler>,
         metrics: DatabaseMetrics,
     ) -> Self {
         let (runtime, open) = (Handle::try_current().ok(), Mutex::default());
@@ -97,21 +97,21 @@ impl Databases {
     }
 
     /// Returns the scheduler of the statements.
-    pub fn turns(&self) -> &Arc<Turns> {
+    pub fn turns(&self) -> &Arc<FairScheduler> {
         &self.inner.turns
     }
 
     /// Returns the database of a tenant. It is opened by the first statement.
-    pub fn of(&self, tenant: &Arc<Tenant>) -> Arc<Database> {
+    pub fn for_tenant(&self, tenant: &Arc<Tenant>) -> Arc<Database> {
         let mut open = self.lock();
         match open.get(tenant.name()) {
-            Some(database) if database.is_as_in(tenant) => database.clone(),
+            Some(database) if database.is_current_for(tenant) => database.clone(),
             // There is none yet, or the tenant or its settings have changed.
             _ => {
-                let database = Arc::new(self.make(tenant));
+                let database = Arc::new(self.create(tenant));
                 // A late call of a removed tenant must not register a database in the name of its
                 // successor.
-                if !tenant.is_dismissed() {
+                if !tenant.is_removed() {
                     open.insert(tenant.name().clone(), database.clone());
                 }
 
@@ -120,7 +120,7 @@ impl Databases {
         }
     }
 
-    fn make(&self, tenant: &Arc<Tenant>) -> Database {
+    fn create(&self, tenant: &Arc<Tenant>) -> Database {
         let DatabasesInner { root, config, tls, turns, runtime, metrics, .. } = &*self.inner;
         let (settings, owner) = (tenant.settings().database.clone(), Arc::downgrade(tenant));
         let backend = match settings.clone() {
@@ -131,7 +131,7 @@ impl Databases {
                 tenant.clone(),
             )),
             None => {
-                let path = root.join(tenant.name().as_str()).join(FILE);
+                let path = root.join(tenant.name().as_str()).join(FILE_NAME);
                 Backend::Sqlite(Sqlite::new(
                     path,
                     config.clone(),
@@ -142,14 +142,20 @@ impl Databases {
             }
         };
 
-        Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant) }
+        Database {
+            backend,
+            settings,
+            owner,
+            config: config.clone(),
+            tenant_metrics: metrics.for_tenant(tenant),
+        }
     }
 
     /// Removes the database of a removed tenant. Its connections close with the last instance that
     /// uses it.
-    pub fn forget(&self, tenant: &TenantName) {
+    pub fn remove(&self, tenant: &TenantName) {
         self.lock().remove(tenant);
-        self.inner.metrics.forget(tenant);
+        self.inner.metrics.remove(tenant);
     }
 
     /// Closes every database after its running work. Blocks until `until` at the latest. A database
@@ -157,8 +163,8 @@ impl Databases {
     pub fn close(&self, until: Instant) {
         let open: Vec<_> = self.lock().drain().map(|(_, database)| database).collect();
         open.iter().for_each(|database| database.close());
-        open.iter().for_each(|database| database.until_closed(until));
-        journal::fold_leftovers(&self.inner.root, FILE, until);
+        open.iter().for_each(|database| database.wait_closed(until));
+        journal::checkpoint_abandoned(&self.inner.root, FILE_NAME, until);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantName, Arc<Database>>> {
@@ -172,9 +178,9 @@ impl Database {
     pub async fn run(
         &self,
         statement: Statement,
-        wanted: Wanted,
-        bill: &Bill,
-    ) -> Result<Outcome, SqlError> {
+        wanted: Fetch,
+        bill: &CpuMeter,
+    ) -> Result<StatementResult, SqlError> {
         let work = async {
             statement.check()?;
 
@@ -183,17 +189,17 @@ impl Database {
                 Backend::Postgres(postgres) => postgres.run(statement, wanted).await,
             }
         };
-        self.counts.count(work).await
+        self.tenant_metrics.observe(work).await
     }
 
     /// Opens a transaction with a limited lifetime. Waits a limited time for other writers.
-    pub async fn begin(self: &Arc<Self>, bill: &Bill) -> Result<Transaction, SqlError> {
+    pub async fn begin(self: &Arc<Self>, bill: &CpuMeter) -> Result<Transaction, SqlError> {
         let (lifetime, patience) = (self.config.transaction_time, self.config.busy_timeout);
-        self.counts.count(self.open(lifetime, patience, bill)).await
+        self.tenant_metrics.observe(self.open(lifetime, patience, bill)).await
     }
 
     /// True if the database belongs to this tenant object and its current settings.
-    fn is_as_in(&self, tenant: &Arc<Tenant>) -> bool {
+    fn is_current_for(&self, tenant: &Arc<Tenant>) -> bool {
         std::ptr::eq(self.owner.as_ptr(), Arc::as_ptr(tenant))
             && self.settings == tenant.settings().database
     }
@@ -202,14 +208,14 @@ impl Database {
         self: &Arc<Self>,
         lifetime: Duration,
         patience: Duration,
-        bill: &Bill,
+        bill: &CpuMeter,
     ) -> Result<Transaction, SqlError> {
         match &self.backend {
-            Backend::Sqlite(sqlite) => Ok(Transaction::of_sqlite(
+            Backend::Sqlite(sqlite) => Ok(Transaction::from_sqlite(
                 self.clone(),
                 sqlite.begin(lifetime, patience, bill).await?,
             )),
-            Backend::Postgres(postgres) => Ok(Transaction::of_postgres(
+            Backend::Postgres(postgres) => Ok(Transaction::from_postgres(
                 self.clone(),
                 postgres.begin(lifetime, patience).await?,
             )),
@@ -217,10 +223,10 @@ impl Database {
     }
 
     /// Queries a table of the host. Returns no rows if the table does not exist.
-    async fn own_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
+    async fn host_table_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
         match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.own_rows(statement).await,
-            Backend::Postgres(postgres) => postgres.own_rows(statement).await,
+            Backend::Sqlite(sqlite) => sqlite.host_table_rows(statement).await,
+            Backend::Postgres(postgres) => postgres.host_table_rows(statement).await,
         }
     }
 
@@ -231,9 +237,9 @@ impl Database {
         }
     }
 
-    fn until_closed(&self, until: Instant) {
+    fn wait_closed(&self, until: Instant) {
         match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.until_closed(until),
+            Backend::Sqlite(sqlite) => sqlite.wait_closed(until),
             Backend::Postgres(_) => {}
         }
     }

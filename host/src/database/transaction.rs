@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Database, Outcome, SqlError, Statement, Wanted, postgres, sqlite};
+use super::{Database, Fetch, SqlError, Statement, StatementResult, postgres, sqlite};
 
 /// An open transaction. Dropping it cancels a running statement and rolls back.
 pub struct Transaction {
@@ -17,25 +17,32 @@ enum Backend {
 
 /// A savepoint within a transaction.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Point {
+pub(super) enum Savepoint {
     /// Start of a version's validation.
-    Proof,
+    Validation,
     /// Start of a transaction within the validation.
     Nested,
 }
 
 impl Transaction {
-    pub(super) fn of_sqlite(database: Arc<Database>, transaction: sqlite::Transaction) -> Self {
+    pub(super) fn from_sqlite(database: Arc<Database>, transaction: sqlite::Transaction) -> Self {
         Transaction { database, backend: Backend::Sqlite(transaction) }
     }
 
-    pub(super) fn of_postgres(database: Arc<Database>, transaction: postgres::Transaction) -> Self {
+    pub(super) fn from_postgres(
+        database: Arc<Database>,
+        transaction: postgres::Transaction,
+    ) -> Self {
         Transaction { database, backend: Backend::Postgres(Box::new(transaction)) }
     }
 
     /// Runs one statement. Fails once an error has rolled back the transaction, or once its
     /// lifetime is over.
-    pub async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
+    pub async fn run(
+        &self,
+        statement: Statement,
+        wanted: Fetch,
+    ) -> Result<StatementResult, SqlError> {
         let work = async {
             statement.check()?;
 
@@ -44,7 +51,7 @@ impl Transaction {
                 Backend::Postgres(transaction) => transaction.run(statement, wanted).await,
             }
         };
-        self.database.counts.count(work).await
+        self.database.tenant_metrics.observe(work).await
     }
 
     /// Commits. Nothing is kept if it fails.
@@ -56,34 +63,37 @@ impl Transaction {
     }
 
     /// Runs the statements of a migration.
-    pub(super) async fn run_all(&self, statements: &str) -> Result<(), SqlError> {
+    pub(super) async fn run_batch(&self, statements: &str) -> Result<(), SqlError> {
         match &self.backend {
-            Backend::Sqlite(transaction) => transaction.run_all(statements.to_owned()).await,
-            Backend::Postgres(transaction) => transaction.run_all(statements).await,
+            Backend::Sqlite(transaction) => transaction.run_batch(statements.to_owned()).await,
+            Backend::Postgres(transaction) => transaction.run_batch(statements).await,
         }
     }
 
     /// Runs a statement on the host's tables.
-    pub(super) async fn on_own_tables(&self, statement: Statement) -> Result<Outcome, SqlError> {
+    pub(super) async fn run_on_host_tables(
+        &self,
+        statement: Statement,
+    ) -> Result<StatementResult, SqlError> {
         match &self.backend {
-            Backend::Sqlite(transaction) => transaction.on_own_tables(statement).await,
+            Backend::Sqlite(transaction) => transaction.run_on_host_tables(statement).await,
             Backend::Postgres(transaction) => {
-                transaction.on_own_tables(statement, Wanted::Rows).await
+                transaction.run_on_host_tables(statement, Fetch::Rows).await
             }
         }
     }
 
-    pub(super) async fn mark(&self, point: Point) -> Result<(), SqlError> {
-        self.own(point.mark()).await
+    pub(super) async fn set_savepoint(&self, point: Savepoint) -> Result<(), SqlError> {
+        self.execute_host(point.set_statement()).await
     }
 
-    pub(super) async fn keep(&self, point: Point) -> Result<(), SqlError> {
-        self.own(point.keep()).await
+    pub(super) async fn release_savepoint(&self, point: Savepoint) -> Result<(), SqlError> {
+        self.execute_host(point.release_statement()).await
     }
 
-    pub(super) async fn go_back(&self, point: Point) -> Result<(), SqlError> {
-        self.own(point.go_back()).await?;
-        self.own(point.keep()).await
+    pub(super) async fn rollback_to(&self, point: Savepoint) -> Result<(), SqlError> {
+        self.execute_host(point.rollback_statement()).await?;
+        self.execute_host(point.release_statement()).await
     }
 
     /// Blocks concurrent migrations of the same database. A SQLite file has only one writer in any
@@ -93,39 +103,39 @@ impl Transaction {
             Backend::Sqlite(_) => Ok(()),
             Backend::Postgres(transaction) => {
                 transaction
-                    .own("SELECT pg_advisory_xact_lock(hashtext('wardian_migrations'))")
+                    .execute_host("SELECT pg_advisory_xact_lock(hashtext('wardian_migrations'))")
                     .await
             }
         }
     }
 
-    async fn own(&self, statement: &'static str) -> Result<(), SqlError> {
+    async fn execute_host(&self, statement: &'static str) -> Result<(), SqlError> {
         match &self.backend {
-            Backend::Sqlite(transaction) => transaction.own(statement).await,
-            Backend::Postgres(transaction) => transaction.own(statement).await,
+            Backend::Sqlite(transaction) => transaction.execute_host(statement).await,
+            Backend::Postgres(transaction) => transaction.execute_host(statement).await,
         }
     }
 }
 
-impl Point {
-    fn mark(self) -> &'static str {
+impl Savepoint {
+    fn set_statement(self) -> &'static str {
         match self {
-            Point::Proof => "SAVEPOINT wardian_proof",
-            Point::Nested => "SAVEPOINT wardian_nested",
+            Savepoint::Validation => "SAVEPOINT wardian_proof",
+            Savepoint::Nested => "SAVEPOINT wardian_nested",
         }
     }
 
-    fn keep(self) -> &'static str {
+    fn release_statement(self) -> &'static str {
         match self {
-            Point::Proof => "RELEASE SAVEPOINT wardian_proof",
-            Point::Nested => "RELEASE SAVEPOINT wardian_nested",
+            Savepoint::Validation => "RELEASE SAVEPOINT wardian_proof",
+            Savepoint::Nested => "RELEASE SAVEPOINT wardian_nested",
         }
     }
 
-    fn go_back(self) -> &'static str {
+    fn rollback_statement(self) -> &'static str {
         match self {
-            Point::Proof => "ROLLBACK TO SAVEPOINT wardian_proof",
-            Point::Nested => "ROLLBACK TO SAVEPOINT wardian_nested",
+            Savepoint::Validation => "ROLLBACK TO SAVEPOINT wardian_proof",
+            Savepoint::Nested => "ROLLBACK TO SAVEPOINT wardian_nested",
         }
     }
 }

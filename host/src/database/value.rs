@@ -23,7 +23,7 @@ pub struct Statement {
 
 /// Part of the result that the caller needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Fetch {
     /// The returned rows.
     Rows,
     /// The number of changed rows; returned rows are dropped.
@@ -32,7 +32,7 @@ pub enum Wanted {
 
 /// Result of a statement.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct StatementResult {
     /// Column names of the returned rows.
     pub columns: Vec<String>,
     /// Returned rows; empty if only the count was requested.
@@ -79,7 +79,7 @@ impl Value {
 
 impl SqlError {
     /// Returns the value of the metric label `reason`.
-    pub fn name(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             SqlError::Invalid(_) => "invalid",
             SqlError::Constraint(_) => "constraint",

@@ -1,17 +1,18 @@
 //! Runs deferred tasks.
 //!
 //! A [`TaskChain`] holds the tasks of one request. It comes from the call that deferred them, or
-//! from the disk after a restart, and runs in a Tokio task of its own ([`run`]): one try after
-//! another, each in the version that serves then, while the chain holds its session's lock. Only
-//! some of a model's chains run at once ([`places`]), so that requests find free instances.
+//! from the disk after a restart, and chain_runners in a Tokio task of its own ([`chain_runner`]):
+//! one try after another, each in the version that serves then, while the chain holds its session's
+//! lock. Only some of a model's chains run at once ([`concurrency`]), so that requests find free
+//! instances.
 //!
 //! A stop of the server loses no task: unfinished tasks are on disk and are found when their model
 //! serves again. A stopping server first finishes the tasks that can run at once
-//! ([`Deferred::drain`]), and after some time leaves the rest for the next start
-//! ([`Deferred::stop`]).
+//! ([`TaskRunner::drain`]), and after some time leaves the rest for the next start
+//! ([`TaskRunner::stop`]).
 
-mod places;
-mod run;
+mod chain_runner;
+mod concurrency;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,24 +24,24 @@ use tokio::sync::{Notify, watch};
 use crate::essential;
 use crate::model::{InferError, ModelName, TenantName};
 use crate::registry::Registry;
-use crate::servable::{ModelSequences, Outcome, Sequences, TaskChain, TaskChains};
-use crate::store::{tasks, totals};
+use crate::servable::{ModelSessions, Sessions, TaskChain, TaskChains, TaskOutcome};
+use crate::store::{tasks, usage};
 use crate::tenant::Tenant;
-use places::Places;
+use concurrency::TaskConcurrency;
 
 /// Runs deferred tasks. A clone is shallow.
 #[derive(Clone)]
-pub struct Deferred {
+pub struct TaskRunner {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     registry: Registry,
-    sequences: Sequences,
-    places: Places,
-    live: Mutex<HashMap<Key, Arc<Live>>>,
+    sequences: Sessions,
+    places: TaskConcurrency,
+    live: Mutex<HashMap<Key, Arc<RunningChain>>>,
     /// Chains left for the next start. They keep the locks of their sessions.
-    left: Mutex<Vec<TaskChain>>,
+    left_for_restart: Mutex<Vec<TaskChain>>,
     phase: watch::Sender<Phase>,
 }
 
@@ -60,42 +61,47 @@ enum Phase {
 type Key = (TenantName, i64);
 
 /// The state of a running chain that others access.
-struct Live {
+struct RunningChain {
     tenant: Arc<Tenant>,
     /// The id of the running task; 0 if none runs.
     running: AtomicI64,
     /// Signals that one of the chain's tasks was cancelled.
-    touched: Notify,
+    task_cancelled: Notify,
     /// Signals that the tenant was removed.
-    dismissed: Notify,
+    tenant_removed: Notify,
 }
 
 /// A task, for the tenant's API.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// The stored task.
-    pub kept: tasks::Listed,
+    pub kept: tasks::TaskInfo,
     /// True while a try runs.
     pub running: bool,
 }
 
 /// Interval at which expired sessions are removed.
-const SWEEP: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Delay before reading a model's pending tasks again after the store failed.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const RESUME_RETRY: Duration = Duration::from_secs(1);
 
-impl Deferred {
+impl TaskRunner {
     /// Starts running the chains that `chains` delivers, in versions that serve.
-    pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
+    pub fn start(registry: Registry, sequences: Sessions, chains: TaskChains) -> TaskRunner {
         let (places, live, left, phase) = Default::default();
-        let deferred =
-            Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, phase }) };
-        essential::spawn("deferred tasks", deferred.clone().take_in(chains));
-        essential::spawn(
-            "deferred tasks of an earlier run",
-            deferred.clone().look_for_left_behind(),
-        );
+        let deferred = TaskRunner {
+            inner: Arc::new(Inner {
+                registry,
+                sequences,
+                places,
+                live,
+                left_for_restart: left,
+                phase,
+            }),
+        };
+        essential::spawn("deferred tasks", deferred.clone().receive_chains(chains));
+        essential::spawn("deferred tasks of an earlier run", deferred.clone().resume_chains());
         essential::spawn("expiry of sessions", deferred.clone().sweep());
         deferred
     }
@@ -110,8 +116,8 @@ impl Deferred {
         let store = self.inner.sequences.store(tenant);
         let listed = store.read(move |connection| tasks::list(connection, after, limit)).await;
 
-        let listed = listed.map_err(|error| error.for_request(tenant))?;
-        Ok(listed.into_iter().map(|kept| self.seen(tenant, kept)).collect())
+        let listed = listed.map_err(|error| error.into_infer_error(tenant))?;
+        Ok(listed.into_iter().map(|kept| self.describe(tenant, kept)).collect())
     }
 
     /// Returns one task of a tenant; `None` if there is none with that id.
@@ -123,60 +129,60 @@ impl Deferred {
             .read(move |connection| tasks::get(connection, id))
             .await;
 
-        let found = found.map_err(|error| error.for_request(tenant))?;
-        Ok(found.map(|kept| self.seen(tenant, kept)))
+        let found = found.map_err(|error| error.into_infer_error(tenant))?;
+        Ok(found.map(|kept| self.describe(tenant, kept)))
     }
 
     /// Removes a task and aborts its running try. Returns false if there is no such task.
     pub async fn cancel(&self, tenant: &Arc<Tenant>, id: i64) -> Result<bool, InferError> {
         let noted = tenant.clone();
         let remove = move |connection: &_| {
-            let removed = tasks::remove(connection, id)?;
+            let removed = tasks::delete(connection, id)?;
             // A failed task's chain went on without it and has ended.
             if let Some(task) = removed.as_ref().filter(|task| task.failed.is_none())
                 && let Some(session) = &task.session
             {
-                tasks::end_chain(connection, task.chain, &task.model, session)?;
+                tasks::delete_ended_session(connection, task.chain, &task.model, session)?;
             }
-            totals::note(connection, &noted).map(|()| removed)
+            usage::record(connection, &noted).map(|()| removed)
         };
 
         let removed = self.inner.sequences.store(tenant).write(remove).await;
-        let Some(task) = removed.map_err(|error| error.for_request(tenant))? else {
+        let Some(task) = removed.map_err(|error| error.into_infer_error(tenant))? else {
             return Ok(false);
         };
 
         if let Some(live) = self.live().get(&(tenant.name().clone(), task.chain)) {
-            live.touched.notify_one();
+            live.task_cancelled.notify_one();
         }
         if task.failed.is_none()
             && let Ok(model) = ModelName::new(&task.model)
         {
-            self.inner.sequences.count(tenant.name(), &model, Outcome::Cancelled);
+            self.inner.sequences.record_outcome(tenant.name(), &model, TaskOutcome::Cancelled);
         }
         Ok(true)
     }
 
     /// The sessions and tasks of a model.
-    pub fn sequences(&self, tenant: &Arc<Tenant>, model: &ModelName) -> Arc<ModelSequences> {
-        self.inner.sequences.of(tenant, model)
+    pub fn sessions(&self, tenant: &Arc<Tenant>, model: &ModelName) -> Arc<ModelSessions> {
+        self.inner.sequences.for_model(tenant, model)
     }
 
     /// Stops the chains of a removed tenant. Its stored tasks stay.
-    pub fn dismiss(&self, tenant: &TenantName) {
+    pub fn forget_tenant(&self, tenant: &TenantName) {
         let live = self.live();
         live.iter()
             .filter(|(key, _)| key.0 == *tenant)
-            .for_each(|(_, live)| live.dismissed.notify_one());
+            .for_each(|(_, live)| live.tenant_removed.notify_one());
         drop(live);
-        self.inner.sequences.forget(tenant);
+        self.inner.sequences.forget_tenant(tenant);
     }
 
     /// Waits until all tasks that can run now are done, and starts none that must wait. The rest
     /// stays on disk.
     pub async fn drain(&self) {
         self.inner.phase.send_replace(Phase::Draining);
-        self.inner.sequences.idle().await;
+        self.inner.sequences.wait_until_idle().await;
     }
 
     /// Aborts running tasks and starts no more. They stay on disk; an aborted try counts.
@@ -193,7 +199,7 @@ impl Deferred {
     }
 
     /// Waits until the shutdown has reached `phase`.
-    async fn until_phase(&self, phase: Phase) {
+    async fn wait_for_phase(&self, phase: Phase) {
         // The sender lives as long as `self`, so the channel is never closed.
         let _ = self.inner.phase.subscribe().wait_for(|&now| now >= phase).await;
     }
@@ -201,27 +207,27 @@ impl Deferred {
     /// Keeps a chain, with its session's lock, until the server ends: requests that wait for the
     /// session must not overtake its tasks.
     fn leave(&self, mut chain: TaskChain) {
-        chain.leave();
-        self.inner.left.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
+        chain.leave_for_restart();
+        self.inner.left_for_restart.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
     }
 
-    fn seen(&self, tenant: &Tenant, kept: tasks::Listed) -> Task {
+    fn describe(&self, tenant: &Tenant, kept: tasks::TaskInfo) -> Task {
         let live = self.live().get(&(tenant.name().clone(), kept.chain)).cloned();
         let running = live.is_some_and(|live| live.running.load(Ordering::Relaxed) == kept.id);
         Task { running, kept }
     }
 
-    async fn take_in(self, mut chains: TaskChains) {
+    async fn receive_chains(self, mut chains: TaskChains) {
         while let Some(chain) = chains.recv().await {
-            if let Some((live, end)) = self.begin(&chain) {
-                tokio::spawn(self.clone().work_off(chain, live, end));
+            if let Some((live, end)) = self.register_chain(&chain) {
+                tokio::spawn(self.clone().run_chain(chain, live, end));
             }
         }
     }
 
     /// Registers a running chain. Returns `None` if it is registered already or its tenant was
     /// removed.
-    fn begin(&self, chain: &TaskChain) -> Option<(Arc<Live>, End)> {
+    fn register_chain(&self, chain: &TaskChain) -> Option<(Arc<RunningChain>, RunningChainGuard)> {
         let (tenant, key) = (chain.tenant(), (chain.tenant().name().clone(), chain.id()));
 
         let mut lives = self.live();
@@ -230,23 +236,23 @@ impl Deferred {
             return None;
         }
         // Checked under the lock: a removal after this finds the chain in the map.
-        if tenant.is_dismissed() {
+        if tenant.is_removed() {
             return None;
         }
 
-        let live = Arc::new(Live::of(tenant));
+        let live = Arc::new(RunningChain::of(tenant));
         lives.insert(key.clone(), live.clone());
-        Some((live.clone(), End { deferred: self.clone(), key, live }))
+        Some((live.clone(), RunningChainGuard { deferred: self.clone(), key, live }))
     }
 
     /// Resumes the pending chains of an earlier run, for each model once it serves.
-    async fn look_for_left_behind(self) {
+    async fn resume_chains(self) {
         let mut changes = self.inner.registry.changes();
         loop {
             changes.borrow_and_update();
             let mut complete = true;
             let serving = self.inner.registry.serving();
-            for sequences in serving.iter().filter_map(|servable| servable.sequences()) {
+            for sequences in serving.iter().filter_map(|servable| servable.sessions()) {
                 if let Err(error) = sequences.resume().await {
                     let (tenant, model) = (sequences.tenant().name(), sequences.model());
                     tracing::warn!(%tenant, %model, %error, "cannot read which tasks wait");
@@ -260,7 +266,7 @@ impl Deferred {
                 if complete {
                     std::future::pending().await
                 } else {
-                    tokio::time::sleep(LOOK_AGAIN).await
+                    tokio::time::sleep(RESUME_RETRY).await
                 }
             };
 
@@ -272,33 +278,38 @@ impl Deferred {
     }
 
     async fn sweep(self) {
-        let mut ticks = tokio::time::interval(SWEEP);
+        let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             ticks.tick().await;
             self.inner.sequences.sweep().await;
         }
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<Key, Arc<Live>>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<Key, Arc<RunningChain>>> {
         self.inner.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Live {
+impl RunningChain {
     fn of(tenant: &Arc<Tenant>) -> Self {
         let (running, touched, dismissed) = Default::default();
-        Live { tenant: tenant.clone(), running, touched, dismissed }
+        RunningChain {
+            tenant: tenant.clone(),
+            running,
+            task_cancelled: touched,
+            tenant_removed: dismissed,
+        }
     }
 }
 
 /// Unregisters a chain on drop.
-struct End {
-    deferred: Deferred,
+struct RunningChainGuard {
+    deferred: TaskRunner,
     key: Key,
-    live: Arc<Live>,
+    live: Arc<RunningChain>,
 }
 
-impl Drop for End {
+impl Drop for RunningChainGuard {
     fn drop(&mut self) {
         let mut lives = self.deferred.live();
         // The chain of a later tenant with the same name may have replaced it.

@@ -19,18 +19,18 @@ use sha2::{Digest, Sha256};
 
 use super::compile::Role;
 use super::hex;
-use crate::disk;
+use crate::disk_errors;
 use crate::model::{Capability, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::Tenant;
 
-mod about;
 mod files;
-mod tenant;
+mod manifest;
+mod tenant_artifacts;
 
-pub(super) use files::{Content, write_artifact};
-use tenant::artifacts_in;
-pub(super) use tenant::no_room;
-pub use tenant::{Lease, TenantArtifacts};
+pub(super) use files::{ArtifactContent, write_artifact};
+use tenant_artifacts::artifacts_in;
+pub(super) use tenant_artifacts::storage_exceeded;
+pub use tenant_artifacts::{Lease, TenantArtifacts};
 
 /// The version of the artifact format, part of the engine's fingerprint. It changes whenever the
 /// meaning of an artifact's content changes.
@@ -82,7 +82,7 @@ impl ArtifactKey {
     }
 
     /// Parses a key; `None` if the text is not 64 lower-case hexadecimal digits.
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let is_key =
             text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         is_key.then(|| ArtifactKey(text.to_owned()))
@@ -112,7 +112,7 @@ pub enum Snapshot {
 
 /// The description of a model, recorded when its artifact is made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct About {
+pub struct ModelInfo {
     /// The metadata that the model reports.
     pub metadata: Metadata,
     /// The state in which instances start.
@@ -124,7 +124,7 @@ pub struct Artifact {
     /// The file of machine code.
     pub code: PathBuf,
     /// The description of the model.
-    pub about: About,
+    pub about: ModelInfo,
     /// The files that `load` may read; empty if instances start already loaded.
     pub sidecars: BTreeMap<String, StoredFile>,
     /// Keeps the artifact from being removed.
@@ -155,7 +155,7 @@ impl ArtifactStore {
     /// belongs to another user. No other user may write to it: its machine code runs in this
     /// process.
     pub fn open(root: &Path) -> io::Result<Self> {
-        Self::inspect(root)?;
+        Self::check_access(root)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
 
         let metadata = fs::metadata(root)?;
@@ -169,12 +169,12 @@ impl ArtifactStore {
             _lock: Arc::new(lock(root)?),
         };
 
-        store.clear_leftovers()?;
+        store.remove_unfinished()?;
         Ok(store)
     }
 
     /// Checks that this process could open the store, apart from the lock. Changes nothing.
-    pub fn inspect(root: &Path) -> io::Result<()> {
+    pub fn check_access(root: &Path) -> io::Result<()> {
         if let Ok(metadata) = fs::metadata(root)
             && metadata.uid() != rustix::process::geteuid().as_raw()
         {
@@ -201,12 +201,12 @@ impl ArtifactStore {
 
     /// True if another process has the store open.
     pub fn is_in_use(root: &Path) -> bool {
-        let file = fs::File::open(lock_of(root));
+        let file = fs::File::open(lock_path(root));
         file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// Returns a tenant's artifacts. The first call for a tenant reads its folder.
-    pub fn of(&self, tenant: &Arc<Tenant>) -> io::Result<Arc<TenantArtifacts>> {
+    pub fn for_tenant(&self, tenant: &Arc<Tenant>) -> io::Result<Arc<TenantArtifacts>> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = tenants.get(tenant.name())
             && Arc::ptr_eq(known.tenant(), tenant)
@@ -214,7 +214,7 @@ impl ArtifactStore {
             return Ok(known.clone());
         }
 
-        let artifacts = TenantArtifacts::open(tenant, self.folder_of(tenant.name()))?;
+        let artifacts = TenantArtifacts::open(tenant, self.tenant_folder(tenant.name()))?;
         tenants.insert(tenant.name().clone(), artifacts.clone());
 
         Ok(artifacts)
@@ -232,7 +232,7 @@ impl ArtifactStore {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
 
         tenants.retain(|name, artifacts| {
-            let gone = artifacts.tenant().is_dismissed();
+            let gone = artifacts.tenant().is_removed();
             removed += match gone {
                 true => artifacts.collect(&HashSet::new(), Duration::ZERO),
                 false if name == tenant => artifacts.collect(keep, max_age),
@@ -241,7 +241,7 @@ impl ArtifactStore {
 
             let forgotten = gone && artifacts.is_empty();
             if forgotten {
-                let _ = fs::remove_dir(self.folder_of(name));
+                let _ = fs::remove_dir(self.tenant_folder(name));
             }
 
             !forgotten
@@ -250,7 +250,7 @@ impl ArtifactStore {
         for folder in self.folders()? {
             let name = folder.file_name().and_then(|name| TenantName::new(name.to_str()?).ok());
             if !name.is_some_and(|name| tenants.contains_key(&name)) {
-                removed += collect_unknown(&folder, max_age)?;
+                removed += collect_unknown_tenant(&folder, max_age)?;
             }
         }
 
@@ -259,16 +259,16 @@ impl ArtifactStore {
 
     /// Removes unfinished artifacts, and folders of an earlier release's layout, which had no
     /// tenants.
-    fn clear_leftovers(&self) -> io::Result<()> {
+    fn remove_unfinished(&self) -> io::Result<()> {
         for folder in self.folders()? {
-            if !is_of_tenant(&folder)? {
+            if !is_tenant_folder(&folder)? {
                 fs::remove_dir_all(&folder)?;
                 continue;
             }
 
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
-                if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                if entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX) {
                     fs::remove_dir_all(entry.path())?;
                 }
             }
@@ -283,13 +283,13 @@ impl ArtifactStore {
         Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
     }
 
-    fn folder_of(&self, tenant: &TenantName) -> PathBuf {
+    fn tenant_folder(&self, tenant: &TenantName) -> PathBuf {
         self.root.join(tenant.as_str())
     }
 }
 
 /// Removes the artifacts of a tenant without a configuration that are at least `max_age` old.
-fn collect_unknown(folder: &Path, max_age: Duration) -> io::Result<usize> {
+fn collect_unknown_tenant(folder: &Path, max_age: Duration) -> io::Result<usize> {
     let mut removed = 0;
     for (_, path) in artifacts_in(folder)? {
         if fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default() >= max_age {
@@ -304,10 +304,10 @@ fn collect_unknown(folder: &Path, max_age: Duration) -> io::Result<usize> {
 }
 
 /// True if a folder can be a tenant's: every entry is named as an artifact or an unfinished one.
-fn is_of_tenant(folder: &Path) -> io::Result<bool> {
+fn is_tenant_folder(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if ArtifactKey::read(&name).is_none() && !name.starts_with(UNFINISHED) {
+        if ArtifactKey::parse(&name).is_none() && !name.starts_with(STAGING_PREFIX) {
             return Ok(false);
         }
     }
@@ -315,27 +315,27 @@ fn is_of_tenant(folder: &Path) -> io::Result<bool> {
 }
 
 /// Maps a failure to write to the artifact store to a load error.
-pub(crate) fn unwritten(error: io::Error) -> LoadError {
-    if disk::is_full(&error) {
+pub(crate) fn write_error(error: io::Error) -> LoadError {
+    if disk_errors::is_disk_full(&error) {
         let reason = "the disk of the state directory is full; free space on it";
         return LoadError::new(Stage::Disk, reason);
     }
 
     LoadError::new(
         Stage::Host,
-        format!("the artifact store cannot be written: {}", disk::plain(&error)),
+        format!("the artifact store cannot be written: {}", disk_errors::plain(&error)),
     )
 }
 
-const UNFINISHED: &str = "unfinished-";
+const STAGING_PREFIX: &str = "unfinished-";
 
-fn lock_of(root: &Path) -> PathBuf {
+fn lock_path(root: &Path) -> PathBuf {
     root.with_extension("lock")
 }
 
 /// Locks the store through a file beside it, until the returned file is dropped.
 fn lock(root: &Path) -> io::Result<fs::File> {
-    let file = fs::File::create(lock_of(root))?;
+    let file = fs::File::create(lock_path(root))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(io::Error::new(

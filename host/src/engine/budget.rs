@@ -16,50 +16,50 @@ use crate::tenant;
 pub struct Budget {
     deadline: Instant,
     /// The deadline's length and origin, for the error text.
-    allowed: Deadline,
+    timeout: Deadline,
     cpu_time: Duration,
-    meter: Arc<Meter>,
+    meter: Arc<CpuTime>,
 }
 
 /// CPU time used by a call, in nanoseconds: the total of completed polls, and the thread's CPU time
 /// at the start of the current poll. Time in which the thread waits for a core is not counted.
 #[derive(Debug)]
-struct Meter {
+struct CpuTime {
     used: AtomicU64,
     resumed: AtomicU64,
     /// The call runs on a guest thread, where it takes turns.
     on_guest_thread: AtomicBool,
     /// The call is suspended only because its time slice ended.
-    gave_way: AtomicBool,
+    yielded: AtomicBool,
 }
 
 /// The kind of thread that a call runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Where {
+pub(super) enum ThreadKind {
     /// The thread on which the request arrived, for at most one time slice.
-    Arrival,
+    Request,
     /// A guest thread, on which calls take turns.
-    GuestThread,
+    Guest,
 }
 
 /// The longest CPU time of a call on the thread where its request arrived, in nanoseconds.
-const SLICE: u64 = Duration::from_millis(1).as_nanos() as u64;
+const TIME_SLICE: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 impl Budget {
     /// A budget that starts at `received`, with a deadline from the settings.
     pub fn new(received: Instant, allowed: Duration, cpu_time: Duration) -> Self {
-        Budget::within(received, Deadline::of_settings(allowed), cpu_time)
+        Budget::with_deadline(received, Deadline::from_settings(allowed), cpu_time)
     }
 
     /// A budget that starts at `received`.
-    pub fn within(received: Instant, allowed: Deadline, cpu_time: Duration) -> Self {
+    pub fn with_deadline(received: Instant, allowed: Deadline, cpu_time: Duration) -> Self {
         let (used, resumed) = (AtomicU64::new(0), AtomicU64::new(0));
         let (on_guest_thread, gave_way) = (AtomicBool::new(false), AtomicBool::new(false));
-        let meter = Meter { used, resumed, on_guest_thread, gave_way };
+        let meter = CpuTime { used, resumed, on_guest_thread, yielded: gave_way };
         // Bounded to a year, so that the sum cannot overflow.
         let deadline = received + allowed.allowed.min(Duration::from_secs(365 * 24 * 3600));
 
-        Budget { deadline, allowed, cpu_time, meter: Arc::new(meter) }
+        Budget { deadline, timeout: allowed, cpu_time, meter: Arc::new(meter) }
     }
 
     /// The time by which the call must have ended.
@@ -79,7 +79,7 @@ impl Budget {
 
     /// Returns the error of a call whose deadline has passed.
     pub fn deadline_exceeded(&self) -> InferError {
-        InferError::DeadlineExceeded(self.allowed)
+        InferError::DeadlineExceeded(self.timeout)
     }
 
     /// Returns true if the call's time slice has ended. Fails if the deadline has passed or the CPU
@@ -98,19 +98,19 @@ impl Budget {
             return Err(InferError::CpuTimeExceeded(self.cpu_time));
         }
 
-        Ok(self.meter.on_guest_thread.load(Ordering::Relaxed) || running >= SLICE)
+        Ok(self.meter.on_guest_thread.load(Ordering::Relaxed) || running >= TIME_SLICE)
     }
 
     /// Adds CPU time that was used for the call on other threads.
-    pub(super) fn spend(&self, time: Duration) {
+    pub(super) fn charge(&self, time: Duration) {
         if !time.is_zero() {
             self.meter.used.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
         }
     }
 
     /// Starts counting the CPU time of the current thread.
-    pub(super) fn resume(&self, place: Where) {
-        self.meter.on_guest_thread.store(place == Where::GuestThread, Ordering::Relaxed);
+    pub(super) fn resume(&self, place: ThreadKind) {
+        self.meter.on_guest_thread.store(place == ThreadKind::Guest, Ordering::Relaxed);
         self.meter.resumed.store(thread_time(), Ordering::Relaxed);
     }
 
@@ -123,17 +123,17 @@ impl Budget {
 
     /// Suspends the guest at the end of its time slice. On a guest thread the call continues with
     /// its next turn; elsewhere it is woken at once.
-    pub(super) fn give_way(&self) -> impl Future<Output = ()> + Send + 'static {
-        GiveWay { meter: self.meter.clone(), done: false }
+    pub(super) fn yield_turn(&self) -> impl Future<Output = ()> + Send + 'static {
+        YieldTurn { meter: self.meter.clone(), done: false }
     }
 
     /// Returns true if the call was suspended because its time slice ended, and resets that mark.
-    pub(super) fn take_gave_way(&self) -> bool {
-        self.meter.gave_way.swap(false, Ordering::Relaxed)
+    pub(super) fn take_yielded(&self) -> bool {
+        self.meter.yielded.swap(false, Ordering::Relaxed)
     }
 }
 
-impl Meter {
+impl CpuTime {
     /// CPU time since the call was resumed, in nanoseconds.
     fn running(&self) -> u64 {
         thread_time().saturating_sub(self.resumed.load(Ordering::Relaxed))
@@ -145,12 +145,12 @@ fn thread_time() -> u64 {
     tenant::thread_time().as_nanos() as u64
 }
 
-struct GiveWay {
-    meter: Arc<Meter>,
+struct YieldTurn {
+    meter: Arc<CpuTime>,
     done: bool,
 }
 
-impl Future for GiveWay {
+impl Future for YieldTurn {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -158,7 +158,7 @@ impl Future for GiveWay {
             return Poll::Ready(());
         }
 
-        self.meter.gave_way.store(true, Ordering::Relaxed);
+        self.meter.yielded.store(true, Ordering::Relaxed);
         if !self.meter.on_guest_thread.load(Ordering::Relaxed) {
             context.waker().wake_by_ref();
         }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn cpu_time_is_counted_over_all_slices_and_nothing_in_between() {
-        for place in [Where::Arrival, Where::GuestThread] {
+        for place in [ThreadKind::Request, ThreadKind::Guest] {
             let budget = Budget::new(Instant::now(), LONG, Duration::from_millis(4));
             for _ in 0..2 {
                 budget.resume(place);
@@ -192,7 +192,7 @@ mod tests {
             }
 
             budget.resume(place);
-            assert_eq!(budget.check(), Ok(place == Where::GuestThread), "{place:?}");
+            assert_eq!(budget.check(), Ok(place == ThreadKind::Guest), "{place:?}");
             while budget.check().is_ok() {}
             assert_eq!(
                 budget.check(),
@@ -205,18 +205,18 @@ mod tests {
     #[test]
     fn where_its_request_arrived_a_slice_is_over_after_so_much_cpu_time() {
         let budget = Budget::new(Instant::now(), LONG, LONG);
-        budget.resume(Where::Arrival);
+        budget.resume(ThreadKind::Request);
         std::thread::yield_now();
         assert_eq!(budget.check(), Ok(false));
         while budget.check() == Ok(false) {}
-        assert!(budget.pause() >= Duration::from_nanos(SLICE));
+        assert!(budget.pause() >= Duration::from_nanos(TIME_SLICE));
     }
 
     #[test]
     fn the_deadline_counts_from_arrival() {
         let budget =
             Budget::new(Instant::now() - Duration::from_secs(2), Duration::from_secs(1), LONG);
-        let passed = InferError::DeadlineExceeded(Deadline::of_settings(Duration::from_secs(1)));
+        let passed = InferError::DeadlineExceeded(Deadline::from_settings(Duration::from_secs(1)));
         assert_eq!(budget.check(), Err(passed));
         assert!(Budget::new(Instant::now(), Duration::MAX, LONG).check().is_ok());
     }

@@ -6,7 +6,7 @@ use super::bindings::{
     INFERENCE, INTERCEPTOR, batching, deferred, inference, interceptor, lifecycle, migrations,
     session_migration, streaming,
 };
-use super::state::State;
+use super::store_state::State;
 
 /// The imports for which the host prepares a call.
 pub(super) struct Imports {

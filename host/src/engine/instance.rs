@@ -1,23 +1,23 @@
 //! An instance of a component.
 
-mod about;
 mod calls;
+mod interceptor_context;
 
 use std::sync::Arc;
 
 use wasmtime::component::Instance as Exported;
 use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
 
-pub use about::CallContext;
+pub use interceptor_context::InterceptorContext;
 
 use super::artifact::Snapshot;
 use super::bindings::inference;
-use super::state::{MemoryLimit, State};
-use super::ticker::Ticking;
+use super::epoch::TickGuard;
+use super::store_state::{MemoryLimiter, State};
 use super::trap::classify;
 use super::{Call, Engine, Template};
-use crate::capability::{Ctx, Grants, Interrupted, clean, types};
-use crate::model::{InferError, InferResponse, Parameter, Tensor, size_of};
+use crate::capability::{Ctx, Grants, HostAbort, sanitize_line, types};
+use crate::model::{InferError, InferResponse, Parameter, Tensor, payload_size};
 use crate::tenant::{InstancePermit, Resource, Tenant};
 
 /// The most component-model handles of an instance; a model needs a few for its standard streams.
@@ -28,12 +28,12 @@ const MAX_HANDLES: usize = 1000;
 pub struct Instance {
     template: Template,
     store: Store<State>,
-    exported: Exported,
+    component: Exported,
     /// Looked up at creation because every request needs it; other interfaces are looked up when
     /// called.
     inference: Option<inference::Guest>,
     /// A call was interrupted or trapped, so the guest's state is undefined.
-    dead: bool,
+    failed: bool,
     /// Declared after the store, so that the slot is released after the store is gone.
     _permit: InstancePermit,
 }
@@ -49,7 +49,7 @@ impl Instance {
         let engine = template.engine().clone();
         let _ticking = engine.keep_ticking();
 
-        let fuel = hostcall_fuel(template.response_limit().max(call.scope.largest()));
+        let fuel = hostcall_fuel(template.response_limit().max(call.context.max_transfer()));
         let mut store =
             new_store(&engine, template.grants(), template.memory_limit(), call, permit.tenant())?;
         store.set_hostcall_fuel(fuel);
@@ -66,8 +66,14 @@ impl Instance {
         let inference = inference.transpose().map_err(internal)?;
 
         let template = template.clone();
-        let mut instance =
-            Instance { template, store, exported, inference, dead: false, _permit: permit };
+        let mut instance = Instance {
+            template,
+            store,
+            component: exported,
+            inference,
+            failed: false,
+            _permit: permit,
+        };
 
         if let Snapshot::Impossible(_) = instance.template.snapshot() {
             instance.load().await?;
@@ -79,10 +85,10 @@ impl Instance {
     /// Starts another call; `new` starts the first.
     pub fn begin_call(&mut self, call: Call) {
         self.store.set_hostcall_fuel(hostcall_fuel(
-            self.template.response_limit().max(call.scope.largest()),
+            self.template.response_limit().max(call.context.max_transfer()),
         ));
 
-        self.store.data_mut().ctx.begin_call(call.scope.clone());
+        self.store.data_mut().ctx.begin_call(call.context.clone());
         self.store.data_mut().memory.begin_call();
         self.store.data_mut().call = call;
     }
@@ -90,21 +96,21 @@ impl Instance {
     /// Releases everything that the last call held, before the instance becomes idle.
     pub fn end_call(&mut self) {
         let state = self.store.data_mut();
-        state.call.scope = Arc::default();
+        state.call.context = Arc::default();
         state.ctx.end_call();
     }
 
     /// Interrupts the guest at the next tick, and keeps the clock ticking.
-    fn start_clock(&mut self) -> Ticking {
+    fn start_clock(&mut self) -> TickGuard {
         self.store.set_epoch_deadline(1);
         self.template.engine().keep_ticking()
     }
 
     /// True if the instance can take another call. If it still holds requests or a transaction of
     /// its last call, it cannot: those must end with the call.
-    pub fn is_alive(&self) -> bool {
+    pub fn is_reusable(&self) -> bool {
         let ctx = &self.store.data().ctx;
-        !self.dead && !ctx.holds_requests() && !ctx.holds_transaction()
+        !self.failed && !ctx.holds_requests() && !ctx.holds_transaction()
     }
 
     /// Bytes of its memory, which never shrinks.
@@ -114,7 +120,7 @@ impl Instance {
 
     fn conclude<T>(&mut self, outcome: wasmtime::Result<T>) -> Result<T, InferError> {
         outcome.map_err(|error| {
-            self.dead = true;
+            self.failed = true;
             match classify(&error, self.store.data()) {
                 // No guest function was running: the call has returned, and its result is too
                 // large or malformed.
@@ -138,7 +144,7 @@ impl Instance {
 
     /// Fails if the result of a call exceeds the limit of a response.
     fn check_sizes(&self, tensors: &[Tensor], parameters: &[Parameter]) -> Result<(), InferError> {
-        let (size, limit) = (size_of(tensors, parameters), self.template.response_limit());
+        let (size, limit) = (payload_size(tensors, parameters), self.template.response_limit());
 
         if size > limit {
             return Err(InferError::OversizedOutput(format!(
@@ -152,8 +158,10 @@ impl Instance {
 impl From<types::Error> for InferError {
     fn from(error: types::Error) -> Self {
         match error {
-            types::Error::Rejected(text) => InferError::Rejected(clean(&text, MAX_ERROR_TEXT)),
-            types::Error::Failed(text) => InferError::Failed(clean(&text, MAX_ERROR_TEXT)),
+            types::Error::Rejected(text) => {
+                InferError::Rejected(sanitize_line(&text, MAX_ERROR_TEXT))
+            }
+            types::Error::Failed(text) => InferError::Failed(sanitize_line(&text, MAX_ERROR_TEXT)),
         }
     }
 }
@@ -183,8 +191,8 @@ pub(super) fn new_store(
     call: Call,
     tenant: &Arc<Tenant>,
 ) -> Result<Store<State>, InferError> {
-    let memory = MemoryLimit::new(memory, tenant.take(Resource::Memory, 0)?);
-    let ctx = Ctx::new(grants.clone(), call.scope.clone());
+    let memory = MemoryLimiter::new(memory, tenant.take(Resource::Memory, 0)?);
+    let ctx = Ctx::new(grants.clone(), call.context.clone());
     let state = State { ctx, memory, call };
 
     let mut store = Store::new(engine.wasmtime(), state);
@@ -194,11 +202,11 @@ pub(super) fn new_store(
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
         let State { call: Call { budget, .. }, ctx, .. } = store.data();
-        budget.spend(ctx.take_sql_time());
-        let over = budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
+        budget.charge(ctx.take_sql_cpu_time());
+        let over = budget.check().map_err(|spent| wasmtime::Error::new(HostAbort(spent)))?;
 
         Ok(if over {
-            UpdateDeadline::YieldCustom(1, Box::pin(budget.give_way()))
+            UpdateDeadline::YieldCustom(1, Box::pin(budget.yield_turn()))
         } else {
             UpdateDeadline::Continue(1)
         })

@@ -1,26 +1,27 @@
 //! The wasmtime runtime, reduced to what serving models needs.
 //!
-//! Reading order: [`Engine`] is the one engine of the process. A [`Job`](compile::Job) describes a
-//! compilation, which a child process runs; its result is an artifact in the [`ArtifactStore`].
-//! [`Code`] is an artifact mapped into memory, and a [`Template`] is code with the grants and limits
-//! of one version. An [`Instance`] is created from a template and answers calls, each within a
-//! [`Budget`]. [`GuestThreads`] chooses the thread of a call, [`Turns`] the time at which it runs,
-//! and [`trap`] maps the end of a failed call to an error.
+//! Reading order: [`Engine`] is the one engine of the process. A [`FetchJob`](compile::Job)
+//! describes a compilation, which a child process runs; its result is an artifact in the
+//! [`ArtifactStore`]. [`Code`] is an artifact mapped into memory, and a [`Template`] is code with
+//! the grants and limits of one version. An [`Instance`] is created from a template and answers
+//! calls, each within a [`Budget`]. [`GuestThreads`] chooses the thread of a call,
+//! [`FairScheduler`] the time at which it runs, and [`trap`] maps the end of a failed call to an
+//! error.
 
 mod artifact;
 mod bindings;
 mod budget;
 mod call;
 pub mod compile;
+mod config;
+mod epoch;
 mod exports;
+mod guest_threads;
 mod instance;
-mod settings;
-mod state;
+mod map_artifact;
+mod store_state;
 mod template;
-mod threads;
-mod ticker;
 mod trap;
-mod trusted;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,21 +29,21 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
 
-pub(crate) use artifact::unwritten;
+pub(crate) use artifact::write_error;
 pub use artifact::{
-    About, Artifact, ArtifactKey, ArtifactStore, Lease, Snapshot, StoredFile, TenantArtifacts,
+    Artifact, ArtifactKey, ArtifactStore, Lease, ModelInfo, Snapshot, StoredFile, TenantArtifacts,
 };
 pub use budget::Budget;
 pub use call::Call;
-pub use instance::{CallContext, Instance};
-pub use settings::{EngineConfig, Reset};
+pub use config::{EngineConfig, MemoryReset};
+pub use guest_threads::GuestThreads;
+pub use instance::{Instance, InterceptorContext};
 pub use template::{Code, Template};
-pub use threads::GuestThreads;
 
-use crate::tenant::{Slots, Turns};
-use settings::Pools;
-use state::State;
-use ticker::{Ticker, Ticking};
+use crate::tenant::{FairScheduler, Slots};
+use config::PoolSizes;
+use epoch::{EpochTicker, TickGuard};
+use store_state::State;
 
 /// The WebAssembly engine of the process. A clone shares it.
 #[derive(Clone)]
@@ -53,34 +54,37 @@ pub struct Engine {
 struct EngineInner {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
-    reset: Reset,
-    ticker: Arc<Ticker>,
-    turns: Arc<Turns>,
+    reset: MemoryReset,
+    ticker: Arc<EpochTicker>,
+    turns: Arc<FairScheduler>,
     slots: Arc<Slots>,
 }
 
 impl Engine {
     /// Builds the engine and its linker, and starts the epoch clock, which also drives `turns`.
     /// Fails if the address space for the instance slots cannot be reserved.
-    pub fn new(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
-        Self::with_pools(config, &Pools::of_server(config), turns)
+    pub fn new(config: &EngineConfig, turns: Arc<FairScheduler>) -> wasmtime::Result<Self> {
+        Self::with_pools(config, &PoolSizes::for_server(config), turns)
     }
 
     /// Builds the engine of a compile process. Its code runs in the server's engine. It has room
     /// for one instance.
-    pub(super) fn of_child(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
-        Self::with_pools(config, &Pools::of_child(), turns)
+    pub(super) fn for_compile_process(
+        config: &EngineConfig,
+        turns: Arc<FairScheduler>,
+    ) -> wasmtime::Result<Self> {
+        Self::with_pools(config, &PoolSizes::for_compile_process(), turns)
     }
 
     fn with_pools(
         config: &EngineConfig,
-        pools: &Pools,
-        turns: Arc<Turns>,
+        pools: &PoolSizes,
+        turns: Arc<FairScheduler>,
     ) -> wasmtime::Result<Self> {
-        let reset = Reset::detect();
+        let reset = MemoryReset::detect();
 
-        let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, pools, reset));
-        let wasmtime = wasmtime.map_err(|error| config.explain(error))?;
+        let wasmtime = wasmtime::Engine::new(&config::wasmtime_config(config, pools, reset));
+        let wasmtime = wasmtime.map_err(|error| config.explain_error(error))?;
 
         let slots = Slots::new(config.instances);
         let mut linker = Linker::new(&wasmtime);
@@ -88,7 +92,7 @@ impl Engine {
 
         let (engine, compared) = (wasmtime.weak(), turns.clone());
         let mut before = Instant::now();
-        let ticker = Ticker::start(move || {
+        let ticker = EpochTicker::start(move || {
             let now = Instant::now();
             compared.tick(now - std::mem::replace(&mut before, now));
             engine.upgrade().map(|engine| engine.increment_epoch()).is_some()
@@ -112,17 +116,17 @@ impl Engine {
     }
 
     /// Returns the method by which an instance's memory is reset for reuse.
-    pub fn reset(&self) -> Reset {
+    pub fn reset(&self) -> MemoryReset {
         self.inner.reset
     }
 
     /// Keeps the epoch clock ticking while the guard lives. Running guests are interrupted only
     /// while it ticks, so the caller holds the guard for as long as a guest runs.
-    fn keep_ticking(&self) -> Ticking {
+    fn keep_ticking(&self) -> TickGuard {
         self.inner.ticker.keep_ticking()
     }
 
-    fn turns(&self) -> &Arc<Turns> {
+    fn turns(&self) -> &Arc<FairScheduler> {
         &self.inner.turns
     }
 

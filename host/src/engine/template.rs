@@ -7,12 +7,12 @@ use wasmtime::error::Context;
 
 use super::artifact::{Artifact, Lease, Snapshot, StoredFile};
 use super::exports::{Exports, Imports};
-use super::state::State;
-use super::{Engine, settings, trusted};
+use super::store_state::State;
+use super::{Engine, config, map_artifact};
 use crate::capability::{ConfigValues, Grants, LogLine, Sidecar, Sidecars};
 use crate::database::Database;
 use crate::model::{LoadError, Metadata, Stage};
-use crate::tenant::Room;
+use crate::tenant::SlotRequest;
 
 /// A compiled component, mapped and linked. Shared by all models of its tenant that have the same
 /// artifact; instances are never shared.
@@ -25,7 +25,7 @@ pub struct Code {
     snapshot: Snapshot,
     sidecars: Sidecars,
     /// The slots that an instance takes.
-    room: Room,
+    room: SlotRequest,
     /// The size of its initial memory in bytes, which a snapshot contains.
     initial_memory: u64,
     /// The size of the file of machine code, in bytes.
@@ -43,7 +43,7 @@ impl Code {
     }
 
     /// The slots that an instance takes.
-    pub fn room(&self) -> &Room {
+    pub fn room(&self) -> &SlotRequest {
         &self.room
     }
 
@@ -53,7 +53,7 @@ impl Code {
             sidecars.map(|(name, StoredFile { path, size })| (name, Sidecar::File(path, size)));
 
         let compiled_size = std::fs::metadata(&artifact.code)?.len();
-        let component = trusted::map_artifact(engine.wasmtime(), &artifact.code)?;
+        let component = map_artifact::map_artifact(engine.wasmtime(), &artifact.code)?;
 
         // At once, so that the first request does not pay for it.
         component.initialize_copy_on_write_image()?;
@@ -62,7 +62,7 @@ impl Code {
         let needs = component.resources_required().context("it takes modules from others")?;
 
         Ok(Code {
-            room: Room::new(engine.slots().clone(), settings::slots_of(&needs)),
+            room: SlotRequest::new(engine.slots().clone(), config::slots_needed(&needs)),
             engine: engine.clone(),
             exports,
             imports: Imports::find(&component),
@@ -80,7 +80,8 @@ impl Code {
 /// Bytes of a page of WebAssembly memory.
 const PAGE: u64 = 64 << 10;
 
-/// Code with the grants and limits of one version: everything an instance needs. A clone is shallow.
+/// Code with the grants and limits of one version: everything an instance needs. A clone is
+/// shallow.
 #[derive(Clone)]
 pub struct Template {
     inner: Arc<TemplateInner>,
@@ -117,7 +118,7 @@ impl Template {
     }
 
     /// The slots that an instance takes.
-    pub fn room(&self) -> &Room {
+    pub fn room(&self) -> &SlotRequest {
         &self.inner.code.room
     }
 

@@ -2,8 +2,8 @@
 
 use wasmtime::PoolConcurrencyLimitError;
 
-use super::state::{Exceeded, State};
-use crate::capability::{Interrupted, clean};
+use super::store_state::{ExceededLimit, State};
+use crate::capability::{HostAbort, sanitize_line};
 use crate::model::InferError;
 
 /// The longest private detail kept, in bytes.
@@ -11,7 +11,7 @@ const MAX_DETAIL: usize = 8 << 10;
 
 /// Returns the reason why a call into the guest failed.
 pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
-    if let Some(Interrupted(reason)) = error.downcast_ref() {
+    if let Some(HostAbort(reason)) = error.downcast_ref() {
         return reason.clone();
     }
 
@@ -21,18 +21,20 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
 
     let detail = detail(error, state);
     match state.memory.exceeded() {
-        Some(Exceeded::Tenant(refusal)) => InferError::QuotaExceeded(refusal),
-        Some(Exceeded::Model) => InferError::OutOfMemory { limit: state.memory.limit(), detail },
+        Some(ExceededLimit::Tenant(refusal)) => InferError::QuotaExceeded(refusal),
+        Some(ExceededLimit::Model) => {
+            InferError::OutOfMemory { limit: state.memory.limit(), detail }
+        }
         None => InferError::Trapped { detail },
     }
 }
 
 fn detail(error: &wasmtime::Error, state: &State) -> String {
-    let last_words = state.ctx.last_words();
+    let last_words = state.ctx.stderr_tail();
     let said = if last_words.is_empty() {
         String::new()
     } else {
         format!("; it last wrote: {last_words}")
     };
-    clean(&format!("{error:#}{said}").replace('\n', " "), MAX_DETAIL)
+    sanitize_line(&format!("{error:#}{said}").replace('\n', " "), MAX_DETAIL)
 }

@@ -20,7 +20,7 @@ pub(super) const APPLICATION_ID: usize = 68;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Frames {
     /// Number of frames in complete transactions.
-    pub(super) counting: u64,
+    pub(super) committed: u64,
     /// The application's number, as of the last transaction that wrote the first page.
     pub(super) application_id: Option<u32>,
     /// Number of frames that are not part of a complete transaction, or that follow a damaged
@@ -49,7 +49,7 @@ fn read_from(mut input: impl Read) -> io::Result<Frames> {
         return Ok(frames);
     }
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its header is damaged");
-    let mut reader = Reader::new(&header).ok_or_else(invalid)?;
+    let mut reader = FrameReader::new(&header).ok_or_else(invalid)?;
     let mut pending = None;
     let (mut broken, mut since_commit) = (false, 0);
     let mut frame = vec![0; FRAME_HEADER + reader.page_size];
@@ -58,7 +58,7 @@ fn read_from(mut input: impl Read) -> io::Result<Frames> {
         if frame[8..16] != header[16..24] {
             break;
         }
-        if broken || !reader.takes(&frame) {
+        if broken || !reader.verify(&frame) {
             frames.is_damaged |= broken;
             broken = true;
             frames.lost += 1;
@@ -69,7 +69,7 @@ fn read_from(mut input: impl Read) -> io::Result<Frames> {
             pending = Some(word(&frame, FRAME_HEADER + APPLICATION_ID));
         }
         if word(&frame, 4) != 0 {
-            frames.counting += std::mem::take(&mut since_commit);
+            frames.committed += std::mem::take(&mut since_commit);
             frames.application_id = pending.take().or(frames.application_id);
         }
     }
@@ -91,13 +91,13 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Verifies the checksum, which continues from frame to frame.
-struct Reader {
+struct FrameReader {
     page_size: usize,
     big_endian: bool,
     sum: (u32, u32),
 }
 
-impl Reader {
+impl FrameReader {
     fn new(header: &[u8; HEADER]) -> Option<Self> {
         let magic = word(header, 0);
         let page_size = word(header, 8) as usize;
@@ -107,16 +107,16 @@ impl Reader {
         {
             return None;
         }
-        let mut reader = Reader { page_size, big_endian: magic & 1 == 1, sum: (0, 0) };
-        reader.sum = reader.sum_over(&header[..24]);
+        let mut reader = FrameReader { page_size, big_endian: magic & 1 == 1, sum: (0, 0) };
+        reader.sum = reader.checksum(&header[..24]);
         (reader.sum == (word(header, 24), word(header, 28))).then_some(reader)
     }
 
     /// Returns true if the frame is intact, and continues the checksum.
-    fn takes(&mut self, frame: &[u8]) -> bool {
+    fn verify(&mut self, frame: &[u8]) -> bool {
         let before = self.sum;
-        self.sum = self.sum_over(&frame[..8]);
-        self.sum = self.sum_over(&frame[FRAME_HEADER..]);
+        self.sum = self.checksum(&frame[..8]);
+        self.sum = self.checksum(&frame[FRAME_HEADER..]);
         let same = self.sum == (word(frame, 16), word(frame, 20));
         if !same {
             self.sum = before;
@@ -124,7 +124,7 @@ impl Reader {
         same
     }
 
-    fn sum_over(&self, bytes: &[u8]) -> (u32, u32) {
+    fn checksum(&self, bytes: &[u8]) -> (u32, u32) {
         let (mut one, mut two) = self.sum;
         let (pairs, _) = bytes.as_chunks::<8>();
         for [a, b, c, d, e, f, g, h] in pairs.iter().copied() {

@@ -13,7 +13,7 @@ impl Open {
         check(file).unwrap();
         let connection = Connection::open(file).unwrap();
         connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-        let journal = Journal::of(file, &connection).unwrap();
+        let journal = Journal::new(file, &connection).unwrap();
         Open { connection, journal }
     }
 
@@ -21,7 +21,7 @@ impl Open {
         self.journal.begin(&self.connection);
         self.connection.execute_batch("CREATE TABLE IF NOT EXISTS t (n INTEGER)").unwrap();
         self.connection.execute("INSERT INTO t VALUES (?1)", params![number]).unwrap();
-        self.journal.shorten(&self.connection);
+        self.journal.checkpoint_if_long(&self.connection);
     }
 
     fn numbers(&self) -> Vec<i64> {
@@ -56,7 +56,7 @@ fn the_file_alone_is_a_whole_backup_once_it_is_folded() {
     let mut open = Open::at(&file);
     (0..5).for_each(|number| open.write(number));
     open.stop();
-    assert!(!journal_of(&file).exists());
+    assert!(!journal_path(&file).exists());
     let copy = folder.path().join("copy.sqlite");
     fs::copy(&file, &copy).unwrap();
     assert_eq!(Open::at(&copy).numbers(), [0, 1, 2, 3, 4]);
@@ -67,10 +67,10 @@ fn a_journal_that_a_kill_has_left_is_taken_over_again_and_again() {
     let (_folder, file) = folder();
     for round in 0..5 {
         let mut open = Open::at(&file);
-        assert_eq!(open.journal.begun, round > 0);
+        assert_eq!(open.journal.is_begun, round > 0);
         open.write(round);
         if round == 2 {
-            assert!(open.journal.fold(&open.connection).unwrap());
+            assert!(open.journal.checkpoint(&open.connection).unwrap());
             open.write(100 + round);
         }
         open.kill();
@@ -99,7 +99,7 @@ fn a_backup_beside_the_journal_of_a_killed_server_is_told() {
         fs::copy(backup, &file).unwrap();
         assert!(is_refused(&file), "{}", backup.display());
     }
-    fs::remove_file(journal_of(&file)).unwrap();
+    fs::remove_file(journal_path(&file)).unwrap();
     assert_eq!(Open::at(&file).numbers(), [1, 2]);
 }
 
@@ -110,10 +110,10 @@ fn a_journal_in_the_middle_of_folding_belongs_to_the_file() {
     open.write(1);
     // A reader of the older state prevents a complete checkpoint.
     let reader = Connection::open(&file).unwrap();
-    fold_on_close(&reader, false).unwrap();
+    checkpoint_on_close(&reader, false).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
     open.write(2);
-    assert!(!open.journal.fold(&open.connection).unwrap());
+    assert!(!open.journal.checkpoint(&open.connection).unwrap());
     open.write(3);
     check(&file).unwrap();
     reader.execute_batch("COMMIT").unwrap();
@@ -127,10 +127,10 @@ fn what_an_earlier_release_has_left_is_taken_over() {
     let (_folder, file) = folder();
     let connection = Connection::open(&file).unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-    fold_on_close(&connection, false).unwrap();
+    checkpoint_on_close(&connection, false).unwrap();
     connection.execute_batch("CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (7)").unwrap();
     drop(connection);
-    assert!(length(&journal_of(&file)) > 0);
+    assert!(length(&journal_path(&file)) > 0);
     assert_eq!(Open::at(&file).numbers(), [7]);
 }
 
@@ -140,14 +140,14 @@ fn a_damaged_journal_is_told() {
     let mut open = Open::at(&file);
     (0..20).for_each(|number| open.write(number));
     open.kill();
-    let journal = journal_of(&file);
+    let journal = journal_path(&file);
     let whole = fs::read(&journal).unwrap();
     let sound = frames::read(&journal).unwrap();
     assert_eq!((sound.lost, sound.is_damaged), (0, false));
 
     fs::write(&journal, &whole[..whole.len() - 100]).unwrap();
     let torn = frames::read(&journal).unwrap();
-    assert!(!torn.is_damaged && torn.counting < sound.counting, "{torn:?}");
+    assert!(!torn.is_damaged && torn.committed < sound.committed, "{torn:?}");
 
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 1;
@@ -173,8 +173,8 @@ fn journals_that_nobody_has_opened_are_folded() {
     let mut open = Open::at(&file);
     open.write(1);
     open.kill();
-    fold_leftovers(folder.path(), "store.sqlite", Instant::now() + Duration::from_secs(60));
-    assert_eq!(length(&journal_of(&file)), 0);
+    checkpoint_abandoned(folder.path(), "store.sqlite", Instant::now() + Duration::from_secs(60));
+    assert_eq!(length(&journal_path(&file)), 0);
     assert_eq!(Open::at(&file).numbers(), [1]);
 }
 

@@ -4,44 +4,47 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{InferError, ModelId};
-use crate::servable::{Chain, Drained, Maker, Servable, Wrapping};
+use crate::servable::{
+    Drained, InstanceFactory, InterceptorChain, InterceptorChainHandle, Servable,
+};
 
 /// The state needed to end a version after its last handle is dropped.
-pub(super) struct Ending {
+pub(super) struct Drain {
     id: ModelId,
-    maker: Maker,
+    factory: InstanceFactory,
     deadline: Duration,
     drained: Drained,
     /// The interceptors to notify, and the chain that is in force when the drain begins.
-    wrapping: Option<Wrapping>,
-    wrapped: Arc<Chain>,
+    interceptors: Option<InterceptorChainHandle>,
+    chain: Arc<InterceptorChain>,
 }
 
 /// A version that is still in use after this time, or after twice its longest request deadline, is
 /// logged as a leak: every request has a deadline.
-const PATIENCE: Duration = Duration::from_secs(60);
+const MIN_LEAK_WARNING_DELAY: Duration = Duration::from_secs(60);
 
-impl Ending {
+impl Drain {
     pub(super) fn new(servable: &Servable, drained: Drained) -> Self {
         let settings = servable.settings();
         let in_parts = servable.template().has_streaming().then_some(settings.streaming.deadline);
         let deadline = settings.limits.deadline.max(in_parts.unwrap_or_default());
-        let (id, maker) = (servable.id().clone(), servable.maker().clone());
-        let (wrapping, wrapped) = (servable.wrapping().cloned(), Arc::default());
-        Ending { id, maker, deadline, drained, wrapping, wrapped }
+        let (id, maker) = (servable.id().clone(), servable.factory().clone());
+        let (wrapping, wrapped) = (servable.interceptors().cloned(), Arc::default());
+        Drain { id, factory: maker, deadline, drained, interceptors: wrapping, chain: wrapped }
     }
 
     /// Begins the drain. It keeps the interceptors that serve now until their unload hooks have
     /// run.
     pub(super) fn begin(self) -> Self {
-        let wrapped = self.wrapping.as_ref().map(Wrapping::chain).unwrap_or_default();
-        Ending { wrapped, ..self }
+        let wrapped =
+            self.interceptors.as_ref().map(InterceptorChainHandle::chain).unwrap_or_default();
+        Drain { chain: wrapped, ..self }
     }
 
     /// Waits for the last request, runs the unload hook, and frees the memory.
     pub(super) async fn run(self) {
-        let Ending { id, maker, deadline, mut drained, wrapped, .. } = self;
-        let patience = PATIENCE.max(deadline * 2);
+        let Drain { id, factory: maker, deadline, mut drained, chain: wrapped, .. } = self;
+        let patience = MIN_LEAK_WARNING_DELAY.max(deadline * 2);
         let leftovers = match tokio::time::timeout(patience, &mut drained).await {
             Ok(leftovers) => leftovers,
             Err(_) => {
@@ -51,8 +54,8 @@ impl Ending {
         };
 
         wrapped.before_unload(&id).await;
-        if let Err(error) = say_goodbye(&maker).await {
-            tracing::warn!(model = %id, error = %error, detail = error.private(), "its unload failed");
+        if let Err(error) = run_unload_hook(&maker).await {
+            tracing::warn!(model = %id, error = %error, detail = error.private_detail(), "its unload failed");
         }
 
         // Unmapping weights is slow and must not run on an HTTP thread.
@@ -62,9 +65,9 @@ impl Ending {
     }
 }
 
-async fn say_goodbye(maker: &Maker) -> Result<(), InferError> {
+async fn run_unload_hook(maker: &InstanceFactory) -> Result<(), InferError> {
     if !maker.template().has_lifecycle() {
         return Ok(());
     }
-    maker.run(async |mut instance| instance.unload().await).await
+    maker.run_in_new_instance(async |mut instance| instance.unload().await).await
 }

@@ -3,38 +3,38 @@
 
 use std::collections::BTreeSet;
 
-use super::record::{Held, ModelRecord};
+use super::record::{LoadHold, ModelRecord};
 use crate::model::ModelName;
-use crate::servable::{Chain, Wrapping};
+use crate::servable::{InterceptorChain, InterceptorChainHandle};
 
 /// The interceptor chain of one tenant, and the history it depends on.
 #[derive(Default)]
-pub(super) struct Interceptors {
-    wrapping: Wrapping,
+pub(super) struct InterceptorState {
+    wrapping: InterceptorChainHandle,
     /// True once every interceptor that was present at the start has been loaded. From then on, an
     /// interceptor that is added later has no effect until it serves or fails.
-    opened: bool,
+    initialized: bool,
     /// Interceptors that failed to load. They block all calls until they serve or are removed.
     failed: BTreeSet<ModelName>,
-    held: Option<Held>,
+    held: Option<LoadHold>,
 }
 
 /// The result of an update.
-pub(super) struct Change {
+pub(super) struct InterceptorChange {
     /// The chain consists of other versions than before.
-    pub(super) links: bool,
+    pub(super) chain_changed: bool,
     /// The reason that keeps models from being loaded has changed.
     pub(super) held: bool,
 }
 
-impl Interceptors {
+impl InterceptorState {
     /// The handle through which the tenant's models find the chain.
-    pub(super) fn wrapping(&self) -> &Wrapping {
+    pub(super) fn chain_handle(&self) -> &InterceptorChainHandle {
         &self.wrapping
     }
 
     /// The reason that keeps models from being loaded, if there is one.
-    pub(super) fn held(&self) -> Option<&Held> {
+    pub(super) fn hold(&self) -> Option<&LoadHold> {
         self.held.as_ref()
     }
 
@@ -44,10 +44,10 @@ impl Interceptors {
         &mut self,
         records: impl Iterator<Item = (&'a ModelName, &'a ModelRecord)>,
         settled: bool,
-    ) -> Change {
+    ) -> InterceptorChange {
         let (mut links, mut idle, mut undecided) = (Vec::new(), Vec::new(), false);
-        for (name, record) in records.filter(|(_, record)| record.is_there()) {
-            match record.newest() {
+        for (name, record) in records.filter(|(_, record)| record.is_present()) {
+            match record.newest_serving() {
                 Some(handle) => links.push(handle),
                 None => {
                     undecided |= record.is_undecided();
@@ -56,33 +56,40 @@ impl Interceptors {
             }
         }
 
-        self.remember(&idle);
+        self.update_failed(&idle);
         let reason = |(name, record): &(&ModelName, &ModelRecord)| {
-            format!("the interceptor '{}' does not serve: {}", name.own(), record.note())
+            format!(
+                "the interceptor '{}' does not serve: {}",
+                name.base_name(),
+                record.not_ready_reason()
+            )
         };
-        let shuts = |name: &ModelName| !self.opened || self.failed.contains(name);
+        let shuts = |name: &ModelName| !self.initialized || self.failed.contains(name);
         let shut = idle.iter().find(|(name, _)| shuts(name)).map(reason);
-        let held = idle.first().map(|first| Held { reason: reason(first), passing: undecided });
+        let held = idle.first().map(|first| LoadHold { reason: reason(first), undecided });
 
-        self.opened |= settled && idle.is_empty();
+        self.initialized |= settled && idle.is_empty();
         let changed = self.held != held;
         self.held = held;
 
-        Change { links: self.replace(Chain::new(links, shut)), held: changed }
+        InterceptorChange {
+            chain_changed: self.replace_chain(InterceptorChain::new(links, shut)),
+            held: changed,
+        }
     }
 
     /// Updates the set of interceptors that failed, from those that do not serve.
-    fn remember(&mut self, idle: &[(&ModelName, &ModelRecord)]) {
+    fn update_failed(&mut self, idle: &[(&ModelName, &ModelRecord)]) {
         self.failed.retain(|name| idle.iter().any(|(other, _)| *other == name));
         let decided = idle.iter().filter(|(_, record)| !record.is_undecided());
         self.failed.extend(decided.map(|(name, _)| (*name).clone()));
     }
 
     /// Puts a chain in force. Returns true if it consists of other versions than the one before.
-    fn replace(&self, after: Chain) -> bool {
+    fn replace_chain(&self, after: InterceptorChain) -> bool {
         let before = self.wrapping.chain();
-        let same_links = before.has_same_links(&after);
-        if !before.is_same(&after) {
+        let same_links = before.has_same_interceptors(&after);
+        if !before.is_identical(&after) {
             self.wrapping.set(after);
         }
         !same_links

@@ -6,22 +6,24 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 
-use super::migrate::{self, Proved, proof_of};
-use super::proof::{ParseGolden, prove};
-use crate::capability::http::{Egress, Http, Trust};
-use crate::capability::{ConfigValues, Grants, KeyValue, Level, LogLine, LogSink, Sidecars};
-use crate::database::{Databases, Proof};
-use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role, StorageLeft};
+use super::migrate::{self, Validated, validation_transaction};
+use super::proof::{ParseGolden, validate};
+use crate::capability::http::{Egress, HttpGrant, TlsRoots};
+use crate::capability::{ConfigValues, Grants, KeyValueGrant, Level, LogLine, LogSink, Sidecars};
+use crate::database::{Databases, ValidationTransaction};
+use crate::engine::compile::{
+    CompileLimits, Compiler, InputFile, Job, LoadLimits, Role, StorageLeft,
+};
 use crate::engine::{
     Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template,
-    TenantArtifacts, unwritten,
+    TenantArtifacts, write_error,
 };
-use crate::files::FileIn;
+use crate::files::ConfinedFile;
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
 use crate::repository::{Candidate, Digest};
-use crate::servable::{Maker, Sequences, Servable, ServableHandle, ServableMetrics};
+use crate::servable::{InstanceFactory, Servable, ServableHandle, ServableMetrics, Sessions};
 use crate::store::Stores;
-use crate::tenant::{LogEntry, Room, Slots, Tenant, Verdict, Workers};
+use crate::tenant::{LogDecision, LogEntry, SlotRequest, Slots, Tenant, Workers};
 
 /// The limits of a load, and the parts of the host that a load uses.
 #[derive(Clone)]
@@ -33,7 +35,7 @@ pub struct LoaderConfig {
     /// Wall-clock and CPU time of a guest's `load`.
     pub load_deadline: Duration,
     /// TLS root certificates for the models' outgoing calls.
-    pub trust: Trust,
+    pub tls_roots: TlsRoots,
     /// Sessions, tasks and key-value data of the tenants.
     pub stores: Stores,
     /// The tenants' databases.
@@ -44,41 +46,41 @@ pub struct LoaderConfig {
 
 /// Longest duration of warm-up and golden requests together. Compiling has limits of its own;
 /// waiting for other loads has none.
-const PROOF_DEADLINE: Duration = Duration::from_secs(900);
+const VALIDATION_DEADLINE: Duration = Duration::from_secs(900);
 
 /// Artifacts that are read or written at the same time. Such an operation waits for nothing else.
-const MAX_FILE_WORK: usize = 16;
+const MAX_FILE_OPERATIONS: usize = 16;
 
 /// Time for which an artifact is kept although no version uses it, so that a rollback does not
 /// compile.
-const KEEP_UNUSED: Duration = Duration::from_secs(24 * 3600);
+const MAX_UNUSED_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Held while an artifact is made.
-type Making = Arc<tokio::sync::Mutex<()>>;
+type ArtifactLock = Arc<tokio::sync::Mutex<()>>;
 
 /// Turns candidates into servables.
-pub struct Loader {
+pub struct EngineLoader {
     config: LoaderConfig,
     engine: Engine,
     fingerprint: String,
     store: ArtifactStore,
     compiler: Compiler,
     threads: Arc<GuestThreads>,
-    sequences: Sequences,
+    sequences: Sessions,
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
     /// Permits to read or write an artifact.
-    file_work: Semaphore,
+    file_operations: Semaphore,
     /// One HTTP client for each tenant, made at its first use.
     egress: Mutex<HashMap<TenantName, Egress>>,
     /// Mapped code in use, shared between models with the same artifact.
-    codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
+    loaded_code: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
     /// Locks that keep an artifact from being made twice. An artifact belongs to one tenant, so
     /// tenants do not wait for each other.
-    making: Mutex<HashMap<ArtifactKey, Making>>,
+    artifact_locks: Mutex<HashMap<ArtifactKey, ArtifactLock>>,
 }
 
-impl Loader {
+impl EngineLoader {
     /// Makes a loader that compiles with `compiler` and keeps artifacts in `store`.
     #[allow(clippy::too_many_arguments)] // Each is a part of the host that others use as well.
     pub fn new(
@@ -87,15 +89,15 @@ impl Loader {
         store: ArtifactStore,
         compiler: Compiler,
         threads: Arc<GuestThreads>,
-        sequences: Sequences,
+        sequences: Sessions,
         metrics: ServableMetrics,
         parse_golden: ParseGolden,
     ) -> Self {
         let fingerprint = engine.fingerprint();
-        let file_work = Semaphore::new(MAX_FILE_WORK);
+        let file_work = Semaphore::new(MAX_FILE_OPERATIONS);
         let (egress, codes, making) = Default::default();
 
-        Loader {
+        EngineLoader {
             config,
             engine,
             fingerprint,
@@ -105,10 +107,10 @@ impl Loader {
             sequences,
             metrics,
             parse_golden,
-            file_work,
+            file_operations: file_work,
             egress,
-            codes,
-            making,
+            loaded_code: codes,
+            artifact_locks: making,
         }
     }
 
@@ -118,29 +120,33 @@ impl Loader {
         tenant: &Arc<Tenant>,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
-    ) -> Result<Proved, LoadError> {
-        let _turn = tenant.load_turn().await;
-        let settings = Arc::new(in_force(tenant, candidate)?);
+    ) -> Result<Validated, LoadError> {
+        let _turn = tenant.acquire_load().await;
+        let settings = Arc::new(effective_settings(tenant, candidate)?);
         let template = self.prepare(tenant, candidate, progress).await?;
-        let (id, digest) = (id(tenant, candidate), candidate.digest.to_string());
-        let maker =
-            Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
+        let (id, digest) = (model_id(tenant, candidate), candidate.digest.to_string());
+        let maker = InstanceFactory::new(
+            template,
+            self.threads.clone(),
+            tenant.clone(),
+            settings.limits.clone(),
+        );
         let (servable, drained) =
             Servable::new(id, digest, settings, maker, &self.sequences, &self.metrics);
-        let proof = proof_of(&servable);
-        let proving = self.prove(&servable, candidate, proof.as_ref(), progress);
-        let proved = tokio::time::timeout(PROOF_DEADLINE, proving).await;
+        let proof = validation_transaction(&servable);
+        let proving = self.validate(&servable, candidate, proof.as_ref(), progress);
+        let proved = tokio::time::timeout(VALIDATION_DEADLINE, proving).await;
         let proved = proved.unwrap_or_else(|_| {
             let reason =
-                format!("warming up and golden requests took longer than {PROOF_DEADLINE:?}");
+                format!("warming up and golden requests took longer than {VALIDATION_DEADLINE:?}");
             Err(LoadError::new(Stage::Golden, reason))
         });
 
         if let Some(proof) = &proof {
-            proof.leave(proved.is_ok()).await;
+            proof.finish(proved.is_ok()).await;
         }
 
-        proved.map(|()| Proved::new(servable, drained, proof))
+        proved.map(|()| Validated::new(servable, drained, proof))
     }
 
     /// The threads for host work.
@@ -148,18 +154,18 @@ impl Loader {
         &self.config.workers
     }
 
-    async fn prove(
+    async fn validate(
         &self,
         servable: &ServableHandle,
         candidate: &Candidate,
-        database: Option<&Arc<Proof>>,
+        database: Option<&Arc<ValidationTransaction>>,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<(), LoadError> {
         if let Some(proof) = database {
             migrate::migrate(servable, proof, progress).await?;
         }
         let golden = candidate.golden.as_ref();
-        prove(servable, golden, self.parse_golden, self.workers(), database, progress).await
+        validate(servable, golden, self.parse_golden, self.workers(), database, progress).await
     }
 
     /// Compiles, loads and links a candidate without validating it. Returns the template of its
@@ -170,16 +176,16 @@ impl Loader {
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Template, LoadError> {
-        let settings = in_force(tenant, candidate)?;
-        let log = log_sink(tenant, &id(tenant, candidate));
+        let settings = effective_settings(tenant, candidate)?;
+        let log = log_sink(tenant, &model_id(tenant, candidate));
         let code = self.code(tenant, candidate, progress, &log).await?;
 
-        self.check_room(tenant, code.room())?;
+        self.check_slots(tenant, code.room())?;
         let config =
             ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
-        let http = self.http(tenant, &settings.capabilities.http);
-        let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
-        let sql = settings.capabilities.sql.then(|| self.config.databases.of(tenant));
+        let http = self.http_grant(tenant, &settings.capabilities.http);
+        let key_value = settings.capabilities.key_value.then(|| self.key_value_grant(tenant));
+        let sql = settings.capabilities.sql.then(|| self.config.databases.for_tenant(tenant));
         let grants = Grants { config, sidecars: Sidecars::default(), http, key_value, sql, log };
 
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
@@ -191,9 +197,12 @@ impl Loader {
     }
 
     /// Fails if the tenant can never hold that many slots at once.
-    fn check_room(&self, tenant: &Tenant, room: &Room) -> Result<(), LoadError> {
-        let (needed, most, all) =
-            (room.count(), self.slots().most_for(tenant.name()), self.config.engine.instances);
+    fn check_slots(&self, tenant: &Tenant, room: &SlotRequest) -> Result<(), LoadError> {
+        let (needed, most, all) = (
+            room.count(),
+            self.slots().max_for_tenant(tenant.name()),
+            self.config.engine.instances,
+        );
         if u64::from(needed) <= most {
             return Ok(());
         }
@@ -206,7 +215,7 @@ impl Loader {
     }
 
     /// The grant to call these origins with the tenant's client; `None` if there are none.
-    fn http(&self, tenant: &Arc<Tenant>, origins: &[Origin]) -> Option<Arc<Http>> {
+    fn http_grant(&self, tenant: &Arc<Tenant>, origins: &[Origin]) -> Option<Arc<HttpGrant>> {
         if origins.is_empty() {
             return None;
         }
@@ -214,14 +223,14 @@ impl Loader {
         let mut clients = lock(&self.egress);
         let egress = clients
             .entry(tenant.name().clone())
-            .or_insert_with(|| Egress::new(&self.config.trust))
+            .or_insert_with(|| Egress::new(&self.config.tls_roots))
             .clone();
-        Some(Arc::new(Http::new(egress, origins.to_vec(), tenant.clone())))
+        Some(Arc::new(HttpGrant::new(egress, origins.to_vec(), tenant.clone())))
     }
 
     /// The grant to use the tenant's key-value store.
-    fn key_value(&self, tenant: &Arc<Tenant>) -> Arc<KeyValue> {
-        Arc::new(KeyValue::new(self.config.stores.of(tenant), tenant.clone()))
+    fn key_value_grant(&self, tenant: &Arc<Tenant>) -> Arc<KeyValueGrant> {
+        Arc::new(KeyValueGrant::new(self.config.stores.for_tenant(tenant), tenant.clone()))
     }
 
     /// The candidate's code: already in use, from the artifact store, or compiled now.
@@ -232,33 +241,33 @@ impl Loader {
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<Arc<Code>, LoadError> {
-        let key = self.key(tenant.name(), candidate);
-        let turn = lock(&self.making).entry(key.clone()).or_default().clone();
+        let key = self.artifact_key(tenant.name(), candidate);
+        let turn = lock(&self.artifact_locks).entry(key.clone()).or_default().clone();
         let _turn = turn.lock().await;
 
-        if let Some(code) = lock(&self.codes).get(&key).and_then(Weak::upgrade) {
+        if let Some(code) = lock(&self.loaded_code).get(&key).and_then(Weak::upgrade) {
             return Ok(code);
         }
 
         let artifacts = self.artifacts(tenant).await?;
-        let artifact = match self.get(&artifacts, &key).await? {
+        let artifact = match self.read_artifact(&artifacts, &key).await? {
             Some(artifact) => artifact,
-            None => self.make(&artifacts, &key, candidate, progress, log).await?,
+            None => self.compile_artifact(&artifacts, &key, candidate, progress, log).await?,
         };
         let engine = self.engine.clone();
-        let code = self.with_files(move || Code::map(&engine, artifact)).await??;
+        let code = self.run_file_operation(move || Code::map(&engine, artifact)).await??;
         let code = Arc::new(code);
 
-        lock(&self.codes).insert(key, Arc::downgrade(&code));
+        lock(&self.loaded_code).insert(key, Arc::downgrade(&code));
         Ok(code)
     }
 
-    fn key(&self, tenant: &TenantName, candidate: &Candidate) -> ArtifactKey {
+    fn artifact_key(&self, tenant: &TenantName, candidate: &Candidate) -> ArtifactKey {
         let sidecars =
             candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
         let granted = &candidate.settings.capabilities;
         let component = candidate.component_digest.as_bytes();
-        let role = Role::of(&candidate.name);
+        let role = Role::from_name(&candidate.name);
 
         ArtifactKey::new(
             tenant,
@@ -273,28 +282,28 @@ impl Loader {
 
     async fn artifacts(&self, tenant: &Arc<Tenant>) -> Result<Arc<TenantArtifacts>, LoadError> {
         let (store, tenant) = (self.store.clone(), tenant.clone());
-        self.with_files(move || store.of(&tenant)).await?.map_err(unwritten)
+        self.run_file_operation(move || store.for_tenant(&tenant)).await?.map_err(write_error)
     }
 
-    async fn get(
+    async fn read_artifact(
         &self,
         artifacts: &Arc<TenantArtifacts>,
         key: &ArtifactKey,
     ) -> Result<Option<Artifact>, LoadError> {
         let (artifacts, key) = (artifacts.clone(), key.clone());
-        self.with_files(move || artifacts.get(&key)).await?
+        self.run_file_operation(move || artifacts.get(&key)).await?
     }
 
     /// Runs a blocking operation on artifacts, a bounded number at a time.
-    async fn with_files<T: Send + 'static>(
+    async fn run_file_operation<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LoadError> {
-        let _permit = self.file_work.acquire().await;
+        let _permit = self.file_operations.acquire().await;
         blocking(work).await
     }
 
-    async fn make(
+    async fn compile_artifact(
         &self,
         artifacts: &Arc<TenantArtifacts>,
         key: &ArtifactKey,
@@ -305,17 +314,19 @@ impl Loader {
         let tenant = artifacts.tenant();
         let storage =
             StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
-        let staged = artifacts.stage().map_err(unwritten)?;
+        let staged = artifacts.stage().map_err(write_error)?;
         let job = self.job(candidate, staged.path().to_owned(), storage);
 
         self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
             if error.stage == Stage::Quota {
-                artifacts.note_refused(key, storage.left, error);
+                artifacts.record_refused(key, storage.left, error);
             }
         })?;
         let (artifacts, key) = (artifacts.clone(), key.clone());
         let made = self
-            .with_files(move || artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key)))
+            .run_file_operation(move || {
+                artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key))
+            })
             .await?;
 
         made?.ok_or_else(|| {
@@ -324,7 +335,7 @@ impl Loader {
     }
 
     fn job(&self, candidate: &Candidate, output: std::path::PathBuf, storage: StorageLeft) -> Job {
-        let input = |file: &FileIn, digest: &Digest| Input {
+        let input = |file: &ConfinedFile, digest: &Digest| InputFile {
             sha256: digest.to_string(),
             file: Some(file.clone()),
         };
@@ -337,7 +348,7 @@ impl Loader {
         };
 
         Job {
-            role: Role::of(&candidate.name),
+            role: Role::from_name(&candidate.name),
             component: input(&candidate.component, &candidate.component_digest),
             sidecars,
             config: candidate.settings.capabilities.config.clone(),
@@ -353,18 +364,25 @@ impl Loader {
 
     /// Drops code that is no longer in use and removes artifacts of the tenant that have been
     /// unused for too long. `wanted` holds all candidates of the tenant.
-    pub(super) async fn collect(self: Arc<Self>, tenant: &TenantName, wanted: Vec<Candidate>) {
+    pub(super) async fn collect_artifacts(
+        self: Arc<Self>,
+        tenant: &TenantName,
+        wanted: Vec<Candidate>,
+    ) {
         let (loader, name) = (self.clone(), tenant.clone());
         let keys = move || {
-            wanted.iter().map(|candidate| loader.key(&name, candidate)).collect::<HashSet<_>>()
+            wanted
+                .iter()
+                .map(|candidate| loader.artifact_key(&name, candidate))
+                .collect::<HashSet<_>>()
         };
         let Ok(keep) = blocking(keys).await else { return };
 
-        lock(&self.codes).retain(|_, code| code.strong_count() > 0);
-        lock(&self.making).retain(|_, turn| Arc::strong_count(turn) > 1);
+        lock(&self.loaded_code).retain(|_, code| code.strong_count() > 0);
+        lock(&self.artifact_locks).retain(|_, turn| Arc::strong_count(turn) > 1);
 
         let (store, name) = (self.store.clone(), tenant.clone());
-        let removed = blocking(move || store.collect(&name, &keep, KEEP_UNUSED)).await;
+        let removed = blocking(move || store.collect(&name, &keep, MAX_UNUSED_AGE)).await;
         match removed {
             Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "collected unused artifacts"),
             Ok(Err(error)) => tracing::warn!(%error, "cannot collect unused artifacts"),
@@ -375,8 +393,8 @@ impl Loader {
     /// Drops the state of a removed tenant. Its connections close with the last of its instances.
     pub(super) fn forget_tenant(&self, tenant: &TenantName) {
         lock(&self.egress).remove(tenant);
-        self.config.stores.forget(tenant);
-        self.config.databases.forget(tenant);
+        self.config.stores.remove(tenant);
+        self.config.databases.remove(tenant);
     }
 
     /// Removes the metrics of a version.
@@ -387,7 +405,7 @@ impl Loader {
 
 /// The candidate's settings within the ceilings of its tenant. Fails with `Stage::Quota` if they
 /// exceed them.
-fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, LoadError> {
+fn effective_settings(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, LoadError> {
     let settings = &*candidate.settings;
     let allowed = tenant.settings();
     let too_much = |reason| LoadError::new(Stage::Quota, reason);
@@ -399,7 +417,7 @@ fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, Loa
     Ok(ModelSettings { limits, streaming, deferred, ..settings.clone() })
 }
 
-fn id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
+fn model_id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
     ModelId {
         tenant: tenant.name().clone(),
         name: candidate.name.clone(),
@@ -434,16 +452,16 @@ fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
             message: line.message,
         };
         match tenant.log().push(&entry) {
-            Verdict::Write => tell(&id, line.level, &entry),
-            Verdict::DropAndSay => {
+            LogDecision::Write => log_guest_line(&id, line.level, &entry),
+            LogDecision::DropAndReport => {
                 tracing::warn!(tenant = %id.tenant, "its guests write too much; lines are dropped")
             }
-            Verdict::Drop => {}
+            LogDecision::Drop => {}
         }
     })
 }
 
-fn tell(id: &ModelId, level: Level, entry: &LogEntry) {
+fn log_guest_line(id: &ModelId, level: Level, entry: &LogEntry) {
     let ModelId { tenant, name, version } = id;
     let LogEntry { request_id, context, message, .. } = entry;
 

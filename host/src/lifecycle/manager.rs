@@ -10,17 +10,17 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::index::IndexEntry;
-use super::loader::Loader;
-use super::metrics::Metrics;
+use super::loader::EngineLoader;
+use super::metrics::LifecycleMetrics;
 use super::readiness::Readiness;
 use super::record::Loaded;
-use super::task::{Task, TaskParts};
-use super::tenants::TenantRecord;
+use super::task::{Reconciler, ReconcilerParts};
+use super::tenant_record::TenantRecord;
 use crate::essential;
 use crate::model::{InferError, LoadError, ModelName, TenantName, Version};
 use crate::registry::Registry;
-use crate::repository::{Aspired, Degraded, Digest, Source};
-use crate::servable::{Chain, Wrapping};
+use crate::repository::{AspiredVersions, Degraded, Digest, Source};
+use crate::servable::{InterceptorChain, InterceptorChainHandle};
 use crate::tenant::Tenant;
 
 /// The reason for which a command was not carried out.
@@ -44,8 +44,8 @@ pub enum RefreshError {
     #[error("{0}")]
     Degraded(String),
     /// The refresh is still running.
-    #[error("the refresh takes longer than {} s and goes on", REFRESH_PATIENCE.as_secs())]
-    TooSlow,
+    #[error("the refresh takes longer than {} s and goes on", REFRESH_TIMEOUT.as_secs())]
+    TimedOut,
     /// The refresh cannot run now.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -53,12 +53,12 @@ pub enum RefreshError {
 
 /// Longest wait for a refresh. Fetching a large model takes minutes; the refresh continues after
 /// the caller has stopped waiting.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The parts that a manager works with.
 pub struct ManagerParts {
     /// Loads candidates.
-    pub loader: Arc<Loader>,
+    pub loader: Arc<EngineLoader>,
     /// The registry in which serving versions are published.
     pub registry: Registry,
     /// The tenants at the start, each with the source of its candidates.
@@ -77,11 +77,11 @@ pub struct Manager {
 }
 
 pub(super) struct Shared {
-    pub(super) loader: Arc<Loader>,
+    pub(super) loader: Arc<EngineLoader>,
     registry: Registry,
-    metrics: Metrics,
+    metrics: LifecycleMetrics,
     readiness: Arc<Readiness>,
-    tenants: ArcSwap<HashMap<TenantName, Arc<Managed>>>,
+    tenants: ArcSwap<HashMap<TenantName, Arc<ManagedTenant>>>,
     /// Watched by every task until it ends, those of removed tenants included.
     phase: watch::Sender<Phase>,
 }
@@ -90,36 +90,36 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// Versions are loaded, replaced and unloaded.
-    Open,
+    Running,
     /// The server stops soon: serving versions stay, and none is loaded or replaced.
-    Closed,
+    Frozen,
     /// Everything is unloaded.
     Stopping,
 }
 
 /// The manager's handle to one tenant's task.
-struct Managed {
+struct ManagedTenant {
     tenant: Arc<Tenant>,
     /// The event queue of the tenant's task.
     events: mpsc::Sender<Event>,
     source: ArcSwap<Source>,
     degraded: Arc<ArcSwapOption<Degraded>>,
     /// The interceptor chain of the tenant's models.
-    wrapping: Wrapping,
+    interceptors: InterceptorChainHandle,
 }
 
 /// An event that a tenant's task handles.
 pub(super) enum Event {
     /// A source has announced the content of the repository.
-    Aspired(Arc<Aspired>),
+    Aspired(Arc<AspiredVersions>),
     /// The tenant has another repository, watched by the source with this number.
-    Moved { source: u64 },
+    SourceReplaced { source: u64 },
     /// The tenant was removed.
-    Dismissed { reply: oneshot::Sender<()> },
+    TenantRemoved { reply: oneshot::Sender<()> },
     /// The circuit breaker of a version opened because the version keeps failing.
     Tripped { name: ModelName, version: Version, digest: Digest },
     /// A version was validated and waits for the decision on its publication.
-    Proved { name: ModelName, version: Version, reply: oneshot::Sender<bool> },
+    Validated { name: ModelName, version: Version, reply: oneshot::Sender<bool> },
     /// A load has ended; `None` if the version was not to be published.
     Loaded {
         name: ModelName,
@@ -132,14 +132,14 @@ pub(super) enum Event {
     /// A request to load a model, with the result of a scan made for it.
     Load {
         name: ModelName,
-        aspired: Arc<Aspired>,
+        aspired: Arc<AspiredVersions>,
         reply: oneshot::Sender<Result<(), CommandError>>,
     },
     /// A request for the outcome of a version that was added to the repository or removed from it.
-    Follow {
+    AwaitVersion {
         name: ModelName,
         version: Version,
-        aspired: Arc<Aspired>,
+        aspired: Arc<AspiredVersions>,
         reply: oneshot::Sender<Option<IndexEntry>>,
     },
     /// A request to unload a model.
@@ -149,7 +149,7 @@ pub(super) enum Event {
 }
 
 /// Capacity of one task's event queue. Senders wait in order, so no event is lost.
-const MAX_EVENTS: usize = 256;
+const EVENT_QUEUE_CAPACITY: usize = 256;
 
 impl Manager {
     /// Starts a task for every tenant and one for its source.
@@ -157,53 +157,56 @@ impl Manager {
         let ManagerParts { loader, registry, sources, ready, ready_timeout } = parts;
         let names = sources.iter().map(|(tenant, _)| tenant.name().clone());
         let readiness = Arc::new(Readiness::new(ready, names));
-        let metrics = Metrics::register(metrics);
-        let (tenants, phase) = (ArcSwap::default(), watch::Sender::new(Phase::Open));
+        let metrics = LifecycleMetrics::register(metrics);
+        let (tenants, phase) = (ArcSwap::default(), watch::Sender::new(Phase::Running));
         let shared =
             Shared { loader, registry, metrics, readiness: readiness.clone(), tenants, phase };
         let manager = Manager { shared: Arc::new(shared) };
 
-        sources.into_iter().for_each(|(tenant, source)| manager.begin(tenant, source));
+        sources.into_iter().for_each(|(tenant, source)| manager.start_tenant(tenant, source));
         tokio::spawn(async move {
             tokio::time::sleep(ready_timeout).await;
-            readiness.stop_waiting();
+            readiness.expire();
         });
         manager
     }
 
     /// Starts to serve a tenant, or serves a tenant's models from another repository from now on.
-    pub async fn adopt(&self, tenant: Arc<Tenant>, source: Source) {
-        match self.managed(tenant.name()).filter(|managed| Arc::ptr_eq(&managed.tenant, &tenant)) {
+    pub async fn add_tenant(&self, tenant: Arc<Tenant>, source: Source) {
+        match self
+            .managed_tenant(tenant.name())
+            .filter(|managed| Arc::ptr_eq(&managed.tenant, &tenant))
+        {
             Some(managed) => {
-                let moved = Event::Moved { source: source.number() };
+                let moved = Event::SourceReplaced { source: source.number() };
                 let _ = managed.events.send(moved).await;
-                managed.watch(source);
+                managed.replace_source(source);
             }
-            None => self.begin(tenant, source),
+            None => self.start_tenant(tenant, source),
         }
     }
 
     /// Removes a tenant. Its models drain.
-    pub async fn dismiss(&self, tenant: TenantName) {
-        let Some(managed) = self.managed(&tenant) else { return };
+    pub async fn remove_tenant(&self, tenant: TenantName) {
+        let Some(managed) = self.managed_tenant(&tenant) else { return };
 
-        self.shared.change_tenants(|tenants| drop(tenants.remove(&tenant)));
+        self.shared.update_tenants(|tenants| drop(tenants.remove(&tenant)));
         self.shared.loader.forget_tenant(&tenant);
 
         let (reply, done) = oneshot::channel();
-        if managed.events.send(Event::Dismissed { reply }).await.is_ok() {
+        if managed.events.send(Event::TenantRemoved { reply }).await.is_ok() {
             let _ = done.await;
         }
     }
 
     /// Starts a tenant's task.
-    fn begin(&self, tenant: Arc<Tenant>, source: Source) {
+    fn start_tenant(&self, tenant: Arc<Tenant>, source: Source) {
         let Shared { loader, registry, metrics, readiness, phase, .. } = &*self.shared;
-        let (events, inbox) = mpsc::channel(MAX_EVENTS);
+        let (events, inbox) = mpsc::channel(EVENT_QUEUE_CAPACITY);
         let (degraded, name) = (Arc::<ArcSwapOption<Degraded>>::default(), tenant.name().clone());
-        let record = TenantRecord::new(tenant.clone(), source.number(), metrics.of(&name));
-        let wrapping = record.interceptors.wrapping().clone();
-        let task = Task::new(TaskParts {
+        let record = TenantRecord::new(tenant.clone(), source.number(), metrics.for_tenant(&name));
+        let wrapping = record.interceptors.chain_handle().clone();
+        let task = Reconciler::new(ReconcilerParts {
             registry: registry.clone(),
             loader: loader.clone(),
             readiness: readiness.clone(),
@@ -214,10 +217,15 @@ impl Manager {
         essential::spawn("manager", task.run(inbox, phase.subscribe()));
 
         let source = Arc::new(source);
-        let managed =
-            Arc::new(Managed { tenant, events, source: source.clone().into(), degraded, wrapping });
-        managed.follow(&source);
-        self.shared.change_tenants(|tenants| drop(tenants.insert(name.clone(), managed.clone())));
+        let managed = Arc::new(ManagedTenant {
+            tenant,
+            events,
+            source: source.clone().into(),
+            degraded,
+            interceptors: wrapping,
+        });
+        managed.subscribe_to(&source);
+        self.shared.update_tenants(|tenants| drop(tenants.insert(name.clone(), managed.clone())));
     }
 
     /// The index entries of a tenant's models, sorted by name. Empty once the server stops.
@@ -230,9 +238,9 @@ impl Manager {
     /// The reason for which the serving versions may differ from the tenant's repository; `None` if
     /// they do not.
     pub fn degraded(&self, tenant: &TenantName) -> Option<Degraded> {
-        let managed = self.managed(tenant)?;
+        let managed = self.managed_tenant(tenant)?;
         // The reason of a mirror's failure is more useful than the absence of the mirror.
-        let trouble = managed.source.load().trouble().map(Degraded::from);
+        let trouble = managed.source.load().degraded_reason().map(Degraded::from);
         trouble.or_else(|| managed.degraded.load().as_deref().cloned())
     }
 
@@ -240,24 +248,24 @@ impl Manager {
     /// with `TimedOut` if it takes longer than a minute.
     pub async fn refresh(&self, tenant: &TenantName) -> Result<(), RefreshError> {
         let source = self.source(tenant)?;
-        let refreshed = tokio::time::timeout(REFRESH_PATIENCE, source.refresh()).await;
+        let refreshed = tokio::time::timeout(REFRESH_TIMEOUT, source.refresh()).await;
         let trouble =
-            refreshed.map_err(|_| RefreshError::TooSlow)?.map_err(|_| CommandError::Stopping)?;
+            refreshed.map_err(|_| RefreshError::TimedOut)?.map_err(|_| CommandError::Stopping)?;
         source.rescan().await.map_err(|_| CommandError::Stopping)?;
         trouble.map_or(Ok(()), |why| Err(RefreshError::Degraded(why)))
     }
 
     /// The reason for which the tenant's interceptors block all calls; `None` if they do not.
-    pub fn shut(&self, tenant: &TenantName) -> Option<String> {
-        match self.chain(tenant).check_open() {
+    pub fn blocked_reason(&self, tenant: &TenantName) -> Option<String> {
+        match self.interceptor_chain(tenant).check_open() {
             Err(InferError::NotReady(reason)) => Some(reason),
             _ => None,
         }
     }
 
     /// The interceptor chain of a tenant, as of now.
-    pub(super) fn chain(&self, tenant: &TenantName) -> Arc<Chain> {
-        self.managed(tenant).map(|managed| managed.wrapping.chain()).unwrap_or_default()
+    pub(super) fn interceptor_chain(&self, tenant: &TenantName) -> Arc<InterceptorChain> {
+        self.managed_tenant(tenant).map(|managed| managed.interceptors.chain()).unwrap_or_default()
     }
 
     /// Scans the repository now, retries failed versions, and waits until the model serves or has
@@ -280,18 +288,18 @@ impl Manager {
     }
 
     /// Stops loading and replacing versions. Serving versions stay.
-    pub fn close(&self) {
-        self.enter(Phase::Closed);
+    pub fn freeze(&self) {
+        self.enter_phase(Phase::Frozen);
     }
 
     /// Unloads everything and waits until it is gone.
     pub async fn stop(&self) {
-        self.enter(Phase::Stopping);
+        self.enter_phase(Phase::Stopping);
         // Each task holds a receiver until it ends.
         self.shared.phase.closed().await;
     }
 
-    fn enter(&self, phase: Phase) {
+    fn enter_phase(&self, phase: Phase) {
         self.shared.phase.send_if_modified(|now| {
             let later = phase > *now;
             *now = phase.max(*now);
@@ -299,22 +307,24 @@ impl Manager {
         });
     }
 
-    fn managed(&self, tenant: &TenantName) -> Option<Arc<Managed>> {
+    fn managed_tenant(&self, tenant: &TenantName) -> Option<Arc<ManagedTenant>> {
         self.shared.tenants.load().get(tenant).cloned()
     }
 
     pub(super) fn source(&self, tenant: &TenantName) -> Result<Arc<Source>, CommandError> {
-        self.managed(tenant).map(|managed| managed.source.load_full()).ok_or(CommandError::NotFound)
+        self.managed_tenant(tenant)
+            .map(|managed| managed.source.load_full())
+            .ok_or(CommandError::NotFound)
     }
 
     pub(super) async fn send(&self, tenant: &TenantName, event: Event) -> Result<(), CommandError> {
-        let managed = self.managed(tenant).ok_or(CommandError::NotFound)?;
+        let managed = self.managed_tenant(tenant).ok_or(CommandError::NotFound)?;
         managed.events.send(event).await.map_err(|_| CommandError::Stopping)
     }
 }
 
 impl Shared {
-    fn change_tenants(&self, change: impl Fn(&mut HashMap<TenantName, Arc<Managed>>)) {
+    fn update_tenants(&self, change: impl Fn(&mut HashMap<TenantName, Arc<ManagedTenant>>)) {
         self.tenants.rcu(|tenants| {
             let mut tenants = HashMap::clone(tenants);
             change(&mut tenants);
@@ -323,24 +333,27 @@ impl Shared {
     }
 }
 
-impl Managed {
+impl ManagedTenant {
     /// Replaces the tenant's source.
-    fn watch(&self, source: Source) {
+    fn replace_source(&self, source: Source) {
         let source = Arc::new(source);
-        self.follow(&source);
+        self.subscribe_to(&source);
         self.source.store(source);
     }
 
-    fn follow(&self, source: &Source) {
-        tokio::spawn(announce(source.subscribe(), self.events.clone()));
+    fn subscribe_to(&self, source: &Source) {
+        tokio::spawn(forward_announcements(source.subscribe(), self.events.clone()));
         if let Ok(uploads) = source.uploads().cloned() {
-            tokio::task::spawn_blocking(move || uploads.clear_leftovers());
+            tokio::task::spawn_blocking(move || uploads.remove_abandoned());
         }
     }
 }
 
 /// Forwards the announcements of a source to a task until either ends.
-async fn announce(mut source: watch::Receiver<Arc<Aspired>>, events: mpsc::Sender<Event>) {
+async fn forward_announcements(
+    mut source: watch::Receiver<Arc<AspiredVersions>>,
+    events: mpsc::Sender<Event>,
+) {
     loop {
         let aspired = source.borrow_and_update().clone();
         if events.send(Event::Aspired(aspired)).await.is_err() || source.changed().await.is_err() {

@@ -10,16 +10,16 @@ type Label = [(&'static str, String); 1];
 
 /// The metric families. A clone is shallow.
 #[derive(Clone, Default)]
-pub(super) struct Metrics {
+pub(super) struct LifecycleMetrics {
     loads: Family<Label, Counter>,
     failures: Family<Label, Counter>,
     swaps: Family<Label, Counter>,
     trips: Family<Label, Counter>,
 }
 
-impl Metrics {
+impl LifecycleMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = Metrics::default();
+        let metrics = LifecycleMetrics::default();
         registry.register("loads", "Loads that have ended, well or not", metrics.loads.clone());
         registry.register("load_failures", "Loads that failed", metrics.failures.clone());
         registry.register("swaps", "Versions that went live", metrics.swaps.clone());
@@ -32,18 +32,18 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn of(&self, tenant: &TenantName) -> TenantMetrics {
+    pub(super) fn for_tenant(&self, tenant: &TenantName) -> TenantMetrics {
         let label = [("tenant", tenant.to_string())];
         let of = |family: &Family<Label, Counter>| family.get_or_create_owned(&label);
         let [loads, failures, swaps, trips] =
             [&self.loads, &self.failures, &self.swaps, &self.trips].map(of);
-        TenantMetrics { all: self.clone(), label, loads, failures, swaps, trips }
+        TenantMetrics { families: self.clone(), label, loads, failures, swaps, trips }
     }
 }
 
 /// The metrics of one tenant's models. They are removed from the output when this is dropped.
 pub(super) struct TenantMetrics {
-    all: Metrics,
+    families: LifecycleMetrics,
     label: Label,
     pub(super) loads: Counter,
     pub(super) failures: Counter,
@@ -53,7 +53,7 @@ pub(super) struct TenantMetrics {
 
 impl Drop for TenantMetrics {
     fn drop(&mut self) {
-        let Metrics { loads, failures, swaps, trips } = &self.all;
+        let LifecycleMetrics { loads, failures, swaps, trips } = &self.families;
         for family in [loads, failures, swaps, trips] {
             family.remove(&self.label);
         }

@@ -3,45 +3,49 @@
 
 use std::sync::Arc;
 
-use crate::database::{Migration, Proof, SqlError};
+use crate::database::{Migration, SqlError, ValidationTransaction};
 use crate::model::{InferError, LoadError, Stage};
-use crate::servable::{Drained, Maker, ServableHandle};
+use crate::servable::{Drained, InstanceFactory, ServableHandle};
 
 /// The transaction in which a version is validated; `None` if it has no database.
-pub(super) fn proof_of(servable: &ServableHandle) -> Option<Arc<Proof>> {
+pub(super) fn validation_transaction(
+    servable: &ServableHandle,
+) -> Option<Arc<ValidationTransaction>> {
     let database = servable.template().database()?;
-    Some(Proof::new(database.clone(), servable.id().name.to_string()))
+    Some(ValidationTransaction::new(database.clone(), servable.id().name.to_string()))
 }
 
 /// Runs the version's migrations that have not run before.
 pub(super) async fn migrate(
     servable: &ServableHandle,
-    proof: &Arc<Proof>,
+    transaction: &Arc<ValidationTransaction>,
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<(), LoadError> {
     if !servable.template().has_migrations() {
         return Ok(());
     }
     progress(Stage::Migrate);
-    let migrations = migrations(servable.maker(), proof).await.map_err(|error| unlisted(&error))?;
-    proof.migrate(&migrations).await.map_err(|error| unkept(&error))
+    let migrations = read_migrations(servable.factory(), transaction)
+        .await
+        .map_err(|error| listing_error(&error))?;
+    transaction.migrate(&migrations).await.map_err(|error| commit_error(&error))
 }
 
 /// A version that has passed its validation. Dropping it before its publication leaves nothing in
 /// its tenant's database.
-pub struct Proved {
+pub struct Validated {
     servable: ServableHandle,
     drained: Drained,
-    proof: Option<Arc<Proof>>,
+    proof: Option<Arc<ValidationTransaction>>,
 }
 
-impl Proved {
+impl Validated {
     pub(super) fn new(
         servable: ServableHandle,
         drained: Drained,
-        proof: Option<Arc<Proof>>,
+        proof: Option<Arc<ValidationTransaction>>,
     ) -> Self {
-        Proved { servable, drained, proof }
+        Validated { servable, drained, proof }
     }
 
     /// The version.
@@ -51,31 +55,35 @@ impl Proved {
 
     /// Commits the migrations of a version that is published now. Fails if they cannot be
     /// committed; then the version must not be published.
-    pub async fn go_live(self) -> Result<(ServableHandle, Drained), LoadError> {
+    pub async fn commit(self) -> Result<(ServableHandle, Drained), LoadError> {
         if let Some(proof) = self.proof {
-            proof.commit().await.map_err(|error| unkept(&error))?;
+            proof.commit().await.map_err(|error| commit_error(&error))?;
         }
         Ok((self.servable, self.drained))
     }
 }
 
-async fn migrations(maker: &Maker, proof: &Arc<Proof>) -> Result<Vec<Migration>, InferError> {
-    let steps =
-        maker.try_out(Some(proof), async |mut instance| instance.migrations().await).await?;
+async fn read_migrations(
+    maker: &InstanceFactory,
+    proof: &Arc<ValidationTransaction>,
+) -> Result<Vec<Migration>, InferError> {
+    let steps = maker
+        .run_for_validation(Some(proof), async |mut instance| instance.migrations().await)
+        .await?;
     Ok(steps.into_iter().map(|(name, statements)| Migration { name, statements }).collect())
 }
 
-fn unlisted(error: &InferError) -> LoadError {
+fn listing_error(error: &InferError) -> LoadError {
     let stage = match error {
         InferError::Overloaded => Stage::Host,
         InferError::QuotaExceeded(_) => Stage::Quota,
         _ => Stage::Migrate,
     };
-    let detail = error.private().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let detail = error.private_detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
     LoadError::new(stage, format!("the model did not tell its migrations: {error}{detail}"))
 }
 
-fn unkept(error: &SqlError) -> LoadError {
+fn commit_error(error: &SqlError) -> LoadError {
     let stage = match error {
         SqlError::Busy | SqlError::Unavailable(_) => Stage::Host,
         _ => Stage::Migrate,

@@ -15,10 +15,10 @@ use crate::repository::Digest;
 
 /// The state of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct VersionSnapshot {
     pub(super) version: Version,
     /// The content of the repository under this number.
-    pub(super) present: Present,
+    pub(super) presence: Presence,
     /// The content that serves.
     pub(super) serving: Option<Digest>,
     /// The content that is being loaded.
@@ -29,11 +29,11 @@ pub(super) struct Known {
 
 /// The presence of a version in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Present {
+pub(super) enum Presence {
     /// A candidate with this digest.
-    Whole(Digest),
+    Candidate(Digest),
     /// Files that are still changing.
-    Changing,
+    Unsettled,
     /// Invalid files.
     Faulty,
     /// No files.
@@ -61,12 +61,12 @@ pub(super) enum Action {
 /// true if the model is present in a form without a version, such as a bare file that is being
 /// written.
 pub(super) fn next_action(
-    known: &[Known],
+    known: &[VersionSnapshot],
     policy: &VersionPolicy,
     demand: Demand,
     elsewhere: bool,
 ) -> Option<Action> {
-    let nothing_there = !elsewhere && known.iter().all(|one| one.present == Present::Absent);
+    let nothing_there = !elsewhere && known.iter().all(|one| one.presence == Presence::Absent);
     if demand == Demand::Unwanted || nothing_there {
         return known
             .iter()
@@ -74,25 +74,25 @@ pub(super) fn next_action(
             .map(|one| Action::Unload(one.version));
     }
 
-    let wanted = wanted(known, policy);
+    let wanted = wanted_versions(known, policy);
     if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
         return Some(Action::Load(one.version));
     }
 
-    let deleted = deleted(known, policy).filter(|_| wanted.is_empty() && !elsewhere);
+    let deleted = deleted_to_unload(known, policy).filter(|_| wanted.is_empty() && !elsewhere);
     surplus(known, &wanted).next().or(deleted).map(Action::Unload)
 }
 
 /// A version that serves, was deleted, and has no candidate left to replace it. A newer version
 /// that is present and invalid counts as a failed replacement and keeps it.
-fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
+fn deleted_to_unload(known: &[VersionSnapshot], policy: &VersionPolicy) -> Option<Version> {
     let left = || {
-        known.iter().filter(|one| one.present != Present::Absent && selects(policy, one.version))
+        known.iter().filter(|one| one.presence != Presence::Absent && selects(policy, one.version))
     };
-    let is_coming = left().any(|one| one.present == Present::Changing || one.loading.is_some());
+    let is_coming = left().any(|one| one.presence == Presence::Unsettled || one.loading.is_some());
     let newest = left().map(|one| one.version).max();
     let mut deleted =
-        known.iter().filter(|one| one.serving.is_some() && one.present == Present::Absent);
+        known.iter().filter(|one| one.serving.is_some() && one.presence == Presence::Absent);
 
     deleted
         .find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version))
@@ -108,36 +108,42 @@ pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
 }
 
 /// True if a version that has been loaded should serve.
-pub(super) fn goes_live(
-    known: &[Known],
+pub(super) fn may_publish(
+    known: &[VersionSnapshot],
     policy: &VersionPolicy,
     demand: Demand,
     version: Version,
 ) -> bool {
-    let as_if_live = |one: &Known| match one.version == version {
-        true => Known { serving: one.loading, loading: None, ..*one },
+    let as_if_live = |one: &VersionSnapshot| match one.version == version {
+        true => VersionSnapshot { serving: one.loading, loading: None, ..*one },
         false => *one,
     };
-    let there = known.iter().any(|one| one.version == version && one.present != Present::Absent);
+    let there = known.iter().any(|one| one.version == version && one.presence != Presence::Absent);
     let known: Vec<_> = known.iter().map(as_if_live).collect();
 
     demand == Demand::Wanted
         && there
-        && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
+        && !surplus(&known, &wanted_versions(&known, policy)).any(|other| other == version)
 }
 
 /// Versions that serve and are not wanted, once every wanted version serves.
-fn surplus<'a>(known: &'a [Known], wanted: &'a [&Known]) -> impl Iterator<Item = Version> + 'a {
+fn surplus<'a>(
+    known: &'a [VersionSnapshot],
+    wanted: &'a [&VersionSnapshot],
+) -> impl Iterator<Item = Version> + 'a {
     let settled = !wanted.is_empty() && wanted.iter().all(|one| is_settled(one));
-    let surplus = |one: &&Known| {
+    let surplus = |one: &&VersionSnapshot| {
         one.serving.is_some() && !wanted.iter().any(|other| other.version == one.version)
     };
     known.iter().filter(move |one| settled && surplus(one)).map(|one| one.version)
 }
 
 /// The versions that should serve, newest first.
-fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
-    let mut able: Vec<_> = known.iter().filter(|one| is_able(one)).collect();
+fn wanted_versions<'a>(
+    known: &'a [VersionSnapshot],
+    policy: &VersionPolicy,
+) -> Vec<&'a VersionSnapshot> {
+    let mut able: Vec<_> = known.iter().filter(|one| can_serve(one)).collect();
     able.sort_by_key(|one| std::cmp::Reverse(one.version));
     match policy {
         VersionPolicy::Latest(count) => able.truncate(*count as usize),
@@ -150,25 +156,25 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
 }
 
 /// True if a version that is present serves or may serve.
-fn is_able(one: &Known) -> bool {
-    match one.present {
+fn can_serve(one: &VersionSnapshot) -> bool {
+    match one.presence {
         // Other content may serve under the same number, and the serving content may be the one
         // that failed.
-        Present::Whole(digest) => {
+        Presence::Candidate(digest) => {
             one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest)
         }
-        Present::Changing | Present::Faulty => one.serving.is_some(),
-        Present::Absent => false,
+        Presence::Unsettled | Presence::Faulty => one.serving.is_some(),
+        Presence::Absent => false,
     }
 }
 
-fn needs_load(one: &Known) -> bool {
-    let Present::Whole(digest) = one.present else { return false };
+fn needs_load(one: &VersionSnapshot) -> bool {
+    let Presence::Candidate(digest) = one.presence else { return false };
     one.serving != Some(digest) && one.failed != Some(digest) && one.loading.is_none()
 }
 
 /// True if a wanted version serves and needs no load for now.
-fn is_settled(one: &Known) -> bool {
+fn is_settled(one: &VersionSnapshot) -> bool {
     one.serving.is_some() && one.loading.is_none() && !needs_load(one)
 }
 
@@ -177,25 +183,30 @@ mod tests {
     use super::*;
 
     fn digest(name: &str) -> Digest {
-        Digest::of(name.as_bytes())
+        Digest::sha256(name.as_bytes())
     }
 
     /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `changing` and `bad`
     /// stand for content that cannot be loaded.
-    fn known(text: &str) -> Known {
+    fn snapshot(text: &str) -> VersionSnapshot {
         let mut words = text.split(' ');
         let version = words.next().and_then(Version::parse).unwrap();
-        let mut one =
-            Known { version, present: Present::Absent, serving: None, loading: None, failed: None };
+        let mut one = VersionSnapshot {
+            version,
+            presence: Presence::Absent,
+            serving: None,
+            loading: None,
+            failed: None,
+        };
 
         for word in words {
             match word.split_once('=') {
-                Some(("whole", name)) => one.present = Present::Whole(digest(name)),
+                Some(("whole", name)) => one.presence = Presence::Candidate(digest(name)),
                 Some(("serving", name)) => one.serving = Some(digest(name)),
                 Some(("loading", name)) => one.loading = Some(digest(name)),
                 Some(("failed", name)) => one.failed = Some(digest(name)),
-                None if word == "changing" => one.present = Present::Changing,
-                None if word == "bad" => one.present = Present::Faulty,
+                None if word == "changing" => one.presence = Presence::Unsettled,
+                None if word == "bad" => one.presence = Presence::Faulty,
                 _ => panic!("{word}"),
             }
         }
@@ -204,7 +215,7 @@ mod tests {
     }
 
     fn decide(versions: &[&str], policy: VersionPolicy) -> String {
-        let known: Vec<_> = versions.iter().map(|text| known(text)).collect();
+        let known: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
         show(next_action(&known, &policy, Demand::Wanted, false))
     }
 
@@ -266,7 +277,7 @@ mod tests {
         assert_eq!(decide(&["1 serving=a"], latest()), "unload 1");
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
         assert_eq!(decide(&["1 serving=a", "2 bad serving=b"], latest()), "unload 1");
-        let bare = [known("1 serving=a")];
+        let bare = [snapshot("1 serving=a")];
         assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
     }
 
@@ -304,7 +315,7 @@ mod tests {
         assert_eq!(decide(&["1 whole=a", "2 serving=b", "3 whole=c"], only(2)), "unload 2");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], only(7)), "rest");
 
-        let bare = [known("1 bad"), known("2 serving=b")];
+        let bare = [snapshot("1 bad"), snapshot("2 serving=b")];
         assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
     }
 
@@ -330,8 +341,8 @@ mod tests {
     #[test]
     fn what_was_loaded_goes_live_unless_it_would_only_be_taken_down() {
         let decide = |versions: &[&str], demand| {
-            let known: Vec<_> = versions.iter().map(|text| known(text)).collect();
-            goes_live(&known, &VersionPolicy::Latest(1), demand, Version::new(2).unwrap())
+            let known: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
+            may_publish(&known, &VersionPolicy::Latest(1), demand, Version::new(2).unwrap())
         };
         let serving = "1 whole=a serving=a";
         for (versions, expected) in [
@@ -352,10 +363,10 @@ mod tests {
 
     #[test]
     fn what_nobody_wants_is_unloaded() {
-        let one = [known("1 whole=a serving=a")];
+        let one = [snapshot("1 whole=a serving=a")];
         let latest = VersionPolicy::Latest(1);
         assert_eq!(show(next_action(&one, &latest, Demand::Unwanted, false)), "unload 1");
-        let none = [known("1 whole=a")];
+        let none = [snapshot("1 whole=a")];
         assert_eq!(show(next_action(&none, &latest, Demand::Unwanted, false)), "rest");
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::database::Proof;
+use crate::database::ValidationTransaction;
 use crate::model::{
     InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec,
 };
-use crate::repository::{Digest, MAX_GOLDEN, Sidecar};
+use crate::repository::{Digest, MAX_GOLDEN_SIZE, Sidecar};
 use crate::servable::{Servable, ServableHandle};
-use crate::tenant::{Pace, Workers};
+use crate::tenant::{Pacer, Workers};
 
 mod compare;
 
@@ -34,20 +34,20 @@ pub struct GoldenCase {
 }
 
 /// A parser of golden requests. The caller supplies it, because they are written in a wire format.
-pub type ParseGolden = fn(&[u8], &Pace) -> Result<Golden, String>;
+pub type ParseGolden = fn(&[u8], &Pacer) -> Result<Golden, String>;
 
 /// Validates a version. Fails with the stage and reason of the first check that fails.
-pub(super) async fn prove(
+pub(super) async fn validate(
     servable: &ServableHandle,
     golden: Option<&Sidecar>,
     parse: ParseGolden,
     workers: &Workers,
-    database: Option<&Arc<Proof>>,
+    database: Option<&Arc<ValidationTransaction>>,
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<(), LoadError> {
     progress(Stage::WarmUp);
     if servable.id().name.is_interceptor() {
-        return prove_interceptor(servable, golden).await;
+        return validate_interceptor(servable, golden).await;
     }
 
     warm_up(servable, database).await?;
@@ -58,14 +58,14 @@ pub(super) async fn prove(
     }
 
     servable
-        .fill()
+        .fill_pool()
         .await
-        .map_err(|error| in_warm_up("making the instances to be kept ready", &error))
+        .map_err(|error| warm_up_error("making the instances to be kept ready", &error))
 }
 
 /// Validates an interceptor. Its reaction to a request of zeros means nothing, so only its
 /// instances are tested.
-async fn prove_interceptor(
+async fn validate_interceptor(
     servable: &ServableHandle,
     golden: Option<&Sidecar>,
 ) -> Result<(), LoadError> {
@@ -74,63 +74,69 @@ async fn prove_interceptor(
         return Err(LoadError::new(Stage::Golden, reason));
     }
 
-    let made = servable.maker().run(async |_instance| Ok(())).await;
-    made.map_err(|error| in_warm_up("making an instance", &error))?;
+    let made = servable.factory().run_in_new_instance(async |_instance| Ok(())).await;
+    made.map_err(|error| warm_up_error("making an instance", &error))?;
     servable
-        .fill()
+        .fill_pool()
         .await
-        .map_err(|error| in_warm_up("making the instances to be kept ready", &error))
+        .map_err(|error| warm_up_error("making the instances to be kept ready", &error))
 }
 
 async fn warm_up(
     servable: &ServableHandle,
-    database: Option<&Arc<Proof>>,
+    database: Option<&Arc<ValidationTransaction>>,
 ) -> Result<(), LoadError> {
-    run_hook(servable, database)
+    run_warm_up_hook(servable, database)
         .await
-        .map_err(|error| in_warm_up("the model's warm-up", &error))?;
+        .map_err(|error| warm_up_error("the model's warm-up", &error))?;
     let settings = servable.settings();
-    let request = made_up_request(&servable.metadata().inputs, settings)?;
+    let request = zero_request(&servable.metadata().inputs, settings)?;
 
     for _ in 0..settings.warmup.requests {
-        match servable.answer(request.clone(), servable.proof_call(database)).await {
+        match servable.infer_uncounted(request.clone(), servable.validation_call(database)).await {
             // A model may reject a request of zeros.
             Ok(_) | Err(InferError::Rejected(_)) => {}
-            Err(error) => return Err(in_warm_up("a request of zeros", &error)),
+            Err(error) => return Err(warm_up_error("a request of zeros", &error)),
         }
-        match servable.answer_twice(&request, servable.proof_call(database)).await {
+        match servable.self_check_batch(&request, servable.validation_call(database)).await {
             Ok(()) | Err(InferError::Rejected(_)) => {}
-            Err(error) => return Err(in_warm_up("a batch of two requests of zeros", &error)),
+            Err(error) => return Err(warm_up_error("a batch of two requests of zeros", &error)),
         }
     }
 
     Ok(())
 }
 
-fn in_warm_up(what: &str, error: &InferError) -> LoadError {
+fn warm_up_error(what: &str, error: &InferError) -> LoadError {
     let stage = match error {
         InferError::Overloaded => Stage::Host,
         InferError::QuotaExceeded(_) => Stage::Quota,
         _ => Stage::WarmUp,
     };
-    LoadError::new(stage, format!("{what} failed: {}", explain(error)))
+    LoadError::new(stage, format!("{what} failed: {}", full_error_text(error)))
 }
 
-async fn run_hook(servable: &Servable, database: Option<&Arc<Proof>>) -> Result<(), InferError> {
-    servable.maker().try_out(database, async |mut instance| instance.warm_up().await).await
+async fn run_warm_up_hook(
+    servable: &Servable,
+    database: Option<&Arc<ValidationTransaction>>,
+) -> Result<(), InferError> {
+    servable
+        .factory()
+        .run_for_validation(database, async |mut instance| instance.warm_up().await)
+        .await
 }
 
 /// A request with a zero, or an empty text, for every element of every required input.
-fn made_up_request(
+fn zero_request(
     inputs: &[TensorSpec],
     settings: &ModelSettings,
 ) -> Result<InferRequest, LoadError> {
     let required = inputs.iter().filter(|spec| !spec.optional);
-    let inputs = required.map(|spec| made_up_tensor(spec, settings)).collect::<Result<_, _>>()?;
+    let inputs = required.map(|spec| zero_tensor(spec, settings)).collect::<Result<_, _>>()?;
     Ok(InferRequest { inputs, ..InferRequest::default() })
 }
 
-fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor, LoadError> {
+fn zero_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor, LoadError> {
     let shape: Vec<u64> =
         spec.shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(1)).collect();
     // Every element of BYTES begins with a length of four bytes.
@@ -155,7 +161,7 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
 }
 
 /// Longest time for reading golden requests, in turns with the calls of all tenants.
-const READING: Duration = Duration::from_secs(600);
+const GOLDEN_READ_TIMEOUT: Duration = Duration::from_secs(600);
 
 async fn read_golden(
     servable: &ServableHandle,
@@ -164,18 +170,19 @@ async fn read_golden(
     workers: &Workers,
 ) -> Result<Golden, LoadError> {
     let (opened, digest) = (file.file.clone(), file.digest);
-    let work = move |pace: &Pace| {
+    let work = move |pace: &Pacer| {
         // A file that grew beyond the limit has another digest.
-        let content =
-            pace.aside(|| opened.read(MAX_GOLDEN)).map_err(|stopped| stopped.to_string())?;
+        let content = pace
+            .run_blocking(|| opened.read(MAX_GOLDEN_SIZE))
+            .map_err(|stopped| stopped.to_string())?;
         let content = content.map_err(|error| error.to_string())?;
-        if Digest::of(&content) != digest {
+        if Digest::sha256(&content) != digest {
             return Err("changed while it was being read".into());
         }
         parse(&content, pace)
     };
-    let payer = servable.maker().tenant().payer();
-    let read = workers.run(payer, payer.share(), Instant::now() + READING, work).await;
+    let payer = servable.factory().tenant().payer();
+    let read = workers.run(payer, payer.share(), Instant::now() + GOLDEN_READ_TIMEOUT, work).await;
     let read =
         read.map_err(|undone| LoadError::new(Stage::Host, format!("{}: {undone}", file.name)))?;
 
@@ -185,13 +192,14 @@ async fn read_golden(
 async fn check_golden(
     servable: &ServableHandle,
     golden: Golden,
-    database: Option<&Arc<Proof>>,
+    database: Option<&Arc<ValidationTransaction>>,
 ) -> Result<(), LoadError> {
     for (index, case) in golden.cases.into_iter().enumerate() {
         let fault =
             |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
-        let answer = servable.answer(case.request, servable.proof_call(database)).await;
-        let response = answer.map_err(|error| fault(explain(&error)))?.response;
+        let answer =
+            servable.infer_uncounted(case.request, servable.validation_call(database)).await;
+        let response = answer.map_err(|error| fault(full_error_text(&error)))?.response;
         check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
     }
 
@@ -212,8 +220,8 @@ fn check_case(
 }
 
 /// The error with its private detail, for the owner of the model.
-fn explain(error: &InferError) -> String {
-    match error.private() {
+fn full_error_text(error: &InferError) -> String {
+    match error.private_detail() {
         Some(detail) => format!("{error} ({detail})"),
         None => error.to_string(),
     }
@@ -233,10 +241,10 @@ mod tests {
         let settings = ModelSettings::default();
         for datatype in Datatype::ALL {
             for shape in [&[][..], &[-1], &[-1, 3], &[0, 2]] {
-                made_up_tensor(&spec(datatype, shape), &settings).unwrap().check().unwrap();
+                zero_tensor(&spec(datatype, shape), &settings).unwrap().check().unwrap();
             }
         }
 
-        assert!(made_up_tensor(&spec(Datatype::Fp64, &[1 << 30]), &settings).is_err());
+        assert!(zero_tensor(&spec(Datatype::Fp64, &[1 << 30]), &settings).is_err());
     }
 }

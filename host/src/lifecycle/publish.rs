@@ -12,7 +12,9 @@ use tokio::sync::oneshot;
 use super::index::IndexEntry;
 use super::manager::{CommandError, Event, Manager};
 use crate::model::{LoadError, ModelId, Stage, TenantName};
-use crate::repository::upload::{Put, Received, Target, Upload, UploadError, Uploads};
+use crate::repository::upload::{
+    PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget, Uploads,
+};
 use crate::repository::{Candidate, Digest};
 use crate::tenant::Tenant;
 
@@ -30,7 +32,7 @@ pub enum PublishError {
 /// The outcome of an upload.
 pub struct Published {
     /// The change of the repository; `None` if it already held the same content.
-    pub put: Option<Put>,
+    pub put: Option<PutOutcome>,
     /// SHA-256 of the component.
     pub digest: Digest,
     /// The version's index entry; `None` if the version is gone again.
@@ -42,7 +44,7 @@ impl Manager {
     pub async fn begin_upload(
         &self,
         tenant: &Arc<Tenant>,
-        target: Target,
+        target: UploadTarget,
         announced: u64,
     ) -> Result<Upload, PublishError> {
         let (uploads, tenant) = (self.uploads(tenant.name())?, tenant.clone());
@@ -51,12 +53,12 @@ impl Manager {
 
     /// Loads and validates an upload, puts it into the repository, and waits until its outcome is
     /// known. An upload that is not wanted by the model's version policy succeeds.
-    pub async fn publish(&self, received: Received) -> Result<Published, PublishError> {
+    pub async fn publish(&self, received: ReceivedUpload) -> Result<Published, PublishError> {
         let manager = self.clone();
         // A task of its own: a complete upload is carried through even if its client disconnects.
-        tokio::spawn(async move { manager.carry_through(received).await })
+        tokio::spawn(async move { manager.publish_received(received).await })
             .await
-            .unwrap_or_else(|error| Err(ended(&error)))
+            .unwrap_or_else(|error| Err(task_failed(&error)))
     }
 
     /// Removes a version from the repository, and waits until a scan no longer finds it. Returns
@@ -65,7 +67,7 @@ impl Manager {
     pub async fn remove(
         &self,
         tenant: &TenantName,
-        target: Target,
+        target: UploadTarget,
     ) -> Result<Option<IndexEntry>, PublishError> {
         let uploads = self.uploads(tenant)?;
         let gone = target.clone();
@@ -73,32 +75,38 @@ impl Manager {
         tracing::info!(%tenant, model = %target.name, version = %target.version, "removed from the repository");
 
         // The version is removed even if its outcome is unknown.
-        let entry = self.follow(tenant, &target).await.unwrap_or_default();
+        let entry = self.await_version(tenant, &target).await.unwrap_or_default();
         Ok(entry.filter(|entry| entry.version == Some(target.version)))
     }
 
-    async fn carry_through(&self, received: Received) -> Result<Published, PublishError> {
-        let (received, there) = with(received, |received| received.is_there()).await?;
+    async fn publish_received(&self, received: ReceivedUpload) -> Result<Published, PublishError> {
+        let (received, there) =
+            with_received(received, |received| received.is_already_present()).await?;
         if there {
-            return self.published(received, None).await;
+            return self.await_published(received, None).await;
         }
 
-        let (received, candidate) = with(received, Received::candidate).await?;
-        self.verify(received.tenant(), &candidate).await?;
+        let (received, candidate) = with_received(received, ReceivedUpload::candidate).await?;
+        self.validate_upload(received.tenant(), &candidate).await?;
 
-        let (received, put) = with(received, move |received| received.put(&candidate)).await?;
-        self.published(received, Some(put)).await
+        let (received, put) =
+            with_received(received, move |received| received.put(&candidate)).await?;
+        self.await_published(received, Some(put)).await
     }
 
     /// Validates a candidate and drops it again.
-    async fn verify(&self, tenant: &Arc<Tenant>, candidate: &Candidate) -> Result<(), UploadError> {
+    async fn validate_upload(
+        &self,
+        tenant: &Arc<Tenant>,
+        candidate: &Candidate,
+    ) -> Result<(), UploadError> {
         // An upload that an interceptor's load hook refuses must not enter the repository.
         let id = ModelId {
             tenant: tenant.name().clone(),
             name: candidate.name.clone(),
             version: candidate.version,
         };
-        self.chain(tenant.name()).before_load(&id).await?;
+        self.interceptor_chain(tenant.name()).before_load(&id).await?;
 
         let loaded = self.shared.loader.load(tenant, candidate, &|_| {}).await?;
         // Unmapping is slow and must not run on an HTTP thread.
@@ -108,28 +116,28 @@ impl Manager {
 
     /// Keeps an upload, and its part of the storage quota, until a scan has found it in the
     /// repository.
-    async fn published(
+    async fn await_published(
         &self,
-        received: Received,
-        put: Option<Put>,
+        received: ReceivedUpload,
+        put: Option<PutOutcome>,
     ) -> Result<Published, PublishError> {
         let (tenant, target, digest) =
             (received.tenant().name(), received.target(), received.digest());
         tracing::info!(%tenant, model = %target.name, version = %target.version, %digest, ?put, "uploaded");
-        let entry = self.follow(tenant, target).await?;
+        let entry = self.await_version(tenant, target).await?;
         Ok(Published { put, digest, entry })
     }
 
     /// Scans the repository and waits until the outcome of a version is known.
-    async fn follow(
+    async fn await_version(
         &self,
         tenant: &TenantName,
-        target: &Target,
+        target: &UploadTarget,
     ) -> Result<Option<IndexEntry>, CommandError> {
         let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
         let (name, version) = (target.name.clone(), target.version);
-        self.send(tenant, Event::Follow { name, version, aspired, reply }).await?;
+        self.send(tenant, Event::AwaitVersion { name, version, aspired, reply }).await?;
         answer.await.map_err(|_| CommandError::Stopping)
     }
 
@@ -138,10 +146,10 @@ impl Manager {
     }
 }
 
-async fn with<T: Send + 'static>(
-    mut received: Received,
-    work: impl FnOnce(&mut Received) -> Result<T, UploadError> + Send + 'static,
-) -> Result<(Received, T), PublishError> {
+async fn with_received<T: Send + 'static>(
+    mut received: ReceivedUpload,
+    work: impl FnOnce(&mut ReceivedUpload) -> Result<T, UploadError> + Send + 'static,
+) -> Result<(ReceivedUpload, T), PublishError> {
     blocking(move || work(&mut received).map(|done| (received, done))).await
 }
 
@@ -150,10 +158,10 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
 ) -> Result<T, PublishError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ended(&error))?.map_err(PublishError::from)
+    done.map_err(|error| task_failed(&error))?.map_err(PublishError::from)
 }
 
-fn ended(error: &tokio::task::JoinError) -> PublishError {
+fn task_failed(error: &tokio::task::JoinError) -> PublishError {
     CommandError::Failed(LoadError::new(Stage::Host, format!("it ended unexpectedly: {error}")))
         .into()
 }

@@ -10,19 +10,19 @@ use crate::model::TenantName;
 /// on.
 pub(super) struct Readiness {
     ready: Arc<AtomicBool>,
-    state: Mutex<State>,
+    state: Mutex<ReadinessState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ReadinessState {
     /// `ready_timeout` has passed, so slow tenants are no longer waited for.
-    overdue: bool,
-    tenants: BTreeMap<TenantName, Progress>,
+    timed_out: bool,
+    tenants: BTreeMap<TenantName, TenantProgress>,
 }
 
 /// The progress of one tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(super) struct TenantProgress {
     /// Everything in its repository has been observed settled once.
     pub(super) settled: bool,
     /// Its repository cannot be read now.
@@ -34,8 +34,8 @@ pub(super) struct Progress {
 impl Readiness {
     /// Sets `ready` once the models of these tenants have been tried.
     pub(super) fn new(ready: Arc<AtomicBool>, tenants: impl Iterator<Item = TenantName>) -> Self {
-        let tenants = tenants.map(|tenant| (tenant, Progress::default())).collect();
-        Readiness { ready, state: Mutex::new(State { overdue: false, tenants }) }
+        let tenants = tenants.map(|tenant| (tenant, TenantProgress::default())).collect();
+        Readiness { ready, state: Mutex::new(ReadinessState { timed_out: false, tenants }) }
     }
 
     /// True once the server has been ready.
@@ -44,25 +44,25 @@ impl Readiness {
     }
 
     /// Records the progress of a tenant.
-    pub(super) fn note(&self, tenant: &TenantName, progress: Progress) {
+    pub(super) fn record_progress(&self, tenant: &TenantName, progress: TenantProgress) {
         self.update(|state| {
             state.tenants.insert(tenant.clone(), progress);
         });
     }
 
     /// Removes a tenant.
-    pub(super) fn forget(&self, tenant: &TenantName) {
+    pub(super) fn remove_tenant(&self, tenant: &TenantName) {
         self.update(|state| {
             state.tenants.remove(tenant);
         });
     }
 
     /// Stops waiting for slow tenants.
-    pub(super) fn stop_waiting(&self) {
-        self.update(|state| state.overdue = true);
+    pub(super) fn expire(&self) {
+        self.update(|state| state.timed_out = true);
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut ReadinessState)) {
         if self.is_ready() {
             return;
         }
@@ -70,28 +70,29 @@ impl Readiness {
         let mut state = self.lock();
         change(&mut state);
         if !self.is_ready() && state.is_ready() {
-            state.tell();
+            state.log_ready();
             self.ready.store(true, Ordering::Release);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReadinessState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ReadinessState {
     fn is_ready(&self) -> bool {
         let any_settled = || self.tenants.values().any(|progress| progress.settled);
         // A server that has not read any repository has nothing to serve.
-        self.late().next().is_none() || (self.overdue && any_settled())
+        self.pending_tenants().next().is_none() || (self.timed_out && any_settled())
     }
 
     /// The tenants whose models have not all been tried.
-    fn late(&self) -> impl Iterator<Item = &TenantName> {
+    fn pending_tenants(&self) -> impl Iterator<Item = &TenantName> {
         // A missing volume delays readiness only if its tenant is the only one.
         let alone = self.tenants.len() == 1;
-        let is_known = move |progress: &Progress| progress.settled || (progress.degraded && !alone);
+        let is_known =
+            move |progress: &TenantProgress| progress.settled || (progress.degraded && !alone);
         let late = self
             .tenants
             .iter()
@@ -100,8 +101,8 @@ impl State {
         late.map(|(tenant, _)| tenant)
     }
 
-    fn tell(&self) {
-        let late: Vec<_> = self.late().collect();
+    fn log_ready(&self) {
+        let late: Vec<_> = self.pending_tenants().collect();
         if late.is_empty() {
             tracing::info!("every wanted model has been tried");
         }
@@ -116,65 +117,67 @@ impl State {
 mod tests {
     use super::*;
 
-    const SETTLED: Progress = Progress { settled: true, degraded: false, loading: false };
-    const LOADING: Progress = Progress { loading: true, ..SETTLED };
-    const DEGRADED: Progress = Progress { settled: false, degraded: true, loading: false };
+    const SETTLED: TenantProgress =
+        TenantProgress { settled: true, degraded: false, loading: false };
+    const LOADING: TenantProgress = TenantProgress { loading: true, ..SETTLED };
+    const DEGRADED: TenantProgress =
+        TenantProgress { settled: false, degraded: true, loading: false };
 
     fn name(name: &str) -> TenantName {
         TenantName::new(name).unwrap()
     }
 
-    fn of(tenants: &[&str]) -> Readiness {
+    fn readiness_of(tenants: &[&str]) -> Readiness {
         Readiness::new(Arc::default(), tenants.iter().map(|tenant| name(tenant)))
     }
 
     #[test]
     fn the_server_is_ready_once_every_tenant_has_been_tried_and_stays_so() {
-        let readiness = of(&["a", "b"]);
-        readiness.note(&name("a"), SETTLED);
+        let readiness = readiness_of(&["a", "b"]);
+        readiness.record_progress(&name("a"), SETTLED);
         assert!(!readiness.is_ready(), "nothing is known of b");
 
-        readiness.note(&name("b"), LOADING);
+        readiness.record_progress(&name("b"), LOADING);
         assert!(!readiness.is_ready());
 
-        readiness.note(&name("b"), SETTLED);
+        readiness.record_progress(&name("b"), SETTLED);
         assert!(readiness.is_ready());
 
-        readiness.note(&name("b"), LOADING);
+        readiness.record_progress(&name("b"), LOADING);
         assert!(readiness.is_ready());
     }
 
     #[test]
     fn slow_tenants_are_waited_for_until_it_has_taken_too_long() {
-        let readiness = of(&["a", "b"]);
-        readiness.note(&name("a"), LOADING);
+        let readiness = readiness_of(&["a", "b"]);
+        readiness.record_progress(&name("a"), LOADING);
         assert!(!readiness.is_ready());
 
-        readiness.stop_waiting();
+        readiness.expire();
         assert!(readiness.is_ready(), "the repository of a is known");
 
-        let readiness = of(&["a", "b"]);
-        readiness.stop_waiting();
+        let readiness = readiness_of(&["a", "b"]);
+        readiness.expire();
         assert!(!readiness.is_ready(), "no repository is known");
 
-        readiness.note(&name("b"), SETTLED);
+        readiness.record_progress(&name("b"), SETTLED);
         assert!(readiness.is_ready());
     }
 
     #[test]
     fn a_repository_that_cannot_be_read_keeps_out_only_a_tenant_that_is_alone() {
-        let readiness = of(&["a", "b"]);
-        readiness.note(&name("a"), DEGRADED);
-        readiness.note(&name("b"), SETTLED);
+        let readiness = readiness_of(&["a", "b"]);
+        readiness.record_progress(&name("a"), DEGRADED);
+        readiness.record_progress(&name("b"), SETTLED);
         assert!(readiness.is_ready());
 
-        let readiness = of(&["a"]);
-        readiness.note(&name("a"), DEGRADED);
+        let readiness = readiness_of(&["a"]);
+        readiness.record_progress(&name("a"), DEGRADED);
         assert!(!readiness.is_ready());
 
-        let readiness = of(&["a", "b"]);
-        readiness.note(&name("a"), SETTLED);
-        readiness.forget(&name("b"));
+        let readiness = readiness_of(&["a", "b"]);
+        readiness.record_progress(&name("a"), SETTLED);
+        readiness.remove_tenant(&name("b"));
         assert!(readiness.is_ready(), "b is gone");
     }
 }

@@ -1,18 +1,18 @@
 //! The state of one model.
 
-mod telling;
+mod report;
 mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::drain::Ending;
-use super::policy::{Action, Demand, Known, goes_live, next_action};
+use super::drain::Drain;
+use super::policy::{Action, Demand, VersionSnapshot, may_publish, next_action};
 use crate::model::{ConfigTable, LoadError, QuotaExceeded, Stage, Version, VersionPolicy};
-use crate::repository::{Candidate, Digest, Seen};
+use crate::repository::{Candidate, Digest, Observed};
 use crate::servable::{Drained, ServableHandle};
 use crate::tenant::{self, Resource, Tenant};
-use version::{Content, Serving, VersionRecord};
+use version::{ServingContent, VersionContent, VersionRecord};
 
 /// A version that has loaded, with the future that resolves when it has drained.
 pub(super) type Loaded = (ServableHandle, Drained);
@@ -22,47 +22,57 @@ pub(super) struct ModelRecord {
     versions: BTreeMap<Version, VersionRecord>,
     /// Present if the repository holds the model in a form without a version, with the fault if it
     /// is invalid.
-    elsewhere: Option<Option<String>>,
+    unversioned: Option<Option<String>>,
     demand: Demand,
     policy: VersionPolicy,
     /// The live configuration. A version that is changing or invalid does not change it.
-    live: Arc<ConfigTable>,
+    live_config: Arc<ConfigTable>,
     /// The model's part of the tenant's quota of models, held while any version serves or is being
     /// loaded.
-    place: Option<tenant::Held>,
+    model_quota: Option<tenant::QuotaGuard>,
     /// The reason that keeps the model from being loaded.
-    held: Option<Held>,
+    hold: Option<LoadHold>,
 }
 
 /// A reason that keeps a model from being loaded: its tenant's interceptors do not serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct LoadHold {
     pub(super) reason: String,
     /// The interceptors are still being loaded.
-    pub(super) passing: bool,
+    pub(super) undecided: bool,
 }
 
 impl Default for ModelRecord {
     fn default() -> Self {
         let policy = VersionPolicy::default();
         let (versions, elsewhere, live, place, held) = Default::default();
-        ModelRecord { versions, elsewhere, demand: Demand::Wanted, policy, live, place, held }
+        ModelRecord {
+            versions,
+            unversioned: elsewhere,
+            demand: Demand::Wanted,
+            policy,
+            live_config: live,
+            model_quota: place,
+            hold: held,
+        }
     }
 }
 
 impl ModelRecord {
     /// Replaces the observed content by that of a newer scan. Returns true if the change matters.
-    pub(super) fn see<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) -> bool {
-        let before = self.seen();
-        self.replace_seen(seen);
-        before != self.seen()
+    pub(super) fn observe<'a>(&mut self, seen: impl Iterator<Item = &'a Observed>) -> bool {
+        let before = self.observed_state();
+        self.replace_observed(seen);
+        before != self.observed_state()
     }
 
     /// The part of the state that a scan may change.
-    fn seen(&self) -> (Vec<Known>, Option<Option<String>>, VersionPolicy, Vec<Version>) {
+    fn observed_state(
+        &self,
+    ) -> (Vec<VersionSnapshot>, Option<Option<String>>, VersionPolicy, Vec<Version>) {
         (
-            self.known(),
-            self.elsewhere.clone(),
+            self.snapshots(),
+            self.unversioned.clone(),
             self.policy.clone(),
             self.missing().map(|(version, _)| version).collect(),
         )
@@ -70,99 +80,105 @@ impl ModelRecord {
 
     /// The versions that the settings name and the repository does not hold, each with its reason.
     fn missing(&self) -> impl Iterator<Item = (Version, &str)> {
-        self.versions.iter().filter_map(|(version, record)| Some((*version, record.missing()?)))
+        self.versions
+            .iter()
+            .filter_map(|(version, record)| Some((*version, record.missing_reason()?)))
     }
 
-    fn replace_seen<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) {
-        self.elsewhere = None;
+    fn replace_observed<'a>(&mut self, seen: impl Iterator<Item = &'a Observed>) {
+        self.unversioned = None;
         for record in self.versions.values_mut() {
-            record.present = Content::Nothing;
+            record.content = VersionContent::Absent;
         }
 
         for one in seen {
             match one.version() {
-                Some(version) => self.see_version(version, one),
-                None => self.elsewhere = Some(fault(one)),
+                Some(version) => self.observe_version(version, one),
+                None => self.unversioned = Some(fault_text(one)),
             }
         }
 
         let serving = self.versions.values().filter_map(|record| record.serving.as_ref());
-        serving.for_each(|serving| serving.handle.template().config().set_live(self.live.clone()));
+        serving.for_each(|serving| {
+            serving.handle.template().config().set_live(self.live_config.clone())
+        });
     }
 
-    fn see_version(&mut self, version: Version, seen: &Seen) {
+    fn observe_version(&mut self, version: Version, seen: &Observed) {
         let record = self.versions.entry(version).or_default();
-        record.present = match seen {
-            Seen::Whole(candidate) => {
+        record.content = match seen {
+            Observed::Candidate(candidate) => {
                 self.policy = candidate.settings.versions.clone();
-                self.live = candidate.live.values.clone();
-                Content::Whole(Box::new(candidate.clone()))
+                self.live_config = candidate.live.values.clone();
+                VersionContent::Candidate(Box::new(candidate.clone()))
             }
-            Seen::Unsettled { .. } => Content::Unsettled,
-            Seen::Faulty { reason, .. } => Content::Faulty(reason.clone()),
-            Seen::Missing { reason, .. } => Content::Missing(reason.clone()),
+            Observed::Unsettled { .. } => VersionContent::Unsettled,
+            Observed::Faulty { reason, .. } => VersionContent::Faulty(reason.clone()),
+            Observed::Missing { reason, .. } => VersionContent::Missing(reason.clone()),
         };
     }
 
     /// The next action.
     pub(super) fn next_action(&self) -> Option<Action> {
-        let next = next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
-        next.filter(|action| self.held.is_none() || !matches!(action, Action::Load(_)))
+        let next =
+            next_action(&self.snapshots(), &self.policy, self.demand, self.unversioned.is_some());
+        next.filter(|action| self.hold.is_none() || !matches!(action, Action::Load(_)))
     }
 
     /// Sets or clears the reason that keeps the model from being loaded.
-    pub(super) fn hold(&mut self, held: Option<Held>) {
-        self.held = held;
+    pub(super) fn set_hold(&mut self, held: Option<LoadHold>) {
+        self.hold = held;
     }
 
     /// The reason that keeps the model from being loaded, if the policy wants a load.
-    fn awaits(&self) -> Option<&Held> {
-        let next =
-            || next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
-        self.held.as_ref().filter(|_| matches!(next(), Some(Action::Load(_))))
+    fn active_hold(&self) -> Option<&LoadHold> {
+        let next = || {
+            next_action(&self.snapshots(), &self.policy, self.demand, self.unversioned.is_some())
+        };
+        self.hold.as_ref().filter(|_| matches!(next(), Some(Action::Load(_))))
     }
 
-    fn known(&self) -> Vec<Known> {
-        self.versions.iter().map(|(version, record)| record.known(*version)).collect()
+    fn snapshots(&self) -> Vec<VersionSnapshot> {
+        self.versions.iter().map(|(version, record)| record.snapshot(*version)).collect()
     }
 
     /// Sets the demand to wanted and forgets all failures, so that they are retried.
-    pub(super) fn demand_again(&mut self) {
+    pub(super) fn request_load(&mut self) {
         self.demand = Demand::Wanted;
         for record in self.versions.values_mut() {
             (record.failed, record.failures) = (None, 0);
             if let Some(serving) = &record.serving {
-                serving.handle.put_back_into_service();
+                serving.handle.reset_breaker();
             }
         }
     }
 
     /// Sets the demand to unwanted.
-    pub(super) fn demand_no_more(&mut self) {
+    pub(super) fn request_unload(&mut self) {
         self.demand = Demand::Unwanted;
     }
 
     /// Starts to load a version. Returns its candidate.
     pub(super) fn start_loading(&mut self, version: Version) -> Option<Candidate> {
         let record = self.versions.get_mut(&version)?;
-        let Content::Whole(candidate) = &record.present else { return None };
+        let VersionContent::Candidate(candidate) = &record.content else { return None };
         record.loading = Some(candidate.digest);
         Some(Candidate::clone(candidate))
     }
 
     /// Acquires the model's part of the tenant's quota, if it is not held yet. Fails if the tenant
     /// has as many models as it may.
-    pub(super) fn take_place(&mut self, tenant: &Arc<Tenant>) -> Result<(), QuotaExceeded> {
-        if self.place.is_none() {
-            self.place = Some(tenant.take(Resource::Models, 1)?);
+    pub(super) fn take_model_quota(&mut self, tenant: &Arc<Tenant>) -> Result<(), QuotaExceeded> {
+        if self.model_quota.is_none() {
+            self.model_quota = Some(tenant.take(Resource::Models, 1)?);
         }
         Ok(())
     }
 
     /// Releases the model's part of the quota of a removed tenant. A tenant of the same name has a
     /// quota of its own.
-    pub(super) fn leave_place(&mut self) {
-        self.place = None;
+    pub(super) fn release_model_quota(&mut self) {
+        self.model_quota = None;
     }
 
     /// Records that the content under this number keeps failing. Returns true if an older version
@@ -175,7 +191,7 @@ impl ModelRecord {
         let serves = record.serving.as_ref().is_some_and(|serving| {
             serving.digest == digest
                 && serving.handle.settings().breaker.rollback
-                && record.present.is(digest)
+                && record.content.is_candidate(digest)
         });
 
         if !(older && latest && serves) {
@@ -188,19 +204,24 @@ impl ModelRecord {
     }
 
     /// The digest of a version's candidate.
-    pub(super) fn digest(&self, version: Version) -> Option<Digest> {
-        match &self.versions.get(&version)?.present {
-            Content::Whole(candidate) => Some(candidate.digest),
+    pub(super) fn candidate_digest(&self, version: Version) -> Option<Digest> {
+        match &self.versions.get(&version)?.content {
+            VersionContent::Candidate(candidate) => Some(candidate.digest),
             _ => None,
         }
     }
 
     /// Records a failed load. Returns the number of consecutive failures of this content.
-    pub(super) fn fail(&mut self, version: Version, digest: Digest, error: LoadError) -> u32 {
+    pub(super) fn record_failure(
+        &mut self,
+        version: Version,
+        digest: Digest,
+        error: LoadError,
+    ) -> u32 {
         let record = self.versions.entry(version).or_default();
         record.loading = None;
-        if record.tried != Some(digest) {
-            (record.tried, record.failures) = (Some(digest), 0);
+        if record.last_tried != Some(digest) {
+            (record.last_tried, record.failures) = (Some(digest), 0);
         }
 
         record.failures = record.failures.saturating_add(1);
@@ -209,14 +230,14 @@ impl ModelRecord {
     }
 
     /// Forgets the failure of a version if it was temporary.
-    pub(super) fn forget_passing_failure(&mut self, version: Version) {
+    pub(super) fn clear_transient_failure(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
-            record.failed = record.failed.take().filter(|(_, error)| !error.stage.is_passing());
+            record.failed = record.failed.take().filter(|(_, error)| !error.stage.is_transient());
         }
     }
 
     /// Forgets failures caused by interceptors, so that the present interceptors are called.
-    pub(super) fn forget_objections(&mut self) {
+    pub(super) fn clear_interceptor_failures(&mut self) {
         for record in self.versions.values_mut() {
             record.failed =
                 record.failed.take().filter(|(_, error)| error.stage != Stage::Intercept);
@@ -225,12 +246,12 @@ impl ModelRecord {
 
     /// Publishes a loaded version. Returns the drain of the content that served under its number
     /// before.
-    pub(super) fn serve(
+    pub(super) fn start_serving(
         &mut self,
         version: Version,
         digest: Digest,
         loaded: Loaded,
-    ) -> Option<Ending> {
+    ) -> Option<Drain> {
         let before = self.stop_serving(version);
         let record = self.versions.entry(version).or_default();
         record.loading = None;
@@ -238,38 +259,38 @@ impl ModelRecord {
 
         let (handle, drained) = loaded;
         // The live configuration may have changed during the load.
-        handle.template().config().set_live(self.live.clone());
+        handle.template().config().set_live(self.live_config.clone());
 
-        let ending = Ending::new(&handle, drained);
-        record.serving = Some(Serving { digest, handle, ending });
+        let ending = Drain::new(&handle, drained);
+        record.serving = Some(ServingContent { digest, handle, drain: ending });
         before
     }
 
     /// Records that the result of a load is no longer wanted.
-    pub(super) fn abandon(&mut self, version: Version) {
+    pub(super) fn abandon_load(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
             record.loading = None;
         }
     }
 
     /// Takes a version out of service. Returns its drain.
-    pub(super) fn stop_serving(&mut self, version: Version) -> Option<Ending> {
+    pub(super) fn stop_serving(&mut self, version: Version) -> Option<Drain> {
         let record = self.versions.get_mut(&version)?;
         let serving = record.serving.take()?;
         record.draining += 1;
-        Some(serving.ending)
+        Some(serving.drain)
     }
 
     /// Records that one content of a version has drained.
-    pub(super) fn drained(&mut self, version: Version) {
+    pub(super) fn record_drained(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
             record.draining = record.draining.saturating_sub(1);
         }
     }
 
     /// True if a version that has been loaded is to be published.
-    pub(super) fn lets_live(&self, version: Version) -> bool {
-        goes_live(&self.known(), &self.policy, self.demand, version)
+    pub(super) fn may_publish(&self, version: Version) -> bool {
+        may_publish(&self.snapshots(), &self.policy, self.demand, version)
     }
 
     /// True if a version is being loaded.
@@ -279,29 +300,29 @@ impl ModelRecord {
 
     /// True while the outcome of the model is unknown.
     pub(super) fn is_undecided(&self) -> bool {
-        let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
+        let changing = |record: &VersionRecord| matches!(record.content, VersionContent::Unsettled);
         self.is_loading()
-            || self.waits()
-            || self.elsewhere == Some(None)
+            || self.waits_for_interceptors()
+            || self.unversioned == Some(None)
             || self.versions.values().any(changing)
     }
 
     /// True while the outcome of the version's present content is unknown.
     pub(super) fn is_undecided_about(&self, version: Version) -> bool {
-        let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
+        let changing = |record: &VersionRecord| matches!(record.content, VersionContent::Unsettled);
         let undecided = |record: &VersionRecord| record.loading.is_some() || changing(record);
-        self.waits()
-            || self.elsewhere == Some(None)
+        self.waits_for_interceptors()
+            || self.unversioned == Some(None)
             || self.versions.get(&version).is_some_and(undecided)
     }
 
     /// True if the model is loaded as soon as its tenant's interceptors are.
-    fn waits(&self) -> bool {
-        self.awaits().is_some_and(|held| held.passing)
+    fn waits_for_interceptors(&self) -> bool {
+        self.active_hold().is_some_and(|held| held.undecided)
     }
 
     /// The newest version that serves.
-    pub(super) fn newest(&self) -> Option<ServableHandle> {
+    pub(super) fn newest_serving(&self) -> Option<ServableHandle> {
         self.versions
             .values()
             .rev()
@@ -310,12 +331,12 @@ impl ModelRecord {
     }
 
     /// True if the repository holds any of the model, valid or not.
-    pub(super) fn is_there(&self) -> bool {
-        self.elsewhere.is_some() || self.versions.values().any(|record| !record.is_absent())
+    pub(super) fn is_present(&self) -> bool {
+        self.unversioned.is_some() || self.versions.values().any(|record| !record.is_absent())
     }
 
     /// True if the version serves.
-    pub(super) fn serves(&self, version: Version) -> bool {
+    pub(super) fn is_serving(&self, version: Version) -> bool {
         self.versions.get(&version).is_some_and(|record| record.serving.is_some())
     }
 
@@ -325,31 +346,32 @@ impl ModelRecord {
     }
 
     /// Removes the records of versions that have no state left.
-    pub(super) fn tidy(&mut self) {
+    pub(super) fn remove_empty_versions(&mut self) {
         if self.is_idle() && !self.is_loading() {
-            self.place = None;
+            self.model_quota = None;
         }
-        let is_told = |record: &VersionRecord| !record.is_absent() || record.missing().is_some();
+        let is_told =
+            |record: &VersionRecord| !record.is_absent() || record.missing_reason().is_some();
         self.versions.retain(|_, record| is_told(record) || record.is_active());
     }
 
     /// True if the model has no state left.
     pub(super) fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.elsewhere.is_none()
+        self.versions.is_empty() && self.unversioned.is_none()
     }
 
     /// The candidates in the repository.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
-        self.versions.values().filter_map(|record| match &record.present {
-            Content::Whole(candidate) => Some(&**candidate),
+        self.versions.values().filter_map(|record| match &record.content {
+            VersionContent::Candidate(candidate) => Some(&**candidate),
             _ => None,
         })
     }
 }
 
-fn fault(seen: &Seen) -> Option<String> {
+fn fault_text(seen: &Observed) -> Option<String> {
     match seen {
-        Seen::Faulty { reason, .. } => Some(reason.clone()),
-        Seen::Whole(_) | Seen::Unsettled { .. } | Seen::Missing { .. } => None,
+        Observed::Faulty { reason, .. } => Some(reason.clone()),
+        Observed::Candidate(_) | Observed::Unsettled { .. } | Observed::Missing { .. } => None,
     }
 }

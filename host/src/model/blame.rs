@@ -10,7 +10,7 @@ pub enum Blame {
     /// The model: it violated its contract.
     Model,
     /// The model or the caller: a call exceeded a limit, and its cost depends on the request.
-    Amount,
+    Limit,
     /// An interceptor of the tenant.
     Interceptor,
     /// None of these: a timeout, a lack of capacity, or a fault of the host.
@@ -19,7 +19,7 @@ pub enum Blame {
 
 impl InferError {
     /// Returns the party that caused this error. The circuit breaker counts [`Blame::Model`] and
-    /// [`Blame::Amount`], and nothing else.
+    /// [`Blame::Limit`], and nothing else.
     pub fn blame(&self) -> Blame {
         match self {
             InferError::InvalidInput(_)
@@ -35,7 +35,7 @@ impl InferError {
             InferError::Trapped { .. } | InferError::BadOutput(_) => Blame::Model,
             InferError::OutOfMemory { .. }
             | InferError::CpuTimeExceeded(_)
-            | InferError::OversizedOutput(_) => Blame::Amount,
+            | InferError::OversizedOutput(_) => Blame::Limit,
             InferError::InterceptorFailed { .. } => Blame::Interceptor,
             // The contract allows a model to report a failure, for example of an upstream service.
             InferError::Failed(_) => Blame::Circumstances,
@@ -74,12 +74,12 @@ mod tests {
             (InferError::ResponseTooLarge { limit: 1 }, Blame::Caller),
             (InferError::Trapped { detail: text() }, Blame::Model),
             (InferError::BadOutput(text()), Blame::Model),
-            (InferError::OutOfMemory { limit: 1, detail: text() }, Blame::Amount),
-            (InferError::CpuTimeExceeded(second), Blame::Amount),
-            (InferError::OversizedOutput(text()), Blame::Amount),
+            (InferError::OutOfMemory { limit: 1, detail: text() }, Blame::Limit),
+            (InferError::CpuTimeExceeded(second), Blame::Limit),
+            (InferError::OversizedOutput(text()), Blame::Limit),
             (InferError::InterceptorFailed { name: text(), detail: text() }, Blame::Interceptor),
             (InferError::Failed(text()), Blame::Circumstances),
-            (InferError::DeadlineExceeded(Deadline::of_settings(second)), Blame::Circumstances),
+            (InferError::DeadlineExceeded(Deadline::from_settings(second)), Blame::Circumstances),
             (InferError::QueueFull { limit: 1 }, Blame::Circumstances),
             (InferError::QuotaExceeded(quota), Blame::Circumstances),
             (InferError::NotReady(text()), Blame::Circumstances),

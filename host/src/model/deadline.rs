@@ -9,12 +9,12 @@ pub struct Deadline {
     /// Duration from the arrival of the request.
     pub allowed: Duration,
     /// Origin of the limit, used in the error text.
-    pub set_by: SetBy,
+    pub source: DeadlineSource,
 }
 
 /// Origin of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetBy {
+pub enum DeadlineSource {
     /// Settings of the model or of the server.
     Settings,
     /// The caller's parameter `timeout`, in microseconds.
@@ -25,8 +25,8 @@ pub enum SetBy {
 
 impl Deadline {
     /// Creates a deadline that comes from the settings.
-    pub fn of_settings(allowed: Duration) -> Self {
-        Deadline { allowed, set_by: SetBy::Settings }
+    pub fn from_settings(allowed: Duration) -> Self {
+        Deadline { allowed, source: DeadlineSource::Settings }
     }
 
     /// Returns the shorter of both deadlines; this one if they are equal.
@@ -38,11 +38,11 @@ impl Deadline {
 
 impl fmt::Display for Deadline {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.set_by {
-            SetBy::Settings => {
+        match self.source {
+            DeadlineSource::Settings => {
                 write!(out, "the deadline of {} ms has passed", self.allowed.as_millis())
             }
-            SetBy::Parameter => {
+            DeadlineSource::Parameter => {
                 write!(
                     out,
                     "the parameter 'timeout' ran out: it was {} microseconds",
@@ -52,7 +52,7 @@ impl fmt::Display for Deadline {
                 let milliseconds = self.allowed.as_millis();
                 if milliseconds > 0 { write!(out, " ({milliseconds} ms)") } else { Ok(()) }
             }
-            SetBy::Header => {
+            DeadlineSource::Header => {
                 write!(
                     out,
                     "the header Wardian-Deadline-Ms ran out: it was {} ms",
@@ -70,31 +70,31 @@ mod tests {
     #[test]
     fn the_text_names_what_the_caller_has_set_and_its_unit() {
         let text = |set_by, micros| {
-            Deadline { allowed: Duration::from_micros(micros), set_by }.to_string()
+            Deadline { allowed: Duration::from_micros(micros), source: set_by }.to_string()
         };
 
         assert_eq!(
-            text(SetBy::Parameter, 5),
+            text(DeadlineSource::Parameter, 5),
             "the parameter 'timeout' ran out: it was 5 microseconds"
         );
 
         assert_eq!(
-            text(SetBy::Parameter, 60_000),
+            text(DeadlineSource::Parameter, 60_000),
             "the parameter 'timeout' ran out: it was 60000 microseconds (60 ms)"
         );
 
         assert_eq!(
-            text(SetBy::Header, 250_000),
+            text(DeadlineSource::Header, 250_000),
             "the header Wardian-Deadline-Ms ran out: it was 250 ms"
         );
-        assert_eq!(text(SetBy::Settings, 2_000_000), "the deadline of 2000 ms has passed");
+        assert_eq!(text(DeadlineSource::Settings, 2_000_000), "the deadline of 2000 ms has passed");
     }
 
     #[test]
     fn the_shorter_counts_and_the_settings_where_they_are_equal() {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-        let settings = Deadline::of_settings(second);
-        let header = |allowed| Deadline { allowed, set_by: SetBy::Header };
+        let settings = Deadline::from_settings(second);
+        let header = |allowed| Deadline { allowed, source: DeadlineSource::Header };
 
         assert_eq!(settings.or_shorter(None), settings);
         assert_eq!(settings.or_shorter(Some(header(minute))), settings);

@@ -10,7 +10,7 @@ pub struct Digest([u8; 32]);
 
 impl Digest {
     /// Hashes bytes.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn sha256(bytes: &[u8]) -> Self {
         Digest(Sha256::digest(bytes).into())
     }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_digest_is_the_sha_256_in_hexadecimal_and_back() {
-        let digest = Digest::of(b"abc");
+        let digest = Digest::sha256(b"abc");
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
         assert_eq!(digest.to_string(), text);

@@ -1,7 +1,7 @@
 //! Errors of requests and of loads.
 //!
 //! The `Display` text of an [`InferError`] is for the caller. Details that belong to the model's
-//! owner, such as the message of a trap, are in [`InferError::private`] and go to the log.
+//! owner, such as the message of a trap, are in [`InferError::private_detail`] and go to the log.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ pub struct QuotaExceeded {
 
 impl InferError {
     /// Returns the details for the model's owner or the operator, if there are any.
-    pub fn private(&self) -> Option<&str> {
+    pub fn private_detail(&self) -> Option<&str> {
         match self {
             InferError::Trapped { detail } | InferError::OutOfMemory { detail, .. } => Some(detail),
             InferError::InterceptorFailed { detail, .. } => Some(detail),
@@ -178,7 +178,7 @@ pub enum Stage {
 
 impl Stage {
     /// True if the failure does not depend on the version, so that a retry may succeed.
-    pub fn is_passing(self) -> bool {
+    pub fn is_transient(self) -> bool {
         matches!(self, Stage::Read | Stage::Quota | Stage::Host | Stage::Disk)
     }
 }

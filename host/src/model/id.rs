@@ -84,38 +84,38 @@ name_type!(
 
 /// Prefix of interceptors' names, and the folder that contains them. Names of models contain no
 /// slash.
-const INTERCEPTORS: &str = "interceptors/";
+const INTERCEPTOR_PREFIX: &str = "interceptors/";
 
 /// Words that have another meaning in HTTP paths or in a repository.
-const RESERVED: [&str; 2] = ["interceptors", "stats"];
+const RESERVED_NAMES: [&str; 2] = ["interceptors", "stats"];
 
 impl ModelName {
     /// Creates the name of an interceptor, `interceptors/NAME`. Fails unless NAME is a valid model
     /// name.
     pub fn interceptor(name: &str) -> Result<Self, InvalidName> {
         check_name("an interceptor", name)?;
-        Ok(Self(format!("{INTERCEPTORS}{name}").into()))
+        Ok(Self(format!("{INTERCEPTOR_PREFIX}{name}").into()))
     }
 
     /// Parses the name of a model, or of an interceptor with its prefix.
-    pub fn of_any(name: &str) -> Result<Self, InvalidName> {
-        name.strip_prefix(INTERCEPTORS).map_or_else(|| Self::new(name), Self::interceptor)
+    pub fn parse(name: &str) -> Result<Self, InvalidName> {
+        name.strip_prefix(INTERCEPTOR_PREFIX).map_or_else(|| Self::new(name), Self::interceptor)
     }
 
     /// True for names that no model may have, in any case: `/v2/models/stats` is a path of its own,
     /// and `interceptors` a folder of its own.
     pub fn is_reserved(&self) -> bool {
-        RESERVED.iter().any(|reserved| self.0.eq_ignore_ascii_case(reserved))
+        RESERVED_NAMES.iter().any(|reserved| self.0.eq_ignore_ascii_case(reserved))
     }
 
     /// True for the name of an interceptor.
     pub fn is_interceptor(&self) -> bool {
-        self.0.starts_with(INTERCEPTORS)
+        self.0.starts_with(INTERCEPTOR_PREFIX)
     }
 
     /// Returns the name without the prefix of interceptors.
-    pub fn own(&self) -> &str {
-        self.0.strip_prefix(INTERCEPTORS).unwrap_or(&self.0)
+    pub fn base_name(&self) -> &str {
+        self.0.strip_prefix(INTERCEPTOR_PREFIX).unwrap_or(&self.0)
     }
 }
 
@@ -200,17 +200,17 @@ mod tests {
     fn an_interceptor_has_a_name_that_no_model_can_have() {
         let audit = ModelName::interceptor("audit").unwrap();
         assert_eq!(
-            (audit.as_str(), audit.own(), audit.is_interceptor()),
+            (audit.as_str(), audit.base_name(), audit.is_interceptor()),
             ("interceptors/audit", "audit", true)
         );
-        assert_eq!(ModelName::of_any("interceptors/audit"), Ok(audit.clone()));
+        assert_eq!(ModelName::parse("interceptors/audit"), Ok(audit.clone()));
         assert!(ModelName::new(audit.as_str()).is_err());
 
-        let model = ModelName::of_any("interceptors").unwrap();
-        assert_eq!((model.own(), model.is_interceptor()), ("interceptors", false));
+        let model = ModelName::parse("interceptors").unwrap();
+        assert_eq!((model.base_name(), model.is_interceptor()), ("interceptors", false));
 
         for name in ["interceptors/", "interceptors/a/b", "interceptors/../a", "others/a"] {
-            assert!(ModelName::of_any(name).is_err(), "{name}");
+            assert!(ModelName::parse(name).is_err(), "{name}");
         }
     }
 

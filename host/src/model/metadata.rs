@@ -36,7 +36,7 @@ pub struct Metadata {
 const MAX_SPECS: usize = 256;
 const MAX_TENSOR_NAME: usize = 256;
 /// Limit of description and properties, in bytes: enough for a licence text.
-const MAX_PROSE: usize = 64 << 10;
+const MAX_TEXT: usize = 64 << 10;
 
 impl Metadata {
     /// Checks that the metadata is valid. Fails with a text for the model's author.
@@ -47,9 +47,9 @@ impl Metadata {
         let size =
             self.description.len() + self.properties.iter().map(Parameter::size).sum::<usize>();
 
-        if size > MAX_PROSE || self.properties.len() > MAX_SPECS {
+        if size > MAX_TEXT || self.properties.len() > MAX_SPECS {
             return Err(format!(
-                "the metadata has {} properties and {size} bytes of text; at most {MAX_SPECS} and {MAX_PROSE} are allowed",
+                "the metadata has {} properties and {size} bytes of text; at most {MAX_SPECS} and {MAX_TEXT} are allowed",
                 self.properties.len()
             ));
         }
@@ -84,7 +84,7 @@ impl Metadata {
             if !self.outputs.iter().any(|spec| spec.name == *name) {
                 let hint =
                     hint("outputs", name, self.outputs.iter().map(|spec| spec.name.as_str()));
-                return Err(format!("the model has no output '{}'{hint}", shorten(name)));
+                return Err(format!("the model has no output '{}'{hint}", shown_name(name)));
             }
         }
 
@@ -167,8 +167,9 @@ fn check_specs(what: &str, specs: &[TensorSpec]) -> Result<(), String> {
     }
 
     for (index, spec) in specs.iter().enumerate() {
-        check_spec(spec)
-            .map_err(|fault| format!("the metadata's {what} '{}' {fault}", shorten(&spec.name)))?;
+        check_spec(spec).map_err(|fault| {
+            format!("the metadata's {what} '{}' {fault}", shown_name(&spec.name))
+        })?;
 
         if specs[..index].iter().any(|earlier| earlier.name == spec.name) {
             return Err(format!("the metadata names {what} '{}' twice", spec.name));
@@ -218,14 +219,14 @@ fn check_tensors(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result
         .iter()
         .find(|spec| !spec.optional && !tensors.iter().any(|tensor| tensor.name == spec.name));
     missing.map_or(Ok(()), |spec| {
-        Err(format!("{what} '{}' is missing; the model takes {}", spec.name, names(specs)))
+        Err(format!("{what} '{}' is missing; the model takes {}", spec.name, quoted_names(specs)))
     })
 }
 
 fn check_known(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), String> {
     for (index, tensor) in tensors.iter().enumerate() {
         let spec = specs.iter().find(|spec| spec.name == tensor.name);
-        let spec = spec.ok_or_else(|| unknown(what, &tensor.name, specs))?;
+        let spec = spec.ok_or_else(|| unknown_tensor(what, &tensor.name, specs))?;
         check_against(spec, tensor).map_err(|fault| format!("{what} '{}' {fault}", spec.name))?;
 
         if tensors[..index].iter().any(|earlier| earlier.name == tensor.name) {
@@ -241,25 +242,25 @@ fn check_against(spec: &TensorSpec, tensor: &Tensor) -> Result<(), String> {
         return Err(format!("has datatype {}, expected {}", tensor.datatype, spec.datatype));
     }
 
-    if !spec.fits(&tensor.shape) {
+    if !spec.accepts_shape(&tensor.shape) {
         return Err(format!("has shape {:?}, expected {:?}", tensor.shape, spec.shape));
     }
 
     Ok(())
 }
 
-fn names(specs: &[TensorSpec]) -> String {
+fn quoted_names(specs: &[TensorSpec]) -> String {
     let quoted: Vec<_> = specs.iter().map(|spec| format!("'{}'", spec.name)).collect();
     if quoted.is_empty() { "none".into() } else { quoted.join(", ") }
 }
 
-fn unknown(what: &str, name: &str, specs: &[TensorSpec]) -> String {
+fn unknown_tensor(what: &str, name: &str, specs: &[TensorSpec]) -> String {
     let hint = hint(&format!("{what}s"), name, specs.iter().map(|spec| spec.name.as_str()));
-    format!("unknown {what} '{}'{hint}", shorten(name))
+    format!("unknown {what} '{}'{hint}", shown_name(name))
 }
 
 /// Shortens a name in an error text. The name comes from a guest or a caller.
-fn shorten(name: &str) -> String {
+fn shown_name(name: &str) -> String {
     sanitize(name, 64)
 }
 

@@ -57,11 +57,11 @@ impl Origin {
         let (scheme, authority) = text
             .split_once("://")
             .ok_or_else(|| invalid("it does not begin with http:// or https://"))?;
-        Origin::of(scheme, authority).map_err(invalid)
+        Origin::from_parts(scheme, authority).map_err(invalid)
     }
 
     /// Creates an origin from the scheme and authority of a URL. Fails with the reason alone.
-    pub fn of(scheme: &str, authority: &str) -> Result<Origin, &'static str> {
+    pub fn from_parts(scheme: &str, authority: &str) -> Result<Origin, &'static str> {
         let scheme = Scheme::parse(scheme).ok_or("the scheme is neither http nor https")?;
 
         if authority.contains('@') {

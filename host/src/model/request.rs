@@ -38,7 +38,7 @@ impl Parameter {
 
 /// Session control of a request, named sequence in the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sequence {
+pub struct SessionControl {
     /// Session id chosen by the caller.
     pub id: String,
     /// First request of the session: an existing state is discarded.
@@ -59,7 +59,7 @@ pub struct InferRequest {
     /// Names of the requested outputs; empty for all.
     pub outputs: Vec<String>,
     /// Session of the request, if any.
-    pub sequence: Option<Sequence>,
+    pub session: Option<SessionControl>,
     /// Priority in the queue: 1 is served first; 0 is the default and is served last.
     pub priority: u32,
 }
@@ -67,7 +67,7 @@ pub struct InferRequest {
 impl InferRequest {
     /// Returns the bytes of tensors and parameters, including names.
     pub fn size(&self) -> u64 {
-        size_of(&self.inputs, &self.parameters)
+        payload_size(&self.inputs, &self.parameters)
     }
 }
 
@@ -83,12 +83,12 @@ pub struct InferResponse {
 impl InferResponse {
     /// Returns the bytes of tensors and parameters, including names.
     pub fn size(&self) -> u64 {
-        size_of(&self.outputs, &self.parameters)
+        payload_size(&self.outputs, &self.parameters)
     }
 }
 
 /// Returns the bytes of tensors and parameters, including names.
-pub(crate) fn size_of(tensors: &[Tensor], parameters: &[Parameter]) -> u64 {
+pub(crate) fn payload_size(tensors: &[Tensor], parameters: &[Parameter]) -> u64 {
     let tensors = tensors.iter().map(|tensor| tensor.data.len() + tensor.name.len());
     tensors.chain(parameters.iter().map(Parameter::size)).map(|size| size as u64).sum()
 }

@@ -72,7 +72,7 @@ pub struct Sessions {
 
 /// Deferred tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deferral {
+pub struct DeferredTasks {
     /// Tries until a task counts as failed.
     pub tries: u32,
     /// Pause before the second try; doubled for each further one.
@@ -191,7 +191,7 @@ pub struct ModelSettings {
     /// Session storage.
     pub sessions: Sessions,
     /// Deferred tasks.
-    pub deferred: Deferral,
+    pub deferred: DeferredTasks,
     /// Validation before a version is published.
     pub warmup: Warmup,
     /// Circuit breaker.
@@ -245,9 +245,9 @@ impl Default for Sessions {
 
 // A task that fails three times with pauses will not succeed. Nothing waits for a task, so it may
 // take longer than a request.
-impl Default for Deferral {
+impl Default for DeferredTasks {
     fn default() -> Self {
-        Deferral {
+        DeferredTasks {
             tries: 3,
             pause: Duration::from_secs(1),
             deadline: Duration::from_secs(60),

@@ -3,12 +3,12 @@
 /// Replaces invisible characters and those that change how the text around them is shown. Cuts the
 /// text to `max` bytes.
 pub fn sanitize(text: &str, max: usize) -> String {
-    replace(text, max, &[])
+    replace_unprintable(text, max, &[])
 }
 
 /// Does the same for a text of several lines: line breaks and tabs stay.
 pub fn sanitize_lines(text: &str, max: usize) -> String {
-    replace(text, max, &['\n', '\t'])
+    replace_unprintable(text, max, &['\n', '\t'])
 }
 
 /// True for characters that must not reach a terminal, a log or an error text: control characters,
@@ -22,7 +22,7 @@ pub fn is_unprintable(char: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-fn replace(text: &str, max: usize, kept: &[char]) -> String {
+fn replace_unprintable(text: &str, max: usize, kept: &[char]) -> String {
     let cut = text.floor_char_boundary(max);
 
     let shown = |char| {
@@ -54,15 +54,17 @@ pub fn hint<'a>(kind: &str, wrong: &str, names: impl IntoIterator<Item = &'a str
     let names: Vec<&str> = names.into_iter().collect();
     let near = nearest(wrong, names.iter().copied());
     if !near.is_empty() {
-        return format!("; did you mean {}?", quoted(&near, " or "));
+        return format!("; did you mean {}?", quote_all(&near, " or "));
     }
 
     match names.len() {
         0 => format!("; there are no {kind}"),
-        count if count <= MAX_LISTED => format!("; there are the {kind} {}", quoted(&names, ", ")),
+        count if count <= MAX_LISTED => {
+            format!("; there are the {kind} {}", quote_all(&names, ", "))
+        }
         count => {
             let first = names.get(..MAX_LISTED).unwrap_or_default();
-            format!("; there are {count} {kind}, such as {}", quoted(first, ", "))
+            format!("; there are {count} {kind}, such as {}", quote_all(first, ", "))
         }
     }
 }
@@ -96,7 +98,7 @@ fn distance(wrong: &str, name: &str) -> Option<usize> {
     (slips <= allowed || part).then_some(slips)
 }
 
-fn quoted(names: &[&str], separator: &str) -> String {
+fn quote_all(names: &[&str], separator: &str) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("'{}'", sanitize(name, 128))).collect();
     quoted.join(separator)
 }

@@ -19,25 +19,25 @@ const DURATION_UNITS: [(&str, u64); 5] =
 /// Parses a size, in bytes. Fails with the expected form.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     parse(text, &SIZE_UNITS).ok_or_else(|| {
-        format!("'{}' is not a size like \"64kB\", \"256MiB\" or \"1GiB\"", clip(text))
+        format!("'{}' is not a size like \"64kB\", \"256MiB\" or \"1GiB\"", quote(text))
     })
 }
 
 /// Parses a duration. Fails with the expected form.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     parse(text, &DURATION_UNITS).map(Duration::from_micros).ok_or_else(|| {
-        format!("'{}' is not a duration like \"100ms\", \"60s\" or \"5m\"", clip(text))
+        format!("'{}' is not a duration like \"100ms\", \"60s\" or \"5m\"", quote(text))
     })
 }
 
 /// Formats a size for [`parse_size`], in the largest unit that divides it.
-pub(crate) fn show_size(bytes: u64) -> String {
-    show(bytes, &[SIZE_UNITS[0], SIZE_UNITS[5], SIZE_UNITS[6], SIZE_UNITS[7]])
+pub(crate) fn format_size(bytes: u64) -> String {
+    format_in_units(bytes, &[SIZE_UNITS[0], SIZE_UNITS[5], SIZE_UNITS[6], SIZE_UNITS[7]])
 }
 
 /// Formats a duration for [`parse_duration`], with a resolution of microseconds.
-pub(crate) fn show_duration(duration: Duration) -> String {
-    show(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), &DURATION_UNITS)
+pub(crate) fn format_duration(duration: Duration) -> String {
+    format_in_units(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), &DURATION_UNITS)
 }
 
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -49,7 +49,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-fn show(value: u64, units: &[(&str, u64)]) -> String {
+fn format_in_units(value: u64, units: &[(&str, u64)]) -> String {
     let fits = |(_, factor): &&(&str, u64)| value.is_multiple_of(*factor) && value >= *factor;
     match units.iter().rev().find(fits) {
         Some((name, factor)) => format!("{}{name}", value / factor),
@@ -58,7 +58,7 @@ fn show(value: u64, units: &[(&str, u64)]) -> String {
 }
 
 /// Shortens an untrusted text in an error message.
-fn clip(text: &str) -> String {
+fn quote(text: &str) -> String {
     super::sanitize(text, 40)
 }
 
@@ -106,9 +106,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_shown_is_read_back(value: u64) {
-            prop_assert_eq!(parse_size(&show_size(value)), Ok(value));
+            prop_assert_eq!(parse_size(&format_size(value)), Ok(value));
             let duration = Duration::from_micros(value);
-            prop_assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
+            prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
         }
 
         #[test]

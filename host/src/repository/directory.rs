@@ -17,14 +17,14 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RemoveKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
-use super::aspired::Aspired;
-use super::effort::Effort;
-use super::grounds::Grounds;
+use super::aspired_versions::AspiredVersions;
+use super::confined_dir::FileRef;
+use super::folder_claims::FolderClaims;
 use super::layout::is_temporary;
-use super::pace::Pace;
-use super::root::Root;
-use super::scanner::{Look, Scanner};
-use super::tree::Place;
+use super::root::RepositoryRoot;
+use super::scan_meter::ScanMeter;
+use super::scan_rate_limiter::ScanRateLimiter;
+use super::scanner::{ScanOutcome, Scanner};
 use super::upload::Uploads;
 use crate::essential;
 use crate::model::TenantName;
@@ -32,7 +32,7 @@ use crate::tenant::{Tenant, Workers};
 
 /// The way changes are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
+pub enum WatchMode {
     /// By events where the file system supports them, otherwise by polling.
     Auto,
     /// By events. Starting fails if they are not available.
@@ -51,7 +51,7 @@ pub struct DirectoryConfig {
     /// Private folder of this source, where version numbers are stored.
     pub state: PathBuf,
     /// The way changes are noticed.
-    pub watch: Watch,
+    pub watch: WatchMode,
     /// Time between scans while polling, or while the root is missing.
     pub poll_interval: Duration,
     /// Time between scans without an event.
@@ -76,66 +76,67 @@ pub enum DirectoryError {
 /// The source has stopped and makes no more announcements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the repository is not being watched any more")]
-pub struct Stopped;
+pub struct SourceStopped;
 
 /// A directory source. Dropping it stops the thread.
 #[derive(Debug)]
 pub struct Directory {
     number: u64,
-    bell: Bell,
-    announced: watch::Receiver<Arc<Aspired>>,
+    bell: Wakeup,
+    announced: watch::Receiver<Arc<AspiredVersions>>,
     uploads: Arc<Uploads>,
 }
 
 /// A requested rescan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rescan(u64);
+pub struct RescanRequest(u64);
 
 impl Directory {
     /// Starts a thread that scans at once, and again after each possible change. No tenant is
     /// charged for it.
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
-        Directory::start(config, Effort::of_nobody(), None)
+        Directory::start(config, ScanMeter::unmetered(), None)
     }
 
     /// Like [`Directory::spawn`], but charges the tenant. `workers` hash large files. With
     /// `grounds`, the root must not overlap another tenant's root.
-    pub fn spawn_for(
+    pub fn spawn_for_tenant(
         tenant: &Arc<Tenant>,
         config: DirectoryConfig,
         workers: &Workers,
-        grounds: Option<Arc<Grounds>>,
+        grounds: Option<Arc<FolderClaims>>,
     ) -> Result<Self, DirectoryError> {
-        Directory::start(config, Effort::of(workers, tenant), grounds)
+        Directory::start(config, ScanMeter::for_tenant(workers, tenant), grounds)
     }
 
     fn start(
         config: DirectoryConfig,
-        effort: Effort,
-        grounds: Option<Arc<Grounds>>,
+        effort: ScanMeter,
+        grounds: Option<Arc<FolderClaims>>,
     ) -> Result<Self, DirectoryError> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let (ring, rung) = sync_channel(1);
-        let bell = Bell { ring, asked: Arc::default(), stopped: effort.stopped() };
-        let folders = Folders::new(config.watch, bell.clone())?;
-        let root = Arc::new(Root::new(config.tenant.clone(), &config.root, number, grounds));
+        let bell = Wakeup { ring, asked: Arc::default(), stopped: effort.stopped() };
+        let folders = FolderWatcher::new(config.watch, bell.clone())?;
+        let root =
+            Arc::new(RepositoryRoot::new(config.tenant.clone(), &config.root, number, grounds));
         let scanner = Scanner::new(&config, root.clone(), effort.clone());
         let (announce, announced) =
-            watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
+            watch::channel(Arc::new(AspiredVersions::empty(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
         let uploads = Uploads::new(root, effort.clone());
         let bell_of_thread = bell.clone();
-        let watching = Watching {
+        let watching = WatchThread {
             number,
             config,
             bell: bell_of_thread,
-            rung,
+            wakeups: rung,
             folders,
             scanner,
             effort,
             announce,
-            told: None,
+            announced_at: None,
         };
         thread::Builder::new()
             .name(name)
@@ -156,23 +157,23 @@ impl Directory {
 
     /// Returns a receiver of the announcements. Only the newest one is kept, since each is
     /// complete.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Aspired>> {
+    pub fn subscribe(&self) -> watch::Receiver<Arc<AspiredVersions>> {
         self.announced.clone()
     }
 
     /// Requests a scan without waiting for it.
-    pub fn poke(&self) -> Rescan {
-        let rescan = Rescan(self.bell.asked.fetch_add(1, Ordering::SeqCst) + 1);
+    pub fn request_rescan(&self) -> RescanRequest {
+        let rescan = RescanRequest(self.bell.asked.fetch_add(1, Ordering::SeqCst) + 1);
         self.bell.ring();
         rescan
     }
 
     /// Waits for the announcement of a scan that begins after this call.
-    pub async fn rescan(&self) -> Result<Arc<Aspired>, Stopped> {
-        let rescan = self.poke();
+    pub async fn rescan(&self) -> Result<Arc<AspiredVersions>, SourceStopped> {
+        let rescan = self.request_rescan();
         let mut announced = self.subscribe();
-        let answer = announced.wait_for(|aspired| aspired.answers(rescan)).await;
-        answer.map(|aspired| aspired.clone()).map_err(|_| Stopped)
+        let answer = announced.wait_for(|aspired| aspired.covers(rescan)).await;
+        answer.map(|aspired| aspired.clone()).map_err(|_| SourceStopped)
     }
 }
 
@@ -183,27 +184,27 @@ impl Drop for Directory {
     }
 }
 
-impl Aspired {
+impl AspiredVersions {
     /// Returns true if the scan began after that rescan was requested.
-    pub fn answers(&self, Rescan(number): Rescan) -> bool {
-        self.asked >= number
+    pub fn covers(&self, RescanRequest(number): RescanRequest) -> bool {
+        self.rescans_requested >= number
     }
 }
 
 // === The thread ===
 
 /// Minimum time between two scans, whatever the number of events: at most twenty scans a second.
-const PAUSE: Duration = Duration::from_millis(50);
+const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Wakes the thread. Several wake-ups before it runs count as one.
 #[derive(Clone, Debug)]
-struct Bell {
+struct Wakeup {
     ring: SyncSender<()>,
     asked: Arc<AtomicU64>,
     stopped: Arc<AtomicBool>,
 }
 
-impl Bell {
+impl Wakeup {
     fn ring(&self) {
         // If the channel is full, the thread has yet to receive an earlier wake-up; the scan that
         // follows covers this one too.
@@ -211,33 +212,37 @@ impl Bell {
     }
 }
 
-struct Watching {
+struct WatchThread {
     number: u64,
     config: DirectoryConfig,
-    bell: Bell,
-    rung: Receiver<()>,
-    folders: Folders,
+    bell: Wakeup,
+    wakeups: Receiver<()>,
+    folders: FolderWatcher,
     scanner: Scanner,
-    effort: Effort,
-    announce: watch::Sender<Arc<Aspired>>,
+    effort: ScanMeter,
+    announce: watch::Sender<Arc<AspiredVersions>>,
     /// Time of the last announcement.
-    told: Option<Instant>,
+    announced_at: Option<Instant>,
 }
 
-impl Watching {
+impl WatchThread {
     fn run(mut self) {
-        let mut pace = Pace::new(Instant::now());
+        let mut pace = ScanRateLimiter::new(Instant::now());
         loop {
             let began = Instant::now();
             let asked = self.bell.asked.load(Ordering::SeqCst);
-            let Look { aspired, folders, due } = self.effort.charged(|| self.scanner.look());
+            let ScanOutcome { aspired, folders, due } = self.effort.charge(|| self.scanner.scan());
             let degraded = aspired.degraded.is_some();
             // A change may have happened in a folder between its scan and the start of its watch.
-            let unwatched = self.folders.follow(&folders);
-            self.tell(Aspired { source: self.number, asked, ..aspired });
+            let unwatched = self.folders.watch_only(&folders);
+            self.publish_if_changed(AspiredVersions {
+                source: self.number,
+                rescans_requested: asked,
+                ..aspired
+            });
             let ended = Instant::now();
-            let allowed = pace.spend(ended - began, ended);
-            let due = due.into_iter().chain(unwatched.then_some(ended + PAUSE)).min();
+            let allowed = pace.record(ended - began, ended);
+            let due = due.into_iter().chain(unwatched.then_some(ended + MIN_SCAN_INTERVAL)).min();
             // A large repository is not polled more often than it can be scanned.
             let next = (ended + self.interval(degraded)).max(allowed);
             let next = due.map_or(next, |due| due.max(allowed).min(next));
@@ -249,17 +254,18 @@ impl Watching {
 
     /// Publishes an announcement if it has changed. An unchanged one is repeated every
     /// `rescan_interval`, because its effect may change with the tenant's settings.
-    fn tell(&mut self, aspired: Aspired) {
-        let is_old = self.told.is_none_or(|told| told.elapsed() >= self.config.rescan_interval);
-        if is_old || !self.announce.borrow().says_the_same(&aspired) {
-            self.told = Some(Instant::now());
+    fn publish_if_changed(&mut self, aspired: AspiredVersions) {
+        let is_old =
+            self.announced_at.is_none_or(|told| told.elapsed() >= self.config.rescan_interval);
+        if is_old || !self.announce.borrow().has_same_content(&aspired) {
+            self.announced_at = Some(Instant::now());
             self.announce.send_replace(Arc::new(aspired));
         }
     }
 
     fn interval(&self, degraded: bool) -> Duration {
         let DirectoryConfig { poll_interval, rescan_interval, .. } = self.config;
-        if degraded || !self.folders.working() {
+        if degraded || !self.folders.is_reliable() {
             poll_interval.min(rescan_interval)
         } else {
             rescan_interval
@@ -270,10 +276,10 @@ impl Watching {
     /// and to the earliest allowed instant after a rescan request. Returns false if the source has
     /// stopped.
     fn sleep(&self, mut next: Instant, allowed: Instant, answered: u64) -> bool {
-        let changed = allowed.max(Instant::now() + PAUSE);
+        let changed = allowed.max(Instant::now() + MIN_SCAN_INTERVAL);
         loop {
             let left = next.saturating_duration_since(Instant::now());
-            match self.rung.recv_timeout(left) {
+            match self.wakeups.recv_timeout(left) {
                 Ok(()) => next = next.min(changed),
                 Err(RecvTimeoutError::Timeout) => return !self.bell.stopped.load(Ordering::SeqCst),
                 Err(RecvTimeoutError::Disconnected) => return false,
@@ -291,10 +297,10 @@ impl Watching {
 // === Events ===
 
 /// Maximum number of watched folders of one repository. All tenants share the system's limit.
-const MAX_WATCHED: usize = 4096;
+const MAX_WATCHED_FOLDERS: usize = 4096;
 
 /// The folders whose events wake the thread.
-struct Folders {
+struct FolderWatcher {
     watcher: Option<RecommendedWatcher>,
     auto: bool,
     /// Device and inode of each watched folder. Another folder at the same path needs a new watch.
@@ -303,25 +309,25 @@ struct Folders {
     /// folder may have received the old one's inode.
     stale: Arc<AtomicBool>,
     /// The reason why events are unreliable; `None` if they are reliable.
-    trouble: Option<String>,
+    unreliable_reason: Option<String>,
 }
 
-impl Folders {
-    fn new(mode: Watch, bell: Bell) -> Result<Self, DirectoryError> {
+impl FolderWatcher {
+    fn new(mode: WatchMode, bell: Wakeup) -> Result<Self, DirectoryError> {
         let stale = Arc::new(AtomicBool::new(false));
-        let auto = mode == Watch::Auto;
-        let nothing = Folders {
+        let auto = mode == WatchMode::Auto;
+        let nothing = FolderWatcher {
             watcher: None,
             auto,
             watched: BTreeMap::new(),
             stale: stale.clone(),
-            trouble: None,
+            unreliable_reason: None,
         };
-        if mode == Watch::Poll {
+        if mode == WatchMode::Poll {
             return Ok(nothing);
         }
-        match notify::recommended_watcher(move |event| hear(event, &stale, &bell)) {
-            Ok(watcher) => Ok(Folders { watcher: Some(watcher), ..nothing }),
+        match notify::recommended_watcher(move |event| handle_event(event, &stale, &bell)) {
+            Ok(watcher) => Ok(FolderWatcher { watcher: Some(watcher), ..nothing }),
             Err(error) if auto => {
                 tracing::warn!(%error, "cannot watch for file events; polling instead");
                 Ok(nothing)
@@ -331,28 +337,28 @@ impl Folders {
     }
 
     /// Returns true if every change wakes the thread.
-    fn working(&self) -> bool {
-        self.watcher.is_some() && self.trouble.is_none()
+    fn is_reliable(&self) -> bool {
+        self.watcher.is_some() && self.unreliable_reason.is_none()
     }
 
     /// Watches exactly these folders, of which the first is the root. Returns true if one of them
     /// was not watched before.
-    fn follow(&mut self, folders: &[Place]) -> bool {
+    fn watch_only(&mut self, folders: &[FileRef]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let all = self.stale.swap(false, Ordering::SeqCst);
-        let remote = folders.first().filter(|_| self.auto).and_then(remote_kind);
+        let remote = folders.first().filter(|_| self.auto).and_then(network_file_system);
         let wanted: BTreeMap<_, _> = match remote {
             Some(_) => BTreeMap::new(),
             None => folders
                 .iter()
-                .take(MAX_WATCHED)
+                .take(MAX_WATCHED_FOLDERS)
                 .map(|place| (place.path.clone(), (place.stamp.device, place.stamp.inode)))
                 .collect(),
         };
         let mut trouble =
             remote.map(|kind| format!("changes made elsewhere on {kind} raise no events"));
-        if folders.len() > MAX_WATCHED && remote.is_none() {
-            trouble = Some(format!("the repository has more than {MAX_WATCHED} folders"));
+        if folders.len() > MAX_WATCHED_FOLDERS && remote.is_none() {
+            trouble = Some(format!("the repository has more than {MAX_WATCHED_FOLDERS} folders"));
         }
         // Removed before new watches are added: a renamed folder has one watch under both names.
         for path in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
@@ -366,7 +372,7 @@ impl Folders {
             match watch(watcher, path) {
                 Some(Ok(())) => new.push((path.clone(), *id)),
                 // Removed meanwhile; the next scan finds out.
-                Some(Err(error)) if is_absent(&error) => {}
+                Some(Err(error)) if is_not_found(&error) => {}
                 Some(Err(error)) => trouble = Some(error.to_string()),
                 None => {
                     lost = true;
@@ -375,30 +381,30 @@ impl Folders {
             }
         }
         if lost {
-            return self.give_up_events();
+            return self.switch_to_polling();
         }
         self.watched.retain(|path, id| !all && wanted.get(path) == Some(id));
         let any = !new.is_empty();
         self.watched.extend(new);
-        self.report(trouble);
+        self.set_unreliable_reason(trouble);
         any
     }
 
     /// Switches to polling for good.
-    fn give_up_events(&mut self) -> bool {
+    fn switch_to_polling(&mut self) -> bool {
         // Dropping it would send a message to its thread, which fails like every other call.
         std::mem::forget(self.watcher.take());
-        self.report(Some(
+        self.set_unreliable_reason(Some(
             "the thread that hears of events has ended, or could not be started".into(),
         ));
         false
     }
 
-    fn report(&mut self, trouble: Option<String>) {
-        if let (Some(reason), true) = (&trouble, self.trouble != trouble) {
+    fn set_unreliable_reason(&mut self, trouble: Option<String>) {
+        if let (Some(reason), true) = (&trouble, self.unreliable_reason != trouble) {
             tracing::warn!(reason, "file events cannot be relied on; polling as well");
         }
-        self.trouble = trouble;
+        self.unreliable_reason = trouble;
     }
 }
 
@@ -414,8 +420,8 @@ pub fn check_events() -> Result<(), DirectoryError> {
     watcher.map(drop).map_err(|error| DirectoryError::Events(error.to_string()))
 }
 
-fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
-    let of_ignored = event.as_ref().is_ok_and(is_of_ignored);
+fn handle_event(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Wakeup) {
+    let of_ignored = event.as_ref().is_ok_and(concerns_ignored_files);
     let kind = event.map_or(EventKind::Any, |event| event.kind);
     match kind {
         // Reading files during a scan raises these events itself.
@@ -433,7 +439,7 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
 }
 
 /// Returns true if an event concerns only files with ignored names, such as temporary files.
-fn is_of_ignored(event: &notify::Event) -> bool {
+fn concerns_ignored_files(event: &notify::Event) -> bool {
     let is_ignored = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // In a Kubernetes volume, the targets of links lie in `..data`.
@@ -442,7 +448,7 @@ fn is_of_ignored(event: &notify::Event) -> bool {
     !event.need_rescan() && !event.paths.is_empty() && event.paths.iter().all(is_ignored)
 }
 
-fn is_absent(error: &notify::Error) -> bool {
+fn is_not_found(error: &notify::Error) -> bool {
     match &error.kind {
         notify::ErrorKind::PathNotFound => true,
         notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
@@ -453,7 +459,7 @@ fn is_absent(error: &notify::Error) -> bool {
 /// Returns the kind of network file system a folder is on. Other machines can change such a folder
 /// without an event on this one.
 #[cfg(target_os = "linux")]
-fn remote_kind(place: &Place) -> Option<&'static str> {
+fn network_file_system(place: &FileRef) -> Option<&'static str> {
     // Values from linux/magic.h and the file systems' own sources.
     let kind = match rustix::fs::statfs(&place.path).ok()?.f_type as u32 {
         0x6969 => "NFS",
@@ -469,7 +475,7 @@ fn remote_kind(place: &Place) -> Option<&'static str> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn remote_kind(_: &Place) -> Option<&'static str> {
+fn remote_kind(_: &FileRef) -> Option<&'static str> {
     None
 }
 
@@ -481,13 +487,13 @@ mod tests {
     use super::*;
 
     /// Returns true if an event with these names wakes the thread.
-    fn wakes(kind: EventKind, names: &[&str]) -> bool {
+    fn wakes_the_thread(kind: EventKind, names: &[&str]) -> bool {
         let (ring, rung) = sync_channel(1);
-        let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
+        let bell = Wakeup { ring, asked: Arc::default(), stopped: Arc::default() };
         let event = names.iter().fold(Event::new(kind), |event, name| {
             event.add_path(PathBuf::from("/models").join(name))
         });
-        hear(Ok(event), &AtomicBool::new(false), &bell);
+        handle_event(Ok(event), &AtomicBool::new(false), &bell);
         rung.try_recv().is_ok()
     }
 
@@ -507,25 +513,28 @@ mod tests {
             for kind in
                 [written, EventKind::Create(CreateKind::File), EventKind::Remove(RemoveKind::File)]
             {
-                assert!(!wakes(kind, &[name]), "{name} {kind:?}");
+                assert!(!wakes_the_thread(kind, &[name]), "{name} {kind:?}");
             }
-            assert!(wakes(renamed, &[name, "iris.wasm"]), "{name} was renamed to one that counts");
+            assert!(
+                wakes_the_thread(renamed, &[name, "iris.wasm"]),
+                "{name} was renamed to one that counts"
+            );
         }
         for name in ["iris.wasm", "iris", "README.md", "..data", "..2026_02_01"] {
-            assert!(wakes(written, &[name]), "{name}");
+            assert!(wakes_the_thread(written, &[name]), "{name}");
         }
-        assert!(wakes(written, &[]), "who knows what was written");
+        assert!(wakes_the_thread(written, &[]), "who knows what was written");
     }
 
     #[test]
     fn events_that_were_lost_wake_everybody() {
         let (ring, rung) = sync_channel(1);
-        let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
+        let bell = Wakeup { ring, asked: Arc::default(), stopped: Arc::default() };
         let event =
             Event::new(EventKind::Other).add_path("/models/.x".into()).set_flag(Flag::Rescan);
-        hear(Ok(event), &AtomicBool::new(false), &bell);
+        handle_event(Ok(event), &AtomicBool::new(false), &bell);
         assert!(rung.try_recv().is_ok());
-        hear(Err(notify::Error::generic("trouble")), &AtomicBool::new(false), &bell);
+        handle_event(Err(notify::Error::generic("trouble")), &AtomicBool::new(false), &bell);
         assert!(rung.try_recv().is_ok());
     }
 }

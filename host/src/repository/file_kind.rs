@@ -2,7 +2,7 @@
 //! name.
 
 /// Number of leading bytes that are enough to detect a format.
-pub(super) const BEGINNING: usize = 1024;
+pub(super) const PREFIX_LENGTH: usize = 1024;
 
 /// Returns the format of a file that begins with these bytes; `None` if it is unknown.
 pub(super) fn by_content(bytes: &[u8]) -> Option<&'static str> {

@@ -3,12 +3,14 @@
 use std::fmt::Display;
 use std::path::{Component, Path};
 
-use super::layout::{INTERCEPTORS, InRoot, Shelf, file_on, folder_on, is_temporary, shown};
+use super::layout::{
+    EntryMeaning, INTERCEPTORS, Namespace, classify_file, classify_folder, is_temporary, printable,
+};
 use super::parse_model_toml;
 use crate::fuzzing::check_text;
 use crate::model::{
-    InvalidName, ModelName, TenantName, Version, VersionPolicy, parse_duration, parse_size,
-    show_duration, show_size,
+    InvalidName, ModelName, TenantName, Version, VersionPolicy, format_duration, format_size,
+    parse_duration, parse_size,
 };
 
 /// Checks a text as the name of a model, tenant, version or repository entry. An accepted name
@@ -20,28 +22,32 @@ pub fn names(text: &str) {
         assert!(version.number() > 0);
         stays_inside(text, &version.to_string());
     }
-    for shelf in [Shelf::Models, Shelf::Interceptors] {
-        for entry in [file_on(shelf, text), folder_on(shelf, text)] {
+    for shelf in [Namespace::Models, Namespace::Interceptors] {
+        for entry in [classify_file(shelf, text), classify_folder(shelf, text)] {
             check_entry(text, shelf, entry);
         }
     }
-    assert!(!shown(text).contains(char::is_control));
+    assert!(!printable(text).contains(char::is_control));
     units(text);
 }
 
-fn check_entry(text: &str, shelf: Shelf, entry: InRoot) {
-    if let InRoot::Bare(name) | InRoot::Precompiled(name) | InRoot::Model(name) = &entry {
-        assert_eq!(name.is_interceptor(), shelf == Shelf::Interceptors);
-        assert_eq!(ModelName::of_any(name.as_str()).as_ref(), Ok(name));
+fn check_entry(text: &str, shelf: Namespace, entry: EntryMeaning) {
+    if let EntryMeaning::Bare(name) | EntryMeaning::Precompiled(name) | EntryMeaning::Model(name) =
+        &entry
+    {
+        assert_eq!(name.is_interceptor(), shelf == Namespace::Interceptors);
+        assert_eq!(ModelName::parse(name.as_str()).as_ref(), Ok(name));
     }
     match entry {
-        InRoot::Bare(model) => assert_eq!(format!("{}.wasm", model.own()), text),
-        InRoot::Precompiled(model) => assert_eq!(format!("{}.cwasm", model.own()), text),
-        InRoot::Model(model) => stays_inside(text, model.own()),
-        InRoot::Reserved(model) => assert!(shelf == Shelf::Models && model.is_reserved()),
-        InRoot::Odd(why) => check_text(&why, 1500),
-        InRoot::Interceptors => assert_eq!((shelf, text), (Shelf::Models, INTERCEPTORS)),
-        InRoot::Ignored => {}
+        EntryMeaning::Bare(model) => assert_eq!(format!("{}.wasm", model.base_name()), text),
+        EntryMeaning::Precompiled(model) => {
+            assert_eq!(format!("{}.cwasm", model.base_name()), text)
+        }
+        EntryMeaning::Model(model) => stays_inside(text, model.base_name()),
+        EntryMeaning::Reserved(model) => assert!(shelf == Namespace::Models && model.is_reserved()),
+        EntryMeaning::Misplaced(why) => check_text(&why, 1500),
+        EntryMeaning::Interceptors => assert_eq!((shelf, text), (Namespace::Models, INTERCEPTORS)),
+        EntryMeaning::Ignored => {}
     }
 }
 
@@ -66,11 +72,11 @@ fn stays_inside(text: &str, name: &str) {
 /// Checks that a size or duration survives being formatted and parsed again.
 fn units(text: &str) {
     match parse_size(text) {
-        Ok(size) => assert_eq!(parse_size(&show_size(size)), Ok(size)),
+        Ok(size) => assert_eq!(parse_size(&format_size(size)), Ok(size)),
         Err(fault) => check_text(&fault, 300),
     }
     match parse_duration(text) {
-        Ok(duration) => assert_eq!(parse_duration(&show_duration(duration)), Ok(duration)),
+        Ok(duration) => assert_eq!(parse_duration(&format_duration(duration)), Ok(duration)),
         Err(fault) => check_text(&fault, 300),
     }
     assert_eq!(is_temporary(text), is_temporary(&format!("a{text}")) || text.starts_with('.'));

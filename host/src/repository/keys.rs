@@ -21,7 +21,7 @@ pub(crate) use values::{
 
 /// All faults of one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Faults {
+pub struct TomlFaults {
     file: String,
     /// The first faults, at most ten.
     list: Vec<Fault>,
@@ -29,7 +29,7 @@ pub struct Faults {
 }
 
 /// Maximum number of faults in a message. A file that is not TOML at all has a fault at every byte.
-const MAX_TOLD: usize = 10;
+const MAX_LISTED: usize = 10;
 /// Maximum length of one fault's text in bytes. It may quote the file.
 const MAX_TEXT: usize = 400;
 
@@ -39,14 +39,14 @@ struct Fault {
     text: String,
 }
 
-impl Faults {
+impl TomlFaults {
     /// Total number of faults.
     pub fn count(&self) -> usize {
         self.count
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for TomlFaults {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.list.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
@@ -61,22 +61,26 @@ impl fmt::Display for Faults {
 
 /// Passes the keys of a file to `fill`. Fails with every fault, in the order of the file. Messages
 /// refer to the file as `file`.
-pub(crate) fn read(file: &str, text: &str, fill: impl FnOnce(&mut Keys<'_>)) -> Result<(), Faults> {
+pub(crate) fn read(
+    file: &str,
+    text: &str,
+    fill: impl FnOnce(&mut TableReader<'_>),
+) -> Result<(), TomlFaults> {
     let (table, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
-        return Err(read_quoted(file, text, syntax.iter().map(place).collect(), fill));
+        return Err(read_quoted(file, text, syntax.iter().map(offset_and_message).collect(), fill));
     }
 
     let faults = read_table(text, table, fill);
-    if faults.is_empty() { Ok(()) } else { Err(first(file, text, faults)) }
+    if faults.is_empty() { Ok(()) } else { Err(keep_first(file, text, faults)) }
 }
 
 fn read_table<'t>(
     text: &'t str,
     table: Spanned<DeTable<'t>>,
-    fill: impl FnOnce(&mut Keys<'_>),
+    fill: impl FnOnce(&mut TableReader<'_>),
 ) -> Vec<(usize, String)> {
-    let mut keys = Keys::new(text, String::new(), 0, table.into_inner());
+    let mut keys = TableReader::new(text, String::new(), 0, table.into_inner());
     fill(&mut keys);
     keys.finish()
 }
@@ -87,17 +91,17 @@ fn read_quoted(
     file: &str,
     text: &str,
     syntax: Vec<(usize, String)>,
-    fill: impl FnOnce(&mut Keys<'_>),
-) -> Faults {
+    fill: impl FnOnce(&mut TableReader<'_>),
+) -> TomlFaults {
     // A message holds no more than these, and finding each line scans the file.
-    let few = syntax.len() <= MAX_TOLD;
+    let few = syntax.len() <= MAX_LISTED;
     let quoted = few.then(|| bare::quote(text, syntax.iter().map(|(offset, _)| *offset))).flatten();
-    let Some(bare::Quoted { text: quoted, values }) = quoted else {
-        return first(file, text, syntax);
+    let Some(bare::QuotedText { text: quoted, values }) = quoted else {
+        return keep_first(file, text, syntax);
     };
     let (table, still) = DeTable::parse_recoverable(&quoted);
     if !still.is_empty() {
-        return first(file, text, syntax);
+        return keep_first(file, text, syntax);
     }
 
     let mut faults = read_table(&quoted, table, fill);
@@ -107,25 +111,25 @@ fn read_quoted(
             faults.push((value.start, value.advice));
         }
     }
-    first(file, &quoted, faults)
+    keep_first(file, &quoted, faults)
 }
 
 /// Keeps the faults that fit in a message. Finding a line scans the file, so it is not done for
 /// all.
-fn first(file: &str, text: &str, mut faults: Vec<(usize, String)>) -> Faults {
+fn keep_first(file: &str, text: &str, mut faults: Vec<(usize, String)>) -> TomlFaults {
     faults.sort();
-    let told = faults.iter().take(MAX_TOLD);
+    let told = faults.iter().take(MAX_LISTED);
     let list = told
         .map(|(offset, fault)| Fault { line: line_of(text, *offset), text: clip(fault) })
         .collect();
-    Faults { file: file.into(), list, count: faults.len() }
+    TomlFaults { file: file.into(), list, count: faults.len() }
 }
 
 fn clip(text: &str) -> String {
     sanitize(text, MAX_TEXT)
 }
 
-fn place(error: &toml::de::Error) -> (usize, String) {
+fn offset_and_message(error: &toml::de::Error) -> (usize, String) {
     (error.span().map_or(0, |span| span.start), error.message().to_owned())
 }
 
@@ -134,7 +138,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// The keys of one table that have not been read yet.
-pub(crate) struct Keys<'t> {
+pub(crate) struct TableReader<'t> {
     /// Text of the whole file.
     source: &'t str,
     /// Prefix of key names in messages, for example `limits.`.
@@ -146,13 +150,13 @@ pub(crate) struct Keys<'t> {
     faults: Vec<(usize, String)>,
 }
 
-impl<'t> Keys<'t> {
+impl<'t> TableReader<'t> {
     fn new(source: &'t str, prefix: String, start: usize, table: DeTable<'t>) -> Self {
         let entry = |(key, value): (Spanned<DeString<'t>>, Spanned<DeValue<'t>>)| {
             (key.get_ref().to_string(), (key.span().start, value.into_inner()))
         };
         let entries = table.into_iter().map(entry).collect();
-        Keys { source, prefix, start, entries, known: Vec::new(), faults: Vec::new() }
+        TableReader { source, prefix, start, entries, known: Vec::new(), faults: Vec::new() }
     }
 
     /// Reads one key into `setting`, which keeps its value if the key is absent or faulty.
@@ -170,7 +174,7 @@ impl<'t> Keys<'t> {
     }
 
     /// Reads a required key. Returns `None` if it is absent or faulty.
-    pub(crate) fn need<T>(
+    pub(crate) fn read_required<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
@@ -184,16 +188,16 @@ impl<'t> Keys<'t> {
     }
 
     /// Reads the table under one key, if present.
-    pub(crate) fn table(&mut self, key: &'static str, fill: impl FnOnce(&mut Keys<'_>)) {
+    pub(crate) fn table(&mut self, key: &'static str, fill: impl FnOnce(&mut TableReader<'_>)) {
         if let Some((start, value)) = self.take(key) {
-            self.inner(key, start, value, fill);
+            self.read_inner(key, start, value, fill);
         }
     }
 
     /// Reads every remaining key as a table of that name.
-    pub(crate) fn tables(&mut self, mut fill: impl FnMut(&str, &mut Keys<'_>)) {
+    pub(crate) fn tables(&mut self, mut fill: impl FnMut(&str, &mut TableReader<'_>)) {
         for (name, (start, value)) in std::mem::take(&mut self.entries) {
-            self.inner(&shown(&name), start, value, |keys| fill(&name, keys));
+            self.read_inner(&shown(&name), start, value, |keys| fill(&name, keys));
         }
     }
 
@@ -208,13 +212,18 @@ impl<'t> Keys<'t> {
     }
 
     /// Reads the list of tables under one key, if present.
-    pub(crate) fn list(&mut self, key: &'static str, mut fill: impl FnMut(&mut Keys<'_>)) {
+    pub(crate) fn list(&mut self, key: &'static str, mut fill: impl FnMut(&mut TableReader<'_>)) {
         match self.take(key) {
             None => {}
             Some((_, DeValue::Array(list))) => {
                 for (index, item) in list.into_iter().enumerate() {
                     let start = item.span().start;
-                    self.inner(&format!("{key}[{index}]"), start, item.into_inner(), &mut fill);
+                    self.read_inner(
+                        &format!("{key}[{index}]"),
+                        start,
+                        item.into_inner(),
+                        &mut fill,
+                    );
                 }
             }
             Some((offset, other)) => self.fault(offset, key, &expected("a list of tables", &other)),
@@ -227,14 +236,14 @@ impl<'t> Keys<'t> {
     }
 
     /// Reports a conflict between keys, unless a key of the table has a fault of its own.
-    pub(crate) fn require(&mut self, right: bool, why: &str) {
+    pub(crate) fn check(&mut self, right: bool, why: &str) {
         if !right && self.faults.is_empty() {
             self.faults.push((self.start, format!("{}{why}", self.prefix)));
         }
     }
 
     /// Reports a fault of the table as a whole.
-    pub(crate) fn wrong(&mut self, why: &str) {
+    pub(crate) fn report_table(&mut self, why: &str) {
         let text = match self.prefix.strip_suffix('.') {
             Some(table) => format!("{table}: {why}"),
             None => why.to_owned(),
@@ -242,17 +251,17 @@ impl<'t> Keys<'t> {
         self.faults.push((self.start, text));
     }
 
-    fn inner(
+    fn read_inner(
         &mut self,
         name: &str,
         start: usize,
         value: DeValue<'t>,
-        fill: impl FnOnce(&mut Keys<'_>),
+        fill: impl FnOnce(&mut TableReader<'_>),
     ) {
         match value {
             DeValue::Table(table) => {
                 let mut keys =
-                    Keys::new(self.source, format!("{}{name}.", self.prefix), start, table);
+                    TableReader::new(self.source, format!("{}{name}.", self.prefix), start, table);
                 fill(&mut keys);
                 self.faults.extend(keys.finish());
             }
@@ -273,7 +282,7 @@ impl<'t> Keys<'t> {
         let known = self.known.join(", ");
         // Faults beyond the first ones are not shown, and comparing every key with every known one
         // is slow.
-        let compared = if self.faults.len() < MAX_TOLD { self.known.as_slice() } else { &[] };
+        let compared = if self.faults.len() < MAX_LISTED { self.known.as_slice() } else { &[] };
         match nearest(key, compared.iter().copied()).first() {
             Some(near) => format!("unknown key; the keys here are {known}; did you mean '{near}'?"),
             None => format!("unknown key; the keys here are {known}"),

@@ -5,25 +5,25 @@ use crate::model::{InvalidName, ModelName, sanitize};
 
 /// A folder that contains models. Names of models in each differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shelf {
+pub(super) enum Namespace {
     /// The root.
     Models,
     /// The `interceptors` folder in the root.
     Interceptors,
 }
 
-impl Shelf {
+impl Namespace {
     fn name(self, name: &str) -> Result<ModelName, InvalidName> {
         match self {
-            Shelf::Models => ModelName::new(name),
-            Shelf::Interceptors => ModelName::interceptor(name),
+            Namespace::Models => ModelName::new(name),
+            Namespace::Interceptors => ModelName::interceptor(name),
         }
     }
 }
 
 /// The meaning of an entry in such a folder.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum InRoot {
+pub(super) enum EntryMeaning {
     /// `iris.wasm`: the only version of model `iris`.
     Bare(ModelName),
     /// `iris.cwasm`: native code, refused as model `iris`.
@@ -37,7 +37,7 @@ pub(super) enum InRoot {
     /// Not part of a model.
     Ignored,
     /// Probably meant as part of a model; the reason why it is not, for the operator.
-    Odd(String),
+    Misplaced(String),
 }
 
 /// Names with a fixed meaning in a model's or a version's folder. Any other file of a version is a
@@ -45,7 +45,7 @@ pub(super) enum InRoot {
 pub(super) const COMPONENT: &str = "model.wasm";
 pub(super) const GOLDEN: &str = "golden.json";
 pub(super) const SETTINGS: &str = "model.toml";
-pub(super) const LIVE: &str = "config.toml";
+pub(super) const LIVE_CONFIG: &str = "config.toml";
 
 /// Folder of the components that wrap calls to the tenant's models.
 pub(super) const INTERCEPTORS: &str = "interceptors";
@@ -61,55 +61,64 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 }
 
 /// Returns the meaning of a file or link.
-pub(super) fn file_on(shelf: Shelf, name: &str) -> InRoot {
+pub(super) fn classify_file(shelf: Namespace, name: &str) -> EntryMeaning {
     if let Some(stem) = name.strip_suffix(".wasm") {
-        return named(shelf, name, stem, InRoot::Bare);
+        return classify_name(shelf, name, stem, EntryMeaning::Bare);
     }
     if let Some(stem) = name.strip_suffix(".cwasm") {
-        return named(shelf, name, stem, InRoot::Precompiled);
+        return classify_name(shelf, name, stem, EntryMeaning::Precompiled);
     }
-    misplaced::file_in_root(name).map_or(InRoot::Ignored, InRoot::Odd)
+    misplaced::file_in_root(name).map_or(EntryMeaning::Ignored, EntryMeaning::Misplaced)
 }
 
 /// Returns the meaning of a folder.
-pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
+pub(super) fn classify_folder(shelf: Namespace, name: &str) -> EntryMeaning {
     match (shelf, name) {
-        (Shelf::Models, INTERCEPTORS) => InRoot::Interceptors,
-        (Shelf::Models, LOST_AND_FOUND) => InRoot::Ignored,
-        _ => named(shelf, name, name, InRoot::Model),
+        (Namespace::Models, INTERCEPTORS) => EntryMeaning::Interceptors,
+        (Namespace::Models, LOST_AND_FOUND) => EntryMeaning::Ignored,
+        _ => classify_name(shelf, name, name, EntryMeaning::Model),
     }
 }
 
 /// Returns true if a folder of this name is read as a model and cannot be mistaken for a file.
 pub(super) fn is_model_folder(name: &str) -> bool {
-    let file = matches!(file_on(Shelf::Models, name), InRoot::Bare(_) | InRoot::Precompiled(_))
-        || name.ends_with(".toml");
-    !is_temporary(name) && !file && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
+    let file = matches!(
+        classify_file(Namespace::Models, name),
+        EntryMeaning::Bare(_) | EntryMeaning::Precompiled(_)
+    ) || name.ends_with(".toml");
+    !is_temporary(name)
+        && !file
+        && matches!(classify_folder(Namespace::Models, name), EntryMeaning::Model(_))
 }
 
 /// Returns the reason why a file or folder with a reserved name is not a model.
-pub(crate) fn reserved(name: &str) -> String {
+pub(crate) fn reserved_name_message(name: &str) -> String {
     format!(
         "{}: no model can have this name, which means something else to the server; rename it",
-        shown(name)
+        printable(name)
     )
 }
 
 /// Returns true if the name is short and printable, as required of a sidecar.
-pub(super) fn is_plain(name: &str) -> bool {
+pub(super) fn is_printable_name(name: &str) -> bool {
     name.len() <= 128 && !name.chars().any(char::is_control)
 }
 
 /// Returns a name in printable form, for a log line or message.
-pub(super) fn shown(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     sanitize(name, 128)
 }
 
-fn named(shelf: Shelf, name: &str, model: &str, kind: impl Fn(ModelName) -> InRoot) -> InRoot {
+fn classify_name(
+    shelf: Namespace,
+    name: &str,
+    model: &str,
+    kind: impl Fn(ModelName) -> EntryMeaning,
+) -> EntryMeaning {
     match shelf.name(model) {
-        Ok(model) if model.is_reserved() => InRoot::Reserved(model),
+        Ok(model) if model.is_reserved() => EntryMeaning::Reserved(model),
         Ok(model) => kind(model),
-        Err(error) => InRoot::Odd(format!("'{}' is ignored: {error}", shown(name))),
+        Err(error) => EntryMeaning::Misplaced(format!("'{}' is ignored: {error}", printable(name))),
     }
 }
 
@@ -139,46 +148,55 @@ mod tests {
         }
     }
 
-    fn file_in_root(name: &str) -> InRoot {
-        file_on(Shelf::Models, name)
+    fn classify_root_file(name: &str) -> EntryMeaning {
+        classify_file(Namespace::Models, name)
     }
 
-    fn folder_in_root(name: &str) -> InRoot {
-        folder_on(Shelf::Models, name)
+    fn classify_root_folder(name: &str) -> EntryMeaning {
+        classify_folder(Namespace::Models, name)
     }
 
     #[test]
     fn what_lies_among_the_interceptors_has_their_names() {
         let audit = || ModelName::interceptor("audit").unwrap();
-        assert_eq!(file_on(Shelf::Interceptors, "audit.wasm"), InRoot::Bare(audit()));
-        assert_eq!(folder_on(Shelf::Interceptors, "audit"), InRoot::Model(audit()));
+        assert_eq!(
+            classify_file(Namespace::Interceptors, "audit.wasm"),
+            EntryMeaning::Bare(audit())
+        );
+        assert_eq!(classify_folder(Namespace::Interceptors, "audit"), EntryMeaning::Model(audit()));
         let stats = ModelName::interceptor("stats").unwrap();
-        assert_eq!(file_on(Shelf::Interceptors, "stats.wasm"), InRoot::Bare(stats));
+        assert_eq!(classify_file(Namespace::Interceptors, "stats.wasm"), EntryMeaning::Bare(stats));
         let again = ModelName::interceptor("interceptors").unwrap();
-        assert_eq!(folder_on(Shelf::Interceptors, "interceptors"), InRoot::Model(again));
+        assert_eq!(
+            classify_folder(Namespace::Interceptors, "interceptors"),
+            EntryMeaning::Model(again)
+        );
     }
 
     #[test]
     fn names_tell_what_an_entry_of_the_root_is() {
-        assert_eq!(file_in_root("iris.wasm"), InRoot::Bare(model("iris")));
-        assert_eq!(file_in_root("iris.v2.wasm"), InRoot::Bare(model("iris.v2")));
-        assert_eq!(file_in_root("iris.cwasm"), InRoot::Precompiled(model("iris")));
-        assert_eq!(file_in_root("README.md"), InRoot::Ignored);
-        assert_eq!(folder_in_root("house-price"), InRoot::Model(model("house-price")));
-        assert_eq!(folder_in_root("interceptors"), InRoot::Interceptors);
-        assert_eq!(folder_in_root("lost+found"), InRoot::Ignored);
-        assert_eq!(folder_in_root("Interceptors"), InRoot::Reserved(model("Interceptors")));
-        assert_eq!(folder_in_root("stats"), InRoot::Reserved(model("stats")));
-        assert_eq!(file_in_root("stats.wasm"), InRoot::Reserved(model("stats")));
-        assert!(matches!(file_in_root("my model.wasm"), InRoot::Odd(_)));
-        assert!(matches!(file_in_root("iris.toml"), InRoot::Odd(_)));
-        assert!(matches!(folder_in_root("my models"), InRoot::Odd(_)));
+        assert_eq!(classify_root_file("iris.wasm"), EntryMeaning::Bare(model("iris")));
+        assert_eq!(classify_root_file("iris.v2.wasm"), EntryMeaning::Bare(model("iris.v2")));
+        assert_eq!(classify_root_file("iris.cwasm"), EntryMeaning::Precompiled(model("iris")));
+        assert_eq!(classify_root_file("README.md"), EntryMeaning::Ignored);
+        assert_eq!(classify_root_folder("house-price"), EntryMeaning::Model(model("house-price")));
+        assert_eq!(classify_root_folder("interceptors"), EntryMeaning::Interceptors);
+        assert_eq!(classify_root_folder("lost+found"), EntryMeaning::Ignored);
+        assert_eq!(
+            classify_root_folder("Interceptors"),
+            EntryMeaning::Reserved(model("Interceptors"))
+        );
+        assert_eq!(classify_root_folder("stats"), EntryMeaning::Reserved(model("stats")));
+        assert_eq!(classify_root_file("stats.wasm"), EntryMeaning::Reserved(model("stats")));
+        assert!(matches!(classify_root_file("my model.wasm"), EntryMeaning::Misplaced(_)));
+        assert!(matches!(classify_root_file("iris.toml"), EntryMeaning::Misplaced(_)));
+        assert!(matches!(classify_root_folder("my models"), EntryMeaning::Misplaced(_)));
     }
 
     #[test]
     fn what_is_told_of_a_name_holds_no_control_characters() {
         for name in ["a\nb.toml", "a\nb.wasm", "a\u{1b}[2J.cwasm"] {
-            let InRoot::Odd(why) = file_in_root(name) else { panic!("{name:?}") };
+            let EntryMeaning::Misplaced(why) = classify_root_file(name) else { panic!("{name:?}") };
             assert!(!why.contains(char::is_control), "{why:?}");
         }
     }

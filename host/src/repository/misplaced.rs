@@ -1,30 +1,30 @@
 //! Messages for the operator about files and folders that are ignored because of their place or
 //! name.
 //!
-//! Each message is derived from the name alone. A name without a known meaning, such as `README.md`,
-//! produces none.
+//! Each message is derived from the name alone. A name without a known meaning, such as
+//! `README.md`, produces none.
 
+use super::component_check::COMPONENTS;
 use super::file_kind::by_name;
-use super::layout::{COMPONENT, GOLDEN, LIVE, SETTINGS, shown};
-use super::whole::COMPONENTS;
+use super::layout::{COMPONENT, GOLDEN, LIVE_CONFIG, SETTINGS, printable};
 use crate::model::{ModelName, Version};
 
 /// Returns a message about an ignored file in the root, if it may have been meant as part of a
 /// model.
 pub(super) fn file_in_root(name: &str) -> Option<String> {
-    let shown = shown(name);
+    let shown = printable(name);
     if name == GOLDEN {
         return Some(format!(
             "{shown} is ignored: golden requests lie beside their component, in NAME/1/{GOLDEN}"
         ));
     }
-    if name == SETTINGS || name == LIVE {
+    if name == SETTINGS || name == LIVE_CONFIG {
         return Some(format!(
             "{shown} is ignored: the settings of a model lie in its folder, in NAME/{name}"
         ));
     }
     if let Some(stem) = name.strip_suffix(".toml") {
-        let stem = super::layout::shown(stem);
+        let stem = super::layout::printable(stem);
         return Some(format!("'{shown}' is not read; settings go into {stem}/{SETTINGS}"));
     }
     let kind = by_name(name)?;
@@ -33,7 +33,7 @@ pub(super) fn file_in_root(name: &str) -> Option<String> {
 
 /// Returns a message about an ignored file in a model folder.
 pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
-    let shown = shown(name);
+    let shown = printable(name);
     if name.ends_with(".wasm") || name.ends_with(".cwasm") {
         return Some(format!(
             "{model}/{shown} is ignored: components lie in version folders; move it to {model}/1/{COMPONENT}"
@@ -51,8 +51,8 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
 
 /// Returns a message about a folder in a model folder that is not a version.
 pub(super) fn folder_in_model(model: &ModelName, name: &str) -> String {
-    let shown = shown(name);
-    match meant_version(name) {
+    let shown = printable(name);
+    match intended_version(name) {
         Some(version) => format!(
             "{model}/{shown}/ is ignored: version folders are named 1, 2, 3 and so on; rename it to {model}/{version}"
         ),
@@ -66,7 +66,7 @@ pub(super) fn folder_in_model(model: &ModelName, name: &str) -> String {
 /// Returns a message about a file in a version folder that is read as a sidecar but looks like
 /// settings.
 pub(super) fn file_in_version(model: &ModelName, version: Version, name: &str) -> Option<String> {
-    let settings = name == SETTINGS || name == LIVE;
+    let settings = name == SETTINGS || name == LIVE_CONFIG;
     settings.then(|| {
         format!("{model}/{version}/{name} is taken for a sidecar: the settings of a model lie in {model}/{name}")
     })
@@ -74,7 +74,7 @@ pub(super) fn file_in_version(model: &ModelName, version: Version, name: &str) -
 
 /// Returns a message about a model folder without versions.
 pub(super) fn no_versions(model: &ModelName) -> String {
-    match Version::parse(model.own()) {
+    match Version::parse(model.base_name()) {
         Some(version) => format!(
             "{model}/ is taken for a model called '{model}', which has no versions; version {version} of a model lies \
              in its folder, in NAME/{version}/{COMPONENT}"
@@ -87,7 +87,7 @@ pub(super) fn no_versions(model: &ModelName) -> String {
 pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> String {
     let missing = format!("no {COMPONENT} in it yet");
     for name in sidecars {
-        let shown = shown(name);
+        let shown = printable(name);
         if name.ends_with(".wasm") {
             return format!("{missing}; rename {shown} to {COMPONENT}");
         }
@@ -99,7 +99,7 @@ pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> Strin
 }
 
 /// Returns the version that a name such as `v1`, `version-1`, `01` or `1.0` stands for.
-fn meant_version(name: &str) -> Option<Version> {
+fn intended_version(name: &str) -> Option<Version> {
     let name = name.to_ascii_lowercase();
     let number = name
         .trim_start_matches("version")
@@ -164,10 +164,10 @@ mod tests {
     #[test]
     fn a_version_is_recognised_behind_other_spellings() {
         for name in ["v1", "V1", "01", "1.0", "version1", "version-1", "v_1", "v1.0"] {
-            assert_eq!(meant_version(name).map(Version::number), Some(1), "{name}");
+            assert_eq!(intended_version(name).map(Version::number), Some(1), "{name}");
         }
         for name in ["b", "v", "latest", "1.2", "v1a", "-1x"] {
-            assert_eq!(meant_version(name), None, "{name}");
+            assert_eq!(intended_version(name), None, "{name}");
         }
     }
 }

@@ -3,19 +3,20 @@
 //!
 //! A source scans a directory ([`Directory`]). Its thread wakes on a file system event, when a
 //! changed file may have settled, when a caller requests a rescan, and every few seconds in any
-//! case. Each time it scans the whole root and announces the complete result as one [`Aspired`]. A
-//! lost, doubled or late event therefore costs nothing, and there is one code path instead of one
-//! per kind of change. This module does not know which versions serve: `lifecycle` compares the
-//! wanted state with the actual one.
+//! case. Each time it scans the whole root and announces the complete result as one
+//! [`AspiredVersions`]. A lost, doubled or late event therefore costs nothing, and there is one
+//! code path instead of one per kind of change. This module does not know which versions serve:
+//! `lifecycle` compares the wanted state with the actual one.
 //!
 //! Each entry is in one of three states. *Complete*: the files have settled, the component is
-//! structurally complete and the settings are valid, so the version can be loaded. *Unsettled*: still
-//! changing, or gone for less than the settle time. *Faulty*: settled and invalid. Only an entry that
-//! is absent from a scan is unwanted; for unsettled and faulty entries, the serving versions stay. If
-//! the root itself is missing or unreadable, the announcement is *degraded*, repeats the last result,
-//! and nothing is unloaded. A root that was deleted and created again is accepted, even when it is
-//! empty. An empty root on another device than before is treated as an unmounted volume, so an
-//! operator who mounts a new, empty volume must put a file into it before the old models are removed.
+//! structurally complete and the settings are valid, so the version can be loaded. *Unsettled*:
+//! still changing, or gone for less than the settle time. *Faulty*: settled and invalid. Only an
+//! entry that is absent from a scan is unwanted; for unsettled and faulty entries, the serving
+//! versions stay. If the root itself is missing or unreadable, the announcement is *degraded*,
+//! repeats the last result, and nothing is unloaded. A root that was deleted and created again is
+//! accepted, even when it is empty. An empty root on another device than before is treated as an
+//! unmounted volume, so an operator who mounts a new, empty volume must put a file into it before
+//! the old models are removed.
 //!
 //! A bare `iris.wasm` has no settings of its own: a model with settings needs a folder.
 //!
@@ -29,34 +30,34 @@
 //! A repository behind a URL is mirrored into a directory that is scanned like any other: see
 //! [`remote`]. A [`Source`] is either kind.
 
-mod aspired;
-mod digest;
+mod aspired_versions;
 mod directory;
-mod effort;
+mod file_digest;
 mod file_kind;
 mod folder;
-mod grounds;
+mod folder_claims;
 mod layout;
 mod misplaced;
 mod model_toml;
-mod notes;
-mod pace;
+mod operator_notes;
 mod resolve;
 mod root;
 mod scan;
+mod scan_meter;
+mod scan_rate_limiter;
 mod scanner;
 mod source;
 
 pub mod remote;
 pub mod upload;
 
-mod contents;
-mod settle;
-mod tree;
-mod whole;
+mod component_check;
+mod confined_dir;
+mod file_cache;
+mod stability;
 
 pub(crate) mod keys;
-mod numbers;
+mod version_numbers;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -64,20 +65,21 @@ pub(crate) mod fuzzing;
 mod tests;
 
 pub use crate::model::Digest;
-pub use aspired::{Aspired, Candidate, Degraded, Live, Seen, Sidecar};
-pub use contents::MAX_GOLDEN;
+pub use aspired_versions::{AspiredVersions, Candidate, Degraded, LiveConfig, Observed, Sidecar};
+pub use component_check::{IncompleteComponent, check as check_whole};
+pub(crate) use confined_dir::{plain as plain_error, read_error_text as unreadable_error, stamp};
 pub use directory::{
-    Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch, check_events,
+    Directory, DirectoryConfig, DirectoryError, RescanRequest, SourceStopped, WatchMode,
+    check_events,
 };
-pub use grounds::Grounds;
-pub use keys::Faults;
-pub(crate) use layout::{is_temporary, reserved as reserved_name};
+pub use file_cache::MAX_GOLDEN_SIZE;
+pub use folder_claims::FolderClaims;
+pub use keys::TomlFaults;
+pub(crate) use layout::{is_temporary, reserved_name_message as reserved_name};
 pub use model_toml::parse_model_toml;
 pub(crate) use model_toml::{
     limits as parse_limits, streaming_ceilings as parse_streaming_ceilings,
 };
 pub use root::refused_roots;
-pub(crate) use settle::Stamp;
 pub use source::{Source, SourceConfig};
-pub(crate) use tree::{plain as plain_error, stamp, unreadable as unreadable_error};
-pub use whole::{Unwhole, check as check_whole};
+pub(crate) use stability::Stamp;

@@ -6,17 +6,17 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::keys::{
-    self, Faults, Keys, boolean, duration, expected, number, one_of, origins, size, texts,
-    whole_number,
+    self, TableReader, TomlFaults, boolean, duration, expected, number, one_of, origins, size,
+    texts, whole_number,
 };
 use crate::model::{
-    Batching, BreakerSettings, Capabilities, ConfigTable, Deferral, Instances, Isolation, Limits,
-    ModelSettings, Sessions, Streaming, Version, VersionPolicy, Warmup,
+    Batching, BreakerSettings, Capabilities, ConfigTable, DeferredTasks, Instances, Isolation,
+    Limits, ModelSettings, Sessions, Streaming, Version, VersionPolicy, Warmup,
 };
 use crate::tenant::StreamCeilings;
 
 /// Parses the settings of a model. Fails with every fault of the file.
-pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
+pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
     let mut settings = ModelSettings::default();
     keys::read("model.toml", text, |keys| {
         keys.read("versions", &mut settings.versions, versions);
@@ -37,12 +37,12 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
 
 /// Parses the live configuration of a model, one table of texts. Fails with every fault of the
 /// file.
-pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, Faults> {
+pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, TomlFaults> {
     let mut config = ConfigTable::new();
     keys::read("config.toml", text, |keys| {
         keys.texts(&mut config);
         if let Err(why) = check_config(&config) {
-            keys.wrong(&why);
+            keys.report_table(&why);
         }
     })?;
     Ok(config)
@@ -62,9 +62,9 @@ const MAX_BATCH: u32 = 4096;
 const QUEUE_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10);
 /// Range of session states and task payloads in bytes. A session's state is copied into the guest
 /// at each request.
-const SESSION: RangeInclusive<u64> = 1..=(64 << 20);
+const PAYLOAD: RangeInclusive<u64> = 1..=(64 << 20);
 /// Range of the time that an idle session is kept.
-const KEPT: RangeInclusive<Duration> =
+const SESSION_IDLE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
 /// Maximum number of tries of a deferred task. One that failed so often will fail again.
 const MAX_TRIES: u32 = 100;
@@ -73,7 +73,7 @@ const MAX_TASKS: u32 = 1000;
 /// Maximum number of warm-up requests. Each delays publishing by the model's latency.
 const MAX_WARMUP: u32 = 1_000;
 /// Maximum number of consecutive faults. A version that failed more often will not recover.
-const MAX_FAULTS: u32 = 1_000_000;
+const MAX_BREAKER_FAULTS: u32 = 1_000_000;
 /// Range of memory limits in bytes: from one page of linear memory to the 32-bit address space.
 const MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
 /// Range of body sizes in bytes. A body is held in memory twice, outside and inside the guest,
@@ -83,22 +83,22 @@ const BODY: RangeInclusive<u64> = 1..=(2 << 30);
 /// no client waits longer than an hour.
 const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 /// Range of the idle time after which an instance is dropped. Beyond a day it might as well stay.
-const IDLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+const INSTANCE_IDLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 /// Maximum size of a configuration table in bytes. A guest reads it at each start; larger data
 /// belongs in a sidecar.
 const MAX_CONFIG_BYTES: usize = 64 << 10;
 /// Maximum number of origins that a model may call. Each can keep connections open.
 const MAX_ORIGINS: usize = 32;
 
-fn instances(keys: &mut Keys<'_>, settings: &mut Instances) {
+fn instances(keys: &mut TableReader<'_>, settings: &mut Instances) {
     keys.read("min", &mut settings.min, number(0..=MAX_INSTANCES));
     keys.read("max", &mut settings.max, number(1..=MAX_INSTANCES));
-    keys.read("idle_timeout", &mut settings.idle_timeout, duration(IDLE));
+    keys.read("idle_timeout", &mut settings.idle_timeout, duration(INSTANCE_IDLE));
     let Instances { min, max, .. } = *settings;
-    keys.require(min <= max, &format!("min: {min} is more than max, which is {max}"));
+    keys.check(min <= max, &format!("min: {min} is more than max, which is {max}"));
 }
 
-fn batching(keys: &mut Keys<'_>, settings: &mut Batching) {
+fn batching(keys: &mut TableReader<'_>, settings: &mut Batching) {
     keys.read("max_queue", &mut settings.max_queue, number(0..=MAX_QUEUE));
     keys.read("max_batch_size", &mut settings.max_batch_size, |value| {
         number(1..=MAX_BATCH)(value).map(Some)
@@ -106,29 +106,29 @@ fn batching(keys: &mut Keys<'_>, settings: &mut Batching) {
     keys.read("max_queue_delay", &mut settings.max_queue_delay, duration(QUEUE_DELAY));
 }
 
-fn streaming(keys: &mut Keys<'_>, settings: &mut Streaming) {
+fn streaming(keys: &mut TableReader<'_>, settings: &mut Streaming) {
     keys.read("deadline", &mut settings.deadline, duration(TIME));
     keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));
     keys.read("total", &mut settings.total, size(BODY));
     keys.read("heartbeat", &mut settings.heartbeat, duration(TIME));
 }
 
-fn sessions(keys: &mut Keys<'_>, settings: &mut Sessions) {
-    keys.read("idle_timeout", &mut settings.idle_timeout, duration(KEPT));
-    keys.read("max_size", &mut settings.max_size, size(SESSION));
+fn sessions(keys: &mut TableReader<'_>, settings: &mut Sessions) {
+    keys.read("idle_timeout", &mut settings.idle_timeout, duration(SESSION_IDLE));
+    keys.read("max_size", &mut settings.max_size, size(PAYLOAD));
 }
 
-fn deferred(keys: &mut Keys<'_>, settings: &mut Deferral) {
+fn deferred(keys: &mut TableReader<'_>, settings: &mut DeferredTasks) {
     keys.read("tries", &mut settings.tries, number(1..=MAX_TRIES));
     keys.read("pause", &mut settings.pause, duration(TIME));
     keys.read("deadline", &mut settings.deadline, duration(TIME));
     keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));
     keys.read("per_call", &mut settings.per_call, number(1..=MAX_TASKS));
-    keys.read("payload", &mut settings.payload, size(SESSION));
+    keys.read("payload", &mut settings.payload, size(PAYLOAD));
 }
 
 /// Reads a table of limits into `settings`.
-pub(crate) fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
+pub(crate) fn limits(keys: &mut TableReader<'_>, settings: &mut Limits) {
     keys.read("memory", &mut settings.memory, size(MEMORY));
     keys.read("deadline", &mut settings.deadline, duration(TIME));
     keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));
@@ -137,23 +137,23 @@ pub(crate) fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
 }
 
 /// Reads a table of streaming ceilings into `ceilings`.
-pub(crate) fn streaming_ceilings(keys: &mut Keys<'_>, ceilings: &mut StreamCeilings) {
+pub(crate) fn streaming_ceilings(keys: &mut TableReader<'_>, ceilings: &mut StreamCeilings) {
     keys.read("deadline", &mut ceilings.deadline, |value| duration(TIME)(value).map(Some));
     keys.read("cpu_time", &mut ceilings.cpu_time, |value| duration(TIME)(value).map(Some));
     keys.read("total", &mut ceilings.total, |value| size(BODY)(value).map(Some));
 }
 
-fn warmup(keys: &mut Keys<'_>, settings: &mut Warmup) {
+fn warmup(keys: &mut TableReader<'_>, settings: &mut Warmup) {
     keys.read("requests", &mut settings.requests, number(0..=MAX_WARMUP));
 }
 
-fn breaker(keys: &mut Keys<'_>, settings: &mut BreakerSettings) {
-    keys.read("faults", &mut settings.faults, number(0..=MAX_FAULTS));
+fn breaker(keys: &mut TableReader<'_>, settings: &mut BreakerSettings) {
+    keys.read("faults", &mut settings.faults, number(0..=MAX_BREAKER_FAULTS));
     keys.read("pause", &mut settings.pause, duration(TIME));
     keys.read("rollback", &mut settings.rollback, boolean);
 }
 
-fn capabilities(keys: &mut Keys<'_>, settings: &mut Capabilities) {
+fn capabilities(keys: &mut TableReader<'_>, settings: &mut Capabilities) {
     keys.read("config", &mut settings.config, |value| {
         let config = texts(value)?;
         check_config(&config).map(|()| config)
@@ -275,7 +275,7 @@ mod tests {
                 heartbeat: Duration::from_secs(2),
             },
             sessions: Sessions { idle_timeout: Duration::from_secs(60), max_size: 4 << 10 },
-            deferred: Deferral {
+            deferred: DeferredTasks {
                 tries: 2,
                 pause: Duration::from_millis(10),
                 deadline: Duration::from_secs(1),

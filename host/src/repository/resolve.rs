@@ -6,14 +6,14 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::files::{FolderId, id_of};
+use crate::files::{FolderId, folder_id};
 
 /// Maximum number of links, as in the kernel.
 const MAX_LINKS: usize = 40;
 
 /// The target of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Resolved {
+pub(super) struct ResolvedPath {
     /// The path without links and dots.
     pub(super) real: PathBuf,
     /// Every folder on that path, beginning with the file system's root.
@@ -22,7 +22,7 @@ pub(super) struct Resolved {
     pub(super) links: BTreeSet<PathBuf>,
 }
 
-impl Resolved {
+impl ResolvedPath {
     /// Returns the folder at the end of the path.
     pub(super) fn folder(&self) -> Option<FolderId> {
         self.folders.last().copied()
@@ -30,9 +30,9 @@ impl Resolved {
 }
 
 /// Resolves an absolute path. Fails on an I/O error, and with `ELOOP` after too many links.
-pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
-    let root = id_of(&fs::symlink_metadata("/")?);
-    let mut found = Resolved { real: "/".into(), folders: vec![root], links: BTreeSet::new() };
+pub(super) fn resolve(path: &Path) -> io::Result<ResolvedPath> {
+    let root = folder_id(&fs::symlink_metadata("/")?);
+    let mut found = ResolvedPath { real: "/".into(), folders: vec![root], links: BTreeSet::new() };
     let (mut left, mut followed) = (steps(path), 0);
     while let Some(step) = left.pop() {
         if step == ".." {
@@ -43,7 +43,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
         let next = found.real.join(&step);
         let metadata = fs::symlink_metadata(&next)?;
         if !metadata.is_symlink() {
-            found.folders.push(id_of(&metadata));
+            found.folders.push(folder_id(&metadata));
             found.real = next;
             continue;
         }
@@ -99,7 +99,7 @@ mod tests {
         ] {
             let found = resolve(&at(path)).unwrap();
             assert_eq!(found.real, at("a/b"), "{path}");
-            assert_eq!(found.folder(), Some(id_of(&fs::metadata(at(path)).unwrap())), "{path}");
+            assert_eq!(found.folder(), Some(folder_id(&fs::metadata(at(path)).unwrap())), "{path}");
             assert_eq!(found.folders.len(), found.real.components().count(), "{path}");
             assert_eq!(found.links, links.iter().map(|link| at(link)).collect(), "{path}");
         }

@@ -1,49 +1,49 @@
 //! The root of a repository: the folder at the end of its path, opened again at each scan.
 //!
 //! The operator configures the path, but others may control folders on it. A folder that is created
-//! again at the same path is accepted, for example a volume that is mounted again. A link is followed
-//! only if it was there when the repository was first opened: a folder that has become a link since
-//! then is refused. The target must not overlap another tenant's repository
-//! ([`grounds`](super::grounds)).
+//! again at the same path is accepted, for example a volume that is mounted again. A link is
+//! followed only if it was there when the repository was first opened: a folder that has become a
+//! link since then is refused. The target must not overlap another tenant's repository
+//! ([`grounds`](super::folder_claims)).
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::aspired::Degraded;
-use super::grounds::{Claim, Grounds, Overlap};
-use super::resolve::{Resolved, resolve};
-use super::tree::unreadable;
-use crate::files::Folder;
+use super::aspired_versions::Degraded;
+use super::confined_dir::read_error_text;
+use super::folder_claims::{Claim, FolderClaims, Overlap};
+use super::resolve::{ResolvedPath, resolve};
+use crate::files::OpenFolder;
 use crate::model::TenantName;
 
 /// The path of a tenant's repository, and the folder it led to last.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(super) struct RepositoryRoot {
     tenant: TenantName,
     /// Absolute path, links not resolved.
     path: PathBuf,
     /// The source that scans it.
     source: u64,
     /// `None` for a folder that only the host writes, such as a mirror.
-    grounds: Option<Arc<Grounds>>,
+    grounds: Option<Arc<FolderClaims>>,
     opened: Mutex<Option<Opened>>,
 }
 
 /// The folder that the path led to when it was last opened.
 #[derive(Debug)]
 struct Opened {
-    folder: Arc<Folder>,
+    folder: Arc<OpenFolder>,
     /// The path's target when first opened, and the links on the way at that time.
-    first: PathBuf,
+    first_real: PathBuf,
     links: BTreeSet<PathBuf>,
 }
 
 /// An open root.
 #[derive(Clone, Debug)]
 pub(super) struct OpenRoot {
-    pub(super) folder: Arc<Folder>,
+    pub(super) folder: Arc<OpenFolder>,
     /// Its path without links.
     pub(super) real: PathBuf,
 }
@@ -65,12 +65,13 @@ impl From<io::Error> for RootError {
 
 /// Returns the tenants whose repositories would be refused now, each with the reason.
 pub fn refused_roots(
-    grounds: &Arc<Grounds>,
+    grounds: &Arc<FolderClaims>,
     tenants: &[(TenantName, PathBuf)],
 ) -> Vec<(TenantName, String)> {
-    tenants.iter().for_each(|(tenant, path)| grounds.expect(tenant, path));
-    let root =
-        |tenant: &TenantName, path| Root::new(tenant.clone(), path, 0, Some(grounds.clone()));
+    tenants.iter().for_each(|(tenant, path)| grounds.reserve(tenant, path));
+    let root = |tenant: &TenantName, path| {
+        RepositoryRoot::new(tenant.clone(), path, 0, Some(grounds.clone()))
+    };
     // Kept until all are checked, since each holds its claim.
     let roots: Vec<_> = tenants.iter().map(|(tenant, path)| (tenant, root(tenant, path))).collect();
     let refused = roots.iter().filter_map(|(tenant, root)| match root.open() {
@@ -80,16 +81,16 @@ pub fn refused_roots(
     refused.collect()
 }
 
-impl Root {
+impl RepositoryRoot {
     /// Creates the root of a path that has not been opened yet.
     pub(super) fn new(
         tenant: TenantName,
         path: &Path,
         source: u64,
-        grounds: Option<Arc<Grounds>>,
+        grounds: Option<Arc<FolderClaims>>,
     ) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Root { tenant, path, source, grounds, opened: Mutex::default() }
+        RepositoryRoot { tenant, path, source, grounds, opened: Mutex::default() }
     }
 
     /// Opens the folder at the end of the path. Returns the folder already open if it is the same
@@ -100,9 +101,9 @@ impl Root {
         if let Some(opened) = &*before {
             self.check_links(&found, opened)?;
         }
-        self.claim(&found, before.as_ref().is_some_and(|opened| opened.first != found.real))?;
+        self.claim(&found, before.as_ref().is_some_and(|opened| opened.first_real != found.real))?;
 
-        let folder = Arc::new(Folder::open(&found.real)?);
+        let folder = Arc::new(OpenFolder::open(&found.real)?);
         if Some(folder.id()) != found.folder() {
             return Err(io::Error::other("it was replaced while it was being opened").into());
         }
@@ -114,7 +115,7 @@ impl Root {
             }
             None => {
                 let (first, links) = (found.real.clone(), found.links);
-                *before = Some(Opened { folder: folder.clone(), first, links });
+                *before = Some(Opened { folder: folder.clone(), first_real: first, links });
                 folder
             }
         };
@@ -122,17 +123,17 @@ impl Root {
     }
 
     /// Returns the reason to report after an I/O error.
-    pub(super) fn unreadable(&self, error: &io::Error) -> Degraded {
-        let why = unreadable(error);
+    pub(super) fn unreadable_message(&self, error: &io::Error) -> Degraded {
+        let why = read_error_text(error);
         Degraded {
             reason: format!("the repository cannot be read: {why}"),
             detail: format!("the repository {} cannot be read: {why}", self.path.display()),
-            fault: false,
+            needs_operator: false,
         }
     }
 
     /// Fails if the path contains a link that was not there when it was first opened.
-    fn check_links(&self, found: &Resolved, opened: &Opened) -> Result<(), RootError> {
+    fn check_links(&self, found: &ResolvedPath, opened: &Opened) -> Result<(), RootError> {
         let Some(link) = found.links.difference(&opened.links).next() else { return Ok(()) };
         let mend = "put the folder back, or restart the server to accept the link";
         let why = "has been replaced by a symbolic link since the server started";
@@ -143,11 +144,11 @@ impl Root {
                 link.display(),
                 self.path.display()
             ),
-            fault: true,
+            needs_operator: true,
         }))
     }
 
-    fn claim(&self, found: &Resolved, moved: bool) -> Result<(), RootError> {
+    fn claim(&self, found: &ResolvedPath, moved: bool) -> Result<(), RootError> {
         let Some(grounds) = &self.grounds else { return Ok(()) };
         let (folders, links) = (found.folders.clone(), found.links.len());
         let claimed =
@@ -161,13 +162,13 @@ impl Root {
             RootError::Refused(Degraded {
                 reason: format!("the repository overlaps with {told}; move one of them"),
                 detail: format!("the repository {path}, which is {real}, overlaps with {whose}; move one of them"),
-                fault: true,
+                needs_operator: true,
             })
         })
     }
 }
 
-impl Drop for Root {
+impl Drop for RepositoryRoot {
     fn drop(&mut self) {
         if let Some(grounds) = &self.grounds {
             grounds.release(&self.tenant, self.source);
@@ -182,11 +183,11 @@ mod tests {
 
     use super::*;
 
-    fn root(path: &Path, grounds: Option<&Arc<Grounds>>, name: &str) -> Root {
-        Root::new(TenantName::new(name).unwrap(), path, 1, grounds.cloned())
+    fn root(path: &Path, grounds: Option<&Arc<FolderClaims>>, name: &str) -> RepositoryRoot {
+        RepositoryRoot::new(TenantName::new(name).unwrap(), path, 1, grounds.cloned())
     }
 
-    fn refusal(root: &Root) -> Degraded {
+    fn refusal(root: &RepositoryRoot) -> Degraded {
         match root.open() {
             Err(RootError::Refused(why)) => why,
             other => panic!("{other:?}"),
@@ -234,13 +235,13 @@ mod tests {
         let at = |name: &str| around.path().join(name);
         ["a", "b"].into_iter().for_each(|name| fs::create_dir(at(name)).unwrap());
         symlink("b", at("link")).unwrap();
-        let grounds = Arc::new(Grounds::default());
+        let grounds = Arc::new(FolderClaims::default());
         let b = root(&at("link"), Some(&grounds), "b");
         b.open().unwrap();
         symlink("a", at("next")).unwrap();
         fs::rename(at("next"), at("link")).unwrap();
         let a = root(&at("a"), Some(&grounds), "a");
-        grounds.expect(&TenantName::new("a").unwrap(), &at("a"));
+        grounds.reserve(&TenantName::new("a").unwrap(), &at("a"));
         let why = refusal(&b);
         assert!(why.reason.contains("another tenant") && why.detail.contains("'a'"), "{why:?}");
         a.open().unwrap();

@@ -6,7 +6,9 @@ use tokio::sync::watch;
 
 use super::remote::{Mirror, RemoteConfig, RemoteMetrics};
 use super::upload::{UploadError, Uploads};
-use super::{Aspired, Directory, DirectoryConfig, DirectoryError, Grounds, Stopped};
+use super::{
+    AspiredVersions, Directory, DirectoryConfig, DirectoryError, FolderClaims, SourceStopped,
+};
 use crate::tenant::{Tenant, Workers};
 
 /// Settings of a source.
@@ -32,12 +34,12 @@ impl Source {
         config: SourceConfig,
         workers: &Workers,
         metrics: &RemoteMetrics,
-        grounds: &Arc<Grounds>,
+        grounds: &Arc<FolderClaims>,
     ) -> Result<Self, DirectoryError> {
         let SourceConfig { directory, remote } = config;
         // A mirror lies in the state directory, where only the host writes.
         let grounds = remote.is_none().then(|| grounds.clone());
-        let directory = Arc::new(Directory::spawn_for(tenant, directory, workers, grounds)?);
+        let directory = Arc::new(Directory::spawn_for_tenant(tenant, directory, workers, grounds)?);
         let mirror = remote.map(|remote| {
             let url = remote.url.to_string();
             (Mirror::start(tenant.clone(), remote, directory.clone(), metrics), url)
@@ -51,18 +53,18 @@ impl Source {
     }
 
     /// Returns a receiver of the announcements.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Aspired>> {
+    pub fn subscribe(&self) -> watch::Receiver<Arc<AspiredVersions>> {
         self.directory.subscribe()
     }
 
     /// Waits for the announcement of a scan that begins after this call.
-    pub async fn rescan(&self) -> Result<Arc<Aspired>, Stopped> {
+    pub async fn rescan(&self) -> Result<Arc<AspiredVersions>, SourceStopped> {
         self.directory.rescan().await
     }
 
     /// Waits for a refresh of the mirror that begins after this call. Returns the reason if it
     /// failed. Returns at once for a directory.
-    pub async fn refresh(&self) -> Result<Option<String>, Stopped> {
+    pub async fn refresh(&self) -> Result<Option<String>, SourceStopped> {
         match &self.mirror {
             Some((mirror, _)) => mirror.refresh().await,
             None => Ok(None),
@@ -70,7 +72,7 @@ impl Source {
     }
 
     /// The reason why the mirror differs from the remote repository, if it does.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn degraded_reason(&self) -> Option<String> {
         self.mirror.as_ref().and_then(|(mirror, _)| mirror.trouble())
     }
 

@@ -26,19 +26,19 @@ fn component(label: char) -> Vec<u8> {
 
 struct Bench {
     folder: TempDir,
-    watch: Watch,
+    watch: WatchMode,
     directory: Directory,
-    announced: watch::Receiver<Arc<Aspired>>,
+    announced: watch::Receiver<Arc<AspiredVersions>>,
 }
 
 impl Bench {
-    fn new(watch: Watch) -> Self {
+    fn new(watch: WatchMode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("models")).unwrap();
         Bench::over(folder, watch)
     }
 
-    fn over(folder: TempDir, watch: Watch) -> Self {
+    fn over(folder: TempDir, watch: WatchMode) -> Self {
         let directory = Directory::spawn(config(folder.path(), watch)).unwrap();
         Bench { announced: directory.subscribe(), directory, folder, watch }
     }
@@ -60,7 +60,11 @@ impl Bench {
         fs::write(path, content).unwrap();
     }
 
-    fn until(&mut self, what: &str, mut right: impl FnMut(&Aspired) -> bool) -> Arc<Aspired> {
+    fn until(
+        &mut self,
+        what: &str,
+        mut right: impl FnMut(&AspiredVersions) -> bool,
+    ) -> Arc<AspiredVersions> {
         let announced = &mut self.announced;
         let waited = patiently(async {
             announced.wait_for(|aspired| right(aspired)).await.unwrap().clone()
@@ -77,7 +81,7 @@ impl Bench {
     }
 
     /// Waits until the announcement equals these lines. Each is a prefix of a line of [`shape`].
-    fn sees(&mut self, lines: &[&str]) -> Arc<Aspired> {
+    fn sees(&mut self, lines: &[&str]) -> Arc<AspiredVersions> {
         self.until(&format!("{lines:?}"), |aspired| {
             let shape = shape(aspired);
             let begins = |(have, want): (&String, &&str)| have.starts_with(want);
@@ -94,7 +98,7 @@ fn patiently<T>(future: impl Future<Output = T>) -> Option<T> {
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.ok() })
 }
 
-fn config(folder: &Path, watch: Watch) -> DirectoryConfig {
+fn config(folder: &Path, watch: WatchMode) -> DirectoryConfig {
     DirectoryConfig {
         max_versions: 1000,
         tenant: TenantName::default_tenant(),
@@ -110,20 +114,21 @@ fn config(folder: &Path, watch: Watch) -> DirectoryConfig {
 
 /// Returns one line for each entry: `iris/1 a` is the complete version 1 of `iris` with component
 /// a.
-fn shape(aspired: &Aspired) -> Vec<String> {
+fn shape(aspired: &AspiredVersions) -> Vec<String> {
     aspired.seen.iter().map(line).collect()
 }
 
-fn line(seen: &Seen) -> String {
+fn line(seen: &Observed) -> String {
     let id = seen
         .version()
         .map_or(seen.name().to_string(), |version| format!("{}/{version}", seen.name()));
     match seen {
-        Seen::Unsettled { .. } => format!("{id} unsettled"),
-        Seen::Faulty { reason, .. } => format!("{id} faulty: {reason}"),
-        Seen::Missing { reason, .. } => format!("{id} missing: {reason}"),
-        Seen::Whole(candidate) => {
-            let held = |label: &char| Digest::of(&component(*label)) == candidate.component_digest;
+        Observed::Unsettled { .. } => format!("{id} unsettled"),
+        Observed::Faulty { reason, .. } => format!("{id} faulty: {reason}"),
+        Observed::Missing { reason, .. } => format!("{id} missing: {reason}"),
+        Observed::Candidate(candidate) => {
+            let held =
+                |label: &char| Digest::sha256(&component(*label)) == candidate.component_digest;
             let sidecars: String =
                 candidate.sidecars.iter().map(|sidecar| format!(" +{}", sidecar.name)).collect();
             let golden = candidate.golden.as_ref().map_or("", |_| " golden");
@@ -133,8 +138,8 @@ fn line(seen: &Seen) -> String {
 }
 
 fn everywhere(test: impl Fn(Bench)) {
-    test(Bench::new(Watch::Poll));
-    test(Bench::new(Watch::Events));
+    test(Bench::new(WatchMode::Poll));
+    test(Bench::new(WatchMode::Events));
 }
 
 fn fifo(path: &Path) {
@@ -171,11 +176,11 @@ fn bare_components_and_folders_are_models() {
             "iris/1 a",
         ]);
         assert!(aspired.first_settled && aspired.is_settled());
-        let Seen::Whole(house) = &aspired.seen[1] else { panic!() };
+        let Observed::Candidate(house) = &aspired.seen[1] else { panic!() };
         assert_eq!(house.settings.versions, VersionPolicy::All);
         assert_eq!(house.component.path(), Path::new("house/2/model.wasm"));
         assert_eq!(house.component_size, component('c').len() as u64);
-        assert_eq!(house.sidecars[1].digest, Digest::of(b"w"));
+        assert_eq!(house.sidecars[1].digest, Digest::sha256(b"w"));
     });
 }
 
@@ -371,16 +376,16 @@ fn versions_and_settings_come_and_go() {
         bench.write("iris/model.toml", "[limits]\nmemory = '1MiB'");
         let limited = bench.until(
             "the limit",
-            |aspired| matches!(&aspired.seen[..], [Seen::Whole(one), _] if one.settings.limits.memory == 1 << 20),
+            |aspired| matches!(&aspired.seen[..], [Observed::Candidate(one), _] if one.settings.limits.memory == 1 << 20),
         );
-        let digest = |aspired: &Aspired| match &aspired.seen[0] {
-            Seen::Whole(candidate) => candidate.digest,
+        let digest = |aspired: &AspiredVersions| match &aspired.seen[0] {
+            Observed::Candidate(candidate) => candidate.digest,
             other => panic!("{other:?}"),
         };
         assert_ne!(digest(&before), digest(&limited));
         bench.write("iris/model.toml", "versions = 'all'");
         let all = bench.until("the default limit", |aspired| {
-            matches!(&aspired.seen[..], [Seen::Whole(one), Seen::Whole(_)] if one.settings.versions == VersionPolicy::All)
+            matches!(&aspired.seen[..], [Observed::Candidate(one), Observed::Candidate(_)] if one.settings.versions == VersionPolicy::All)
         });
         assert_eq!(digest(&before), digest(&all));
         fs::remove_dir_all(bench.root().join("iris/1")).unwrap();
@@ -436,7 +441,7 @@ fn a_root_that_vanishes_keeps_everything_and_one_made_anew_is_believed() {
 
 #[test]
 fn a_root_that_is_missing_at_the_start_may_come_later() {
-    for watch in [Watch::Poll, Watch::Events, Watch::Auto] {
+    for watch in [WatchMode::Poll, WatchMode::Events, WatchMode::Auto] {
         let mut bench = Bench::over(tempfile::tempdir().unwrap(), watch);
         let degraded = bench.until("degraded", |aspired| aspired.degraded.is_some());
         assert!(!degraded.first_settled);
@@ -465,7 +470,7 @@ fn a_rescan_is_answered_by_a_look_that_began_after_it() {
     let patient = DirectoryConfig {
         poll_interval: NEVER,
         settle: Duration::ZERO,
-        ..config(folder.path(), Watch::Poll)
+        ..config(folder.path(), WatchMode::Poll)
     };
     let directory = Directory::spawn(patient).unwrap();
     for label in 'a'..='z' {
@@ -477,7 +482,7 @@ fn a_rescan_is_answered_by_a_look_that_began_after_it() {
 
 #[test]
 fn dropping_it_ends_the_announcements() {
-    let Bench { mut announced, directory, .. } = Bench::new(Watch::Auto);
+    let Bench { mut announced, directory, .. } = Bench::new(WatchMode::Auto);
     drop(directory);
     patiently(async { while announced.changed().await.is_ok() {} }).unwrap();
 }
@@ -485,7 +490,7 @@ fn dropping_it_ends_the_announcements() {
 #[test]
 fn a_sidecar_whose_name_is_no_text_is_refused_with_a_reason() {
     use std::os::unix::ffi::OsStrExt;
-    let mut bench = Bench::new(Watch::Poll);
+    let mut bench = Bench::new(WatchMode::Poll);
     bench.write("iris/1/model.wasm", component('a'));
     bench.sees(&["iris/1 a"]);
     let name = std::ffi::OsStr::from_bytes(b"weights-\xff.bin");
@@ -502,7 +507,7 @@ fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
     fs::create_dir(folder.path().join("models")).unwrap();
     fs::write(folder.path().join("models/iris.wasm"), component('a')).unwrap();
     fs::write(folder.path().join("state/versions.json"), "{").unwrap();
-    let directory = Directory::spawn(config(folder.path(), Watch::Poll)).unwrap();
+    let directory = Directory::spawn(config(folder.path(), WatchMode::Poll)).unwrap();
     let mut announced = directory.subscribe();
     let degraded = patiently(announced.wait_for(|aspired| aspired.degraded.is_some()))
         .unwrap()
@@ -513,17 +518,18 @@ fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
     assert!(!reason.contains(&*folder.path().to_string_lossy()), "{reason}");
     assert_eq!(fs::read(folder.path().join("state/versions.json")).unwrap(), b"{");
     fs::remove_file(folder.path().join("state/versions.json")).unwrap();
-    let whole =
-        |aspired: &Arc<Aspired>| aspired.degraded.is_none() && shape(aspired) == ["iris/1 a"];
+    let whole = |aspired: &Arc<AspiredVersions>| {
+        aspired.degraded.is_none() && shape(aspired) == ["iris/1 a"]
+    };
     patiently(announced.wait_for(whole)).unwrap().unwrap();
 }
 
 #[test]
 fn names_in_announcements_can_be_looked_up() {
-    let mut bench = Bench::new(Watch::Poll);
+    let mut bench = Bench::new(WatchMode::Poll);
     bench.write("iris/1/model.wasm", component('a'));
     bench.write("iris/2/model.wasm", component('b'));
     bench.write("rose.wasm", component('c'));
     let aspired = bench.sees(&["iris/1 a", "iris/2 b", "rose/1 c"]);
-    assert_eq!(aspired.of(&ModelName::new("iris").unwrap()).count(), 2);
+    assert_eq!(aspired.for_model(&ModelName::new("iris").unwrap()).count(), 2);
 }

@@ -27,7 +27,7 @@ pub(super) use source::RequestSource;
 
 /// Limit on separately counted callers. It exceeds the number of a tenant's keys and bounds the
 /// memory.
-const MAX_CALLERS: usize = 1024;
+const MAX_TRACKED_CALLERS: usize = 1024;
 
 pub(super) struct Breaker {
     id: ModelId,
@@ -107,7 +107,7 @@ impl Breaker {
     pub(super) fn reset(&self) {
         let mut counts = self.lock();
         *counts = Counts::default();
-        self.note(&counts);
+        self.update_flags(&counts);
     }
 
     /// A counter of how often the version was taken out of service.
@@ -128,7 +128,7 @@ impl Breaker {
         if self.counts_anything() {
             let mut counts = self.lock();
             counts.succeed(source, probes);
-            self.note(&counts);
+            self.update_flags(&counts);
         }
     }
 
@@ -142,11 +142,11 @@ impl Breaker {
         let refuses_caller = counts.fail(source, blame, probes, &self.settings, now);
         let trips = counts.has_failed_for(callers, &self.settings)
             && counts.version.open(&self.settings, now);
-        self.note(&counts);
+        self.update_flags(&counts);
         drop(counts);
 
         if refuses_caller && callers > 1 {
-            self.tell(source);
+            self.log_refused_caller(source);
         }
         if trips {
             self.trips.send_modify(|trips| *trips += 1);
@@ -154,13 +154,13 @@ impl Breaker {
     }
 
     /// Logs that a caller is refused from now on.
-    fn tell(&self, source: &RequestSource) {
+    fn log_refused_caller(&self, source: &RequestSource) {
         let (ModelId { tenant, name, version }, key) = (&self.id, source.caller().as_deref());
         tracing::warn!(%tenant, model = %name, %version, key, "a caller's requests keep failing; it is refused for now");
     }
 
     /// Updates the flags that are read without the lock.
-    fn note(&self, counts: &Counts) {
+    fn update_flags(&self, counts: &Counts) {
         self.open.store(counts.version.is_open(), Ordering::Relaxed);
 
         self.counts_anything
@@ -211,9 +211,10 @@ impl Counts {
         settings: &BreakerSettings,
         now: Instant,
     ) -> bool {
-        let came_of = source.of_fault(blame);
+        let came_of = source.fault_key(blame);
         self.version.fail(came_of, probes.version, settings, now);
-        if self.callers.len() >= MAX_CALLERS && !self.callers.contains_key(source.caller()) {
+        if self.callers.len() >= MAX_TRACKED_CALLERS && !self.callers.contains_key(source.caller())
+        {
             return false;
         }
 
@@ -232,10 +233,10 @@ impl Counts {
 
 impl Attempt<'_> {
     /// Counts the outcome.
-    pub(super) fn conclude<T>(self, outcome: &Result<T, InferError>) {
+    pub(super) fn record<T>(self, outcome: &Result<T, InferError>) {
         match outcome.as_ref().map_err(InferError::blame) {
             Ok(_) => self.breaker.succeed(&self.source, self.probes),
-            Err(blame @ (Blame::Model | Blame::Amount)) => {
+            Err(blame @ (Blame::Model | Blame::Limit)) => {
                 self.breaker.fail(&self.source, blame, self.probes, Instant::now());
             }
             Err(Blame::Caller | Blame::Interceptor | Blame::Circumstances) => {}

@@ -12,7 +12,7 @@ const MAX_SIZES: usize = 128;
 
 /// Totals of the successful calls of one batch size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Executions {
+pub struct ExecutionTotals {
     /// Time to create an instance or take one from the pool.
     pub instance: Total,
     /// Time in the guest.
@@ -21,11 +21,11 @@ pub struct Executions {
 
 /// Call totals by batch size, in rows.
 #[derive(Default)]
-pub(super) struct ExecutionCounts(Mutex<BTreeMap<u64, Executions>>);
+pub(super) struct ExecutionCounts(Mutex<BTreeMap<u64, ExecutionTotals>>);
 
 impl ExecutionCounts {
     /// Counts a successful call with `rows` rows.
-    pub(super) fn note(&self, rows: u64, instance: Duration, compute: Duration) {
+    pub(super) fn record(&self, rows: u64, instance: Duration, compute: Duration) {
         let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sizes.len() >= MAX_SIZES && !sizes.contains_key(&rows) {
             return;
@@ -37,7 +37,7 @@ impl ExecutionCounts {
     }
 
     /// Returns the current totals, sorted by batch size.
-    pub(super) fn read(&self) -> Vec<(u64, Executions)> {
+    pub(super) fn read(&self) -> Vec<(u64, ExecutionTotals)> {
         let sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sizes.iter().map(|(rows, executions)| (*rows, *executions)).collect()
     }
@@ -58,13 +58,13 @@ mod tests {
     fn calls_are_counted_by_size_and_not_without_end() {
         let counts = ExecutionCounts::default();
         let second = Duration::from_secs(1);
-        (0..2).for_each(|_| counts.note(8, second, 2 * second));
+        (0..2).for_each(|_| counts.record(8, second, 2 * second));
         let twice = |time| Total { count: 2, time };
         assert_eq!(
             counts.read(),
-            [(8, Executions { instance: twice(2 * second), compute: twice(4 * second) })]
+            [(8, ExecutionTotals { instance: twice(2 * second), compute: twice(4 * second) })]
         );
-        (0..1000).for_each(|rows| counts.note(rows, second, second));
+        (0..1000).for_each(|rows| counts.record(rows, second, second));
         assert_eq!(counts.read().len(), MAX_SIZES);
     }
 }

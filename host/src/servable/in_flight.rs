@@ -8,17 +8,17 @@ pub struct InFlight(watch::Sender<()>);
 
 /// One operation in flight; it ends on drop.
 #[derive(Debug)]
-pub struct Flight(#[allow(dead_code)] watch::Receiver<()>);
+pub struct InFlightGuard(#[allow(dead_code)] watch::Receiver<()>);
 
 impl InFlight {
     /// Adds an operation.
-    pub fn begin(&self) -> Flight {
+    pub fn begin(&self) -> InFlightGuard {
         // No value is ever sent. Only the number of receivers matters.
-        Flight(self.0.subscribe())
+        InFlightGuard(self.0.subscribe())
     }
 
     /// Waits until no operation is in flight.
-    pub async fn ended(&self) {
+    pub async fn wait_until_idle(&self) {
         self.0.closed().await;
     }
 }
@@ -33,9 +33,9 @@ mod tests {
     async fn the_end_is_when_the_last_one_has_ended() {
         let flights = InFlight::default();
         for _ in 0..2 {
-            assert!(flights.ended().now_or_never().is_some());
+            assert!(flights.wait_until_idle().now_or_never().is_some());
             let (one, other) = (flights.begin(), flights.clone().begin());
-            let ended = flights.ended();
+            let ended = flights.wait_until_idle();
             drop(one);
             tokio::pin!(ended);
             assert!(ended.as_mut().now_or_never().is_none());

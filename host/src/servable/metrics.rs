@@ -13,10 +13,10 @@ use prometheus_client::registry::{Registry, Unit};
 mod batches;
 mod streams;
 
-pub(super) use streams::Open;
+pub(super) use streams::OpenStream;
 
 use super::Timings;
-use super::statistics::Counts;
+use super::statistics::VersionCounters;
 use crate::model::{InferError, ModelId};
 use batches::{BatchFamilies, BatchMetrics};
 use streams::{StreamFamilies, StreamMetrics};
@@ -84,7 +84,7 @@ impl ServableMetrics {
             phases: PHASES.map(|phase| self.phases.get_or_create_owned(&phase_labels(id, phase))),
             streams: OnceLock::new(),
             batches: OnceLock::new(),
-            counts: Counts::default(),
+            counts: VersionCounters::default(),
         }
     }
 
@@ -122,7 +122,7 @@ pub(super) struct VersionMetrics {
     /// Created with the first batch.
     batches: OnceLock<BatchMetrics>,
     /// The totals for the protocol's statistics.
-    pub(super) counts: Counts,
+    pub(super) counts: VersionCounters,
 }
 
 impl VersionMetrics {

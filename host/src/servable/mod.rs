@@ -2,43 +2,43 @@
 //!
 //! A request resolves a model to a [`ServableHandle`] and owns the handle until it is answered. The
 //! handle keeps the version alive; when the last one is dropped, the version has drained. Its
-//! remaining resources ([`Leftovers`]) are sent to the receiver of [`Drained`], so that nothing is
-//! freed on the path of a request.
+//! remaining resources ([`RetiredPool`]) are sent to the receiver of [`Drained`], so that nothing
+//! is freed on the path of a request.
 
 mod batching;
 mod breaker;
-mod deferred;
-mod direct;
 mod executions;
 mod in_flight;
+mod infer;
+mod instance_factory;
 mod interceptors;
-mod maker;
 mod metrics;
 mod pool;
-mod sequence;
+mod request_recorder;
+mod session;
 mod statistics;
 mod streaming;
-mod tally;
+mod task;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-pub use batching::{BatchLimit, Form};
-pub use deferred::Tried;
-pub use direct::{Answer, Timings};
-pub use executions::Executions;
-pub use in_flight::{Flight, InFlight};
-pub use interceptors::{Chain, Passed, Wrapping};
-pub use maker::Maker;
+pub use batching::{BatchForm, BatchLimit};
+pub use executions::ExecutionTotals;
+pub use in_flight::{InFlight, InFlightGuard};
+pub use infer::{Inference, Timings};
+pub use instance_factory::InstanceFactory;
+pub use interceptors::{InterceptedRequest, InterceptorChain, InterceptorChainHandle};
 pub use metrics::ServableMetrics;
-pub use sequence::{Afterwards, ModelSequences, Outcome, Sequences, TaskChain, TaskChains};
+pub use request_recorder::RequestRecorder;
+pub use session::{AfterResponse, ModelSessions, Sessions, TaskChain, TaskChains, TaskOutcome};
 pub use statistics::{Statistics, Total};
-pub use streaming::Parts;
-pub use tally::Tally;
+pub use streaming::ResponseStream;
+pub use task::TryOutcome;
 
-use crate::database::Proof;
+use crate::database::ValidationTransaction;
 use crate::engine::{Call, Snapshot, Template};
 use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
 use crate::tenant::Reclaim;
@@ -56,34 +56,34 @@ pub struct Servable {
     /// SHA-256 over all files of the version, in hexadecimal.
     digest: String,
     settings: Arc<ModelSettings>,
-    maker: Maker,
+    maker: InstanceFactory,
     pool: Arc<InstancePool>,
     breaker: Breaker,
     /// The tenant's interceptors. Set before the version serves; never set for an interceptor.
-    wrapping: OnceLock<Wrapping>,
+    wrapping: OnceLock<InterceptorChainHandle>,
     /// `None` if the model takes one request at a time.
     batcher: Option<Arc<Batcher>>,
     batch_limit: Option<BatchLimit>,
     /// Sessions and tasks of the model, shared by all its versions.
-    sequences: Arc<ModelSequences>,
-    families: ServableMetrics,
+    sequences: Arc<ModelSessions>,
+    metric_families: ServableMetrics,
     /// The version's series, created with its first request.
     metrics: OnceLock<VersionMetrics>,
     /// Taken when the version has drained.
-    drained: Option<oneshot::Sender<Leftovers>>,
+    drained: Option<oneshot::Sender<RetiredPool>>,
 }
 
 /// Resolves when the last handle to a version is dropped.
-pub type Drained = oneshot::Receiver<Leftovers>;
+pub type Drained = oneshot::Receiver<RetiredPool>;
 
 /// The instance pool of a drained version. Dropping it frees the instances.
-pub struct Leftovers {
+pub struct RetiredPool {
     _pool: Arc<InstancePool>,
 }
 
 /// The state of a version that serves.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct ServableReport {
     /// `Ok` if instances start from a snapshot, or the reason that none was taken.
     pub snapshot: Result<(), String>,
     /// SHA-256 over all files of the version, in hexadecimal.
@@ -104,8 +104,8 @@ impl Servable {
         id: ModelId,
         digest: String,
         settings: Arc<ModelSettings>,
-        maker: Maker,
-        sequences: &Sequences,
+        maker: InstanceFactory,
+        sequences: &Sessions,
         metrics: &ServableMetrics,
     ) -> (ServableHandle, Drained) {
         let (sender, drained) = oneshot::channel();
@@ -113,17 +113,18 @@ impl Servable {
         let pool = InstancePool::new(&settings, &maker);
         if settings.isolation == Isolation::Pooled {
             let pool: Arc<dyn Reclaim> = pool.clone();
-            maker.tenant().enroll(Arc::downgrade(&pool));
+            maker.tenant().register_pool(Arc::downgrade(&pool));
         }
 
         let breaker = Breaker::new(id.clone(), settings.breaker.clone(), maker.tenant().clone());
-        let batch_limit = BatchLimit::of(maker.template(), &settings);
+        let batch_limit = BatchLimit::for_model(maker.template(), &settings);
         let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
         let batcher = batch_limit
             .map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
 
         let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
-        let (sequences, wrapping) = (sequences.of(maker.tenant(), &id.name), OnceLock::new());
+        let (sequences, wrapping) =
+            (sequences.for_model(maker.tenant(), &id.name), OnceLock::new());
 
         let servable = Servable {
             id,
@@ -136,7 +137,7 @@ impl Servable {
             batcher,
             batch_limit,
             sequences,
-            families,
+            metric_families: families,
             metrics,
             drained: drain,
         };
@@ -169,7 +170,7 @@ impl Servable {
     }
 
     /// Creates the version's instances.
-    pub fn maker(&self) -> &Maker {
+    pub fn factory(&self) -> &InstanceFactory {
         &self.maker
     }
 
@@ -179,58 +180,58 @@ impl Servable {
     }
 
     /// The model's sessions and tasks; `None` if this version uses neither.
-    pub fn sequences(&self) -> Option<&Arc<ModelSequences>> {
+    pub fn sessions(&self) -> Option<&Arc<ModelSessions>> {
         let template = self.template();
         let has = template.uses_sessions() || template.uses_tasks() || template.has_deferred();
         has.then_some(&self.sequences)
     }
 
     /// Returns a call for validation, with the full limits of a request.
-    pub fn proof_call(&self, database: Option<&Arc<Proof>>) -> Call {
-        self.maker.proof_call(database)
+    pub fn validation_call(&self, database: Option<&Arc<ValidationTransaction>>) -> Call {
+        self.maker.validation_call(database)
     }
 
     /// Charges CPU time of host work for one of its requests to the tenant.
-    pub fn charge_handling(&self, time: Duration) {
+    pub fn charge_host_work(&self, time: Duration) {
         self.maker.threads.charge(self.maker.share(), time);
     }
 
     /// A counter that changes whenever the circuit breaker takes the version out of service.
-    pub fn trips(&self) -> watch::Receiver<u64> {
+    pub fn breaker_trips(&self) -> watch::Receiver<u64> {
         self.breaker.trips()
     }
 
     /// Fails as a request would while the circuit breaker is open or the tenant's interceptors
     /// block all calls.
-    pub fn check_in_service(&self) -> Result<(), InferError> {
+    pub fn check_available(&self) -> Result<(), InferError> {
         self.wrapping.get().map_or(Ok(()), |wrapping| wrapping.chain().check_open())?;
         self.breaker.check_version()
     }
 
     /// Sets the interceptors that run around its calls. Later calls have no effect.
-    pub fn wrap_in(&self, wrapping: &Wrapping) {
+    pub fn set_interceptors(&self, wrapping: &InterceptorChainHandle) {
         self.wrapping.get_or_init(|| wrapping.clone());
     }
 
     /// The interceptors that run around its calls; `None` for an interceptor and before they are
     /// set.
-    pub fn wrapping(&self) -> Option<&Wrapping> {
+    pub fn interceptors(&self) -> Option<&InterceptorChainHandle> {
         self.wrapping.get()
     }
 
     /// Returns the interceptor chain for a call that begins now; `None` if the tenant has no
     /// interceptors.
-    fn chain(&self) -> Option<Arc<Chain>> {
-        self.wrapping.get()?.in_force()
+    fn active_interceptors(&self) -> Option<Arc<InterceptorChain>> {
+        self.wrapping.get()?.active_chain()
     }
 
     /// Closes the circuit breaker and clears its counts.
-    pub fn put_back_into_service(&self) {
+    pub fn reset_breaker(&self) {
         self.breaker.reset();
     }
 
     /// Returns the current state.
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> ServableReport {
         let snapshot = match self.template().snapshot() {
             Snapshot::Taken => Ok(()),
             Snapshot::Impossible(reason) => Err(reason.clone()),
@@ -239,7 +240,7 @@ impl Servable {
         let (idle_instances, busy_instances) = self.pool.count();
         let (memory_bytes, suspended) = (self.template().initial_memory(), self.breaker.is_open());
 
-        Report {
+        ServableReport {
             snapshot,
             digest: self.digest.clone(),
             memory_bytes,
@@ -255,14 +256,15 @@ impl Servable {
     }
 
     fn metrics(&self) -> &VersionMetrics {
-        self.metrics.get_or_init(|| self.families.version(&self.id))
+        self.metrics.get_or_init(|| self.metric_families.version(&self.id))
     }
 
     /// Creates the `instances.min` instances that must exist before the first request. Fails as
     /// instantiation does.
-    pub async fn fill(&self) -> Result<(), InferError> {
-        for _ in 0..self.pool.kept_ready() {
-            self.pool.put(self.maker.run(async |instance| Ok(instance)).await?);
+    pub async fn fill_pool(&self) -> Result<(), InferError> {
+        for _ in 0..self.pool.min_idle() {
+            self.pool
+                .add_idle(self.maker.run_in_new_instance(async |instance| Ok(instance)).await?);
         }
         Ok(())
     }
@@ -277,7 +279,7 @@ impl Drop for Servable {
     fn drop(&mut self) {
         if let Some(sender) = self.drained.take() {
             // The receiver is gone when the server itself stops.
-            let _ = sender.send(Leftovers { _pool: self.pool.clone() });
+            let _ = sender.send(RetiredPool { _pool: self.pool.clone() });
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The instance pool of one version: concurrency limit, wait queue and idle instances.
 //!
 //! A [`Checkout`] is the permit to run one instance; it is returned on drop, whatever happens to
-//! the call. An instance returns to the pool only through [`Desk::give_back`], only if the model's
-//! isolation is `pooled`, and only if it is fit for another call. No instance stays idle while
-//! another model waits for the memory or slot that it occupies.
+//! the call. An instance returns to the pool only through [`PoolPermit::give_back`], only if the
+//! model's isolation is `pooled`, and only if it is fit for another call. No instance stays idle
+//! while another model waits for the memory or slot that it occupies.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Maker;
+use super::InstanceFactory;
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, Isolation, ModelSettings};
 use crate::tenant::{InstancePermit, Reclaim, Resource, Slots, Tenant};
@@ -39,12 +39,12 @@ struct Idle {
 
 /// The permit to run one instance, and where that instance comes from.
 pub(super) struct Checkout {
-    pub(super) source: Source,
-    pub(super) place: Desk,
+    pub(super) source: InstanceSource,
+    pub(super) place: PoolPermit,
 }
 
 /// The origin of a request's instance.
-pub(super) enum Source {
+pub(super) enum InstanceSource {
     /// A pooled instance.
     Idle(Box<Instance>),
     /// The permit to create an instance.
@@ -52,14 +52,14 @@ pub(super) enum Source {
 }
 
 /// One of the `instances.max` permits of a pool, returned on drop.
-pub(super) struct Desk {
+pub(super) struct PoolPermit {
     pool: Arc<InstancePool>,
     /// `None` for a call beside another one, which is not limited by `instances.max`.
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl InstancePool {
-    pub(super) fn new(settings: &ModelSettings, maker: &Maker) -> Arc<Self> {
+    pub(super) fn new(settings: &ModelSettings, maker: &InstanceFactory) -> Arc<Self> {
         let max = settings.instances.max as usize;
 
         Arc::new(InstancePool {
@@ -81,7 +81,7 @@ impl InstancePool {
     /// requests wait already, with the tenant's queue quota, or at the deadline.
     pub(super) async fn check_out(
         self: &Arc<Self>,
-        maker: &Maker,
+        maker: &InstanceFactory,
         budget: &Budget,
     ) -> Result<Checkout, InferError> {
         match self.try_check_out(maker) {
@@ -92,68 +92,75 @@ impl InstancePool {
 
     /// Counts a request that waits for something else than an instance, such as its session, in the
     /// wait queue. Fails with `QueueFull`.
-    pub(super) fn place_in_queue(&self) -> Result<impl Drop + '_, InferError> {
-        Waiting::take(self)
+    pub(super) fn enter_queue(&self) -> Result<impl Drop + '_, InferError> {
+        QueueGuard::enter(self)
     }
 
     /// Returns a checkout; `None` if the caller would have to wait.
-    pub(super) fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
-        let place = Desk {
+    pub(super) fn try_check_out(self: &Arc<Self>, maker: &InstanceFactory) -> Option<Checkout> {
+        let place = PoolPermit {
             permit: Some(self.permits.clone().try_acquire_owned().ok()?),
             pool: self.clone(),
         };
 
         let source = match self.take_idle() {
             Some(idle) => idle,
-            None => Source::New(maker.try_instance()?),
+            None => InstanceSource::New(maker.try_acquire_permit()?),
         };
         Some(Checkout { source, place })
     }
 
     async fn wait(
         self: &Arc<Self>,
-        maker: &Maker,
+        maker: &InstanceFactory,
         budget: &Budget,
     ) -> Result<Checkout, InferError> {
-        let _in_queue = Waiting::take(self)?;
+        let _in_queue = QueueGuard::enter(self)?;
         let _in_tenant_s = maker.tenant().take(Resource::Queue, 1)?;
 
-        let taken = tokio::time::timeout_at(budget.deadline().into(), self.take(maker)).await;
+        let taken = tokio::time::timeout_at(budget.deadline().into(), self.acquire(maker)).await;
         taken.unwrap_or_else(|_elapsed| Err(budget.deadline_exceeded()))
     }
 
     /// Waits for a checkout without a deadline and without being counted in the wait queue.
-    pub(super) async fn take(self: &Arc<Self>, maker: &Maker) -> Result<Checkout, InferError> {
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        maker: &InstanceFactory,
+    ) -> Result<Checkout, InferError> {
         let permit =
             self.permits.clone().acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
-        let place = Desk { pool: self.clone(), permit: Some(permit) };
+        let place = PoolPermit { pool: self.clone(), permit: Some(permit) };
 
         let source = match self.take_idle() {
             Some(idle) => idle,
-            None => Source::New(maker.instance().await),
+            None => InstanceSource::New(maker.acquire_permit().await),
         };
         Ok(Checkout { source, place })
     }
 
     /// Returns a checkout for a call that runs while another version's instance is held for the
-    /// same request. Never waits; see [`Tenant::instance_beside`]. Fails with `Overloaded`.
-    pub(super) fn check_out_beside(
+    /// same request. Never waits; see [`Tenant::acquire_extra_instance`]. Fails with `Overloaded`.
+    pub(super) fn try_check_out_extra(
         self: &Arc<Self>,
-        maker: &Maker,
+        maker: &InstanceFactory,
     ) -> Result<Checkout, InferError> {
-        let place = || Desk { pool: self.clone(), permit: None };
-        let beside =
-            || Some(Checkout { source: Source::New(maker.instance_beside()?), place: place() });
+        let place = || PoolPermit { pool: self.clone(), permit: None };
+        let beside = || {
+            Some(Checkout {
+                source: InstanceSource::New(maker.try_acquire_extra_permit()?),
+                place: place(),
+            })
+        };
 
         self.try_check_out(maker).or_else(beside).ok_or(InferError::Overloaded)
     }
 
     /// Takes the most recently used idle instance; `None` if there is none.
-    fn take_idle(&self) -> Option<Source> {
+    fn take_idle(&self) -> Option<InstanceSource> {
         match self.isolation {
             Isolation::Request => None,
             Isolation::Pooled => {
-                self.lock().pop().map(|idle| Source::Idle(Box::new(idle.instance)))
+                self.lock().pop().map(|idle| InstanceSource::Idle(Box::new(idle.instance)))
             }
         }
     }
@@ -182,17 +189,17 @@ impl InstancePool {
     }
 
     /// The number of instances to create before the first request.
-    pub(super) fn kept_ready(&self) -> usize {
+    pub(super) fn min_idle(&self) -> usize {
         if self.isolation == Isolation::Pooled { self.min.min(self.max) } else { 0 }
     }
 
     /// Adds an idle instance.
-    pub(super) fn put(&self, instance: Instance) {
+    pub(super) fn add_idle(&self, instance: Instance) {
         self.lock().push(Idle { instance, since: Instant::now() });
 
         // Another model may be waiting for this instance's permit. This version's next request can
         // wait too.
-        if self.tenant.lacks_instances() || self.slots.wants_back(self.tenant.name()) {
+        if self.tenant.has_instance_waiters() || self.slots.has_waiters_for(self.tenant.name()) {
             self.reclaim();
         }
     }
@@ -202,15 +209,15 @@ impl InstancePool {
     }
 }
 
-impl Desk {
+impl PoolPermit {
     /// Returns an instance to the pool if it is fit for another request; drops it otherwise.
     pub(super) fn give_back(self, mut instance: Instance) {
         let pool = &self.pool;
-        let fit = instance.is_alive() && instance.memory() <= pool.high_water;
+        let fit = instance.is_reusable() && instance.memory() <= pool.high_water;
 
         if pool.isolation == Isolation::Pooled && fit && self.permit.is_some() {
             instance.end_call();
-            pool.put(instance);
+            pool.add_idle(instance);
         }
     }
 }
@@ -226,11 +233,11 @@ impl Reclaim for InstancePool {
 }
 
 /// One entry of the wait queue, removed on drop.
-struct Waiting<'a>(&'a AtomicU32);
+struct QueueGuard<'a>(&'a AtomicU32);
 
-impl<'a> Waiting<'a> {
-    fn take(pool: &'a InstancePool) -> Result<Self, InferError> {
-        let place = Waiting(&pool.waiting);
+impl<'a> QueueGuard<'a> {
+    fn enter(pool: &'a InstancePool) -> Result<Self, InferError> {
+        let place = QueueGuard(&pool.waiting);
         if pool.waiting.fetch_add(1, Ordering::Relaxed) >= pool.max_queue {
             return Err(InferError::QueueFull { limit: pool.max_queue });
         }
@@ -238,7 +245,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::executions::ExecutionCounts;
-use super::{Executions, Timings};
+use super::{ExecutionTotals, Timings};
 
 /// A number of events and their summed duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,25 +35,25 @@ pub struct Statistics {
     /// Time in the guest.
     pub compute: Total,
     /// Successful calls by batch size, in rows.
-    pub executions: Vec<(u64, Executions)>,
+    pub executions: Vec<(u64, ExecutionTotals)>,
 }
 
 /// The counters behind [`Statistics`]. Times are in nanoseconds.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct VersionCounters {
     last_request: AtomicU64,
     calls: AtomicU64,
     answered: AtomicU64,
     rows: AtomicU64,
     failed: AtomicU64,
-    failing: AtomicU64,
+    failure_time: AtomicU64,
     queue: AtomicU64,
     instance: AtomicU64,
     compute: AtomicU64,
     executions: ExecutionCounts,
 }
 
-impl Counts {
+impl VersionCounters {
     /// Counts an answered request with `rows` rows.
     pub(super) fn answered(&self, timings: &Timings, rows: u64) {
         self.answered.fetch_add(1, Ordering::Relaxed);
@@ -66,14 +66,14 @@ impl Counts {
         ] {
             sum.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
         }
-        self.note_time();
+        self.record_time();
     }
 
     /// Counts a request that failed after `took`.
     pub(super) fn failed(&self, took: Duration) {
         self.failed.fetch_add(1, Ordering::Relaxed);
-        self.failing.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
-        self.note_time();
+        self.failure_time.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+        self.record_time();
     }
 
     /// Counts a guest call, for one request or several.
@@ -83,10 +83,10 @@ impl Counts {
 
     /// Counts a successful guest call with `rows` rows.
     pub(super) fn executed(&self, rows: u64, instance: Duration, compute: Duration) {
-        self.executions.note(rows, instance, compute);
+        self.executions.record(rows, instance, compute);
     }
 
-    fn note_time(&self) {
+    fn record_time(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.last_request.store(now.as_millis() as u64, Ordering::Relaxed);
     }
@@ -110,7 +110,7 @@ impl Counts {
             success,
             failure: Total {
                 count: number(&self.failed),
-                time: Duration::from_nanos(number(&self.failing)),
+                time: Duration::from_nanos(number(&self.failure_time)),
             },
             queue,
             instance,

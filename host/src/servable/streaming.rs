@@ -7,51 +7,54 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::breaker::RequestSource;
-use super::direct::begin;
-use super::metrics::Open;
+use super::infer::acquire_instance;
+use super::metrics::OpenStream;
 use super::pool::Checkout;
-use super::{Afterwards, Answer, Chain, Passed, Servable, ServableHandle, Timings};
-use crate::capability::{Emitted, Emitter, Scope, StreamLimits};
+use super::{
+    AfterResponse, Inference, InterceptedRequest, InterceptorChain, Servable, ServableHandle,
+    Timings,
+};
+use crate::capability::{CallContext, Emitter, PartReceiver, StreamLimits};
 use crate::engine::{Budget, Call, Template};
-use crate::model::{Asker, InferError, InferRequest, InferResponse};
+use crate::model::{CallerInfo, InferError, InferRequest, InferResponse};
 
 /// The parts of an answer, as they come. Dropping it ends the call, as does the deadline, whether
 /// anybody reads or not; until then it owns the version, the right to an instance, and the
 /// instance.
-pub struct Parts {
+pub struct ResponseStream {
     /// `None` once it has ended.
     call: Option<RunningCall>,
-    emitted: Emitted,
+    emitted: PartReceiver,
     /// How the call has ended, until that has been said.
     end: Option<Result<Option<InferResponse>, InferError>>,
     /// What begins when the last part has been taken and the rest of this is dropped.
-    afterwards: Option<Afterwards>,
-    begun: Begun,
+    afterwards: Option<AfterResponse>,
+    begun: SharedTimings,
     deadline: Instant,
-    open: Open,
+    open: OpenStream,
 }
 
-type RunningCall = Pin<Box<dyn Future<Output = Result<End, InferError>> + Send>>;
+type RunningCall = Pin<Box<dyn Future<Output = Result<StreamEnd, InferError>> + Send>>;
 
 /// How a call has ended that went well.
-struct End {
+struct StreamEnd {
     /// Only where the answer came as a whole.
     part: Option<InferResponse>,
-    afterwards: Option<Afterwards>,
+    afterwards: Option<AfterResponse>,
 }
 
-type Begun = Arc<Spent>;
+type SharedTimings = Arc<StreamTimings>;
 
 /// Where the time has gone so far.
 #[derive(Default)]
-struct Spent {
+struct StreamTimings {
     /// Until the call began, once it has.
     begun: OnceLock<Timings>,
     /// In the interceptors around it, in nanoseconds.
     interceptors: AtomicU64,
 }
 
-impl Spent {
+impl StreamTimings {
     fn begin(&self, timings: Timings) {
         self.begun.get_or_init(|| timings);
     }
@@ -67,7 +70,7 @@ impl Spent {
     }
 }
 
-impl Parts {
+impl ResponseStream {
     /// Waits for the next part; `None` when the answer is complete. An error is the last thing
     /// there is. May be dropped and asked again: nothing is lost.
     pub async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
@@ -86,7 +89,7 @@ impl Parts {
 
     /// What begins once the answer is on its way, to be dropped then; with this, unless it is
     /// taken.
-    pub fn take_afterwards(&mut self) -> Option<Afterwards> {
+    pub fn take_after_response(&mut self) -> Option<AfterResponse> {
         self.afterwards.take()
     }
 
@@ -101,7 +104,7 @@ impl Parts {
                 biased;
                 end = call => {
                     self.call = None;
-                    self.end = Some(end.map(|End { part, afterwards }| {
+                    self.end = Some(end.map(|StreamEnd { part, afterwards }| {
                         self.afterwards = afterwards;
                         part
                     }));
@@ -124,85 +127,104 @@ impl Servable {
         self: &ServableHandle,
         request: InferRequest,
         budget: Budget,
-        asker: Asker,
-    ) -> Parts {
-        let open = self.metrics().streaming(&self.families, &self.id).open();
+        asker: CallerInfo,
+    ) -> ResponseStream {
+        let open = self.metrics().streaming(&self.metric_families, &self.id).open();
         let (emitter, emitted) = self.emitter();
-        let (servable, begun, deadline) = (self.clone(), Begun::default(), budget.deadline());
+        let (servable, begun, deadline) =
+            (self.clone(), SharedTimings::default(), budget.deadline());
         let seen = begun.clone();
         let call: RunningCall = if self.template().has_streaming() {
-            Box::pin(async move { servable.stream(request, budget, asker, emitter, &seen).await })
+            Box::pin(
+                async move { servable.infer_parts(request, budget, asker, emitter, &seen).await },
+            )
         } else {
-            Box::pin(async move { servable.whole(request, budget, asker, &seen).await })
+            Box::pin(
+                async move { servable.infer_full_response(request, budget, asker, &seen).await },
+            )
         };
-        Parts { call: Some(call), emitted, end: None, afterwards: None, begun, deadline, open }
+        ResponseStream {
+            call: Some(call),
+            emitted,
+            end: None,
+            afterwards: None,
+            begun,
+            deadline,
+            open,
+        }
     }
 
-    fn emitter(&self) -> (Emitter, Emitted) {
+    fn emitter(&self) -> (Emitter, PartReceiver) {
         let limits = StreamLimits {
             part: self.settings.limits.response,
             total: self.settings.streaming.total,
         };
-        let waiting = self.metrics().streaming(&self.families, &self.id).waiting();
+        let waiting = self.metrics().streaming(&self.metric_families, &self.id).waiting();
         Emitter::new(self.template().metadata().clone(), limits, waiting)
     }
 
-    async fn whole(
+    async fn infer_full_response(
         self: &ServableHandle,
         request: InferRequest,
         budget: Budget,
-        asker: Asker,
-        begun: &Begun,
-    ) -> Result<End, InferError> {
-        let Answer { response, timings, afterwards } = self.infer(request, budget, asker).await?;
+        asker: CallerInfo,
+        begun: &SharedTimings,
+    ) -> Result<StreamEnd, InferError> {
+        let Inference { response, timings, after_response: afterwards } =
+            self.infer(request, budget, asker).await?;
         begun.begin(timings);
-        Ok(End { part: Some(response), afterwards })
+        Ok(StreamEnd { part: Some(response), afterwards })
     }
 
-    async fn stream(
+    async fn infer_parts(
         self: &ServableHandle,
         mut request: InferRequest,
         budget: Budget,
-        asker: Asker,
+        asker: CallerInfo,
         emitter: Emitter,
-        begun: &Begun,
-    ) -> Result<End, InferError> {
-        self.metadata().fit(&mut request);
+        begun: &SharedTimings,
+    ) -> Result<StreamEnd, InferError> {
+        self.metadata().fit_shapes(&mut request);
         let rows = self.metadata().rows(&request);
-        let outcome = match self.chain() {
+        let outcome = match self.active_interceptors() {
             None => {
-                let source = self.source(&asker, &request);
-                let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };
+                let source = self.request_source(&asker, &request);
+                let scope = CallContext {
+                    emitter: Some(emitter),
+                    ..CallContext::for_request(asker.request_id)
+                };
                 self.attempt_stream(request, budget, scope, source, begun).await
             }
             Some(chain) => {
-                self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await
+                self.infer_parts_intercepted(chain, request, budget, asker, &emitter, begun).await
             }
         };
         if outcome.is_ok() {
-            self.note_lone_call(rows, &begun.timings());
+            self.record_single_call(rows, &begun.timings());
         }
-        outcome.map(|afterwards| End { part: None, afterwards })
+        outcome.map(|afterwards| StreamEnd { part: None, afterwards })
     }
 
     /// Leads the request through the interceptors, and each part back through them before its
     /// reader gets it. What they make of the parts has the limit that the model's own parts have.
-    async fn stream_wrapped(
+    async fn infer_parts_intercepted(
         self: &ServableHandle,
-        chain: Arc<Chain>,
+        chain: Arc<InterceptorChain>,
         request: InferRequest,
         budget: Budget,
-        asker: Asker,
+        asker: CallerInfo,
         reader: &Emitter,
-        begun: &Begun,
-    ) -> Result<Option<Afterwards>, InferError> {
-        let (request_id, source) = (asker.request_id.clone(), self.source(&asker, &request));
+        begun: &SharedTimings,
+    ) -> Result<Option<AfterResponse>, InferError> {
+        let (request_id, source) =
+            (asker.request_id.clone(), self.request_source(&asker, &request));
         let (request, mut passed) =
-            chain.before(self, request, &budget, asker, source.clone()).await?;
+            chain.run_before_hooks(self, request, &budget, asker, source.clone()).await?;
         begun.intercepted(passed.took());
         let (emitter, mut emitted) = self.emitter();
         let values = Some(passed.values().clone());
-        let scope = Scope { values, emitter: Some(emitter), ..Scope::of_request(request_id) };
+        let scope =
+            CallContext { values, emitter: Some(emitter), ..CallContext::for_request(request_id) };
         let mut call = pin!(self.attempt_stream(request, budget, scope, source, begun));
         let end = loop {
             tokio::select! {
@@ -210,12 +232,12 @@ impl Servable {
                 end = &mut call => break end,
                 Some(part) = emitted.next() => {
                     // Where nobody reads any more, this future is about to be dropped.
-                    lead_back(&mut passed, part, reader, begun).await?;
+                    forward_part(&mut passed, part, reader, begun).await?;
                 }
             }
         };
         while let Some(part) = emitted.try_next() {
-            lead_back(&mut passed, part, reader, begun).await?;
+            forward_part(&mut passed, part, reader, begun).await?;
         }
         end
     }
@@ -224,34 +246,35 @@ impl Servable {
         self: &ServableHandle,
         request: InferRequest,
         budget: Budget,
-        scope: Scope,
+        scope: CallContext,
         source: RequestSource,
-        begun: &Begun,
-    ) -> Result<Option<Afterwards>, InferError> {
+        begun: &SharedTimings,
+    ) -> Result<Option<AfterResponse>, InferError> {
         // Before it waits for its session; and after that, because it may be the one that tries.
         self.breaker.check(&source)?;
-        let mut undertaking = self.undertake(request.sequence.as_ref(), &budget, scope).await?;
+        let mut undertaking =
+            self.open_request_session(request.session.as_ref(), &budget, scope).await?;
         let attempt = self.breaker.admit(&source)?;
         let outcome =
             self.emit_parts(request, self.maker.call(budget, undertaking.scope()), begun).await;
-        attempt.conclude(&outcome);
+        attempt.record(&outcome);
         outcome?;
         // All parts have been emitted by now; their reader hears of the end when everything is
         // kept.
-        undertaking.keep(self).await
+        undertaking.commit(self).await
     }
 
     async fn emit_parts(
         self: &ServableHandle,
         request: InferRequest,
         call: Call,
-        begun: &Begun,
+        begun: &SharedTimings,
     ) -> Result<(), InferError> {
         self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
         let arrived = Instant::now();
         let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
-        let (loaded, threads) = (self.begins_loaded(&checkout), &self.maker.threads);
+        let (loaded, threads) = (self.starts_loaded(&checkout), &self.maker.threads);
         let work =
             work(self.template().clone(), checkout, request, call.clone(), queue, begun.clone());
         if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
@@ -259,15 +282,15 @@ impl Servable {
 }
 
 /// Leads a part back through the interceptors to its reader.
-async fn lead_back(
-    passed: &mut Passed,
+async fn forward_part(
+    passed: &mut InterceptedRequest,
     part: InferResponse,
     reader: &Emitter,
-    begun: &Begun,
+    begun: &SharedTimings,
 ) -> Result<(), InferError> {
-    let part = passed.after_part(part).await?;
+    let part = passed.run_after_hooks_on_part(part).await?;
     begun.intercepted(passed.took());
-    reader.pass_on(part).await
+    reader.forward(part).await
 }
 
 async fn work(
@@ -276,12 +299,12 @@ async fn work(
     request: InferRequest,
     call: Call,
     queue: Duration,
-    begun: Begun,
+    begun: SharedTimings,
 ) -> Result<(), InferError> {
-    let (started, scope) = (Instant::now(), call.scope.clone());
-    let mut instance = begin(source, &template, call).await?;
+    let (started, scope) = (Instant::now(), call.context.clone());
+    let mut instance = acquire_instance(source, &template, call).await?;
     begun.begin(Timings { queue, instance: started.elapsed(), ..Timings::default() });
-    let outcome = match instance.bring_session_forward().await {
+    let outcome = match instance.migrate_session_state().await {
         Ok(()) => instance.infer_stream(request).await,
         Err(error) => Err(error),
     };

@@ -15,12 +15,12 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::clock::Clock;
-use super::connections::{Connections, Full, Seat};
-use super::lobby::Lobby;
-use super::metrics::Closed;
-use super::room::Peer;
-use super::stream::Stream;
+use super::accept_queue::AcceptQueue;
+use super::connection_io::ConnectionIo;
+use super::connections::{ConnectionGuard, Connections, LimitReached};
+use super::eviction::Peer;
+use super::metrics::CloseReason;
+use super::timeouts::ConnectionTimeouts;
 use crate::api::{Api, Connection};
 use crate::config::HttpConfig;
 
@@ -30,60 +30,62 @@ pub(super) struct Acceptor<'s> {
     pub(super) config: &'s HttpConfig,
     pub(super) connections: &'s Connections,
     /// Where they are watched for their end.
-    pub(super) ending: &'s GracefulShutdown,
+    pub(super) graceful: &'s GracefulShutdown,
 }
 
 /// How long to wait before it is tried again to make room, or to accept a connection after that has
 /// failed.
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connection may hold of requests that have not been looked at, and of answers in parts
 /// that have not been sent; so the longest head as well.
-const MOST_BUFFERED: usize = 64 << 10;
+const MAX_BUFFERED: usize = 64 << 10;
 
 impl Acceptor<'_> {
     /// Accepts and serves. `lobby` is where connections wait for others to end.
-    pub(super) async fn run(&self, listener: &TcpListener, mut lobby: Lobby<TcpStream>) {
+    pub(super) async fn run(&self, listener: &TcpListener, mut lobby: AcceptQueue<TcpStream>) {
         let mut closing = false;
         loop {
             tokio::select! {
                 // While room is being made for those that wait, nobody has to be turned away for
                 // others.
                 accepted = listener.accept(), if !closing => match accepted {
-                    Ok((socket, address)) => self.enter(&mut lobby, socket, address.ip().into()),
+                    Ok((socket, address)) => self.enqueue(&mut lobby, socket, address.ip().into()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         // Out of memory or of file descriptors, as a rule; trying again at once
                         // would only spin.
-                        self.connections.make_room(Full::All, 1);
-                        tokio::time::sleep(PAUSE).await;
+                        self.connections.evict(LimitReached::Total, 1);
+                        tokio::time::sleep(RETRY_PAUSE).await;
                     }
                 },
                 () = self.connections.freed(), if !lobby.is_empty() => {}
-                () = tokio::time::sleep(PAUSE), if !lobby.is_empty() => {}
+                () = tokio::time::sleep(RETRY_PAUSE), if !lobby.is_empty() => {}
             }
             closing = self.admit(&mut lobby);
         }
     }
 
-    fn enter(&self, lobby: &mut Lobby<TcpStream>, socket: TcpStream, peer: Peer) {
-        let turned_away = lobby.enter(peer, socket, |lobby| self.connections.held(lobby.peers()));
+    fn enqueue(&self, lobby: &mut AcceptQueue<TcpStream>, socket: TcpStream, peer: Peer) {
+        let turned_away =
+            lobby.push(peer, socket, |lobby| self.connections.count_per_peer(lobby.peers()));
         if turned_away {
-            self.connections.metrics().closed(Closed::Refused);
+            self.connections.metrics().closed(CloseReason::Refused);
         }
     }
 
     /// Serves those that wait, as far as there is room. Tells whether connections are about to end
     /// for the others.
-    fn admit(&self, lobby: &mut Lobby<TcpStream>) -> bool {
-        while let Some((peer, socket)) = lobby.leave(&self.connections.held(lobby.peers())) {
-            let (itself, clock) = (Connection::default(), Clock::start(self.config));
+    fn admit(&self, lobby: &mut AcceptQueue<TcpStream>) -> bool {
+        while let Some((peer, socket)) = lobby.pop(&self.connections.count_per_peer(lobby.peers()))
+        {
+            let (itself, clock) = (Connection::default(), ConnectionTimeouts::new(self.config));
             let others = lobby.peers().any(|other| other != peer);
             match self.connections.open(peer, others, &clock, &itself) {
                 Ok(seat) => self.serve(socket, itself, clock, seat),
                 Err(full) => {
-                    lobby.put_back(peer, socket);
-                    return self.connections.make_room(full, lobby.len());
+                    lobby.push_front(peer, socket);
+                    return self.connections.evict(full, lobby.len());
                 }
             }
         }
@@ -92,13 +94,19 @@ impl Acceptor<'_> {
 
     /// Serves one connection in a task of its own, until it ends, its client takes too long or it
     /// has to make room.
-    fn serve(&self, socket: TcpStream, itself: Connection, clock: Clock, seat: Seat) {
-        let stream = TokioIo::new(Stream::new(socket, clock.clone(), itself.clone()));
+    fn serve(
+        &self,
+        socket: TcpStream,
+        itself: Connection,
+        clock: ConnectionTimeouts,
+        seat: ConnectionGuard,
+    ) {
+        let stream = TokioIo::new(ConnectionIo::new(socket, clock.clone(), itself.clone()));
         // hyper has one time limit for heads and for the pause between requests; the clock has two.
         let mut http = http1::Builder::new();
-        let http = http.header_read_timeout(None).max_buf_size(MOST_BUFFERED);
+        let http = http.header_read_timeout(None).max_buf_size(MAX_BUFFERED);
         let service = service(self.api, itself.clone(), clock.clone());
-        let serving = self.ending.watch(http.serve_connection(stream, service));
+        let serving = self.graceful.watch(http.serve_connection(stream, service));
         let metrics = self.connections.metrics().clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -106,16 +114,16 @@ impl Acceptor<'_> {
                     // A client that goes away or talks nonsense is no news.
                     tracing::debug!(%error, "a connection ended");
                 },
-                () = itself.ended() => {
-                    metrics.closed(Closed::Timeout);
+                () = itself.hang_up_requested() => {
+                    metrics.closed(CloseReason::Timeout);
                     tracing::debug!("a connection whose client does not read was cut");
                 }
                 () = clock.expired() => {
-                    metrics.closed(Closed::Timeout);
+                    metrics.closed(CloseReason::Timeout);
                     tracing::debug!("a connection whose client took too long was closed");
                 }
-                () = seat.asked_for() => {
-                    metrics.closed(Closed::Room);
+                () = seat.evicted() => {
+                    metrics.closed(CloseReason::Evicted);
                     tracing::debug!("a connection that did no work was closed to make room");
                 }
             }
@@ -126,17 +134,17 @@ impl Acceptor<'_> {
 fn service(
     api: &Api,
     connection: Connection,
-    clock: Clock,
+    clock: ConnectionTimeouts,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = hyper::Response<Sent>,
+    Response = hyper::Response<TrackedBody>,
     Error = Infallible,
-    Future = impl Future<Output = Result<hyper::Response<Sent>, Infallible>> + Send + use<>,
+    Future = impl Future<Output = Result<hyper::Response<TrackedBody>, Infallible>> + Send + use<>,
 > + use<> {
     let api = api.clone();
     service_fn(move |request: Request<Incoming>| {
         let (api, connection, clock) = (api.clone(), connection.clone(), clock.clone());
-        let pipelined = clock.work();
+        let pipelined = clock.on_request();
         async move {
             if pipelined {
                 // hyper would answer many of them before others have their turn, and before
@@ -144,18 +152,18 @@ fn service(
                 tokio::task::yield_now().await;
             }
             let response: Response = api.serve(request.map(Body::new), connection).await;
-            Ok(response.map(|body| Sent { body, clock }))
+            Ok(response.map(|body| TrackedBody { body, clock }))
         }
     })
 }
 
 /// A response's body, which tells the clock when it has been handed over.
-struct Sent {
+struct TrackedBody {
     body: Body,
-    clock: Clock,
+    clock: ConnectionTimeouts,
 }
 
-impl HttpBody for Sent {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -175,8 +183,8 @@ impl HttpBody for Sent {
     }
 }
 
-impl Drop for Sent {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
-        self.clock.answered();
+        self.clock.on_response();
     }
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::clock::Clock;
+use super::eviction::{Activity, EvictionCandidate, Peer, select_evictions};
 use super::metrics::ConnectionMetrics;
-use super::room::{Candidate, Peer, Standing, to_close};
+use super::timeouts::ConnectionTimeouts;
 use crate::api::Connection;
 
 /// The connections that are open. A clone is of the same.
@@ -18,24 +18,24 @@ pub(super) struct Connections(Arc<Shared>);
 struct Shared {
     most: usize,
     metrics: ConnectionMetrics,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     /// Told whenever a connection has ended.
     freed: Notify,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     next_id: u64,
-    entries: HashMap<u64, Entry>,
-    of_peer: HashMap<Peer, usize>,
+    entries: HashMap<u64, OpenConnection>,
+    count_by_peer: HashMap<Peer, usize>,
     /// How many have been asked to end and have not ended yet.
     asked: usize,
-    plan: Plan,
+    plan: EvictionPlan,
 }
 
-struct Entry {
+struct OpenConnection {
     peer: Peer,
-    clock: Clock,
+    clock: ConnectionTimeouts,
     connection: Connection,
     asked: bool,
     end: Arc<Notify>,
@@ -44,7 +44,7 @@ struct Entry {
 /// Connections that can be closed next, so that not all are looked at whenever there is room to be
 /// made for one.
 #[derive(Default)]
-struct Plan {
+struct EvictionPlan {
     next: VecDeque<u64>,
     of: Option<Peer>,
     /// No plan is made before then.
@@ -53,15 +53,15 @@ struct Plan {
 
 /// Why a connection cannot be opened now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(super) enum LimitReached {
     /// There are as many as may be.
-    All,
+    Total,
     /// This peer has its share, and there are others.
-    Share(Peer),
+    Peer(Peer),
 }
 
 /// One of the connections, until this is dropped.
-pub(super) struct Seat {
+pub(super) struct ConnectionGuard {
     connections: Connections,
     id: u64,
     end: Arc<Notify>,
@@ -69,12 +69,12 @@ pub(super) struct Seat {
 
 /// The least time between two looks for connections that can be closed, if the first one found
 /// none.
-const PAUSE: Duration = Duration::from_millis(50);
+const PLANNING_PAUSE: Duration = Duration::from_millis(50);
 /// A look must not take more than this part of the time.
-const LOOK: u32 = 20;
+const PLANNING_TIME_DIVISOR: u32 = 20;
 /// A plan is for this part of all connections: large enough to be made seldom, and small enough to
 /// hold until it is used.
-const AHEAD: usize = 32;
+const PLAN_SIZE_DIVISOR: usize = 32;
 
 impl Connections {
     /// At most so many.
@@ -93,46 +93,48 @@ impl Connections {
         &self,
         peer: Peer,
         others: bool,
-        clock: &Clock,
+        clock: &ConnectionTimeouts,
         connection: &Connection,
-    ) -> Result<Seat, Full> {
+    ) -> Result<ConnectionGuard, LimitReached> {
         let mut open = self.lock();
-        let held = open.of_peer.get(&peer).copied().unwrap_or_default();
+        let held = open.count_by_peer.get(&peer).copied().unwrap_or_default();
         let others = others || open.entries.len() > held;
         if open.entries.len() >= self.0.most {
-            return Err(Full::All);
+            return Err(LimitReached::Total);
         }
-        if others && held >= self.share() {
-            return Err(Full::Share(peer));
+        if others && held >= self.peer_share() {
+            return Err(LimitReached::Peer(peer));
         }
 
         let (id, end) = (open.next_id, Arc::default());
         open.next_id += 1;
-        *open.of_peer.entry(peer).or_default() += 1;
+        *open.count_by_peer.entry(peer).or_default() += 1;
         let (clock, connection) = (clock.clone(), connection.clone());
-        open.entries
-            .insert(id, Entry { peer, clock, connection, asked: false, end: Arc::clone(&end) });
+        open.entries.insert(
+            id,
+            OpenConnection { peer, clock, connection, asked: false, end: Arc::clone(&end) },
+        );
         self.0.metrics.open.inc();
-        Ok(Seat { connections: self.clone(), id, end })
+        Ok(ConnectionGuard { connections: self.clone(), id, end })
     }
 
     /// How many connections a peer has.
-    pub(super) fn held(&self, peers: impl Iterator<Item = Peer>) -> Vec<usize> {
+    pub(super) fn count_per_peer(&self, peers: impl Iterator<Item = Peer>) -> Vec<usize> {
         let open = self.lock();
-        peers.map(|peer| open.of_peer.get(&peer).copied().unwrap_or_default()).collect()
+        peers.map(|peer| open.count_by_peer.get(&peer).copied().unwrap_or_default()).collect()
     }
 
     /// Asks connections to end so that so many others can be opened, as far as there are any that
     /// do no work. Tells whether there are.
-    pub(super) fn make_room(&self, why: Full, wanted: usize) -> bool {
+    pub(super) fn evict(&self, why: LimitReached, wanted: usize) -> bool {
         let of = match why {
-            Full::All => None,
-            Full::Share(peer) => Some(peer),
+            LimitReached::Total => None,
+            LimitReached::Peer(peer) => Some(peer),
         };
         let mut open = self.lock();
         while open.asked < wanted {
-            match open.next_planned(of) {
-                Some(id) => open.ask(id),
+            match open.next_eviction(of) {
+                Some(id) => open.start_eviction(id),
                 None if open.plan(of, self.0.most) => {}
                 None => break,
             }
@@ -150,18 +152,18 @@ impl Connections {
     }
 
     /// How many connections one peer may have if there are others.
-    fn share(&self) -> usize {
+    fn peer_share(&self) -> usize {
         self.0.most - self.0.most / 4
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Open {
+impl OpenConnections {
     /// The next one of the plan that can still be closed.
-    fn next_planned(&mut self, of: Option<Peer>) -> Option<u64> {
+    fn next_eviction(&mut self, of: Option<Peer>) -> Option<u64> {
         if self.plan.of != of {
             self.plan.next.clear();
         }
@@ -169,7 +171,7 @@ impl Open {
             if self
                 .entries
                 .get(&id)
-                .is_some_and(|entry| !entry.asked && entry.standing() != Standing::Working)
+                .is_some_and(|entry| !entry.asked && entry.standing() != Activity::Busy)
             {
                 return Some(id);
             }
@@ -188,19 +190,23 @@ impl Open {
             .iter()
             .filter(|(_, entry)| !entry.asked && of.is_none_or(|of| of == entry.peer));
         let candidates: Vec<_> = entries.map(|(id, entry)| entry.candidate(*id)).collect();
-        self.plan.next = to_close(&candidates, (most / AHEAD).max(1)).into();
+        self.plan.next = select_evictions(&candidates, (most / PLAN_SIZE_DIVISOR).max(1)).into();
         self.plan.of = of;
 
         let found = !self.plan.next.is_empty();
         if !found {
             tracing::debug!("a connection waits: all others have a request under way");
         }
-        let pause = if found { Duration::ZERO } else { PAUSE.max(now.elapsed() * LOOK) };
+        let pause = if found {
+            Duration::ZERO
+        } else {
+            PLANNING_PAUSE.max(now.elapsed() * PLANNING_TIME_DIVISOR)
+        };
         self.plan.pause_until = Some(Instant::now() + pause);
         found
     }
 
-    fn ask(&mut self, id: u64) {
+    fn start_eviction(&mut self, id: u64) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.asked = true;
             entry.end.notify_one();
@@ -209,13 +215,13 @@ impl Open {
     }
 }
 
-impl Entry {
-    fn standing(&self) -> Standing {
-        self.clock.standing(self.connection.is_refusing())
+impl OpenConnection {
+    fn standing(&self) -> Activity {
+        self.clock.activity(self.connection.is_discarding_body())
     }
 
-    fn candidate(&self, id: u64) -> Candidate {
-        Candidate {
+    fn candidate(&self, id: u64) -> EvictionCandidate {
+        EvictionCandidate {
             id,
             peer: self.peer,
             tenant: self.connection.tenant(),
@@ -224,22 +230,22 @@ impl Entry {
     }
 }
 
-impl Seat {
+impl ConnectionGuard {
     /// Resolves when the connection is to make room, unless a request has come meanwhile.
-    pub(super) async fn asked_for(&self) {
+    pub(super) async fn evicted(&self) {
         loop {
             self.end.notified().await;
-            if !self.declines() {
+            if !self.cancel_if_busy() {
                 return;
             }
         }
     }
 
     /// Whether the connection has work to do after all.
-    fn declines(&self) -> bool {
+    fn cancel_if_busy(&self) -> bool {
         let mut open = self.connections.lock();
-        let works = |entry: &mut Entry| {
-            let works = entry.standing() == Standing::Working;
+        let works = |entry: &mut OpenConnection| {
+            let works = entry.standing() == Activity::Busy;
             entry.asked &= !works;
             works
         };
@@ -249,15 +255,15 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         if let Some(entry) = open.entries.remove(&self.id) {
             open.asked -= usize::from(entry.asked);
-            if let Some(held) = open.of_peer.get_mut(&entry.peer) {
+            if let Some(held) = open.count_by_peer.get_mut(&entry.peer) {
                 *held -= 1;
                 if *held == 0 {
-                    open.of_peer.remove(&entry.peer);
+                    open.count_by_peer.remove(&entry.peer);
                 }
             }
         }
@@ -282,8 +288,8 @@ mod tests {
         IpAddr::from([10, 0, 0, number]).into()
     }
 
-    fn clock() -> Clock {
-        Clock::start(&HttpConfig::default())
+    fn clock() -> ConnectionTimeouts {
+        ConnectionTimeouts::new(&HttpConfig::default())
     }
 
     /// Opens so many connections.
@@ -292,7 +298,7 @@ mod tests {
         from: Peer,
         count: usize,
         others: bool,
-    ) -> Result<Vec<Seat>, Full> {
+    ) -> Result<Vec<ConnectionGuard>, LimitReached> {
         (0..count)
             .map(|_| connections.open(from, others, &clock(), &Connection::default()))
             .collect()
@@ -302,24 +308,24 @@ mod tests {
     fn one_peer_has_all_while_it_is_alone_and_three_quarters_beside_others() {
         let all = connections(8);
         let alone = open(&all, peer(1), 8, false).unwrap();
-        assert_eq!(open(&all, peer(1), 1, false).err(), Some(Full::All));
+        assert_eq!(open(&all, peer(1), 1, false).err(), Some(LimitReached::Total));
         drop(alone);
 
         let beside = open(&all, peer(1), 6, false).unwrap();
         assert_eq!(
             open(&all, peer(1), 1, true).err(),
-            Some(Full::Share(peer(1))),
+            Some(LimitReached::Peer(peer(1))),
             "another one waits"
         );
         let other = open(&all, peer(2), 1, false).unwrap();
         assert_eq!(
             open(&all, peer(1), 1, false).err(),
-            Some(Full::Share(peer(1))),
+            Some(LimitReached::Peer(peer(1))),
             "another one is there"
         );
-        assert_eq!(all.held([peer(1), peer(2), peer(3)].into_iter()), [6, 1, 0]);
+        assert_eq!(all.count_per_peer([peer(1), peer(2), peer(3)].into_iter()), [6, 1, 0]);
         drop((beside, other));
-        assert_eq!(all.held([peer(1)].into_iter()), [0]);
+        assert_eq!(all.count_per_peer([peer(1)].into_iter()), [0]);
     }
 
     #[tokio::test]
@@ -330,15 +336,15 @@ mod tests {
             .each_ref()
             .map(|clock| all.open(peer(1), false, clock, &Connection::default()).unwrap());
         for clock in &clocks {
-            clock.work();
+            clock.on_request();
         }
-        assert!(!all.make_room(Full::All, 1), "all of them work");
-        clocks[1].answered();
+        assert!(!all.evict(LimitReached::Total, 1), "all of them work");
+        clocks[1].on_response();
         // The next look is a moment later.
-        while !all.make_room(Full::All, 1) {
+        while !all.evict(LimitReached::Total, 1) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        seats[1].asked_for().await;
+        seats[1].evicted().await;
         let [one, two, three] = seats;
         drop(two);
         all.freed().await;
@@ -351,8 +357,8 @@ mod tests {
         let all = connections(1);
         let clock = clock();
         let seat = all.open(peer(1), false, &clock, &Connection::default()).unwrap();
-        assert!(all.make_room(Full::All, 1));
-        clock.work();
-        assert!(tokio::time::timeout(Duration::from_millis(20), seat.asked_for()).await.is_err());
+        assert!(all.evict(LimitReached::Total, 1));
+        clock.on_request();
+        assert!(tokio::time::timeout(Duration::from_millis(20), seat.evicted()).await.is_err());
     }
 }

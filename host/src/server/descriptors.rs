@@ -4,11 +4,11 @@ use std::fmt;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::lobby::waiting;
+use super::accept_queue::queue_capacity;
 use crate::config::Config;
 
 /// Too few file descriptors for the connections that are configured.
-pub(super) struct Shortage {
+pub(super) struct DescriptorShortage {
     configured: u32,
     needed: u64,
     limit: u64,
@@ -17,7 +17,7 @@ pub(super) struct Shortage {
 }
 
 /// Raises the limit as far as the process may, and tells what it is then; `None` if there is none.
-pub(super) fn raise() -> Option<u64> {
+pub(super) fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
@@ -29,16 +29,16 @@ pub(super) fn raise() -> Option<u64> {
 }
 
 /// What the limit can be raised to; `None` if there is none.
-pub(super) fn attainable() -> Option<u64> {
+pub(super) fn hard_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
-impl Shortage {
+impl DescriptorShortage {
     /// Holds the connections that are configured against a limit; `None` if they fit.
-    pub(super) fn of(config: &Config, limit: Option<u64>) -> Option<Self> {
+    pub(super) fn check(config: &Config, limit: Option<u64>) -> Option<Self> {
         let (limit, configured) = (limit?, config.http.max_connections);
-        let others = others(config);
-        let needed = others + with_waiting(configured);
+        let others = other_descriptors(config);
+        let needed = others + descriptors_for(configured);
         if needed <= limit {
             return None;
         }
@@ -46,18 +46,18 @@ impl Shortage {
         let left = limit - others.min(limit / 2);
         let most = u32::try_from(left).unwrap_or(u32::MAX).min(configured);
         let connections =
-            (1..=most).rev().find(|&connections| with_waiting(connections) <= left).unwrap_or(1);
-        Some(Shortage { configured, needed, limit, connections })
+            (1..=most).rev().find(|&connections| descriptors_for(connections) <= left).unwrap_or(1);
+        Some(DescriptorShortage { configured, needed, limit, connections })
     }
 }
 
 /// Descriptors for so many connections, and for those that wait to be served.
-fn with_waiting(connections: u32) -> u64 {
-    u64::from(connections) + waiting(connections) as u64
+fn descriptors_for(connections: u32) -> u64 {
+    u64::from(connections) + queue_capacity(connections) as u64
 }
 
 /// Descriptors for all but connections.
-fn others(config: &Config) -> u64 {
+fn other_descriptors(config: &Config) -> u64 {
     // The log, the listening socket, what is watched, files that are being read, requests of
     // models.
     const HOST: u64 = 64;
@@ -68,9 +68,9 @@ fn others(config: &Config) -> u64 {
     HOST + CHILD * u64::from(config.compile.children) + TENANT * config.tenancy.tenants.len() as u64
 }
 
-impl fmt::Display for Shortage {
+impl fmt::Display for DescriptorShortage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shortage { configured, needed, limit, connections } = self;
+        let DescriptorShortage { configured, needed, limit, connections } = self;
         write!(
             out,
             "http.max_connections is {configured}, for which the server needs {needed} file descriptors, and it may \
@@ -93,13 +93,13 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_files() {
-        assert!(Shortage::of(&config(4096), None).is_none());
-        assert!(Shortage::of(&config(4096), Some(5000)).is_none());
+        assert!(DescriptorShortage::check(&config(4096), None).is_none());
+        assert!(DescriptorShortage::check(&config(4096), Some(5000)).is_none());
         for limit in [8, 64, 256, 1024, 4096] {
-            let shortage = Shortage::of(&config(4096), Some(limit)).unwrap();
-            let left = limit - with_waiting(shortage.connections).min(limit);
+            let shortage = DescriptorShortage::check(&config(4096), Some(limit)).unwrap();
+            let left = limit - descriptors_for(shortage.connections).min(limit);
             assert!(
-                left >= others(&config(1)).min(limit / 4) || shortage.connections == 1,
+                left >= other_descriptors(&config(1)).min(limit / 4) || shortage.connections == 1,
                 "{limit}: {shortage}"
             );
             assert!(
@@ -108,7 +108,7 @@ mod tests {
                     .contains(&format!("only {} connections", shortage.connections))
             );
         }
-        assert!(Shortage::of(&config(40), Some(256)).is_none());
-        assert_eq!(Shortage::of(&config(4096), Some(256)).unwrap().connections, 120);
+        assert!(DescriptorShortage::check(&config(40), Some(256)).is_none());
+        assert_eq!(DescriptorShortage::check(&config(4096), Some(256)).unwrap().connections, 120);
     }
 }

@@ -15,11 +15,11 @@ pub(super) struct ConnectionMetrics {
 
 /// Why the server has closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closed {
+pub(super) enum CloseReason {
     /// Its client took too long.
     Timeout,
     /// It made room for another one.
-    Room,
+    Evicted,
     /// There was no room for it.
     Refused,
 }
@@ -39,11 +39,11 @@ impl ConnectionMetrics {
         metrics
     }
 
-    pub(super) fn closed(&self, why: Closed) {
+    pub(super) fn closed(&self, why: CloseReason) {
         let reason = match why {
-            Closed::Timeout => "timeout",
-            Closed::Room => "room",
-            Closed::Refused => "refused",
+            CloseReason::Timeout => "timeout",
+            CloseReason::Evicted => "room",
+            CloseReason::Refused => "refused",
         };
         self.closed.get_or_create(&Labels { reason }).inc();
     }

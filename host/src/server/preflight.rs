@@ -8,26 +8,26 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::descriptors::{self, Shortage};
-use super::{STATE, ServerError};
-use crate::capability::http::Trust;
+use super::descriptors::{self, DescriptorShortage};
+use super::{STATE_DIRECTORY, ServerError};
+use crate::capability::http::TlsRoots;
 use crate::config::Config;
 use crate::database::check_password;
 use crate::engine::{ArtifactStore, Engine};
-use crate::repository::{Grounds, Watch, check_events, refused_roots, remote};
-use crate::tenant::{Site, TenantSettings, Turns};
+use crate::repository::{FolderClaims, WatchMode, check_events, refused_roots, remote};
+use crate::tenant::{FairScheduler, RepositoryLocation, TenantSettings};
 
 /// Finds out what keeps a server with this configuration from starting.
 pub fn preflight(config: &Config) -> Result<(), ServerError> {
-    Trust::new(config.egress.ca_certificates.as_deref())?;
+    TlsRoots::new(config.egress.ca_certificates.as_deref())?;
     check_default_models(config)?;
-    let artifacts = config.artifacts();
-    ArtifactStore::inspect(&artifacts)
+    let artifacts = config.artifacts_dir();
+    ArtifactStore::check_access(&artifacts)
         .map_err(|error| ServerError::State { path: artifacts, error })?;
-    if config.repository.watch == Watch::Events {
+    if config.repository.watch == WatchMode::Events {
         check_events()?;
     }
-    Engine::new(&config.engine, Turns::of_this_machine()).map_err(ServerError::Engine)?;
+    Engine::new(&config.engine, FairScheduler::for_this_machine()).map_err(ServerError::Engine)?;
     Ok(())
 }
 
@@ -44,8 +44,8 @@ fn check_default_models(config: &Config) -> Result<(), ServerError> {
 
 /// What does not keep a server with this configuration from starting, but will be missed: one
 /// sentence each.
-pub fn doubts(config: &Config) -> Vec<String> {
-    let artifacts = config.artifacts();
+pub fn preflight_warnings(config: &Config) -> Vec<String> {
+    let artifacts = config.artifacts_dir();
     let busy = ArtifactStore::is_in_use(&artifacts).then(|| {
         format!(
             "the state directory is in use: a server that is started before the one that uses {} has stopped will \
@@ -53,39 +53,39 @@ pub fn doubts(config: &Config) -> Vec<String> {
             artifacts.display()
         )
     });
-    let shortage =
-        Shortage::of(config, descriptors::attainable()).map(|shortage| shortage.to_string());
+    let shortage = DescriptorShortage::check(config, descriptors::hard_limit())
+        .map(|shortage| shortage.to_string());
     let tenants = config.tenancy.tenants.iter();
     let of_tenants = tenants.flat_map(|(name, settings)| {
-        of_tenant(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
+        tenant_warnings(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
     });
-    busy.into_iter().chain(shortage).chain(of_tenants).chain(overlaps(config)).collect()
+    busy.into_iter().chain(shortage).chain(of_tenants).chain(overlap_warnings(config)).collect()
 }
 
 /// Repositories that would be refused for where their paths lead.
-fn overlaps(config: &Config) -> Vec<String> {
+fn overlap_warnings(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
     let places = tenants.filter_map(|(name, settings)| {
         Some((name.clone(), settings.repository.directory()?.to_owned()))
     });
     let places: Vec<_> = places.collect();
-    let grounds = Arc::new(Grounds::new(vec![(STATE, config.state.clone())]));
+    let grounds = Arc::new(FolderClaims::new(vec![(STATE_DIRECTORY, config.state.clone())]));
     let refused = refused_roots(&grounds, &places).into_iter();
     refused.map(|(tenant, why)| format!("tenant {tenant}: {why}")).collect()
 }
 
-fn of_tenant(settings: &TenantSettings) -> Vec<String> {
+fn tenant_warnings(settings: &TenantSettings) -> Vec<String> {
     let password = settings.database.as_ref().and_then(|database| check_password(database).err());
     let repository = match &settings.repository {
-        Site::Directory(path) => directory(path),
-        Site::Remote(url) => {
+        RepositoryLocation::Directory(path) => directory_warning(path),
+        RepositoryLocation::Remote(url) => {
             remote::check(url).err().map(|why| format!("{url} cannot be opened: {why}"))
         }
     };
     password.into_iter().chain(repository).collect()
 }
 
-fn directory(path: &Path) -> Option<String> {
+fn directory_warning(path: &Path) -> Option<String> {
     match std::fs::read_dir(path) {
         Ok(_) => None,
         Err(error) => Some(format!("the repository {} cannot be read: {error}", path.display())),

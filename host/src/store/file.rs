@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::{StoreError, keys, sessions, tasks, totals};
-use crate::disk;
+use super::{StoreError, key_value, sessions, tasks, usage};
+use crate::disk_errors;
 use crate::journal::{self, Journal};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 
@@ -35,19 +35,20 @@ impl Durability {
 }
 
 /// All tables. A file with another schema version is not opened.
-pub(super) const SCHEMA: &[&str] = &[totals::SCHEMA, keys::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
+pub(super) const SCHEMA: &[&str] =
+    &[usage::SCHEMA, key_value::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
 
 /// Schema version. Increased whenever a table changes.
-const VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 1;
 
 /// SQLite's default page size, in bytes.
-const PAGE: u64 = 4096;
+const PAGE_SIZE: u64 = 4096;
 
 /// SQLite's limit of pages.
 const MAX_PAGES: u64 = u32::MAX as u64 - 1;
 
 /// Pages that one job may use beyond the quota before SQLite itself stops it.
-const SLACK: u64 = (64 << 20) / PAGE;
+const SLACK_PAGES: u64 = (64 << 20) / PAGE_SIZE;
 
 /// Path and settings of a store's file, which may not exist yet.
 pub(super) struct StoreFile {
@@ -70,8 +71,8 @@ impl StoreFile {
     }
 
     /// Opens the file, and creates it if it does not exist.
-    pub(super) fn open(&self) -> Result<Opened, StoreError> {
-        make_folder(&self.path).map_err(|error| match disk::is_full(&error) {
+    pub(super) fn open(&self) -> Result<OpenFile, StoreError> {
+        create_folder(&self.path).map_err(|error| match disk_errors::is_disk_full(&error) {
             true => StoreError::DiskFull,
             false => StoreError::Unavailable(error.to_string()),
         })?;
@@ -84,36 +85,38 @@ impl StoreFile {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
 
-        let mut journal = Journal::of(&self.path, &connection)?;
-        prepare(&connection, &mut journal)?;
-        self.note_size(&connection)?;
+        let mut journal = Journal::new(&self.path, &connection)?;
+        create_schema(&connection, &mut journal)?;
+        self.record_size(&connection)?;
 
-        Ok(Opened { connection, journal })
+        Ok(OpenFile { connection, journal })
     }
 
     /// Sets SQLite's page limit and returns the number of pages allowed by the tenant's current
     /// quota.
-    pub(super) fn apply_limit(&self, connection: &Connection) -> Result<u64, StoreError> {
+    pub(super) fn apply_quota(&self, connection: &Connection) -> Result<u64, StoreError> {
         let limit = self.tenant.settings().quota.data;
-        let pages = if limit == UNLIMITED { MAX_PAGES } else { (limit / PAGE).clamp(1, MAX_PAGES) };
+        let pages =
+            if limit == UNLIMITED { MAX_PAGES } else { (limit / PAGE_SIZE).clamp(1, MAX_PAGES) };
         // SQLite's own limit rolls back the whole transaction, including the writes of other jobs.
         // So it lies above the quota, which is checked for each job.
         connection.pragma_update(
             None,
             "max_page_count",
-            pages.saturating_add(SLACK).min(MAX_PAGES) as i64,
+            pages.saturating_add(SLACK_PAGES).min(MAX_PAGES) as i64,
         )?;
         Ok(pages)
     }
 
     /// Distinguishes a full disk from a job that hit SQLite's page limit above the quota. SQLite
     /// reports the same error for both.
-    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+    pub(super) fn distinguish_full(&self, error: StoreError) -> StoreError {
         let quota = self.tenant.settings().quota.data;
-        let is_limit = || self.tenant.used(Resource::Data).saturating_add(SLACK * PAGE) >= quota;
+        let is_limit =
+            || self.tenant.used(Resource::Data).saturating_add(SLACK_PAGES * PAGE_SIZE) >= quota;
         match error {
             StoreError::DiskFull
-                if quota != UNLIMITED && is_limit() && disk::has_room(&self.path) =>
+                if quota != UNLIMITED && is_limit() && disk_errors::has_free_space(&self.path) =>
             {
                 StoreError::Full
             }
@@ -122,19 +125,19 @@ impl StoreFile {
     }
 
     /// Reports the used size of the file to the tenant's quota.
-    pub(super) fn note_size(&self, connection: &Connection) -> Result<(), StoreError> {
-        self.tenant.note_kept(Resource::Data, used(connection)? * PAGE);
+    pub(super) fn record_size(&self, connection: &Connection) -> Result<(), StoreError> {
+        self.tenant.set_kept(Resource::Data, used_pages(connection)? * PAGE_SIZE);
         Ok(())
     }
 }
 
 /// An open file and its journal.
-pub(super) struct Opened {
+pub(super) struct OpenFile {
     pub(super) connection: Connection,
     pub(super) journal: Journal,
 }
 
-impl Opened {
+impl OpenFile {
     /// Folds the journal into the file and closes it.
     pub(super) fn close(mut self, tenant: &Tenant) {
         let folded = self.journal.end(&self.connection);
@@ -152,20 +155,20 @@ impl Opened {
 }
 
 /// Returns the number of pages in use.
-pub(super) fn used(connection: &Connection) -> Result<u64, StoreError> {
+pub(super) fn used_pages(connection: &Connection) -> Result<u64, StoreError> {
     let count = |pragma| -> rusqlite::Result<i64> {
         connection.prepare_cached(pragma)?.query_row([], |row| row.get(0))
     };
     Ok((count("PRAGMA page_count")? - count("PRAGMA freelist_count")?).max(0) as u64)
 }
 
-fn make_folder(file: &Path) -> std::io::Result<()> {
+fn create_folder(file: &Path) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     // Only the host's user may read tenants' data.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn prepare(connection: &Connection, journal: &mut Journal) -> Result<(), StoreError> {
+fn create_schema(connection: &Connection, journal: &mut Journal) -> Result<(), StoreError> {
     let version = || connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
     match version()? {
         0 => {
@@ -175,16 +178,16 @@ fn prepare(connection: &Connection, journal: &mut Journal) -> Result<(), StoreEr
             // Another process may have created them since.
             if version()? == 0 {
                 connection.execute_batch(&format!(
-                    "{} PRAGMA user_version = {VERSION}",
+                    "{} PRAGMA user_version = {SCHEMA_VERSION}",
                     SCHEMA.concat()
                 ))?;
             }
 
             Ok(connection.execute_batch("COMMIT")?)
         }
-        VERSION => Ok(()),
+        SCHEMA_VERSION => Ok(()),
         other => Err(StoreError::Unavailable(format!(
-            "it is of version {other}; this program reads version {VERSION}"
+            "it is of version {other}; this program reads version {SCHEMA_VERSION}"
         ))),
     }
 }

@@ -10,12 +10,12 @@
 //! functions of that file access the table.
 
 mod file;
-pub mod keys;
-mod pump;
-mod scratch;
+mod in_memory;
+mod job_queue;
+pub mod key_value;
 pub mod sessions;
 pub mod tasks;
-pub mod totals;
+pub mod usage;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -27,15 +27,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use file::Durability;
-pub use scratch::Scratch;
+pub use in_memory::InMemoryStore;
 
 use crate::journal;
 use crate::model::{InferError, QuotaExceeded, TenantName};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 use file::{SCHEMA, StoreFile};
-use pump::{Kind, Pump};
+use job_queue::{JobKind, JobQueue};
 
-const FILE: &str = "store.sqlite";
+const FILE_NAME: &str = "store.sqlite";
 
 /// Reason for a failed read or write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum StoreError {
     DiskFull,
     /// The tenant's quota for sessions or tasks is used up.
     #[error(transparent)]
-    Refused(QuotaExceeded),
+    QuotaExceeded(QuotaExceeded),
     /// Too many jobs are waiting.
     #[error("too much is being written at once; try again later")]
     Busy,
@@ -69,37 +69,37 @@ impl From<rusqlite::Error> for StoreError {
 
 impl StoreError {
     /// Converts the error into the answer for a request of this tenant.
-    pub fn for_request(self, tenant: &Tenant) -> InferError {
+    pub fn into_infer_error(self, tenant: &Tenant) -> InferError {
         let is_unlimited = tenant.settings().quota.data == UNLIMITED;
         match self {
-            StoreError::Refused(refusal) => InferError::QuotaExceeded(refusal),
+            StoreError::QuotaExceeded(refusal) => InferError::QuotaExceeded(refusal),
             StoreError::Full if !is_unlimited => {
                 InferError::QuotaExceeded(tenant.refuse(Resource::Data))
             }
             StoreError::Busy => InferError::Overloaded,
             StoreError::Full | StoreError::DiskFull => {
-                unavailable(tenant, StoreError::DiskFull.to_string())
+                log_unavailable(tenant, StoreError::DiskFull.to_string())
             }
-            StoreError::Unavailable(reason) => unavailable(tenant, reason),
+            StoreError::Unavailable(reason) => log_unavailable(tenant, reason),
         }
     }
 }
 
 /// Logs the reason for the operator. The caller's answer does not contain it.
-fn unavailable(tenant: &Tenant, reason: String) -> InferError {
+fn log_unavailable(tenant: &Tenant, reason: String) -> InferError {
     tracing::error!(tenant = %tenant.name(), reason, "a tenant's store cannot be used");
     InferError::StoreUnavailable(reason)
 }
 
 /// Returns the time of the host's clock in milliseconds since 1970, the unit of all times in the
 /// tables.
-pub fn since_1970() -> i64 {
+pub fn unix_millis() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }
 
 /// Reads an unsigned number. SQLite stores only signed 64-bit integers; a negative value reads as
 /// 0.
-fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+fn column_u64(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.max(0) as u64)
 }
 
@@ -124,7 +124,7 @@ impl Stores {
     /// Returns the store of a tenant. A tenant that was removed and added again gets a new store.
     /// Both stores share the file while the old one is still in use; SQLite allows one writer at a
     /// time.
-    pub fn of(&self, tenant: &Arc<Tenant>) -> Store {
+    pub fn for_tenant(&self, tenant: &Arc<Tenant>) -> Store {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) =
             open.get(tenant.name()).filter(|known| Arc::ptr_eq(known.pump.tenant(), tenant))
@@ -132,20 +132,20 @@ impl Stores {
             return known.clone();
         }
 
-        let made = self.make(tenant);
+        let made = self.create(tenant);
         // A late call of a removed tenant must not register a store in the name of its successor.
-        if !tenant.is_dismissed() {
+        if !tenant.is_removed() {
             open.insert(tenant.name().clone(), made.clone());
         }
 
         made
     }
 
-    fn make(&self, tenant: &Arc<Tenant>) -> Store {
-        let path = self.root.join(tenant.name().as_str()).join(FILE);
+    fn create(&self, tenant: &Arc<Tenant>) -> Store {
+        let path = self.root.join(tenant.name().as_str()).join(FILE_NAME);
         let file = StoreFile::new(path, self.durability, tenant.clone());
-        let pump = Arc::new(Pump::new(file, self.runtime.clone()));
-        Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
+        let pump = Arc::new(JobQueue::new(file, self.runtime.clone()));
+        Store { pump, guest_permits: Arc::new(Semaphore::new(MAX_GUEST_JOBS)) }
     }
 
     /// Closes every store and folds its journal into its file. Also folds the journals left by a
@@ -156,11 +156,11 @@ impl Stores {
             open.drain().map(|(_, store)| store).collect()
         };
         open.iter().for_each(|store| store.pump.close(until));
-        journal::fold_leftovers(&self.root, FILE, until);
+        journal::checkpoint_abandoned(&self.root, FILE_NAME, until);
     }
 
     /// Removes the store of a tenant that was removed. The file stays.
-    pub fn forget(&self, tenant: &TenantName) {
+    pub fn remove(&self, tenant: &TenantName) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
     }
 }
@@ -168,20 +168,20 @@ impl Stores {
 /// Storage of one tenant. A clone is shallow.
 #[derive(Clone)]
 pub struct Store {
-    pump: Arc<Pump>,
-    places: Arc<Semaphore>,
+    pump: Arc<JobQueue>,
+    guest_permits: Arc<Semaphore>,
 }
 
 /// Limit of a tenant's concurrent jobs from guests. Each waiting job holds its data in memory, even
 /// after its guest has ended; each also shares the cost of a commit.
-const PLACES: usize = 64;
+const MAX_GUEST_JOBS: usize = 64;
 
 impl Store {
     /// Waits for a permit to submit a job from a guest. The permit is returned when the result is
     /// dropped.
-    pub async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    pub async fn acquire_guest_permit(&self) -> Option<OwnedSemaphorePermit> {
         // Not closed while the store exists.
-        self.places.clone().acquire_owned().await.ok()
+        self.guest_permits.clone().acquire_owned().await.ok()
     }
 
     /// Runs a read. It sees the writes of all jobs submitted before.
@@ -189,7 +189,7 @@ impl Store {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.pump.run(Kind::Reads, job).await
+        self.pump.submit(JobKind::Read, job).await
     }
 
     /// Runs a write, atomically. When it returns, the data survives the end of the process. A
@@ -198,15 +198,15 @@ impl Store {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.pump.run(Kind::Writes, job).await
+        self.pump.submit(JobKind::Write, job).await
     }
 
     /// Runs a write that frees or barely uses space, such as a deletion. The tenant's quota for
     /// data is not checked.
-    pub async fn write_regardless<T: Send + 'static>(
+    pub async fn write_over_quota<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.pump.run(Kind::WritesRegardless, job).await
+        self.pump.submit(JobKind::WriteOverQuota, job).await
     }
 }

@@ -4,8 +4,8 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use super::totals::{self, Kind};
-use super::{StoreError, count, since_1970};
+use super::usage::{self, UsageKind};
+use super::{StoreError, column_u64, unix_millis};
 use crate::model::{ModelName, Version};
 use crate::tenant::Tenant;
 
@@ -32,7 +32,7 @@ END;
 
 /// State of a stored session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredSession {
     /// State as written by the model; `None` if it has stored none.
     pub state: Option<Vec<u8>>,
     /// Version number that wrote the state.
@@ -41,7 +41,7 @@ pub struct Kept {
 
 /// Change of a session after a call.
 #[derive(Clone, Debug)]
-pub struct Save {
+pub struct SessionUpdate {
     /// Model that owns the session.
     pub model: ModelName,
     /// Session id chosen by the caller.
@@ -51,7 +51,7 @@ pub struct Save {
     /// New state; `None` if it is unchanged.
     pub state: Option<Option<Vec<u8>>>,
     /// True for the first request of a session.
-    pub begins: bool,
+    pub starts: bool,
     /// True if the session ends after its deferred tasks.
     pub ending: bool,
     /// Time until the session expires if it is not used, in milliseconds.
@@ -60,7 +60,7 @@ pub struct Save {
 
 /// One entry of a session list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct SessionInfo {
     /// Session id chosen by the caller.
     pub id: String,
     /// Size of the state, in bytes.
@@ -77,18 +77,24 @@ pub fn load(
     model: &ModelName,
     id: &str,
     now: i64,
-) -> Result<Option<Kept>, StoreError> {
+) -> Result<Option<StoredSession>, StoreError> {
     let select =
         "SELECT state, version FROM sessions WHERE model = ?1 AND id = ?2 AND expires > ?3";
     let mut select = connection.prepare_cached(select)?;
-    let kept = |row: &rusqlite::Row<'_>| Ok(Kept { state: row.get(0)?, version: count(row, 1)? });
+    let kept = |row: &rusqlite::Row<'_>| {
+        Ok(StoredSession { state: row.get(0)?, version: column_u64(row, 1)? })
+    };
 
     Ok(select.query_row(params![model.as_str(), id, now], kept).optional()?)
 }
 
 /// Stores a session. Fails with the quota if it is new and the tenant has too many.
-pub fn save(connection: &Connection, tenant: &Tenant, save: &Save) -> Result<(), StoreError> {
-    let now = since_1970();
+pub fn save(
+    connection: &Connection,
+    tenant: &Tenant,
+    save: &SessionUpdate,
+) -> Result<(), StoreError> {
+    let now = unix_millis();
     let expires = now.saturating_add(save.idle_timeout_ms);
     let Some(state) = &save.state else {
         let update =
@@ -106,15 +112,15 @@ pub fn save(connection: &Connection, tenant: &Tenant, save: &Save) -> Result<(),
 
     connection.prepare_cached(upsert)?.execute(named_params! {
         ":model": save.model.as_str(), ":id": save.id, ":version": save.version.number() as i64, ":now": now,
-        ":expires": expires, ":begins": save.begins, ":ending": save.ending, ":state": state,
+        ":expires": expires, ":begins": save.starts, ":ending": save.ending, ":state": state,
     })?;
 
-    if save.begins { totals::check(connection, Kind::Sessions, tenant) } else { Ok(()) }
+    if save.starts { usage::check_quota(connection, UsageKind::Sessions, tenant) } else { Ok(()) }
 }
 
 /// Stores a session after one of its tasks. The `ending` flag is unchanged.
-pub fn save_after_task(connection: &Connection, save: &Save) -> Result<(), StoreError> {
-    let now = since_1970();
+pub fn save_after_task(connection: &Connection, save: &SessionUpdate) -> Result<(), StoreError> {
+    let now = unix_millis();
     let update = "
         UPDATE sessions SET used = :now, expires = :expires, version = CASE WHEN :changed THEN :version ELSE version END,
             state = CASE WHEN :changed THEN :state ELSE state END
@@ -129,13 +135,17 @@ pub fn save_after_task(connection: &Connection, save: &Save) -> Result<(), Store
 }
 
 /// Deletes a session. Returns false if there was none.
-pub fn remove(connection: &Connection, model: &ModelName, id: &str) -> Result<bool, StoreError> {
+pub fn delete(connection: &Connection, model: &ModelName, id: &str) -> Result<bool, StoreError> {
     let delete = "DELETE FROM sessions WHERE model = ?1 AND id = ?2";
     Ok(connection.prepare_cached(delete)?.execute([model.as_str(), id])? > 0)
 }
 
 /// Deletes a session that was marked to end after its last task.
-pub(super) fn end(connection: &Connection, model: &str, id: &str) -> Result<(), StoreError> {
+pub(super) fn delete_if_ending(
+    connection: &Connection,
+    model: &str,
+    id: &str,
+) -> Result<(), StoreError> {
     let delete = "DELETE FROM sessions WHERE model = ?1 AND id = ?2 AND ending";
     connection.prepare_cached(delete)?.execute([model, id])?;
     Ok(())
@@ -143,7 +153,7 @@ pub(super) fn end(connection: &Connection, model: &str, id: &str) -> Result<(), 
 
 /// Returns at most 1000 sessions of a model that had expired at `now`. Sessions with waiting tasks
 /// are not returned.
-pub fn expired(
+pub fn list_expired(
     connection: &Connection,
     model: &ModelName,
     now: i64,
@@ -159,7 +169,7 @@ pub fn expired(
 }
 
 /// Deletes these sessions, except those used since `now`.
-pub fn expire(
+pub fn delete_expired(
     connection: &Connection,
     model: &ModelName,
     ids: &[String],
@@ -181,14 +191,19 @@ pub fn list(
     model: &str,
     after: &str,
     limit: u32,
-) -> Result<Vec<Listed>, StoreError> {
+) -> Result<Vec<SessionInfo>, StoreError> {
     let select = "
         SELECT id, coalesce(length(state), 0), version, began, used, expires FROM sessions
         WHERE model = ?1 AND id > ?2 AND expires > ?4 ORDER BY id LIMIT ?3";
     let mut select = connection.prepare_cached(select)?;
-    let listed = select.query_map(params![model, after, limit, since_1970()], |row| {
+    let listed = select.query_map(params![model, after, limit, unix_millis()], |row| {
         let times = [row.get(3)?, row.get(4)?, row.get(5)?];
-        Ok(Listed { id: row.get(0)?, size: count(row, 1)?, version: count(row, 2)?, times })
+        Ok(SessionInfo {
+            id: row.get(0)?,
+            size: column_u64(row, 1)?,
+            version: column_u64(row, 2)?,
+            times,
+        })
     })?;
 
     Ok(listed.collect::<Result<_, _>>()?)

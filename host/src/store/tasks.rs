@@ -6,8 +6,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use super::totals::{self, Kind};
-use super::{StoreError, count, sessions, since_1970};
+use super::usage::{self, UsageKind};
+use super::{StoreError, column_u64, sessions, unix_millis};
 use crate::model::{ModelName, Version};
 use crate::tenant::Tenant;
 
@@ -56,7 +56,7 @@ pub struct NewTask {
 
 /// Request that defers tasks.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct TaskOrigin {
     /// Model that was called.
     pub model: ModelName,
     /// Version that was called.
@@ -69,7 +69,7 @@ pub struct Origin {
 
 /// An unfinished chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingChain {
     /// Id of the first task of the chain.
     pub chain: i64,
     /// Session of its tasks, if any.
@@ -78,7 +78,7 @@ pub struct Pending {
 
 /// The next task of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Next {
+pub struct NextTask {
     /// Id, unique within the tenant.
     pub id: i64,
     /// Time of the next try.
@@ -87,7 +87,7 @@ pub struct Next {
 
 /// A task whose try starts now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct DueTask {
     /// Name chosen by the model.
     pub name: String,
     /// Payload for the model.
@@ -99,24 +99,24 @@ pub struct Due {
     /// Number of tasks that the chain has had so far.
     pub chain_length: u32,
     /// State of the session, if the task belongs to one.
-    pub session: Option<sessions::Kept>,
+    pub session: Option<sessions::StoredSession>,
 }
 
 /// Result of starting a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begun {
+pub enum TryStart {
     /// The try is counted and may start.
-    Try(Box<Due>),
+    Started(Box<DueTask>),
     /// The process ended during the last allowed try. The task is now marked as failed.
-    GivenUp,
+    Failed,
     /// The task was deleted.
-    Gone,
+    Cancelled,
 }
 
 /// One entry of a task list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // As in the table.
-pub struct Listed {
+pub struct TaskInfo {
     pub id: i64,
     pub chain: i64,
     pub model: String,
@@ -136,10 +136,10 @@ pub struct Listed {
 
 /// Appends tasks to a chain, given by its number and length, or starts a chain. Returns the number
 /// of the chain. Fails if the tenant has too many waiting tasks.
-pub fn add(
+pub fn append(
     connection: &Connection,
     tenant: &Tenant,
-    origin: &Origin,
+    origin: &TaskOrigin,
     chain: Option<(i64, u32)>,
     tasks: &[NewTask],
 ) -> Result<Option<i64>, StoreError> {
@@ -148,7 +148,7 @@ pub fn add(
         VALUES (:chain, :ordinal, :model, :session, :request, :version, :name, :now, :now, 0, :payload)";
     let mut insert = connection.prepare_cached(insert)?;
     let (now, mut number, length) =
-        (since_1970(), chain.map(|(chain, _)| chain), chain.map_or(0, |(_, length)| length));
+        (unix_millis(), chain.map(|(chain, _)| chain), chain.map_or(0, |(_, length)| length));
 
     for (ordinal, task) in (length + 1..).zip(tasks) {
         insert.execute(named_params! {
@@ -168,32 +168,35 @@ pub fn add(
     }
 
     if !tasks.is_empty() {
-        totals::check(connection, Kind::Tasks, tenant)?;
+        usage::check_quota(connection, UsageKind::Tasks, tenant)?;
     }
 
     Ok(number)
 }
 
 /// Returns the unfinished chains of a model, oldest first.
-pub fn pending(connection: &Connection, model: &ModelName) -> Result<Vec<Pending>, StoreError> {
+pub fn pending_chains(
+    connection: &Connection,
+    model: &ModelName,
+) -> Result<Vec<PendingChain>, StoreError> {
     let select = "SELECT DISTINCT chain, session FROM tasks WHERE model = ?1 AND failed IS NULL ORDER BY chain";
     let mut select = connection.prepare_cached(select)?;
-    let pending = |row: &Row<'_>| Ok(Pending { chain: row.get(0)?, session: row.get(1)? });
+    let pending = |row: &Row<'_>| Ok(PendingChain { chain: row.get(0)?, session: row.get(1)? });
     let chains = select.query_map([model.as_str()], pending)?;
 
     Ok(chains.collect::<Result<_, _>>()?)
 }
 
 /// Returns the next task of a chain; `None` if the chain is finished.
-pub fn next(connection: &Connection, chain: i64) -> Result<Option<Next>, StoreError> {
+pub fn next_task(connection: &Connection, chain: i64) -> Result<Option<NextTask>, StoreError> {
     let select =
         "SELECT id, due FROM tasks WHERE chain = ?1 AND failed IS NULL ORDER BY ordinal LIMIT 1";
-    let next = |row: &Row<'_>| Ok(Next { id: row.get(0)?, due: row.get(1)? });
+    let next = |row: &Row<'_>| Ok(NextTask { id: row.get(0)?, due: row.get(1)? });
     Ok(connection.prepare_cached(select)?.query_row([chain], next).optional()?)
 }
 
 /// Counts a try before it starts.
-pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<Begun, StoreError> {
+pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<TryStart, StoreError> {
     let select = "
         SELECT t.name, t.payload, t.request, t.tries + 1, s.state, s.version, t.session IS NOT NULL,
             (SELECT max(ordinal) FROM tasks WHERE chain = t.chain)
@@ -202,41 +205,41 @@ pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<Begun, 
 
     let due = |row: &Row<'_>| {
         let of_session: bool = row.get(6)?;
-        let kept = sessions::Kept {
+        let kept = sessions::StoredSession {
             state: row.get(4)?,
             version: row.get::<_, Option<i64>>(5)?.unwrap_or(0) as u64,
         };
         let session = of_session.then_some(kept);
         let (name, payload, request, tries) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
 
-        Ok(Due { name, payload, request, tries, chain_length: row.get(7)?, session })
+        Ok(DueTask { name, payload, request, tries, chain_length: row.get(7)?, session })
     };
 
     let Some(due) = connection.prepare_cached(select)?.query_row([id], due).optional()? else {
-        return Ok(Begun::Gone);
+        return Ok(TryStart::Cancelled);
     };
 
     if due.tries > limit {
-        give_up(connection, id, "the server ended during the last try")?;
-        return Ok(Begun::GivenUp);
+        mark_failed(connection, id, "the server ended during the last try")?;
+        return Ok(TryStart::Failed);
     }
 
     connection
         .prepare_cached("UPDATE tasks SET tries = ?2 WHERE id = ?1")?
         .execute(params![id, due.tries])?;
 
-    Ok(Begun::Try(Box::new(due)))
+    Ok(TryStart::Started(Box::new(due)))
 }
 
 /// Reverts a counted try that did not start.
-pub fn take_back_try(connection: &Connection, id: i64, due: i64) -> Result<(), StoreError> {
+pub fn undo_try(connection: &Connection, id: i64, due: i64) -> Result<(), StoreError> {
     let update = "UPDATE tasks SET tries = max(tries - 1, 0), due = ?2 WHERE id = ?1";
     connection.prepare_cached(update)?.execute([id, due])?;
     Ok(())
 }
 
 /// Records a failed try and the time of the next one.
-pub fn try_again(
+pub fn schedule_retry(
     connection: &Connection,
     id: i64,
     due: i64,
@@ -248,9 +251,9 @@ pub fn try_again(
 }
 
 /// Marks a task as failed. Deletes the oldest failed tasks beyond the limit.
-pub fn give_up(connection: &Connection, id: i64, error: &str) -> Result<(), StoreError> {
+pub fn mark_failed(connection: &Connection, id: i64, error: &str) -> Result<(), StoreError> {
     let update = "UPDATE tasks SET failed = ?2, error = ?3 WHERE id = ?1 AND failed IS NULL";
-    connection.prepare_cached(update)?.execute(params![id, since_1970(), error])?;
+    connection.prepare_cached(update)?.execute(params![id, unix_millis(), error])?;
 
     let prune = "
         DELETE FROM tasks WHERE failed IS NOT NULL AND id <=
@@ -261,59 +264,59 @@ pub fn give_up(connection: &Connection, id: i64, error: &str) -> Result<(), Stor
 }
 
 /// Deletes the session of a finished chain if it was marked to end.
-pub fn end_chain(
+pub fn delete_ended_session(
     connection: &Connection,
     chain: i64,
     model: &str,
     session: &str,
 ) -> Result<(), StoreError> {
-    if next(connection, chain)?.is_none() {
-        sessions::end(connection, model, session)?;
+    if next_task(connection, chain)?.is_none() {
+        sessions::delete_if_ending(connection, model, session)?;
     }
     Ok(())
 }
 
 /// Deletes a task, waiting or failed, and returns it.
-pub fn remove(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreError> {
+pub fn delete(connection: &Connection, id: i64) -> Result<Option<TaskInfo>, StoreError> {
     let found = get(connection, id)?;
     connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id])?;
     Ok(found)
 }
 
-const LISTED: &str = "
+const SELECT_INFO: &str = "
     SELECT id, chain, model, session, request, version, name, deferred, due, tries, failed, error, length(payload)
     FROM tasks";
 
 /// Returns one task.
-pub fn get(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreError> {
+pub fn get(connection: &Connection, id: i64) -> Result<Option<TaskInfo>, StoreError> {
     Ok(connection
-        .prepare_cached(&format!("{LISTED} WHERE id = ?1"))?
-        .query_row([id], listed)
+        .prepare_cached(&format!("{SELECT_INFO} WHERE id = ?1"))?
+        .query_row([id], task_info)
         .optional()?)
 }
 
 /// Returns the tasks after an id, in order, at most `limit`.
-pub fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Listed>, StoreError> {
+pub fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<TaskInfo>, StoreError> {
     let mut select =
-        connection.prepare_cached(&format!("{LISTED} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
-    let tasks = select.query_map(params![after, limit], listed)?;
+        connection.prepare_cached(&format!("{SELECT_INFO} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let tasks = select.query_map(params![after, limit], task_info)?;
     Ok(tasks.collect::<Result<_, _>>()?)
 }
 
-fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
-    Ok(Listed {
+fn task_info(row: &Row<'_>) -> rusqlite::Result<TaskInfo> {
+    Ok(TaskInfo {
         id: row.get(0)?,
         chain: row.get(1)?,
         model: row.get(2)?,
         session: row.get(3)?,
         request: row.get(4)?,
-        version: count(row, 5)?,
+        version: column_u64(row, 5)?,
         name: row.get(6)?,
         deferred: row.get(7)?,
         due: row.get(8)?,
         tries: row.get(9)?,
         failed: row.get(10)?,
         error: row.get(11)?,
-        size: count(row, 12)?,
+        size: column_u64(row, 12)?,
     })
 }

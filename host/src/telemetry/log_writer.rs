@@ -16,13 +16,13 @@ use prometheus_client::registry::Registry;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait.
-const MAX_LINES: usize = 8192;
+const MAX_QUEUED_LINES: usize = 8192;
 
 /// Bytes of all lines that may wait.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_QUEUED_BYTES: usize = 4 << 20;
 
 /// The longest that the end of the process waits for the last lines to be written.
-const LAST_LINES: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Lines of this process that were dropped. The log is the process's, and so is its count.
 static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
@@ -49,13 +49,13 @@ enum Message {
 impl LogWriter {
     /// Starts the thread that writes to `out`. Fails if the system has no thread for it.
     pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<LogWriter> {
-        let (messages, inbox) = sync_channel(MAX_LINES);
+        let (messages, inbox) = sync_channel(MAX_QUEUED_LINES);
         let waiting = Arc::new(AtomicUsize::new(0));
         let of_thread = waiting.clone();
 
         thread::Builder::new()
             .name("log".into())
-            .spawn(move || write_all(&inbox, &of_thread, out))?;
+            .spawn(move || write_lines(&inbox, &of_thread, out))?;
         Ok(LogWriter { messages, waiting })
     }
 
@@ -65,13 +65,13 @@ impl LogWriter {
 
         // A full queue has a reader that does not read: there is nothing to wait for.
         if self.messages.try_send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(LAST_LINES);
+            let _ = wait.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 
     fn push(&self, line: &[u8]) {
         let before = self.waiting.fetch_add(line.len(), Ordering::Relaxed);
-        let sent = before + line.len() <= MAX_BYTES
+        let sent = before + line.len() <= MAX_QUEUED_BYTES
             && match self.messages.try_send(Message::Line(line.to_vec())) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
@@ -106,7 +106,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
 
 /// Writes what comes until the last sender is gone. A line that fails is counted, and the next one
 /// is tried.
-fn write_all(inbox: &Receiver<Message>, waiting: &AtomicUsize, mut out: impl Write) {
+fn write_lines(inbox: &Receiver<Message>, waiting: &AtomicUsize, mut out: impl Write) {
     let mut torn = false;
     while let Ok(message) = inbox.recv() {
         match message {
@@ -177,14 +177,14 @@ mod tests {
     fn a_reader_that_stalls_or_goes_away_costs_lines_and_nothing_else() {
         let (log, reader, written) = stalled();
         let before = DROPPED.get();
-        for _ in 0..MAX_LINES + 100 {
+        for _ in 0..MAX_QUEUED_LINES + 100 {
             log.clone().write_all(b"line\n").unwrap();
         }
         // One line may be with the thread already.
         assert!(DROPPED.get() - before >= 99, "{}", DROPPED.get() - before);
 
         drop(reader);
-        while DROPPED.get() - before < MAX_LINES as u64 + 100 {
+        while DROPPED.get() - before < MAX_QUEUED_LINES as u64 + 100 {
             thread::yield_now();
         }
         assert!(written.lock().unwrap().is_empty());
@@ -195,7 +195,7 @@ mod tests {
         let (log, reader, _) = stalled();
         let before = DROPPED.get();
         for _ in 0..5 {
-            log.clone().write_all(&vec![b'x'; MAX_BYTES / 2]).unwrap();
+            log.clone().write_all(&vec![b'x'; MAX_QUEUED_BYTES / 2]).unwrap();
         }
         assert!(DROPPED.get() - before >= 2, "{}", DROPPED.get() - before);
         drop(reader);

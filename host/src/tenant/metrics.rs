@@ -13,24 +13,24 @@ use super::{Resource, Tenant, Tenants, UNLIMITED};
 
 /// Registers the metrics of every tenant.
 pub fn register(tenants: Tenants, registry: &mut Registry) {
-    registry.register_collector(Box::new(TenantMetrics(tenants)));
+    registry.register_collector(Box::new(TenantCollector(tenants)));
 }
 
-struct TenantMetrics(Tenants);
+struct TenantCollector(Tenants);
 
-impl fmt::Debug for TenantMetrics {
+impl fmt::Debug for TenantCollector {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("TenantMetrics")
     }
 }
 
-impl Collector for TenantMetrics {
+impl Collector for TenantCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let tenants = self.0.all();
         let seconds = |tenant: &Tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9);
         let help = "CPU time that a tenant's guests have used, and the host for it";
 
-        family(
+        encode_family(
             &mut encoder,
             "tenant_cpu",
             help,
@@ -42,7 +42,7 @@ impl Collector for TenantMetrics {
         let help = "How often a tenant was refused something for its quota";
         let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());
 
-        family(
+        encode_family(
             &mut encoder,
             "tenant_refusals",
             help,
@@ -54,7 +54,7 @@ impl Collector for TenantMetrics {
         let help = "Key-value operations that a tenant's models have made";
         let operations = |tenant: &Tenant| ConstCounter::new(tenant.key_value_operations());
 
-        family(
+        encode_family(
             &mut encoder,
             "tenant_key_value_operations",
             help,
@@ -66,7 +66,7 @@ impl Collector for TenantMetrics {
         let help = "Lines that a tenant's guests wrote and that were dropped";
         let dropped = |tenant: &Tenant| ConstCounter::new(tenant.log().dropped());
 
-        family(
+        encode_family(
             &mut encoder,
             "tenant_log_lines_dropped",
             help,
@@ -78,7 +78,7 @@ impl Collector for TenantMetrics {
         let help = "Instances that a tenant has, idle ones included";
         let instances = |tenant: &Tenant| ConstGauge::new(tenant.instances());
 
-        family(
+        encode_family(
             &mut encoder,
             "tenant_instances",
             help,
@@ -87,19 +87,19 @@ impl Collector for TenantMetrics {
             &tenants,
             instances,
         )?;
-        held(&mut encoder, &tenants)
+        encode_resources(&mut encoder, &tenants)
     }
 }
 
-type Found = std::sync::Arc<Tenant>;
+type SharedTenant = std::sync::Arc<Tenant>;
 
-fn family<M: EncodeMetric>(
+fn encode_family<M: EncodeMetric>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
     unit: Option<&Unit>,
     kind: MetricType,
-    tenants: &[Found],
+    tenants: &[SharedTenant],
     of: impl Fn(&Tenant) -> M,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, unit, kind)?;
@@ -110,7 +110,7 @@ fn family<M: EncodeMetric>(
 }
 
 /// Encodes the resources that tenants hold, and their limits.
-fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
+fn encode_resources(encoder: &mut DescriptorEncoder<'_>, tenants: &[SharedTenant]) -> fmt::Result {
     let help = "How much of a resource a tenant holds; memory and storage in bytes";
     let mut family = encoder.encode_descriptor("tenant_held", help, None, MetricType::Gauge)?;
     for tenant in tenants {
@@ -124,11 +124,13 @@ fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
     let mut family = encoder.encode_descriptor("tenant_limit", help, None, MetricType::Gauge)?;
     for tenant in tenants {
         let settings = tenant.settings();
-        for resource in
-            Resource::ALL.into_iter().filter(|&resource| settings.quota.of(resource) != UNLIMITED)
+        for resource in Resource::ALL
+            .into_iter()
+            .filter(|&resource| settings.quota.limit(resource) != UNLIMITED)
         {
             let labels = [("tenant", tenant.name().as_str()), ("resource", resource.name())];
-            ConstGauge::new(settings.quota.of(resource)).encode(family.encode_family(&labels)?)?;
+            ConstGauge::new(settings.quota.limit(resource))
+                .encode(family.encode_family(&labels)?)?;
         }
     }
 

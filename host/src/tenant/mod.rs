@@ -5,23 +5,23 @@
 //! counted in one place however often its settings change. Resources are given back by guards on
 //! drop, never by hand. The fair scheduler gives turns on the cores to tenants and models.
 
-mod account;
-mod allotment;
-mod bill;
-mod credentials;
-mod in_turns;
-mod instances;
-mod log;
-mod meter;
+mod api_keys;
+mod cpu_meter;
+mod fair_scheduler;
+mod guest_log;
+mod host_work_meter;
+mod instance_limit;
 pub mod metrics;
-mod pace;
+mod pacer;
 mod payer;
-mod rate;
-mod roster;
+mod quota_counter;
+mod rate_limiter;
+mod repository_location;
 mod settings;
-mod site;
 mod slots;
-mod turns;
+mod tenants;
+mod turn_future;
+mod virtual_time;
 mod workers;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,30 +30,30 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use account::{Account, Share};
-pub use allotment::Held;
-pub use bill::{Bill, thread_time};
-pub use credentials::{Credential, Scope, Scopes};
-pub use in_turns::InTurns;
-pub use instances::InstancePermit;
-pub use log::{Entry as LogEntry, Log, Verdict};
-pub use meter::{Meter, Paying};
-pub use pace::{Pace, Stopped};
+pub use api_keys::{ApiKey, KeyScope, KeyScopes};
+pub use cpu_meter::{CpuMeter, thread_time};
+pub use fair_scheduler::{FairScheduler, TurnTicket, set_idle_priority};
+pub use guest_log::{GuestLog, LogDecision, LogEntry};
+pub use host_work_meter::{HostWorkMeter, MeterGuard};
+pub use instance_limit::InstancePermit;
+pub use pacer::{Pacer, Stopped};
 pub use payer::Payer;
-pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
+pub use quota_counter::QuotaGuard;
+pub use repository_location::RepositoryLocation;
 pub use settings::{
-    Callable, Ceilings, HostKey, PasswordFrom, PostgresSettings, Quota, REFRESH, StreamCeilings,
-    TenantGrants, TenantSettings, UNLIMITED,
+    AllowedOrigins, Ceilings, DEFAULT_REFRESH, HostKey, PasswordSource, PostgresSettings, Quota,
+    StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
 };
-pub use site::Site;
-pub use slots::{Room, Slots};
-pub use turns::{Place, Turns, step_back};
-pub use workers::{Undone, Workers};
+pub use slots::{SlotRequest, Slots};
+pub use tenants::{AuthError, Identity, TenantChanges, TenantConfigFaults, Tenants};
+pub use turn_future::TurnFuture;
+pub use virtual_time::{CpuAccount, CpuShare};
+pub use workers::{WorkError, Workers};
 
 use crate::model::{QuotaExceeded, TenantName};
-use allotment::Allotment;
-use instances::InstanceLimit;
-use rate::Rate;
+use instance_limit::InstanceLimit;
+use quota_counter::QuotaCounter;
+use rate_limiter::RateLimiter;
 
 /// A resource that a quota limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,19 +117,19 @@ impl Resource {
 pub struct Tenant {
     name: TenantName,
     settings: ArcSwap<TenantSettings>,
-    account: Arc<Account>,
-    rate: Rate,
-    allotments: [Allotment; Resource::ALL.len()],
+    account: Arc<CpuAccount>,
+    rate: RateLimiter,
+    quota_counters: [QuotaCounter; Resource::ALL.len()],
     instances: InstanceLimit,
     /// Pools with idle instances that can be dropped.
-    pools: Mutex<Vec<Weak<dyn Reclaim>>>,
-    log: Log,
+    reclaimable: Mutex<Vec<Weak<dyn Reclaim>>>,
+    log: GuestLog,
     payer: Payer,
     /// Permits for loads.
-    loads: Semaphore,
+    load_permits: Semaphore,
     refused: AtomicU64,
     key_value_operations: AtomicU64,
-    dismissed: AtomicBool,
+    removed: AtomicBool,
 }
 
 /// Loads of one tenant that run at the same time, however many files it has.
@@ -144,20 +144,20 @@ pub trait Reclaim: Send + Sync {
 impl Tenant {
     /// A tenant that holds nothing yet.
     pub fn new(name: TenantName, settings: TenantSettings) -> Arc<Self> {
-        let account = Account::new(settings.weight);
+        let account = CpuAccount::new(settings.weight);
         let tenant = Tenant {
             name,
             payer: Payer::new(account.clone()),
             account,
-            rate: Rate::default(),
-            allotments: Default::default(),
+            rate: RateLimiter::default(),
+            quota_counters: Default::default(),
             instances: InstanceLimit::new(settings.quota.instances),
-            pools: Mutex::default(),
-            log: Log::default(),
-            loads: Semaphore::new(MAX_LOADS),
+            reclaimable: Mutex::default(),
+            log: GuestLog::default(),
+            load_permits: Semaphore::new(MAX_LOADS),
             refused: AtomicU64::new(0),
             key_value_operations: AtomicU64::new(0),
-            dismissed: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
         tenant.apply(settings);
@@ -167,7 +167,7 @@ impl Tenant {
 
     /// The tenant of a host without configured tenants, limited only by the host's own resources.
     pub fn unlimited(name: TenantName) -> Arc<Self> {
-        Tenant::new(name, TenantSettings::unlimited(Site::Directory("models".into())))
+        Tenant::new(name, TenantSettings::unlimited(RepositoryLocation::Directory("models".into())))
     }
 
     /// Its name.
@@ -184,12 +184,12 @@ impl Tenant {
     /// caller.
     pub fn has_one_caller(&self) -> bool {
         let settings = self.settings();
-        let may_ask = settings.keys.iter().filter(|key| key.scopes.allow(Scope::Infer));
+        let may_ask = settings.keys.iter().filter(|key| key.scopes.allows(KeyScope::Infer));
         may_ask.count() <= 1
     }
 
     /// Its use of the cores.
-    pub fn account(&self) -> &Arc<Account> {
+    pub fn account(&self) -> &Arc<CpuAccount> {
         &self.account
     }
 
@@ -199,7 +199,7 @@ impl Tenant {
     }
 
     /// The log of its guests.
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &GuestLog {
         &self.log
     }
 
@@ -211,7 +211,7 @@ impl Tenant {
         self.instances.set_limit(quota.instances);
 
         for resource in Resource::ALL {
-            self.allotment(resource).set_limit(quota.of(resource));
+            self.allotment(resource).set_limit(quota.limit(resource));
         }
 
         self.settings.store(Arc::new(settings));
@@ -219,36 +219,40 @@ impl Tenant {
 
     /// Admits a request until the result is dropped. Fails with `QuotaExceeded` if the tenant's
     /// rate limit or its limit on concurrent requests does not allow it.
-    pub fn admit(self: &Arc<Self>) -> Result<Held, QuotaExceeded> {
-        self.rate.take().map_err(|refusal| self.note(refusal))?;
+    pub fn admit(self: &Arc<Self>) -> Result<QuotaGuard, QuotaExceeded> {
+        self.rate.acquire().map_err(|refusal| self.record_refusal(refusal))?;
         self.take(Resource::Concurrency, 1)
     }
 
     /// Takes an amount of a resource until the result is dropped. Fails with `QuotaExceeded` if the
     /// quota does not allow it.
-    pub fn take(self: &Arc<Self>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
-        Held::take(self, resource, amount)
+    pub fn take(
+        self: &Arc<Self>,
+        resource: Resource,
+        amount: u64,
+    ) -> Result<QuotaGuard, QuotaExceeded> {
+        QuotaGuard::take(self, resource, amount)
     }
 
     /// Marks it as removed. A later tenant of the same name is another tenant.
-    pub(super) fn dismiss(&self) {
-        self.dismissed.store(true, Ordering::SeqCst);
+    pub(super) fn mark_removed(&self) {
+        self.removed.store(true, Ordering::SeqCst);
     }
 
     /// True if it was removed. Its requests in progress still end normally.
-    pub fn is_dismissed(&self) -> bool {
-        self.dismissed.load(Ordering::SeqCst)
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::SeqCst)
     }
 
     /// Waits for the permission to have one more instance, idle ones included: first for the quota,
     /// then for slots of the engine. Requests are served in order.
-    pub async fn instance(self: &Arc<Self>, room: &Room) -> InstancePermit {
+    pub async fn acquire_instance(self: &Arc<Self>, room: &SlotRequest) -> InstancePermit {
         let counted = match self.instances.try_take(self) {
             Some(counted) => counted,
             None => {
                 // Registered before the search for an idle instance, so that a call that returns
                 // one after the search sees that it is wanted.
-                let _waiting = self.instances.wait();
+                let _waiting = self.instances.register_waiter();
                 self.reclaim();
                 self.instances.take(self).await
             }
@@ -257,7 +261,7 @@ impl Tenant {
     }
 
     /// The permission to have one more instance, if it is available at once.
-    pub fn try_instance(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
+    pub fn try_acquire_instance(self: &Arc<Self>, room: &SlotRequest) -> Option<InstancePermit> {
         let counted = self.instances.try_take(self)?;
         Some(InstancePermit::new(self, Some(counted), room.try_take(self)?))
     }
@@ -265,49 +269,49 @@ impl Tenant {
     /// The permission to have an instance in addition to one that the same call holds; `None` if
     /// the engine has no free slots. It does not wait and does not count against the quota: calls
     /// that each hold one instance and wait for another could deadlock.
-    pub fn instance_beside(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
+    pub fn acquire_extra_instance(self: &Arc<Self>, room: &SlotRequest) -> Option<InstancePermit> {
         Some(InstancePermit::new(self, None, room.try_take(self)?))
     }
 
     /// True if a caller waits for the permission to have an instance.
-    pub fn lacks_instances(&self) -> bool {
-        self.instances.is_waited_for()
+    pub fn has_instance_waiters(&self) -> bool {
+        self.instances.has_waiters()
     }
 
     /// Waits for the permission to load a model, held until the result is dropped.
-    pub async fn load_turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub async fn acquire_load(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
-        self.loads.acquire().await.ok()
+        self.load_permits.acquire().await.ok()
     }
 
     /// Registers a pool, whose idle instances are dropped when the tenant needs one elsewhere.
-    pub fn enroll(&self, pool: Weak<dyn Reclaim>) {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn register_pool(&self, pool: Weak<dyn Reclaim>) {
+        let mut pools = self.reclaimable.lock().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(pool);
     }
 
     /// Drops an idle instance with its permit and its memory. Returns false if there is none.
     pub fn reclaim(&self) -> bool {
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pools = self.reclaimable.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Dropping an instance frees its permit, which goes to the first waiting caller.
         pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim())
     }
 
     /// Sets the number of bytes in its repository.
-    pub fn note_stored(&self, bytes: u64) {
+    pub fn set_stored_bytes(&self, bytes: u64) {
         self.allotment(Resource::Storage).set_base(bytes);
     }
 
     /// Sets the amount of a resource that is kept on disk for it.
-    pub fn note_kept(&self, resource: Resource, amount: u64) {
+    pub fn set_kept(&self, resource: Resource, amount: u64) {
         self.allotment(resource).set_base(amount);
     }
 
     /// The error for a request that exceeds a quota. Counts it as a refusal.
     pub fn refuse(&self, resource: Resource) -> QuotaExceeded {
-        let limit = self.settings().quota.of(resource);
-        self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
+        let limit = self.settings().quota.limit(resource);
+        self.record_refusal(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
     }
 
     /// Bytes of compiled artifacts in use, which count as storage.
@@ -350,15 +354,15 @@ impl Tenant {
     }
 
     /// Counts a key-value operation of one of its models.
-    pub fn note_key_value_operation(&self) {
+    pub fn record_key_value_operation(&self) {
         self.key_value_operations.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn allotment(&self, resource: Resource) -> &Allotment {
-        &self.allotments[resource as usize]
+    fn allotment(&self, resource: Resource) -> &QuotaCounter {
+        &self.quota_counters[resource as usize]
     }
 
-    fn note(&self, refusal: QuotaExceeded) -> QuotaExceeded {
+    fn record_refusal(&self, refusal: QuotaExceeded) -> QuotaExceeded {
         self.refused.fetch_add(1, Ordering::Relaxed);
         refusal
     }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Credential, Resource, Site};
-use crate::model::{Deferral, Limits, Origin, QuotaExceeded, Streaming, show_size};
+use super::{ApiKey, RepositoryLocation, Resource};
+use crate::model::{DeferredTasks, Limits, Origin, QuotaExceeded, Streaming, format_size};
 
 /// The limit of an unlimited resource.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -13,13 +13,13 @@ pub const UNLIMITED: u64 = u64::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantSettings {
     /// The location of its models.
-    pub repository: Site,
+    pub repository: RepositoryLocation,
     /// Interval of scans for a repository that announces no changes.
     pub refresh: Duration,
     /// Its weight relative to other tenants when the cores are contended.
     pub weight: u32,
     /// Its API keys.
-    pub keys: Vec<Credential>,
+    pub keys: Vec<ApiKey>,
     /// Its quota.
     pub quota: Quota,
     /// Upper bounds for the settings of its models.
@@ -36,12 +36,12 @@ pub struct PostgresSettings {
     /// Its address, without a password.
     pub url: String,
     /// The source of the password; `None` if it takes none.
-    pub password: Option<PasswordFrom>,
+    pub password: Option<PasswordSource>,
 }
 
 /// The source of a password. The configuration never holds the password itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PasswordFrom {
+pub enum PasswordSource {
     /// The only line of a file.
     File(PathBuf),
     /// A variable of the host's environment.
@@ -103,28 +103,28 @@ pub struct StreamCeilings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantGrants {
     /// Destinations of outgoing HTTP requests.
-    pub http: Callable,
+    pub http: AllowedOrigins,
 }
 
 /// Origins that a tenant's models may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Callable {
+pub enum AllowedOrigins {
     /// Every origin: the owner of these models also runs the host.
-    Anyone,
+    Any,
     /// These origins and no others.
     Listed(Vec<Origin>),
 }
 
-impl Default for Callable {
+impl Default for AllowedOrigins {
     fn default() -> Self {
-        Callable::Listed(Vec::new())
+        AllowedOrigins::Listed(Vec::new())
     }
 }
 
-impl Callable {
+impl AllowedOrigins {
     /// Checks the origins that a model requests. Fails with those that it may not call.
     pub fn check(&self, asked: &[Origin]) -> Result<(), String> {
-        let Callable::Listed(listed) = self else { return Ok(()) };
+        let AllowedOrigins::Listed(listed) = self else { return Ok(()) };
 
         let refused: Vec<_> =
             asked.iter().filter(|origin| !listed.contains(origin)).map(Origin::to_string).collect();
@@ -140,17 +140,17 @@ impl Callable {
 }
 
 /// A key of the host: it has scope `admin`, and its requests must name a tenant.
-pub type HostKey = Credential;
+pub type HostKey = ApiKey;
 
 /// Soon enough for a change that no caller waits for; listing a thousand objects costs a store
 /// little.
-pub const REFRESH: Duration = Duration::from_secs(600);
+pub const DEFAULT_REFRESH: Duration = Duration::from_secs(600);
 
 impl Default for TenantSettings {
     fn default() -> Self {
         TenantSettings {
-            repository: Site::Directory("models".into()),
-            refresh: REFRESH,
+            repository: RepositoryLocation::Directory("models".into()),
+            refresh: DEFAULT_REFRESH,
             weight: 1,
             keys: Vec::new(),
             quota: Quota::default(),
@@ -163,8 +163,8 @@ impl Default for TenantSettings {
 
 impl TenantSettings {
     /// Settings without limits, for a tenant whose owner also runs the host.
-    pub fn unlimited(repository: Site) -> Self {
-        let grants = TenantGrants { http: Callable::Anyone };
+    pub fn unlimited(repository: RepositoryLocation) -> Self {
+        let grants = TenantGrants { http: AllowedOrigins::Any };
         TenantSettings {
             repository,
             quota: Quota::unlimited(),
@@ -202,7 +202,7 @@ impl Quota {
     }
 
     /// The limit of a resource.
-    pub fn of(&self, resource: Resource) -> u64 {
+    pub fn limit(&self, resource: Resource) -> u64 {
         match resource {
             Resource::Concurrency => self.concurrency,
             Resource::Queue => self.queue,
@@ -262,7 +262,7 @@ impl Ceilings {
     /// to the bounds. Fails with all settings that exceed them.
     pub fn apply(&self, asked: &Limits) -> Result<Limits, String> {
         let (most, default) = (&self.limits, Limits::default());
-        let mut fitting = Fitting { table: "limits", faults: Vec::new() };
+        let mut fitting = CeilingCheck { table: "limits", faults: Vec::new() };
         let limits = Limits {
             memory: fitting.bytes("memory", asked.memory, default.memory, most.memory),
             request: fitting.bytes("request", asked.request, default.request, most.request),
@@ -277,7 +277,7 @@ impl Ceilings {
     /// As [`Ceilings::apply`], for streaming.
     pub fn apply_to_streaming(&self, asked: &Streaming) -> Result<Streaming, String> {
         let (most, whole, default) = (&self.streaming, &self.limits, Streaming::default());
-        let mut fitting = Fitting { table: "streaming", faults: Vec::new() };
+        let mut fitting = CeilingCheck { table: "streaming", faults: Vec::new() };
         let deadline = most.deadline.unwrap_or(whole.deadline);
         let cpu_time = most.cpu_time.unwrap_or(whole.cpu_time);
         let total = most.total.unwrap_or(whole.response);
@@ -292,10 +292,10 @@ impl Ceilings {
     }
 
     /// As [`Ceilings::apply`], for deferred tasks: a task has the same bounds as a request.
-    pub fn apply_to_deferred(&self, asked: &Deferral) -> Result<Deferral, String> {
-        let (most, default) = (&self.limits, Deferral::default());
-        let mut fitting = Fitting { table: "deferred", faults: Vec::new() };
-        let deferred = Deferral {
+    pub fn apply_to_deferred(&self, asked: &DeferredTasks) -> Result<DeferredTasks, String> {
+        let (most, default) = (&self.limits, DeferredTasks::default());
+        let mut fitting = CeilingCheck { table: "deferred", faults: Vec::new() };
+        let deferred = DeferredTasks {
             deadline: fitting.time("deadline", asked.deadline, default.deadline, most.deadline),
             cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
             ..asked.clone()
@@ -306,15 +306,15 @@ impl Ceilings {
 }
 
 /// Compares the settings of one table with their bounds.
-struct Fitting {
+struct CeilingCheck {
     table: &'static str,
     faults: Vec<String>,
 }
 
-impl Fitting {
+impl CeilingCheck {
     fn bytes(&mut self, key: &str, asked: u64, default: u64, most: u64) -> u64 {
         if asked > most && asked != default {
-            self.refuse(key, &show_size(asked), &show_size(most));
+            self.refuse(key, &format_size(asked), &format_size(most));
         }
         asked.min(most)
     }

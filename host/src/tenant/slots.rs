@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::Tenant;
 use crate::model::TenantName;
-use division::{Division, Ticket};
+use division::{SlotDivision, Ticket};
 
 /// The slots of one engine.
 pub struct Slots {
@@ -23,48 +23,48 @@ pub struct Slots {
 }
 
 struct Shared {
-    division: Division,
+    division: SlotDivision,
     /// Waiting requests.
-    places: HashMap<Ticket, Arc<Place>>,
+    waiters: HashMap<Ticket, Arc<SlotWaiter>>,
     /// Tenants whose idle instances can be dropped.
     tenants: HashMap<TenantName, Weak<Tenant>>,
 }
 
 /// A waiting request.
 #[derive(Default)]
-struct Place {
+struct SlotWaiter {
     granted: AtomicBool,
-    bell: Notify,
+    wakeup: Notify,
 }
 
 /// The number of slots that an instance of a component takes. A clone is shallow.
 #[derive(Clone)]
-pub struct Room {
+pub struct SlotRequest {
     slots: Arc<Slots>,
     count: u32,
 }
 
 /// Slots held by a tenant's instance, given back on drop.
-pub(super) struct HeldSlots {
+pub(super) struct SlotGuard {
     slots: Arc<Slots>,
     tenant: TenantName,
     count: u32,
 }
 
 /// A waiting request. It leaves the queue on drop.
-struct Waiting<'a> {
-    room: &'a Room,
+struct QueuedRequest<'a> {
+    request: &'a SlotRequest,
     tenant: &'a Arc<Tenant>,
     ticket: Ticket,
-    place: Arc<Place>,
+    waiter: Arc<SlotWaiter>,
 }
 
 impl Slots {
     /// Slots without guarantees to any tenant.
     pub fn new(count: u32) -> Arc<Self> {
         let shared = Shared {
-            division: Division::new(count),
-            places: HashMap::new(),
+            division: SlotDivision::new(count),
+            waiters: HashMap::new(),
             tenants: HashMap::new(),
         };
         Arc::new(Slots { shared: Mutex::new(shared), reclaiming: Mutex::default() })
@@ -92,14 +92,14 @@ impl Slots {
     }
 
     /// The largest number of slots that this tenant can ever hold.
-    pub fn most_for(&self, tenant: &TenantName) -> u64 {
-        self.lock().division.most_for(tenant)
+    pub fn max_for_tenant(&self, tenant: &TenantName) -> u64 {
+        self.lock().division.max_for_tenant(tenant)
     }
 
     /// True if a request waits for slots of this tenant: the tenant itself waits, or it holds more
     /// than its guarantee.
-    pub fn wants_back(&self, tenant: &TenantName) -> bool {
-        self.lock().division.wants_back(tenant)
+    pub fn has_waiters_for(&self, tenant: &TenantName) -> bool {
+        self.lock().division.has_waiters_for(tenant)
     }
 
     /// Changes the division and wakes the requests that have their slots then.
@@ -107,9 +107,9 @@ impl Slots {
         let mut shared = self.lock();
         let outcome = change(&mut shared);
         for ticket in shared.division.grant() {
-            if let Some(place) = shared.places.get(&ticket) {
+            if let Some(place) = shared.waiters.get(&ticket) {
                 place.granted.store(true, Ordering::Release);
-                place.bell.notify_one();
+                place.wakeup.notify_one();
             }
         }
 
@@ -121,10 +121,10 @@ impl Slots {
     }
 }
 
-impl Room {
+impl SlotRequest {
     /// A request for `count` of these slots.
     pub fn new(slots: Arc<Slots>, count: u32) -> Self {
-        Room { slots, count }
+        SlotRequest { slots, count }
     }
 
     /// The slots it is a part of.
@@ -138,45 +138,45 @@ impl Room {
     }
 
     /// Takes the slots for an instance of this tenant, if they are free.
-    pub(super) fn try_take(&self, tenant: &Tenant) -> Option<HeldSlots> {
+    pub(super) fn try_take(&self, tenant: &Tenant) -> Option<SlotGuard> {
         let taken = self.slots.lock().division.try_take(tenant.name(), self.count.into());
-        taken.then(|| self.held(tenant))
+        taken.then(|| self.guard(tenant))
     }
 
     /// Waits for the slots and takes them. Idle instances are dropped for it: first those of the
     /// tenant that holds the most beyond its guarantee.
-    pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> HeldSlots {
+    pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> SlotGuard {
         if let Some(held) = self.try_take(tenant) {
             return held;
         }
-        let waiting = self.line_up(tenant);
-        waiting.make_room();
+        let waiting = self.enqueue(tenant);
+        waiting.reclaim_idle();
         waiting.granted().await
     }
 
-    fn line_up<'a>(&'a self, tenant: &'a Arc<Tenant>) -> Waiting<'a> {
-        let place = Arc::<Place>::default();
+    fn enqueue<'a>(&'a self, tenant: &'a Arc<Tenant>) -> QueuedRequest<'a> {
+        let place = Arc::<SlotWaiter>::default();
         let ticket = self.slots.change(|shared| {
-            let ticket = shared.division.line_up(tenant.name(), self.count.into());
-            shared.places.insert(ticket.clone(), place.clone());
+            let ticket = shared.division.enqueue(tenant.name(), self.count.into());
+            shared.waiters.insert(ticket.clone(), place.clone());
             ticket
         });
-        Waiting { room: self, tenant, ticket, place }
+        QueuedRequest { request: self, tenant, ticket, waiter: place }
     }
 
-    fn held(&self, tenant: &Tenant) -> HeldSlots {
-        HeldSlots { slots: self.slots.clone(), tenant: tenant.name().clone(), count: self.count }
+    fn guard(&self, tenant: &Tenant) -> SlotGuard {
+        SlotGuard { slots: self.slots.clone(), tenant: tenant.name().clone(), count: self.count }
     }
 }
 
-impl Waiting<'_> {
+impl QueuedRequest<'_> {
     /// Drops idle instances one by one until the slots are free or none is left: those of the
     /// tenant that holds the most beyond its guarantee at the time, and last those of the tenant
     /// itself.
-    fn make_room(&self) {
+    fn reclaim_idle(&self) {
         let mut have_none = Vec::new();
         while !self.is_granted() {
-            let slots = &self.room.slots;
+            let slots = &self.request.slots;
             // One request at a time: two choices at once could together take guaranteed slots.
             let _reclaiming = slots.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(name) = slots.lock().division.most_beyond_guarantee(&have_none) else { break };
@@ -190,32 +190,32 @@ impl Waiting<'_> {
     }
 
     fn is_granted(&self) -> bool {
-        self.place.granted.load(Ordering::Acquire)
+        self.waiter.granted.load(Ordering::Acquire)
     }
 
-    async fn granted(self) -> HeldSlots {
+    async fn granted(self) -> SlotGuard {
         while !self.is_granted() {
-            self.place.bell.notified().await;
+            self.waiter.wakeup.notified().await;
         }
         // The returned guard gives the slots back from here on.
-        self.place.granted.store(false, Ordering::Release);
-        self.room.held(self.tenant)
+        self.waiter.granted.store(false, Ordering::Release);
+        self.request.guard(self.tenant)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedRequest<'_> {
     fn drop(&mut self) {
-        self.room.slots.change(|shared| {
-            shared.places.remove(&self.ticket);
-            let waited = shared.division.leave(&self.ticket);
+        self.request.slots.change(|shared| {
+            shared.waiters.remove(&self.ticket);
+            let waited = shared.division.remove(&self.ticket);
             if !waited && self.is_granted() {
-                shared.division.give_back(self.tenant.name(), self.room.count.into());
+                shared.division.give_back(self.tenant.name(), self.request.count.into());
             }
         });
     }
 }
 
-impl Drop for HeldSlots {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
         self.slots.change(|shared| shared.division.give_back(&self.tenant, self.count.into()));
     }
@@ -233,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_gets_what_is_given_back_and_who_leaves_takes_nothing_along() {
         let slots = Slots::new(2);
-        let (room, tenant) = (Room::new(slots.clone(), 2), tenant("a"));
+        let (room, tenant) = (SlotRequest::new(slots.clone(), 2), tenant("a"));
         let held = room.take(&tenant).await;
         let (mut first, second) = (Box::pin(room.take(&tenant)), room.take(&tenant));
 
@@ -244,7 +244,7 @@ mod tests {
         drop(first);
         drop(second.await);
         assert!(room.try_take(&tenant).is_some());
-        assert!(slots.lock().places.is_empty());
+        assert!(slots.lock().waiters.is_empty());
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         let (a, b) = (tenant("a"), tenant("b"));
         slots.divide(&[a.clone(), b.clone()]);
 
-        let room = Room::new(slots, 1);
+        let room = SlotRequest::new(slots, 1);
         let held: Vec<_> = (0..20).map_while(|_| room.try_take(&a)).collect();
         assert_eq!(held.len(), 8);
         assert!(room.try_take(&b).is_some());

@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::pace::{Pace, Stopped, Waiting};
-use super::{InTurns, Payer, Share, Turns, step_back};
+use super::pacer::{CancelOnDrop, Pacer, Stopped};
+use super::{CpuShare, FairScheduler, Payer, TurnFuture, set_idle_priority};
 
 /// Number of threads. Work beyond it waits for a thread.
-const THREADS: usize = 128;
+const MAX_THREADS: usize = 128;
 
 /// Time after which an idle thread ends.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The reason for which a piece of work was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undone {
+pub enum WorkError {
     /// It ended early.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -36,7 +36,7 @@ pub enum Undone {
 pub struct Workers(Arc<Shared>);
 
 struct Shared {
-    turns: Arc<Turns>,
+    turns: Arc<FairScheduler>,
     nobody: Payer,
     // Taken on drop: a runtime must not be shut down by waiting within another.
     runtime: Option<Runtime>,
@@ -44,33 +44,33 @@ struct Shared {
 
 impl Workers {
     /// Threads whose work takes these turns. None is started before there is work.
-    pub fn new(turns: Arc<Turns>) -> std::io::Result<Self> {
+    pub fn new(turns: Arc<FairScheduler>) -> std::io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         builder
-            .max_blocking_threads(THREADS)
-            .thread_keep_alive(IDLE)
+            .max_blocking_threads(MAX_THREADS)
+            .thread_keep_alive(IDLE_TIMEOUT)
             .thread_name("work")
-            .on_thread_start(step_back);
+            .on_thread_start(set_idle_priority);
         Ok(Workers(Arc::new(Shared {
             turns,
-            nobody: Payer::nobody(),
+            nobody: Payer::for_host(),
             runtime: Some(builder.build()?),
         })))
     }
 
     /// The turns that the work takes.
-    pub fn turns(&self) -> &Arc<Turns> {
+    pub fn turns(&self) -> &Arc<FairScheduler> {
         &self.0.turns
     }
 
     /// The payer of work without a tenant.
-    pub fn nobody(&self) -> &Payer {
+    pub fn host_payer(&self) -> &Payer {
         &self.0.nobody
     }
 
     /// Wraps a future so that it runs where it is polled, in the turns of its payer.
-    pub fn in_turns<F: Future>(&self, payer: &Payer, work: F) -> InTurns<F> {
-        InTurns::new(self.0.turns.clone(), payer.share().clone(), work)
+    pub fn run_in_turns<F: Future>(&self, payer: &Payer, work: F) -> TurnFuture<F> {
+        TurnFuture::new(self.0.turns.clone(), payer.share().clone(), work)
     }
 
     /// Runs work for a payer, charged to `share`. Dropping the future ends the work at its next
@@ -78,56 +78,56 @@ impl Workers {
     pub async fn run<T: Send + 'static>(
         &self,
         payer: &Payer,
-        share: &Arc<Share>,
+        share: &Arc<CpuShare>,
         until: Instant,
-        work: impl FnOnce(&Pace) -> T + Send + 'static,
-    ) -> Result<T, Undone> {
-        let place = tokio::time::timeout_at(until.into(), payer.place()).await;
-        let place = place.map_err(|_elapsed| Stopped::Late)?;
-        let (waiting, share) = (Waiting::begin(), share.clone());
-        let (turns, abandoned) = (self.0.turns.clone(), waiting.abandoned());
+        work: impl FnOnce(&Pacer) -> T + Send + 'static,
+    ) -> Result<T, WorkError> {
+        let place = tokio::time::timeout_at(until.into(), payer.acquire()).await;
+        let place = place.map_err(|_elapsed| Stopped::DeadlineExceeded)?;
+        let (waiting, share) = (CancelOnDrop::new(), share.clone());
+        let (turns, abandoned) = (self.0.turns.clone(), waiting.cancelled());
         let work = move || {
             // Released when the work ends, even if its caller is gone.
             let _place = place;
             let _ticking = turns.keep_ticking();
-            Pace::in_turns(turns, share, Some(until), abandoned).run(work)
+            Pacer::metered_by(turns, share, Some(until), abandoned).run(work)
         };
 
-        let Some(runtime) = &self.0.runtime else { return Err(ending()) };
+        let Some(runtime) = &self.0.runtime else { return Err(shutting_down()) };
 
         let outcome = runtime.spawn_blocking(work).await;
         drop(waiting);
-        Ok(outcome.map_err(|fault| Undone::Failed(fault.to_string()))??)
+        Ok(outcome.map_err(|fault| WorkError::Failed(fault.to_string()))??)
     }
 
     /// Runs work while the current thread, which must be one that may block, waits for it. It needs
     /// no permit: each of its callers has one piece of work at a time. It ends at its next
     /// checkpoint once `abandoned` is true.
-    pub fn run_and_wait<T: Send + 'static>(
+    pub fn run_blocking<T: Send + 'static>(
         &self,
-        share: &Arc<Share>,
+        share: &Arc<CpuShare>,
         abandoned: &Arc<AtomicBool>,
-        work: impl FnOnce(&Pace) -> T + Send + 'static,
-    ) -> Result<T, Undone> {
+        work: impl FnOnce(&Pacer) -> T + Send + 'static,
+    ) -> Result<T, WorkError> {
         let (turns, share, abandoned) = (self.0.turns.clone(), share.clone(), abandoned.clone());
         let (reply, answer) = sync_channel(1);
         let work = move || {
             let _ticking = turns.keep_ticking();
             // The waiting thread may have ended.
-            let _ = reply.send(Pace::in_turns(turns, share, None, abandoned).run(work));
+            let _ = reply.send(Pacer::metered_by(turns, share, None, abandoned).run(work));
         };
 
-        let Some(runtime) = &self.0.runtime else { return Err(ending()) };
+        let Some(runtime) = &self.0.runtime else { return Err(shutting_down()) };
 
         drop(runtime.spawn_blocking(work));
         Ok(answer
             .recv()
-            .map_err(|_lost| Undone::Failed("the work ended unexpectedly".into()))??)
+            .map_err(|_lost| WorkError::Failed("the work ended unexpectedly".into()))??)
     }
 }
 
-fn ending() -> Undone {
-    Undone::Failed("the process is ending".into())
+fn shutting_down() -> WorkError {
+    WorkError::Failed("the process is ending".into())
 }
 
 impl Drop for Shared {
@@ -157,11 +157,11 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_on_threads_of_its_own_and_charged() {
-        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
-        let work = |pace: &Pace| {
+        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
+        let work = |pace: &Pacer| {
             let start = thread_time();
             while thread_time() - start < Duration::from_millis(5) {
-                pace.give_way().unwrap();
+                pace.checkpoint().unwrap();
             }
             std::thread::current().name().map(str::to_owned)
         };
@@ -174,16 +174,16 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_at_its_deadline_and_when_nobody_waits() {
-        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
-        let endless = |pace: &Pace| while pace.give_way().is_ok() {};
+        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
+        let endless = |pace: &Pacer| while pace.checkpoint().is_ok() {};
         let soon = Instant::now() + Duration::from_millis(20);
         let late = workers.run(tenant.payer(), tenant.payer().share(), soon, endless).await;
 
-        assert_eq!(late, Err(Undone::Stopped(Stopped::Late)));
+        assert_eq!(late, Err(WorkError::Stopped(Stopped::DeadlineExceeded)));
 
         let (told, ended) = tokio::sync::oneshot::channel();
-        let endless = move |pace: &Pace| {
-            while pace.give_way().is_ok() {}
+        let endless = move |pace: &Pacer| {
+            while pace.checkpoint().is_ok() {}
             told.send(()).unwrap();
         };
         let waiting = workers.run(tenant.payer(), tenant.payer().share(), later(), endless);
@@ -194,12 +194,12 @@ mod tests {
 
     #[tokio::test]
     async fn of_one_tenant_four_are_under_way_and_the_others_wait_in_order() {
-        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         let (order, at_once, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
         let all = Arc::new((order, at_once, most));
         let works = (0..20).map(|number| {
             let all = all.clone();
-            let work = move |_: &Pace| {
+            let work = move |_: &Pacer| {
                 let (order, at_once, most): &(Mutex<Vec<usize>>, _, _) = &all;
                 order.lock().unwrap().push(number);
                 most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -225,11 +225,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_that_work_s_own() {
-        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         for _ in 0..8 {
-            let work = |_: &Pace| assert!(std::hint::black_box(false), "as it should");
+            let work = |_: &Pacer| assert!(std::hint::black_box(false), "as it should");
             let failed = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await;
-            assert!(matches!(failed, Err(Undone::Failed(_))), "{failed:?}");
+            assert!(matches!(failed, Err(WorkError::Failed(_))), "{failed:?}");
         }
 
         assert_eq!(
@@ -240,11 +240,11 @@ mod tests {
 
     #[test]
     fn a_thread_may_wait_for_work_and_give_it_up() {
-        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         let abandoned = Arc::new(AtomicBool::new(false));
-        assert_eq!(workers.run_and_wait(tenant.payer().share(), &abandoned, |_| 7), Ok(7));
+        assert_eq!(workers.run_blocking(tenant.payer().share(), &abandoned, |_| 7), Ok(7));
         abandoned.store(true, Ordering::Relaxed);
-        let stopped = workers.run_and_wait(tenant.payer().share(), &abandoned, |_| 7);
-        assert_eq!(stopped, Err(Undone::Stopped(Stopped::Abandoned)));
+        let stopped = workers.run_blocking(tenant.payer().share(), &abandoned, |_| 7);
+        assert_eq!(stopped, Err(WorkError::Stopped(Stopped::Cancelled)));
     }
 }

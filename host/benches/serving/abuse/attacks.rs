@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::scene::Scene;
+use super::server::AttackedServer;
 use super::{connections, files, work};
 
 /// Something that one tenant does to the server.
@@ -24,7 +24,7 @@ pub(crate) struct Attack {
     /// True if the log of the server is read.
     pub(super) reads_log: bool,
     /// Begins it.
-    pub(super) begin: fn(&Scene) -> Result<Running>,
+    pub(super) start: fn(&AttackedServer) -> Result<RunningAttack>,
 }
 
 /// All attacks, in the order in which they are measured.
@@ -108,22 +108,22 @@ pub(super) static ATTACKS: &[Attack] = &[
 ];
 
 /// An attack that needs no configuration of its own.
-const fn attack(begin: fn(&Scene) -> Result<Running>) -> Attack {
-    Attack { name: "", summary: "", server: "", tenant: "", reads_log: true, begin }
+const fn attack(begin: fn(&AttackedServer) -> Result<RunningAttack>) -> Attack {
+    Attack { name: "", summary: "", server: "", tenant: "", reads_log: true, start: begin }
 }
 
 /// An attack under way. It ends on drop.
 #[derive(Default)]
-pub(super) struct Running {
+pub(super) struct RunningAttack {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     connections: Vec<TcpStream>,
 }
 
-impl Running {
+impl RunningAttack {
     /// Holds these connections.
     pub(super) fn holding(connections: Vec<TcpStream>) -> Self {
-        Running { stop: Arc::default(), threads: Vec::new(), connections }
+        RunningAttack { stop: Arc::default(), threads: Vec::new(), connections }
     }
 
     /// Does something again and again on so many threads.
@@ -136,7 +136,7 @@ impl Running {
             let (act, stop) = (act.clone(), self.stop.clone());
             self.threads.push(std::thread::spawn(move || {
                 // Attackers compute on machines of their own.
-                wardian::tenant::step_back();
+                wardian::tenant::set_idle_priority();
                 while !stop.load(Ordering::Relaxed) {
                     act(thread);
                 }
@@ -146,13 +146,13 @@ impl Running {
     }
 
     /// Lets it begin to work.
-    pub(super) fn after(self, time: Duration) -> Self {
+    pub(super) fn wait(self, time: Duration) -> Self {
         std::thread::sleep(time);
         self
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningAttack {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.connections.clear();

@@ -9,9 +9,9 @@ use anyhow::Result;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::wire::{self, Client, get};
-use super::attacks::Running;
-use super::scene::{ATTACKER, Scene};
+use super::super::http_client::{self, Client, get};
+use super::attacks::RunningAttack;
+use super::server::{ATTACKER, AttackedServer};
 
 /// Requests that a connection sends before it reads.
 const PIPELINE: usize = 2000;
@@ -20,18 +20,18 @@ const PIPELINE: usize = 2000;
 const START: Duration = Duration::from_millis(500);
 
 /// Calls that log, which fill the pipe of a log that nobody reads.
-pub(super) fn log(scene: &Scene) -> Result<Running> {
+pub(super) fn log(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
-    let request = wire::infer(
+    let request = http_client::infer(
         Some(ATTACKER),
         "puppet",
         br#"{"inputs":[],"parameters":{"behave":"log-flood"}}"#,
     );
-    Ok(Running::default().repeat(4, move |_| ask_once(address, &request)).after(START))
+    Ok(RunningAttack::default().repeat(4, move |_| send_once(address, &request)).wait(START))
 }
 
 /// Connections that ask without end and read nothing.
-pub(super) fn unread(scene: &Scene) -> Result<Running> {
+pub(super) fn unread(scene: &AttackedServer) -> Result<RunningAttack> {
     let requests = get("/openapi.json").repeat(PIPELINE);
     let address = scene.server.address();
     // A connection that the server has closed makes room for another one.
@@ -41,11 +41,11 @@ pub(super) fn unread(scene: &Scene) -> Result<Running> {
         while stream.write_all(&requests).is_ok() {}
         std::thread::sleep(Duration::from_millis(500));
     };
-    Ok(Running::default().repeat(49, hold).after(START))
+    Ok(RunningAttack::default().repeat(49, hold).wait(START))
 }
 
 /// Connections that ask without end and read as fast as they can.
-pub(super) fn pipelined(scene: &Scene) -> Result<Running> {
+pub(super) fn pipelined(scene: &AttackedServer) -> Result<RunningAttack> {
     let requests = get("/openapi.json").repeat(64);
     let address = scene.server.address();
     let flood = move |_| {
@@ -57,11 +57,11 @@ pub(super) fn pipelined(scene: &Scene) -> Result<Running> {
             while matches!(stream.read(&mut piece), Ok(length) if length == piece.len()) {}
         }
     };
-    Ok(Running::default().repeat(8, flood).after(START))
+    Ok(RunningAttack::default().repeat(8, flood).wait(START))
 }
 
 /// Answers of 8 MiB that are asked for with a few kilobytes and never read.
-pub(super) fn answers(scene: &Scene) -> Result<Running> {
+pub(super) fn answers(scene: &AttackedServer) -> Result<RunningAttack> {
     let text = "x".repeat(8 << 20);
     let body = format!(
         r#"{{"inputs":[{{"name":"text","datatype":"BYTES","shape":[1],"data":["{text}"]}}]}}"#
@@ -74,11 +74,11 @@ pub(super) fn answers(scene: &Scene) -> Result<Running> {
         stream.write_all(&request).ok()?;
         Some(stream)
     };
-    Ok(Running::holding((0..400).filter_map(ask).collect()).after(2 * START))
+    Ok(RunningAttack::holding((0..400).filter_map(ask).collect()).wait(2 * START))
 }
 
 /// Bodies of 600 MB of which the last byte never comes.
-pub(super) fn bodies(scene: &Scene) -> Result<Running> {
+pub(super) fn bodies(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let head = format!(
         "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {ATTACKER}\r\ncontent-length: {}\r\n\r\n",
@@ -96,7 +96,7 @@ pub(super) fn bodies(scene: &Scene) -> Result<Running> {
             .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(3))))
             .map(|()| stream.read(&mut [0]));
     };
-    Ok(Running::default().repeat(3, send).after(2 * START))
+    Ok(RunningAttack::default().repeat(3, send).wait(2 * START))
 }
 
 /// The bytes of a request to the attacker's puppet whose body is compressed.
@@ -112,7 +112,7 @@ pub(super) fn compressed(body: &str) -> Result<Vec<u8>> {
 }
 
 /// Sends one request on a connection of its own and waits for whatever comes.
-pub(super) fn ask_once(address: SocketAddr, request: &[u8]) {
+pub(super) fn send_once(address: SocketAddr, request: &[u8]) {
     // The attacker does not care what becomes of it.
-    let _ = Client::connect(address).and_then(|mut client| client.ask(request));
+    let _ = Client::connect(address).and_then(|mut client| client.send(request));
 }

@@ -6,16 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 
-use super::super::{models, wire};
-use super::attacks::Running;
-use super::connections::ask_once;
-use super::scene::{ATTACKER, Scene};
+use super::super::{http_client, models};
+use super::attacks::RunningAttack;
+use super::connections::send_once;
+use super::server::{ATTACKER, AttackedServer};
 
 /// The time until the server has seen what was put there.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Version folders with components of 16 bytes, each different and each broken.
-pub(super) fn folders(scene: &Scene) -> Result<Running> {
+pub(super) fn folders(scene: &AttackedServer) -> Result<RunningAttack> {
     for number in 0..10_000_u32 {
         let version = scene.repository(ATTACKER).join(format!("broken{number}/1"));
         fs::create_dir_all(&version)?;
@@ -24,11 +24,11 @@ pub(super) fn folders(scene: &Scene) -> Result<Running> {
         component.extend(number.to_le_bytes());
         fs::write(version.join("model.wasm"), component)?;
     }
-    Ok(Running::default().after(SETTLED))
+    Ok(RunningAttack::default().wait(SETTLED))
 }
 
 /// Versions whose `load` sleeps.
-pub(super) fn loads(scene: &Scene) -> Result<Running> {
+pub(super) fn loads(scene: &AttackedServer) -> Result<RunningAttack> {
     for number in 0..12 {
         let component = models::puppet(&format!("version={number};load=sleep:600000"))?;
         models::install_bare(
@@ -38,11 +38,11 @@ pub(super) fn loads(scene: &Scene) -> Result<Running> {
             "",
         )?;
     }
-    Ok(Running::default().after(SETTLED))
+    Ok(RunningAttack::default().wait(SETTLED))
 }
 
 /// Uploads of small components whose snapshot has 120 MiB, one after the other.
-pub(super) fn artifacts(scene: &Scene) -> Result<Running> {
+pub(super) fn artifacts(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let numbers = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(1));
     let upload = move |_| {
@@ -50,13 +50,13 @@ pub(super) fn artifacts(scene: &Scene) -> Result<Running> {
         let Ok(component) = models::puppet(&format!("version={number};ballast=120")) else {
             return;
         };
-        ask_once(address, &wire::upload(ATTACKER, "large", number, &component));
+        send_once(address, &http_client::upload(ATTACKER, "large", number, &component));
     };
-    Ok(Running::default().repeat(2, upload).after(SETTLED))
+    Ok(RunningAttack::default().repeat(2, upload).wait(SETTLED))
 }
 
 /// Sparse sidecars that look new every few seconds.
-pub(super) fn sidecars(scene: &Scene) -> Result<Running> {
+pub(super) fn sidecars(scene: &AttackedServer) -> Result<RunningAttack> {
     let repository = scene.repository(ATTACKER);
     models::install_bare(&repository, "sparse", &models::test_guest("puppet")?, "")?;
     let paths: Vec<_> =
@@ -76,5 +76,5 @@ pub(super) fn sidecars(scene: &Scene) -> Result<Running> {
         }
         std::thread::sleep(Duration::from_secs(3));
     };
-    Ok(Running::default().repeat(1, touch).after(SETTLED))
+    Ok(RunningAttack::default().repeat(1, touch).wait(SETTLED))
 }

@@ -8,7 +8,7 @@
 mod attacks;
 mod connections;
 mod files;
-mod scene;
+mod server;
 mod soak;
 mod victim;
 mod work;
@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::machine;
 use super::options::Options;
-use super::report::{Aim, Table, digits};
+use super::process_stats;
+use super::report::{Aim, Table, format_number};
 use attacks::{ATTACKS, Attack};
-use scene::Scene;
+use server::AttackedServer;
 pub(crate) use soak::run as soak;
-use victim::Measured;
+use victim::VictimResult;
 
 /// The longest time for resident memory to come back after an attack.
 const RECOVERY: Duration = Duration::from_secs(20);
@@ -50,18 +50,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// One attack's figures.
 struct Row {
     attack: &'static Attack,
-    alone: Measured,
-    beside: Measured,
+    alone: VictimResult,
+    beside: VictimResult,
     /// Resident memory after the attack divided by before.
     memory: f64,
 }
 
 fn measure(options: &Options, attack: &'static Attack) -> Result<Row> {
-    let scene = Scene::start(attack)?;
+    let scene = AttackedServer::start(attack)?;
     let alone = victim::measure(&scene, options.window())?;
-    let before = machine::memory(scene.server.pid())?.resident;
+    let before = process_stats::memory(scene.server.pid())?.resident;
 
-    let running = (attack.begin)(&scene)?;
+    let running = (attack.start)(&scene)?;
     let beside = victim::measure(&scene, options.window())?;
     drop(running);
     scene.clear()?;
@@ -71,10 +71,10 @@ fn measure(options: &Options, attack: &'static Attack) -> Result<Row> {
 }
 
 /// The least resident memory within the time for recovery, divided by `before`.
-fn recovered(scene: &Scene, before: f64) -> Result<f64> {
+fn recovered(scene: &AttackedServer, before: f64) -> Result<f64> {
     let (started, mut least) = (Instant::now(), f64::INFINITY);
     while least > 1.0 + TOLERANCE && started.elapsed() < RECOVERY {
-        least = least.min(machine::memory(scene.server.pid())?.resident / before);
+        least = least.min(process_stats::memory(scene.server.pid())?.resident / before);
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(least)
@@ -105,10 +105,11 @@ fn table(rows: &[Row]) -> Table {
             (beside.long.p99, alone.long.p99),
             (beside.swap, alone.swap),
         ];
-        let figures =
-            pairs.into_iter().flat_map(|(beside, alone)| [digits(beside), digits(beside / alone)]);
+        let figures = pairs
+            .into_iter()
+            .flat_map(|(beside, alone)| [format_number(beside), format_number(beside / alone)]);
         let cells = [attack.name.to_owned()].into_iter().chain(figures);
-        table.row(cells.chain([beside.failed().to_string(), digits(*memory)]));
+        table.row(cells.chain([beside.failed().to_string(), format_number(*memory)]));
     }
     table
 }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::super::machine;
+use super::super::http_client;
 use super::super::options::Options;
-use super::super::report::{Aim, Table, digits, median};
-use super::super::wire;
+use super::super::process_stats;
+use super::super::report::{Aim, Table, format_number, median};
 use super::attacks::{ATTACKS, Attack};
-use super::scene::{Scene, VICTIM};
+use super::server::{AttackedServer, VICTIM};
 use super::victim;
 
 /// The configuration under which every attack can be made.
@@ -45,29 +45,29 @@ struct Sample {
 
 /// Runs for as long as the options say, and prints what the server held.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let scene = Scene::configured(SERVER, TENANT, true)?;
+    let scene = AttackedServer::configured(SERVER, TENANT, true)?;
     let (address, tenants, stop) =
         (scene.server.address(), scene.tenants(), &AtomicBool::new(false));
     let requests = [
         (victim::short_request()?, Duration::from_millis(10)),
         (
-            wire::infer(
+            http_client::infer(
                 Some(VICTIM),
                 "puppet",
                 br#"{"inputs":[],"parameters":{"behave":"slow:5"}}"#,
             ),
             Duration::from_millis(50),
         ),
-        (wire::get_as(VICTIM, "/v2/models"), Duration::from_millis(500)),
-        (wire::get_as(VICTIM, "/v2/usage"), Duration::from_millis(500)),
-        (wire::get("/metrics"), Duration::from_millis(500)),
+        (http_client::get_as(VICTIM, "/v2/models"), Duration::from_millis(500)),
+        (http_client::get_as(VICTIM, "/v2/usage"), Duration::from_millis(500)),
+        (http_client::get("/metrics"), Duration::from_millis(500)),
     ];
 
     thread::scope(|scope| {
         let traffic: Vec<_> = requests
             .iter()
             .map(|(request, pace)| {
-                scope.spawn(move || victim::ask_until(address, request, *pace, stop))
+                scope.spawn(move || victim::send_until(address, request, *pace, stop))
             })
             .collect();
         let changing = scope.spawn(move || change_tenants(&tenants, stop));
@@ -86,11 +86,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// One attack after the other, round after round, until the time is over.
-fn rounds(scene: &Scene, time: Duration) -> Result<Vec<Sample>> {
+fn rounds(scene: &AttackedServer, time: Duration) -> Result<Vec<Sample>> {
     let (started, mut samples) = (Instant::now(), Vec::new());
     for round in 1.. {
         for attack in ATTACKS.iter().filter(|attack| attack.reads_log) {
-            samples.push(one(scene, round, attack)?);
+            samples.push(run_attack(scene, round, attack)?);
             if started.elapsed() >= time {
                 return Ok(samples);
             }
@@ -99,8 +99,8 @@ fn rounds(scene: &Scene, time: Duration) -> Result<Vec<Sample>> {
     Ok(samples)
 }
 
-fn one(scene: &Scene, round: usize, attack: &'static Attack) -> Result<Sample> {
-    let running = (attack.begin)(scene)?;
+fn run_attack(scene: &AttackedServer, round: usize, attack: &'static Attack) -> Result<Sample> {
+    let running = (attack.start)(scene)?;
     let swap = victim::swap_once(scene)?;
     thread::sleep(ATTACK);
     drop(running);
@@ -111,12 +111,16 @@ fn one(scene: &Scene, round: usize, attack: &'static Attack) -> Result<Sample> {
     let sample = Sample {
         round,
         attack: attack.name,
-        resident: machine::memory(pid)?.resident,
-        threads: machine::threads(pid)? as f64,
-        descriptors: machine::descriptors(pid)? as f64,
+        resident: process_stats::memory(pid)?.resident,
+        threads: process_stats::threads(pid)? as f64,
+        descriptors: process_stats::descriptors(pid)? as f64,
         swap,
     };
-    eprintln!("round {round}, {}: {} MB resident", attack.name, digits(sample.resident / 1e6));
+    eprintln!(
+        "round {round}, {}: {} MB resident",
+        attack.name,
+        format_number(sample.resident / 1e6)
+    );
     Ok(sample)
 }
 
@@ -153,7 +157,7 @@ fn report(samples: &[Sample], failed: usize) {
     ]);
     for sample in samples {
         let Sample { round, attack, resident, threads, descriptors, swap } = sample;
-        let figures = [resident / 1e6, *threads, *descriptors, *swap].map(digits);
+        let figures = [resident / 1e6, *threads, *descriptors, *swap].map(format_number);
         table.row([(*attack).to_owned(), round.to_string()].into_iter().chain(figures));
     }
     table.print("what the server held after each attack");

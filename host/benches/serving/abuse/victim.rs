@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::super::http_client::{self, Client};
 use super::super::models;
 use super::super::report::median;
-use super::super::wire::{self, Client};
-use super::scene::{Scene, VICTIM};
+use super::server::{AttackedServer, VICTIM};
 
 /// Connections that send short requests.
 const CONNECTIONS: u32 = 4;
 
 /// The time between two short requests of a connection.
-const PACE: Duration = Duration::from_millis(20);
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Swaps that are made in each measurement.
 const SWAPS: usize = 3;
 
 /// A swap that takes longer than this is taken for one that never ends.
-const SWAP_PATIENCE: Duration = Duration::from_secs(60);
+const SWAP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The figures of one measurement.
-pub(super) struct Measured {
+pub(super) struct VictimResult {
     /// Requests that need microseconds.
     pub(super) short: Latencies,
     /// Calls that compute for 20 ms.
@@ -38,7 +38,7 @@ pub(super) struct Measured {
     pub(super) swap: f64,
 }
 
-impl Measured {
+impl VictimResult {
     /// The number of requests that were not answered with 200.
     pub(super) fn failed(&self) -> usize {
         self.short.failed + self.long.failed
@@ -53,13 +53,13 @@ pub(super) struct Latencies {
 }
 
 /// Measures the victim for so long, and until its swaps are made.
-pub(super) fn measure(scene: &Scene, window: Duration) -> Result<Measured> {
+pub(super) fn measure(scene: &AttackedServer, window: Duration) -> Result<VictimResult> {
     let (short, long) = (short_request()?, long_request());
     let (address, stop) = (scene.server.address(), &AtomicBool::new(false));
     let (short, long) = (&short, &long);
     thread::scope(|scope| {
-        let asking = |request, pace| scope.spawn(move || ask_until(address, request, pace, stop));
-        let shorts: Vec<_> = (0..CONNECTIONS).map(|_| asking(short, PACE)).collect();
+        let asking = |request, pace| scope.spawn(move || send_until(address, request, pace, stop));
+        let shorts: Vec<_> = (0..CONNECTIONS).map(|_| asking(short, INTERVAL)).collect();
         let long = asking(long, Duration::ZERO);
 
         let started = Instant::now();
@@ -70,21 +70,21 @@ pub(super) fn measure(scene: &Scene, window: Duration) -> Result<Measured> {
         let short = shorts
             .into_iter()
             .filter_map(|thread| thread.join().ok())
-            .fold(Answers::default(), Answers::with);
+            .fold(Samples::default(), Samples::with);
         let long = long.join().unwrap_or_default();
-        Ok(Measured { short: short.latencies(), long: long.latencies(), swap: swap? })
+        Ok(VictimResult { short: short.latencies(), long: long.latencies(), swap: swap? })
     })
 }
 
 /// The answers on a connection.
 #[derive(Default)]
-pub(super) struct Answers {
+pub(super) struct Samples {
     milliseconds: Vec<f64>,
     failed: usize,
 }
 
-impl Answers {
-    fn with(mut self, other: Answers) -> Answers {
+impl Samples {
+    fn with(mut self, other: Samples) -> Samples {
         self.milliseconds.extend(other.milliseconds);
         self.failed += other.failed;
         self
@@ -103,16 +103,16 @@ impl Answers {
 
 /// Asks again and again, at the latest so long after the request before, until told to stop. A
 /// request that fails is counted with the time it took, and the next one has a new connection.
-pub(super) fn ask_until(
+pub(super) fn send_until(
     address: SocketAddr,
     request: &[u8],
     pace: Duration,
     stop: &AtomicBool,
-) -> Answers {
-    let (mut answers, mut client) = (Answers::default(), None);
+) -> Samples {
+    let (mut answers, mut client) = (Samples::default(), None);
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let answered = ask(address, &mut client, request);
+        let answered = send(address, &mut client, request);
         answers.milliseconds.push(started.elapsed().as_secs_f64() * 1e3);
         if !answered {
             answers.failed += 1;
@@ -124,27 +124,31 @@ pub(super) fn ask_until(
 }
 
 /// Sends one request, on a new connection if there is none; true if the answer is 200.
-fn ask(address: SocketAddr, client: &mut Option<Client>, request: &[u8]) -> bool {
+fn send(address: SocketAddr, client: &mut Option<Client>, request: &[u8]) -> bool {
     if client.is_none() {
         *client = Client::connect(address).ok();
     }
-    client.as_mut().is_some_and(|client| matches!(client.ask(request), Ok(Some(_))))
+    client.as_mut().is_some_and(|client| matches!(client.send(request), Ok(Some(_))))
 }
 
 /// A request of microseconds.
 pub(super) fn short_request() -> Result<Vec<u8>> {
     let case = models::cases()?.into_iter().next().context("no golden case")?;
-    Ok(wire::infer(Some(VICTIM), "house-price", &case.request))
+    Ok(http_client::infer(Some(VICTIM), "house-price", &case.request))
 }
 
 /// A request that computes for 20 ms.
 fn long_request() -> Vec<u8> {
-    wire::infer(Some(VICTIM), "puppet", br#"{"inputs":[],"parameters":{"behave":"slow:20"}}"#)
+    http_client::infer(
+        Some(VICTIM),
+        "puppet",
+        br#"{"inputs":[],"parameters":{"behave":"slow:20"}}"#,
+    )
 }
 
 /// Replaces a model of the victim several times: the median time until the new version answers, in
 /// milliseconds.
-fn swap(scene: &Scene) -> Result<f64> {
+fn swap(scene: &AttackedServer) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..SWAPS {
         let time = swap_once(scene)?;
@@ -158,9 +162,9 @@ fn swap(scene: &Scene) -> Result<f64> {
 
 /// Puts the next version of a model in its place and waits until it answers, in milliseconds;
 /// infinite if it does not in time.
-pub(super) fn swap_once(scene: &Scene) -> Result<f64> {
+pub(super) fn swap_once(scene: &AttackedServer) -> Result<f64> {
     let case = models::cases()?.into_iter().next().context("no golden case")?;
-    let request = wire::infer(Some(VICTIM), "swapped", &case.request);
+    let request = http_client::infer(Some(VICTIM), "swapped", &case.request);
     let next = version(scene, &request).unwrap_or(0) + 1;
     let staged = scene.staging().join(next.to_string());
     fs::create_dir_all(&staged)?;
@@ -169,7 +173,7 @@ pub(super) fn swap_once(scene: &Scene) -> Result<f64> {
     let started = Instant::now();
     fs::rename(&staged, scene.repository(VICTIM).join("swapped").join(next.to_string()))?;
     while version(scene, &request) != Some(next) {
-        if started.elapsed() >= SWAP_PATIENCE {
+        if started.elapsed() >= SWAP_TIMEOUT {
             return Ok(f64::INFINITY);
         }
         thread::sleep(Duration::from_millis(5));
@@ -178,8 +182,8 @@ pub(super) fn swap_once(scene: &Scene) -> Result<f64> {
 }
 
 /// The version that answers; `None` if none does.
-fn version(scene: &Scene, request: &[u8]) -> Option<u64> {
-    let body = Client::connect(scene.server.address()).ok()?.ask(request).ok()??;
+fn version(scene: &AttackedServer, request: &[u8]) -> Option<u64> {
+    let body = Client::connect(scene.server.address()).ok()?.send(request).ok()??;
     let answer: Value = serde_json::from_slice(&body).ok()?;
     answer["model_version"].as_str()?.parse().ok()
 }

@@ -14,15 +14,16 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::caller::Access;
-use super::compressed::Document;
-use super::media::Accepted;
+use super::auth::Access;
+use super::media_type::AcceptHeader;
+use super::response_compression::StaticDocument;
 use super::router::{Route, json_response, routes};
 use operations::{Operation, operation};
 
 /// `GET /openapi.json`.
 pub(super) async fn openapi(headers: HeaderMap) -> Response {
-    static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new(document().to_string()));
+    static DOCUMENT: LazyLock<StaticDocument> =
+        LazyLock::new(|| StaticDocument::compress(document().to_string()));
     DOCUMENT.respond(HeaderValue::from_static("application/json"), &headers)
 }
 
@@ -33,7 +34,8 @@ pub(super) async fn page(headers: HeaderMap) -> Response {
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     );
-    static PAGE: LazyLock<Document> = LazyLock::new(|| Document::new(include_str!("page.html")));
+    static PAGE: LazyLock<StaticDocument> =
+        LazyLock::new(|| StaticDocument::compress(include_str!("page.html")));
 
     let mut response = PAGE.respond(HeaderValue::from_static("text/html; charset=utf-8"), &headers);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
@@ -43,7 +45,7 @@ pub(super) async fn page(headers: HeaderMap) -> Response {
 
 /// `GET /`: the documentation page for browsers, a liveness answer for other clients.
 pub(super) async fn root(headers: HeaderMap) -> Response {
-    let mut response = match Accepted::of(&headers).names("text/html") {
+    let mut response = match AcceptHeader::from_headers(&headers).lists("text/html") {
         true => page(headers).await,
         false => json_response(&json!({ "status": "alive" })),
     };

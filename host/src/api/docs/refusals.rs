@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::bodies;
 use super::operations::Operation;
-use crate::api::caller::Access;
+use crate::api::auth::Access;
 use crate::api::router::Route;
 
 /// No statuses beyond the common ones.

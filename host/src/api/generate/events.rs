@@ -12,48 +12,53 @@ use axum::http::HeaderValue;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 
-use super::answering::Answering;
-use crate::api::connection::HangUp;
+use super::generation::Generation;
+use crate::api::connection::HangUpTimer;
 use crate::api::error::ApiError;
 use crate::model::InferError;
 
 /// Time between a response's deadline and the end of its connection. Without it, a client that does
 /// not read would keep the connection and the response forever.
-const LAST_BYTES: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 /// The events of one response.
-pub(super) struct Events {
+pub(super) struct EventStream {
     /// `None` after the last event.
-    answering: Option<Answering>,
+    generation: Option<Generation>,
     /// The first event, until it is sent.
     first: Option<Bytes>,
     /// True if there was a response part.
-    any: bool,
-    _hang_up: HangUp,
+    has_parts: bool,
+    _hang_up: HangUpTimer,
 }
 
-impl Events {
+impl EventStream {
     /// Waits for the first part, at most for the heartbeat interval. Fails if the model fails
     /// first.
-    pub(super) async fn begin(mut answering: Answering) -> Result<Self, InferError> {
-        let hang_up = answering.connection().hang_up_at(answering.deadline() + LAST_BYTES);
-        let (first, any) = match first(&mut answering).await {
+    pub(super) async fn start(mut answering: Generation) -> Result<Self, InferError> {
+        let hang_up = answering.connection().hang_up_at(answering.deadline() + FLUSH_TIMEOUT);
+        let (first, any) = match first_event(&mut answering).await {
             Ok(first) => first,
             Err(error) => {
                 let outcome = Err(error);
-                answering.tell(&outcome);
+                answering.log_outcome(&outcome);
                 return outcome;
             }
         };
 
-        Ok(Events { answering: Some(answering), first: Some(first), any, _hang_up: hang_up })
+        Ok(EventStream {
+            generation: Some(answering),
+            first: Some(first),
+            has_parts: any,
+            _hang_up: hang_up,
+        })
     }
 
     /// Returns the `Server-Timing` value at this time.
     pub(super) fn server_timing(&self) -> HeaderValue {
-        self.answering.as_ref().map_or(HeaderValue::from_static(""), Answering::server_timing)
+        self.generation.as_ref().map_or(HeaderValue::from_static(""), Generation::server_timing)
     }
 
     /// Returns the events as a stream. It never fails: errors are events.
@@ -66,23 +71,23 @@ impl Events {
             return Some(first);
         }
 
-        let answering = self.answering.as_mut()?;
+        let answering = self.generation.as_mut()?;
 
         let part = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
-            Err(_silence) => return Some(COMMENT),
-            Ok(None) if self.any => return self.end(Ok(())),
+            Err(_silence) => return Some(KEEP_ALIVE),
+            Ok(None) if self.has_parts => return self.end(Ok(())),
             Ok(part) => part,
         };
 
-        self.any = true;
+        self.has_parts = true;
 
         let written = match part {
             Some(Ok(part)) => answering.write(part).await,
             Some(Err(error)) => Err(error),
-            None => answering.write_none().await,
+            None => answering.write_empty().await,
         };
 
-        let written = written.and_then(|json| answering.keep(framed(&json)));
+        let written = written.and_then(|json| answering.guard_bytes(to_event(&json)));
 
         written.map_or_else(|error| self.end(Err(error)), Some)
     }
@@ -90,26 +95,26 @@ impl Events {
     /// Records the outcome and releases everything the response held. Returns the error event, if
     /// any.
     fn end(&mut self, outcome: Result<(), InferError>) -> Option<Bytes> {
-        let mut answering = self.answering.take()?;
-        answering.tell(&outcome);
+        let mut answering = self.generation.take()?;
+        answering.log_outcome(&outcome);
 
         let error = ApiError::from(outcome.err()?);
-        Some(framed(&error.to_json()))
+        Some(to_event(&error.to_json()))
     }
 }
 
 /// Returns the first event, and true if it contains a part: the first part, a comment after a
 /// silent heartbeat interval, or the placeholder of a response without parts.
-async fn first(answering: &mut Answering) -> Result<(Bytes, bool), InferError> {
+async fn first_event(answering: &mut Generation) -> Result<(Bytes, bool), InferError> {
     let json = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
-        Err(_silence) => return Ok((COMMENT, false)),
+        Err(_silence) => return Ok((KEEP_ALIVE, false)),
         Ok(Some(part)) => answering.write(part?).await?,
-        Ok(None) => answering.write_none().await?,
+        Ok(None) => answering.write_empty().await?,
     };
-    Ok((answering.keep(framed(&json))?, true))
+    Ok((answering.guard_bytes(to_event(&json))?, true))
 }
 
 /// Builds an event. JSON contains no line break, so one `data` line is enough.
-fn framed(json: &[u8]) -> Bytes {
+fn to_event(json: &[u8]) -> Bytes {
     [b"data: ", json, b"\n\n"].concat().into()
 }

@@ -3,7 +3,7 @@
 //! A key that is not an input is a parameter, and the host does not know the parameters of a model.
 //! Without this check, a misspelt optional input would go unnoticed.
 
-use crate::api::infer::parameters::{Given, is_reserved};
+use crate::api::infer::parameters::{RawParameter, is_reserved};
 use crate::api::json::shorten;
 use crate::model::{Metadata, Tensor};
 
@@ -12,7 +12,7 @@ use crate::model::{Metadata, Tensor};
 pub(super) fn check(
     metadata: &Metadata,
     inputs: &[Tensor],
-    parameters: &[Given],
+    parameters: &[RawParameter],
 ) -> Result<(), String> {
     let is_known = |name: &str| metadata.properties.iter().any(|property| property.name == name);
     let unknown = parameters
@@ -26,7 +26,7 @@ pub(super) fn check(
             .filter(move |spec| !inputs.iter().any(|input| input.name == spec.name))
     };
 
-    for Given { name, .. } in unknown {
+    for RawParameter { name, .. } in unknown {
         if let Some(meant) = left_out().find(|spec| is_slip(name, &spec.name)) {
             let (name, inputs) = (shorten(name), names(metadata));
             return Err(format!(

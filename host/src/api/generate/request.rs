@@ -4,54 +4,62 @@
 //! inside and beside `parameters` are equivalent. The shapes come from the model's metadata. Input
 //! names take precedence over protocol keys: an input named `id` or `parameters` replaces that key.
 
-use super::list;
+use super::array_parameter;
 use super::misspelt;
-use crate::api::infer::parameters::{Given, Value, is_reserved, read_parameter};
-use crate::api::infer::request_json::RequestJson;
+use crate::api::infer::parameters::{RawParameter, RawValue, is_reserved, read_parameter};
+use crate::api::infer::request_json::DecodedRequest;
 use crate::api::infer::tensor_json::read_data;
-use crate::api::json::{Fault, Reader, shorten};
+use crate::api::json::{JsonError, Reader, shorten};
 use crate::model::{MAX_PARAMETERS, Metadata, Tensor, TensorSpec};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// Parses a request to the model with this metadata. Fails with a text for the caller.
-pub(super) fn read(metadata: &Metadata, text: &[u8], pace: &Pace) -> Result<RequestJson, String> {
-    let mut flat =
-        Flat { metadata, json: RequestJson::default(), parameters: Vec::new(), seen: [false; 2] };
+pub(super) fn read(
+    metadata: &Metadata,
+    text: &[u8],
+    pace: &Pacer,
+) -> Result<DecodedRequest, String> {
+    let mut flat = FlatRequest {
+        metadata,
+        json: DecodedRequest::default(),
+        parameters: Vec::new(),
+        seen: [false; 2],
+    };
 
     let mut read = || {
         let mut reader = Reader::paced(text, pace)?;
-        reader.object(|reader, key| flat.member(reader, &key))?;
-        reader.finish()
+        reader.object(|reader, key| flat.read_member(reader, &key))?;
+        reader.expect_end()
     };
 
-    read().map_err(|fault: Fault| fault.to_string())?;
+    read().map_err(|fault: JsonError| fault.to_string())?;
 
-    let Flat { mut json, parameters, .. } = flat;
+    let FlatRequest { mut json, parameters, .. } = flat;
     misspelt::check(metadata, &json.request.inputs, &parameters)?;
-    json.heed(parameters)?;
+    json.take_server_parameters(parameters)?;
 
     Ok(json)
 }
 
-struct Flat<'m> {
+struct FlatRequest<'m> {
     metadata: &'m Metadata,
-    json: RequestJson,
-    parameters: Vec<Given>,
+    json: DecodedRequest,
+    parameters: Vec<RawParameter>,
     /// True for the protocol keys `id` and `parameters` once they have been read.
     seen: [bool; 2],
 }
 
-impl Flat<'_> {
-    fn member(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), Fault> {
+impl FlatRequest<'_> {
+    fn read_member(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), JsonError> {
         if self.metadata.inputs.iter().any(|spec| spec.name == key) {
-            return self.field(reader, key);
+            return self.read_field(reader, key);
         }
 
         let reserved = ["id", "parameters"].iter().position(|reserved| *reserved == key);
         if let Some(seen) = reserved.and_then(|index| self.seen.get_mut(index))
             && std::mem::replace(seen, true)
         {
-            return Err(twice(reader, key));
+            return Err(duplicate_key(reader, key));
         }
 
         match key {
@@ -59,29 +67,29 @@ impl Flat<'_> {
             "id" => reader
                 .string()
                 .map(|id| self.json.request.id = id.into_owned())
-                .map_err(|fault| fault.within("id")),
-            "parameters" => reader.object(|reader, key| self.field(reader, &key)),
-            _ => self.field(reader, key),
+                .map_err(|fault| fault.in_context("id")),
+            "parameters" => reader.object(|reader, key| self.read_field(reader, &key)),
+            _ => self.read_field(reader, key),
         }
     }
 
-    fn field(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
+    fn read_field(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), JsonError> {
         match self.metadata.inputs.iter().find(|spec| spec.name == name) {
-            Some(spec) => {
-                self.input(reader, spec).map_err(|fault| fault.within(format!("input '{name}'")))
-            }
-            None if matches!(name, "inputs" | "outputs") => Err(self.not_here(reader, name)),
-            None => self.parameter(reader, name),
+            Some(spec) => self
+                .read_input(reader, spec)
+                .map_err(|fault| fault.in_context(format!("input '{name}'"))),
+            None if matches!(name, "inputs" | "outputs") => Err(self.wrong_route_key(reader, name)),
+            None => self.read_parameter_key(reader, name),
         }
     }
 
-    fn input(&mut self, reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<(), Fault> {
+    fn read_input(&mut self, reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<(), JsonError> {
         if reader.null()? {
             return Ok(());
         }
 
         if self.json.request.inputs.iter().any(|earlier| earlier.name == spec.name) {
-            return Err(twice(reader, &spec.name));
+            return Err(duplicate_key(reader, &spec.name));
         }
 
         let tensor = read_tensor(reader, spec)?;
@@ -90,51 +98,51 @@ impl Flat<'_> {
         Ok(())
     }
 
-    fn parameter(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
+    fn read_parameter_key(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), JsonError> {
         if self.parameters.len() == MAX_PARAMETERS {
-            return Err(reader.fault(format!("there are more than {MAX_PARAMETERS} parameters")));
+            return Err(reader.error(format!("there are more than {MAX_PARAMETERS} parameters")));
         }
 
         if self.parameters.iter().any(|earlier| earlier.name == name) {
-            return Err(twice(reader, name));
+            return Err(duplicate_key(reader, name));
         }
 
         let read = if reader.peek() == Some(b'[') && !is_reserved(name) {
-            list::read(reader)
-                .map(|list| Some(Value::Text(list)))
-                .map_err(|fault| fault.within(format!("'{}'", shorten(name))))
+            array_parameter::read(reader)
+                .map(|list| Some(RawValue::Text(list)))
+                .map_err(|fault| fault.in_context(format!("'{}'", shorten(name))))
         } else {
             read_parameter(reader, name)
         };
 
         let inputs = misspelt::names(self.metadata);
         let value =
-            read.map_err(|fault| fault.within(format!("parameter (inputs are {inputs})")))?;
+            read.map_err(|fault| fault.in_context(format!("parameter (inputs are {inputs})")))?;
 
-        self.parameters.extend(value.map(|value| Given { name: name.to_owned(), value }));
+        self.parameters.extend(value.map(|value| RawParameter { name: name.to_owned(), value }));
 
         Ok(())
     }
 
     /// Returns the error for a key of the `infer` route.
-    fn not_here(&self, reader: &Reader<'_>, name: &str) -> Fault {
+    fn wrong_route_key(&self, reader: &Reader<'_>, name: &str) -> JsonError {
         let inputs = misspelt::names(self.metadata);
         reader
-            .fault(format!("'{name}' belongs to the route 'infer'; here each input is a key, and inputs are {inputs}"))
+            .error(format!("'{name}' belongs to the route 'infer'; here each input is a key, and inputs are {inputs}"))
     }
 }
 
-fn twice(reader: &Reader<'_>, key: &str) -> Fault {
-    reader.fault(format!("'{}' is given twice", shorten(key)))
+fn duplicate_key(reader: &Reader<'_>, key: &str) -> JsonError {
+    reader.error(format!("'{}' is given twice", shorten(key)))
 }
 
-fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, Fault> {
+fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, JsonError> {
     let alone = reader.peek() != Some(b'[');
 
     let shape = if alone {
-        fit(spec, 1).map_err(|fault| reader.fault(fault))?
+        fit_shape(spec, 1).map_err(|fault| reader.error(fault))?
     } else {
-        shape_of(reader, spec)?
+        array_shape(reader, spec)?
     };
 
     let data = read_data(reader, spec.datatype, if alone { &[] } else { &shape })?;
@@ -144,32 +152,32 @@ fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, Fau
 
 /// Returns the shape of the next array: its own if it is nested like the model's shape, else the
 /// shape that fits its number of elements.
-fn shape_of(reader: &Reader<'_>, spec: &TensorSpec) -> Result<Vec<u64>, Fault> {
+fn array_shape(reader: &Reader<'_>, spec: &TensorSpec) -> Result<Vec<u64>, JsonError> {
     let mut inner = reader.clone();
-    let depth = std::iter::from_fn(|| inner.opens_array().then_some(()))
+    let depth = std::iter::from_fn(|| inner.consume_array_start().then_some(()))
         .take(spec.shape.len().max(1) + 1)
         .count();
 
     if depth == 1 {
-        return fit(spec, length(reader)?).map_err(|fault| reader.fault(fault));
+        return fit_shape(spec, array_length(reader)?).map_err(|fault| reader.error(fault));
     }
 
     if depth != spec.shape.len() {
         return Err(reader
-            .fault(format!("the data is to be flat, or nested as the shape {:?}", spec.shape)));
+            .error(format!("the data is to be flat, or nested as the shape {:?}", spec.shape)));
     }
 
     let (mut inner, mut shape) = (reader.clone(), Vec::with_capacity(depth));
     for _ in 0..depth {
-        shape.push(length(&inner)?);
-        inner.opens_array();
+        shape.push(array_length(&inner)?);
+        inner.consume_array_start();
     }
 
     Ok(shape)
 }
 
 /// Returns the number of elements of the next array.
-fn length(reader: &Reader<'_>) -> Result<u64, Fault> {
+fn array_length(reader: &Reader<'_>) -> Result<u64, JsonError> {
     let mut elements = 0;
     reader.clone().array(|reader| {
         elements += 1;
@@ -181,7 +189,7 @@ fn length(reader: &Reader<'_>) -> Result<u64, Fault> {
 /// Fits a number of elements into the input's shape. The last variable dimension takes the elements
 /// that the fixed dimensions leave, and the other variable ones are 1. Fails with a text for the
 /// caller.
-fn fit(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
+fn fit_shape(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
     let fault = || format!("{elements} elements do not fill the shape {:?}", spec.shape);
 
     let fixed = spec
@@ -227,8 +235,8 @@ mod tests {
         Metadata { inputs, ..Metadata::default() }
     }
 
-    fn read_now(text: &[u8]) -> Result<RequestJson, String> {
-        read(&metadata(), text, &Pace::free())
+    fn read_now(text: &[u8]) -> Result<DecodedRequest, String> {
+        read(&metadata(), text, &Pacer::unmetered())
     }
 
     fn shape(text: &str) -> Result<Vec<u64>, String> {
@@ -252,7 +260,7 @@ mod tests {
         parameters.sort_by(|one, other| one.name.cmp(&other.name));
         assert_eq!(parameters, [seed, stop]);
         assert_eq!(json.timeout, crate::api::infer::deadline::from_parameter(Some(5)));
-        assert_eq!(json.request.sequence.unwrap().id, "9");
+        assert_eq!(json.request.session.unwrap().id, "9");
     }
 
     #[test]

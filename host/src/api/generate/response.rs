@@ -4,10 +4,12 @@
 //! Each key is written once. Output names take precedence over parameters, and both over protocol
 //! keys.
 
-use crate::api::infer::response_json::{each_once, estimate, write_elements, write_parameter};
+use crate::api::infer::response_json::{
+    estimated_length, last_of_each_name, write_elements, write_parameter,
+};
 use crate::api::json::{write_integer, write_string};
 use crate::model::{InferError, InferResponse, ModelId, Tensor};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// Encodes a response or one part. Fails with [`InferError::NotJson`] if JSON cannot represent a
 /// value.
@@ -15,13 +17,13 @@ pub(super) fn write(
     model: &ModelId,
     id: &str,
     response: &InferResponse,
-    pace: &Pace,
+    pace: &Pacer,
 ) -> Result<Vec<u8>, InferError> {
-    let mut body = Vec::with_capacity(estimate(response.outputs.iter()));
+    let mut body = Vec::with_capacity(estimated_length(response.outputs.iter()));
     body.push(b'{');
     write_head(&mut body, model, id, response);
-    for parameter in
-        each_once(&response.parameters).filter(|parameter| !has_output(response, &parameter.name))
+    for parameter in last_of_each_name(&response.parameters)
+        .filter(|parameter| !has_output(response, &parameter.name))
     {
         write_key(&mut body, &parameter.name);
         write_parameter(&mut body, parameter)?;
@@ -76,7 +78,7 @@ fn write_key(out: &mut Vec<u8>, name: &str) {
 }
 
 /// Writes a single element as a value, other numbers of elements as a flat array.
-fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
+fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pacer) -> Result<(), InferError> {
     if tensor.elements() == Some(1) {
         return write_elements(out, tensor, pace);
     }
@@ -103,7 +105,7 @@ mod tests {
             version: Version::new(7).unwrap(),
         };
 
-        String::from_utf8(write(&model, "a", response, &Pace::free()).unwrap()).unwrap()
+        String::from_utf8(write(&model, "a", response, &Pacer::unmetered()).unwrap()).unwrap()
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::framing::{self, Framing};
 use crate::model::{Datatype, Metadata, TensorSpec};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 fn refusal(framing: Framing, metadata: &Metadata, body: &[u8]) -> String {
-    framing::decode(framing, metadata, body, &Pace::free())
+    framing::decode(framing, metadata, body, &Pacer::unmetered())
         .map(|_| ())
         .expect_err(&String::from_utf8_lossy(body))
 }
@@ -301,9 +301,10 @@ fn raw_bodies() {
         (raw_model(Datatype::Bytes, &[&[-1]], 0), 0, vec![1]),
         (raw_model(Datatype::Fp32, &[&[-1]], 0), 0, vec![0]),
     ] {
-        let read = framing::decode(Framing::Raw, &model, &vec![0; body], &Pace::free()).unwrap();
+        let read =
+            framing::decode(Framing::Raw, &model, &vec![0; body], &Pacer::unmetered()).unwrap();
         assert_eq!(read.request.inputs[0].shape, shape);
-        assert!(read.form.is_binary("anything"));
+        assert!(read.outputs.is_binary("anything"));
     }
 }
 
@@ -320,7 +321,7 @@ fn what_real_clients_send_is_accepted() {
         format!(r#"{{{X},"parameters":{{"sequence_id":7,"sequence_start":true,"priority":1,"timeout":10}}}}"#),
         format!(r#"{{{X},"outputs":[{{"name":"y","parameters":{{"binary_data":true}}}}]}}"#),
     ] {
-        let read = framing::decode(Framing::Json, &Metadata::default(), body.as_bytes(), &Pace::free());
+        let read = framing::decode(Framing::Json, &Metadata::default(), body.as_bytes(), &Pacer::unmetered());
         assert!(read.is_ok(), "{body}: {read:?}");
     }
 }

@@ -2,16 +2,20 @@
 //!
 //! Specified in Triton's `protocol/extension_binary_data.md`.
 
-use super::request_json::{OutputForm, RequestJson};
+use super::request_json::{DecodedRequest, OutputSelection};
 use crate::api::json::shorten;
 use crate::model::{Datatype, InferRequest, Metadata, Tensor, TensorSpec, push_bytes_element};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// Copies the binary data after the JSON into the inputs that announced it. Fails with a text for
 /// the caller unless the announced sizes add up to exactly `rest` and each matches its input's
 /// shape.
-pub(super) fn attach(json: &mut RequestJson, mut rest: &[u8], pace: &Pace) -> Result<(), String> {
-    for &(index, size) in &json.binary {
+pub(super) fn attach_binary_inputs(
+    json: &mut DecodedRequest,
+    mut rest: &[u8],
+    pace: &Pacer,
+) -> Result<(), String> {
+    for &(index, size) in &json.binary_inputs {
         let Some(tensor) = json.request.inputs.get_mut(index) else { continue };
         let split = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size));
         let (data, after) = split.ok_or_else(|| too_short(tensor, size, rest.len()))?;
@@ -44,8 +48,8 @@ fn too_short(tensor: &Tensor, size: u64, left: usize) -> String {
 pub(super) fn raw_request(
     metadata: &Metadata,
     body: &[u8],
-    pace: &Pace,
-) -> Result<RequestJson, String> {
+    pace: &Pacer,
+) -> Result<DecodedRequest, String> {
     let [spec] = metadata.inputs.as_slice() else {
         return Err(format!(
             "raw binary requests need a model with one input; it has {}",
@@ -59,10 +63,10 @@ pub(super) fn raw_request(
 
     tensor.check().map_err(|fault| format!("input '{}': {fault}", shorten(&spec.name)))?;
 
-    Ok(RequestJson {
+    Ok(DecodedRequest {
         request: InferRequest { inputs: vec![tensor], ..InferRequest::default() },
-        form: OutputForm { binary: true, named: Vec::new() },
-        ..RequestJson::default()
+        outputs: OutputSelection { default_binary: true, requested: Vec::new() },
+        ..DecodedRequest::default()
     })
 }
 
@@ -70,7 +74,7 @@ fn raw_tensor(
     spec: &TensorSpec,
     batched: bool,
     body: &[u8],
-    pace: &Pace,
+    pace: &Pacer,
 ) -> Result<(Vec<u64>, Vec<u8>), String> {
     let mut shape = spec.shape.clone();
     if let (true, Some(batch)) = (batched, shape.first_mut()) {
@@ -97,7 +101,7 @@ fn raw_tensor(
     Ok((shape, data))
 }
 
-fn raw_elements(datatype: Datatype, body: &[u8], pace: &Pace) -> Result<(u64, Vec<u8>), String> {
+fn raw_elements(datatype: Datatype, body: &[u8], pace: &Pacer) -> Result<(u64, Vec<u8>), String> {
     if let Some(size) = datatype.size() {
         return Ok((body.len() as u64 / size, copy(body, pace)?));
     }
@@ -109,13 +113,13 @@ fn raw_elements(datatype: Datatype, body: &[u8], pace: &Pace) -> Result<(u64, Ve
 }
 
 /// Bytes copied between two checkpoints.
-const STEP: usize = 1 << 20;
+const STEP_BYTES: usize = 1 << 20;
 
-fn copy(data: &[u8], pace: &Pace) -> Result<Vec<u8>, String> {
+fn copy(data: &[u8], pace: &Pacer) -> Result<Vec<u8>, String> {
     let mut copy = Vec::with_capacity(data.len());
-    for piece in data.chunks(STEP) {
+    for piece in data.chunks(STEP_BYTES) {
         copy.extend_from_slice(piece);
-        pace.give_way().map_err(|stopped| stopped.to_string())?;
+        pace.checkpoint().map_err(|stopped| stopped.to_string())?;
     }
 
     Ok(copy)

@@ -10,14 +10,14 @@ use flate2::Compression;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 
-use super::response_json::Encoded;
-use crate::api::memory::Memory;
+use super::response_json::EncodedResponse;
+use crate::api::request_memory::RequestMemory;
 use crate::model::InferError;
-use crate::tenant::{Pace, Stopped};
+use crate::tenant::{Pacer, Stopped};
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api) enum Coding {
+pub(in crate::api) enum ContentCoding {
     Gzip,
     /// A zlib stream, which HTTP calls deflate.
     Deflate,
@@ -26,24 +26,26 @@ pub(in crate::api) enum Coding {
 /// Minimum size of a compressed response in bytes. A shorter response fits two packets either way.
 pub(in crate::api) const MIN_RESPONSE: usize = 2048;
 
-impl Coding {
+impl ContentCoding {
     /// The coding's name in HTTP headers.
     pub(in crate::api) fn name(self) -> &'static str {
         match self {
-            Coding::Gzip => "gzip",
-            Coding::Deflate => "deflate",
+            ContentCoding::Gzip => "gzip",
+            ContentCoding::Deflate => "deflate",
         }
     }
 
-    fn from_name(name: &str) -> Option<Coding> {
-        [Coding::Gzip, Coding::Deflate]
+    fn from_name(name: &str) -> Option<ContentCoding> {
+        [ContentCoding::Gzip, ContentCoding::Deflate]
             .into_iter()
             .find(|coding| name.eq_ignore_ascii_case(coding.name()))
     }
 }
 
 /// Returns the coding of a request body. Fails if it is not supported.
-pub(in crate::api) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, InferError> {
+pub(in crate::api) fn request_coding(
+    headers: &HeaderMap,
+) -> Result<Option<ContentCoding>, InferError> {
     let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
     let name = value.to_str().unwrap_or_default().trim();
 
@@ -57,60 +59,60 @@ pub(in crate::api) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, 
         )
     };
 
-    Coding::from_name(name).map(Some).ok_or_else(unknown)
+    ContentCoding::from_name(name).map(Some).ok_or_else(unknown)
 }
 
 /// Returns the first supported coding that the client accepts.
-pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
+pub(in crate::api) fn response_coding(headers: &HeaderMap) -> Option<ContentCoding> {
     let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
     accepted.split(',').find_map(|entry| {
         let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
         let refused = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok())
             == Some(0.0);
-        Coding::from_name(name.trim()).filter(|_| !refused)
+        ContentCoding::from_name(name.trim()).filter(|_| !refused)
     })
 }
 
 /// A request body that may still be compressed.
-pub(in crate::api) struct Packed {
-    coding: Option<Coding>,
+pub(in crate::api) struct MaybeCompressed {
+    coding: Option<ContentCoding>,
     body: Bytes,
 }
 
-impl Packed {
+impl MaybeCompressed {
     /// Decompresses a body at once if the result has at most `now` bytes; the compressed length
-    /// says nothing about the result. Fails like [`Packed::unpack`].
+    /// says nothing about the result. Fails like [`MaybeCompressed::into_plain`].
     pub(in crate::api) fn new(
-        coding: Option<Coding>,
+        coding: Option<ContentCoding>,
         body: Bytes,
         limit: u64,
         now: usize,
     ) -> Result<Self, InferError> {
         let Some(of_body) = coding.filter(|_| body.len() <= now) else {
-            return Ok(Packed { coding, body });
+            return Ok(MaybeCompressed { coding, body });
         };
-        match decompress(of_body, &body, limit.min(now as u64), None, &Pace::free()) {
-            Ok(plain) => Ok(Packed { coding: None, body: plain.into() }),
+        match decompress(of_body, &body, limit.min(now as u64), None, &Pacer::unmetered()) {
+            Ok(plain) => Ok(MaybeCompressed { coding: None, body: plain.into() }),
             Err(InferError::RequestTooLarge { .. }) if limit > now as u64 => {
-                Ok(Packed { coding, body })
+                Ok(MaybeCompressed { coding, body })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Bytes for the choice between inline and offloaded work; `usize::MAX` while the body is
-    /// compressed.
-    pub(in crate::api) fn length(&self) -> usize {
+    /// Bytes for the choice between inline and offloaded work; `usize::MAX_LENGTH` while the body
+    /// is compressed.
+    pub(in crate::api) fn work_length(&self) -> usize {
         if self.coding.is_some() { usize::MAX } else { self.body.len() }
     }
 
     /// Returns the decompressed body and accounts for it in `memory`. Fails with
     /// [`InferError::RequestTooLarge`] if it exceeds `limit` bytes.
-    pub(in crate::api) fn unpack(
+    pub(in crate::api) fn into_plain(
         self,
         limit: u64,
-        memory: &mut Memory,
-        pace: &Pace,
+        memory: &mut RequestMemory,
+        pace: &Pacer,
     ) -> Result<Bytes, InferError> {
         match self.coding {
             None => Ok(self.body),
@@ -122,15 +124,19 @@ impl Packed {
 /// Decompresses a body. Fails with [`InferError::RequestTooLarge`] if the result exceeds `limit`
 /// bytes, and allocates no more than that.
 fn decompress(
-    coding: Coding,
+    coding: ContentCoding,
     body: &[u8],
     limit: u64,
-    memory: Option<&mut Memory>,
-    pace: &Pace,
+    memory: Option<&mut RequestMemory>,
+    pace: &Pacer,
 ) -> Result<Vec<u8>, InferError> {
     match coding {
-        Coding::Gzip => read_bounded(MultiGzDecoder::new(body), body.len(), limit, memory, pace),
-        Coding::Deflate => read_bounded(ZlibDecoder::new(body), body.len(), limit, memory, pace),
+        ContentCoding::Gzip => {
+            read_bounded(MultiGzDecoder::new(body), body.len(), limit, memory, pace)
+        }
+        ContentCoding::Deflate => {
+            read_bounded(ZlibDecoder::new(body), body.len(), limit, memory, pace)
+        }
     }
 }
 
@@ -141,15 +147,15 @@ fn read_bounded(
     mut source: impl Read,
     compressed: usize,
     limit: u64,
-    mut memory: Option<&mut Memory>,
-    pace: &Pace,
+    mut memory: Option<&mut RequestMemory>,
+    pace: &Pacer,
 ) -> Result<Vec<u8>, InferError> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut whole = Vec::with_capacity(compressed.saturating_mul(4).min(most));
     let mut step = [0; STEP];
 
     loop {
-        let read = source.read(&mut step).map_err(|_| damaged())?;
+        let read = source.read(&mut step).map_err(|_| corrupt_body())?;
         let piece = step.get(..read).unwrap_or_default();
         if piece.is_empty() {
             return Ok(whole);
@@ -160,9 +166,9 @@ fn read_bounded(
         reserve(&mut whole, piece.len(), most);
         whole.extend_from_slice(piece);
         if let Some(memory) = &mut memory {
-            memory.hold(whole.len())?;
+            memory.resize(whole.len())?;
         }
-        pace.give_way()?;
+        pace.checkpoint()?;
     }
 }
 
@@ -174,7 +180,7 @@ fn reserve(whole: &mut Vec<u8>, more: usize, most: usize) {
     }
 }
 
-fn damaged() -> InferError {
+fn corrupt_body() -> InferError {
     InferError::InvalidInput(
         "the body is not what its Content-Encoding says: it does not decompress".into(),
     )
@@ -182,36 +188,40 @@ fn damaged() -> InferError {
 
 /// Compresses a response if the client accepts it and it is large enough. Returns the coding that
 /// was used.
-pub(super) fn compress(
-    coding: Option<Coding>,
-    encoded: Encoded,
-    pace: &Pace,
-) -> (Encoded, Option<Coding>) {
+pub(super) fn compress_response(
+    coding: Option<ContentCoding>,
+    encoded: EncodedResponse,
+    pace: &Pacer,
+) -> (EncodedResponse, Option<ContentCoding>) {
     let Some(coding) = coding.filter(|_| encoded.body.len() >= MIN_RESPONSE) else {
         return (encoded, None);
     };
-    match compressed(coding, &encoded.body, pace) {
-        Ok(body) => (Encoded { body, ..encoded }, Some(coding)),
+    match compress_bytes(coding, &encoded.body, pace) {
+        Ok(body) => (EncodedResponse { body, ..encoded }, Some(coding)),
         Err(_) => (encoded, None),
     }
 }
 
 /// Returns the cost of work on a body, in bytes of uncompressed work. Compression costs about eight
 /// times as much as encoding.
-pub(in crate::api) fn weight(coding: Option<Coding>, bytes: usize) -> usize {
+pub(in crate::api) fn work_bytes(coding: Option<ContentCoding>, bytes: usize) -> usize {
     coding.map_or(bytes, |_| bytes.saturating_mul(8))
 }
 
 /// Compresses a body. Fails only if the work is stopped.
-pub(in crate::api) fn compressed(coding: Coding, body: &[u8], pace: &Pace) -> io::Result<Vec<u8>> {
+pub(in crate::api) fn compress_bytes(
+    coding: ContentCoding,
+    body: &[u8],
+    pace: &Pacer,
+) -> io::Result<Vec<u8>> {
     let out = Vec::with_capacity(body.len() / 2);
     match coding {
-        Coding::Gzip => {
+        ContentCoding::Gzip => {
             let mut encoder = GzEncoder::new(out, Compression::fast());
             write_paced(&mut encoder, body, pace)?;
             encoder.finish()
         }
-        Coding::Deflate => {
+        ContentCoding::Deflate => {
             let mut encoder = ZlibEncoder::new(out, Compression::fast());
             write_paced(&mut encoder, body, pace)?;
             encoder.finish()
@@ -219,10 +229,10 @@ pub(in crate::api) fn compressed(coding: Coding, body: &[u8], pace: &Pace) -> io
     }
 }
 
-fn write_paced(encoder: &mut impl Write, body: &[u8], pace: &Pace) -> io::Result<()> {
+fn write_paced(encoder: &mut impl Write, body: &[u8], pace: &Pacer) -> io::Result<()> {
     body.chunks(STEP).try_for_each(|piece| {
         encoder.write_all(piece)?;
-        pace.give_way().map_err(io::Error::other)
+        pace.checkpoint().map_err(io::Error::other)
     })
 }
 
@@ -239,28 +249,31 @@ mod tests {
 
     use super::*;
 
-    const BOTH: [Coding; 2] = [Coding::Gzip, Coding::Deflate];
+    const BOTH: [ContentCoding; 2] = [ContentCoding::Gzip, ContentCoding::Deflate];
 
     #[test]
     fn what_is_compressed_decompresses() {
         let body: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
         for coding in BOTH {
-            let packed = compressed(coding, &body, &Pace::free()).unwrap();
-            assert_eq!(decompress(coding, &packed, 100_000, None, &Pace::free()).unwrap(), body);
+            let packed = compress_bytes(coding, &body, &Pacer::unmetered()).unwrap();
+            assert_eq!(
+                decompress(coding, &packed, 100_000, None, &Pacer::unmetered()).unwrap(),
+                body
+            );
         }
     }
 
     #[test]
     fn a_bomb_stops_at_the_limit() {
         for coding in BOTH {
-            let bomb = compressed(coding, &vec![0; 64 << 20], &Pace::free()).unwrap();
+            let bomb = compress_bytes(coding, &vec![0; 64 << 20], &Pacer::unmetered()).unwrap();
             assert!(bomb.len() < 1 << 20);
             for limit in [0, 1, 1 << 20, (64 << 20) - 1] {
-                let stopped = decompress(coding, &bomb, limit, None, &Pace::free());
+                let stopped = decompress(coding, &bomb, limit, None, &Pacer::unmetered());
                 assert_eq!(stopped, Err(InferError::RequestTooLarge { limit }));
             }
             assert!(
-                decompress(coding, &bomb, 64 << 20, None, &Pace::free()).unwrap().capacity()
+                decompress(coding, &bomb, 64 << 20, None, &Pacer::unmetered()).unwrap().capacity()
                     <= 64 << 20
             );
         }
@@ -269,9 +282,9 @@ mod tests {
     #[test]
     fn a_torn_or_foreign_stream_is_refused() {
         for coding in BOTH {
-            let packed = compressed(coding, &[7; 5000], &Pace::free()).unwrap();
+            let packed = compress_bytes(coding, &[7; 5000], &Pacer::unmetered()).unwrap();
             for body in [&packed[..packed.len() - 5], b"no stream"] {
-                let refused = decompress(coding, body, 10_000, None, &Pace::free());
+                let refused = decompress(coding, body, 10_000, None, &Pacer::unmetered());
                 assert!(matches!(refused, Err(InferError::InvalidInput(_))));
             }
         }
@@ -280,17 +293,20 @@ mod tests {
     #[test]
     fn headers_choose_the_coding() {
         let header = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
-        assert_eq!(of_request(&header(CONTENT_ENCODING, "GZIP")), Ok(Some(Coding::Gzip)));
-        assert_eq!(of_request(&header(CONTENT_ENCODING, "identity")), Ok(None));
-        assert!(of_request(&header(CONTENT_ENCODING, "br")).is_err());
+        assert_eq!(
+            request_coding(&header(CONTENT_ENCODING, "GZIP")),
+            Ok(Some(ContentCoding::Gzip))
+        );
+        assert_eq!(request_coding(&header(CONTENT_ENCODING, "identity")), Ok(None));
+        assert!(request_coding(&header(CONTENT_ENCODING, "br")).is_err());
 
         for (accepted, expected) in [
-            ("gzip, deflate", Some(Coding::Gzip)),
-            ("br;q=1.0, deflate;q=0.5, gzip", Some(Coding::Deflate)),
+            ("gzip, deflate", Some(ContentCoding::Gzip)),
+            ("br;q=1.0, deflate;q=0.5, gzip", Some(ContentCoding::Deflate)),
             ("gzip;q=0, identity", None),
             ("*", None),
         ] {
-            assert_eq!(for_response(&header(ACCEPT_ENCODING, accepted)), expected, "{accepted}");
+            assert_eq!(response_coding(&header(ACCEPT_ENCODING, accepted)), expected, "{accepted}");
         }
     }
 }

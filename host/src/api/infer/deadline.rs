@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 
-use crate::model::{Deadline, InferError, SetBy};
+use crate::model::{Deadline, DeadlineSource, InferError};
 
 const HEADER: &str = "wardian-deadline-ms";
 
@@ -20,7 +20,8 @@ pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Deadline
         )
     };
 
-    let deadline = |ms| Deadline { allowed: Duration::from_millis(ms), set_by: SetBy::Header };
+    let deadline =
+        |ms| Deadline { allowed: Duration::from_millis(ms), source: DeadlineSource::Header };
 
     milliseconds.map(|ms| Some(deadline(ms))).ok_or_else(wrong)
 }
@@ -29,11 +30,11 @@ pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Deadline
 /// none.
 pub(in crate::api) fn from_parameter(timeout: Option<u64>) -> Option<Deadline> {
     let micros = timeout.filter(|&micros| micros > 0)?;
-    Some(Deadline { allowed: Duration::from_micros(micros), set_by: SetBy::Parameter })
+    Some(Deadline { allowed: Duration::from_micros(micros), source: DeadlineSource::Parameter })
 }
 
 /// Returns the shorter of two optional deadlines.
-pub(in crate::api) fn shortest(one: Option<Deadline>, other: Option<Deadline>) -> Option<Deadline> {
+pub(in crate::api) fn shorter(one: Option<Deadline>, other: Option<Deadline>) -> Option<Deadline> {
     match one {
         Some(one) => Some(one.or_shorter(other)),
         None => other,
@@ -55,7 +56,8 @@ mod tests {
             )]))
         };
 
-        let deadline = Deadline { allowed: Duration::from_millis(250), set_by: SetBy::Header };
+        let deadline =
+            Deadline { allowed: Duration::from_millis(250), source: DeadlineSource::Header };
         assert_eq!(read("250"), Ok(Some(deadline)));
         assert_eq!(from_header(&HeaderMap::new()), Ok(None));
 
@@ -66,7 +68,8 @@ mod tests {
 
     #[test]
     fn the_parameter_is_in_microseconds() {
-        let deadline = Deadline { allowed: Duration::from_micros(250), set_by: SetBy::Parameter };
+        let deadline =
+            Deadline { allowed: Duration::from_micros(250), source: DeadlineSource::Parameter };
         assert_eq!(from_parameter(Some(250)), Some(deadline));
         assert_eq!(
             from_parameter(Some(u64::MAX)).map(|deadline| deadline.allowed.as_micros()),
@@ -78,10 +81,10 @@ mod tests {
     #[test]
     fn the_shortest_wins() {
         let (short, long) = (from_parameter(Some(1)), from_parameter(Some(2)));
-        assert_eq!(shortest(long, short), short);
-        assert_eq!(shortest(short, long), short);
-        assert_eq!(shortest(None, long), long);
-        assert_eq!(shortest(short, None), short);
-        assert_eq!(shortest(None, None), None);
+        assert_eq!(shorter(long, short), short);
+        assert_eq!(shorter(short, long), short);
+        assert_eq!(shorter(None, long), long);
+        assert_eq!(shorter(short, None), short);
+        assert_eq!(shorter(None, None), None);
     }
 }

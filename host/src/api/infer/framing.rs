@@ -4,10 +4,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::binary;
-use super::request_json::{RequestJson, read_request_text};
+use super::request_json::{DecodedRequest, read_request_text};
 use crate::api::content_type;
 use crate::model::{InferError, Metadata};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// The parts of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ const SAGEMAKER_LENGTH: &str = "json-header-size";
 
 /// Reads the framing from the request headers. Fails if the content type is not supported or the
 /// JSON length is not an integer.
-pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> {
+pub(super) fn from_headers(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> {
     let media = content_type::TENSORS.check(headers)?;
     if let Some(length) = headers.get(JSON_LENGTH) {
         return Ok((
@@ -60,8 +60,8 @@ pub(super) fn decode(
     framing: Framing,
     metadata: &Metadata,
     body: &[u8],
-    pace: &Pace,
-) -> Result<RequestJson, String> {
+    pace: &Pacer,
+) -> Result<DecodedRequest, String> {
     let json_length = match framing {
         Framing::Raw => return binary::raw_request(metadata, body, pace),
         Framing::Json => body.len(),
@@ -74,13 +74,13 @@ pub(super) fn decode(
     })?;
     let mut json = read_request_text(text, pace)?;
 
-    binary::attach(&mut json, rest, pace)?;
+    binary::attach_binary_inputs(&mut json, rest, pace)?;
 
     Ok(json)
 }
 
 /// Sets the content type of a response, and the length of its JSON if binary data may follow.
-pub(super) fn mark(headers: &mut HeaderMap, dialect: Dialect, json_length: Option<usize>) {
+pub(super) fn set_headers(headers: &mut HeaderMap, dialect: Dialect, json_length: Option<usize>) {
     let Some(length) = json_length else {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         return;

@@ -5,15 +5,15 @@ use serde_json::Value;
 
 use super::Target;
 use super::framing::{self, Framing};
-use super::request_json::{MAX_TENSORS, OutputForm, RequestJson};
-use super::response_json::{Encoded, encode};
+use super::request_json::{DecodedRequest, MAX_TENSORS, OutputSelection};
+use super::response_json::{EncodedResponse, encode};
 use crate::api::json::{Reader, shorten};
 use crate::fuzzing::check_text;
 use crate::model::{
     Datatype, InferResponse, MAX_PARAMETERS, Metadata, ModelId, ModelName, TenantName, Tensor,
     TensorSpec, Version,
 };
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// Checks a JSON body. An accepted body is JSON, matches what `serde_json` reads, and survives a
 /// round trip through the encoder.
@@ -34,8 +34,11 @@ pub fn infer_binary(body: &[u8]) {
     if let Some(length) = body.iter().position(|&byte| byte == 0) {
         let without = [&body[..length], &body[length + 1..]].concat();
         if let Some(read) = decode(Framing::Mixed(length), &Metadata::default(), &without) {
-            let data: usize =
-                read.binary.iter().map(|&(index, _)| read.request.inputs[index].data.len()).sum();
+            let data: usize = read
+                .binary_inputs
+                .iter()
+                .map(|&(index, _)| read.request.inputs[index].data.len())
+                .sum();
             assert_eq!(data, without.len() - length, "binary data was left over or made up");
             come_back(&read.request.inputs, true);
         }
@@ -61,15 +64,15 @@ pub fn path(text: &str) {
 }
 
 /// Decodes a body and checks the properties of every accepted request and of every error text.
-fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Option<RequestJson> {
-    let read = framing::decode(framing, metadata, body, &Pace::free())
+fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Option<DecodedRequest> {
+    let read = framing::decode(framing, metadata, body, &Pacer::unmetered())
         .inspect_err(|refusal| check_text(refusal, 1500))
         .ok()?;
     check_tensors(&read.request.inputs, body.len());
     assert!(read.request.inputs.len() <= MAX_TENSORS);
     assert!(read.request.outputs.len() <= MAX_TENSORS);
     assert!(read.request.parameters.len() <= MAX_PARAMETERS);
-    assert!(read.request.outputs.iter().eq(read.form.named.iter().map(|(name, _)| name)));
+    assert!(read.request.outputs.iter().eq(read.outputs.requested.iter().map(|(name, _)| name)));
 
     Some(read)
 }
@@ -90,7 +93,7 @@ pub(in crate::api) fn check_tensors(tensors: &[Tensor], sent: usize) {
 /// datatype is known.
 fn agree_about_json(text: &[u8]) {
     let ours =
-        Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.finish()));
+        Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.expect_end()));
     let theirs = serde_json::from_slice::<Value>(text);
 
     match (&ours, &theirs) {
@@ -105,7 +108,7 @@ fn agree_about_json(text: &[u8]) {
 }
 
 /// Checks that the inputs match what `serde_json` reads from the same text.
-fn agree_about_inputs(read: &RequestJson, text: &[u8]) {
+fn agree_about_inputs(read: &DecodedRequest, text: &[u8]) {
     assert!(serde_json::from_slice::<IgnoredAny>(text).is_ok(), "it is not JSON");
 
     // Fails if an unread number is out of range for an f64.
@@ -130,9 +133,9 @@ fn leaves(data: &Value) -> u64 {
 /// Checks that a response with these tensors can be encoded and then decoded as a request.
 fn come_back(tensors: &[Tensor], binary: bool) {
     let response = InferResponse { parameters: vec![], outputs: tensors.into() };
-    let form = OutputForm { binary, named: vec![] };
-    let encoded = encode(&model(), "", &response, &form, &Pace::free());
-    let Encoded { mut body, json_length } =
+    let form = OutputSelection { default_binary: binary, requested: vec![] };
+    let encoded = encode(&model(), "", &response, &form, &Pacer::unmetered());
+    let EncodedResponse { mut body, json_length } =
         encoded.unwrap_or_else(|error| panic!("it cannot be written: {error}"));
     let head = br#"{"model_name":"m","model_version":"7","outputs":["#;
 
@@ -141,7 +144,7 @@ fn come_back(tensors: &[Tensor], binary: bool) {
     body[head.len() - 11..head.len() - 1].copy_from_slice(br#" "inputs":"#);
 
     let framing = json_length.map_or(Framing::Json, Framing::Mixed);
-    let read = framing::decode(framing, &Metadata::default(), &body, &Pace::free());
+    let read = framing::decode(framing, &Metadata::default(), &body, &Pacer::unmetered());
     assert_eq!(read.map(|read| read.request.inputs).as_deref(), Ok(tensors));
 }
 

@@ -8,7 +8,7 @@ pub(super) mod body;
 pub(super) mod compression;
 pub(super) mod deadline;
 mod framing;
-pub(super) mod handling;
+pub(super) mod host_work;
 pub(super) mod offload;
 pub(super) mod parameters;
 pub(super) mod request_json;
@@ -31,23 +31,23 @@ use axum::http::header::{CONTENT_ENCODING, VARY};
 use axum::http::{HeaderMap, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 
-use super::caller::Caller;
-use super::edge::{Context, SERVER_TIMING, server_timing};
+use super::admitted_request::AdmittedRequest;
+use super::auth::Caller;
 use super::error::ApiError;
-use super::kept::keep;
-use super::memory::Memory;
-use super::place::Place;
+use super::guarded_body::hold_until_sent;
+use super::request_memory::RequestMemory;
+use super::service::{RequestContext, SERVER_TIMING, server_timing};
 use super::{ApiState, json};
-use crate::dataplane::{Answer, Tally, Timings};
+use crate::dataplane::{Inference, RequestRecorder, Timings};
 use crate::model::{Deadline, InferError, InferResponse, Version};
-use crate::servable::{Afterwards, ServableHandle};
-use crate::tenant::{Pace, Tenant};
-use compression::{Coding, Packed};
+use crate::servable::{AfterResponse, ServableHandle};
+use crate::tenant::{Pacer, Tenant};
+use compression::{ContentCoding, MaybeCompressed};
 use framing::{Dialect, Framing};
-use handling::Handling;
-use request_json::{OutputForm, RequestJson};
+use host_work::HostWork;
+use request_json::{DecodedRequest, OutputSelection};
 pub(super) use request_json::{read_request, read_tensor};
-use response_json::Encoded;
+use response_json::EncodedResponse;
 
 /// The model and the optional version of an inference request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Target {
 /// Answers an inference request.
 pub(super) async fn respond(
     state: &ApiState,
-    context: &Context,
+    context: &RequestContext,
     caller: &Caller,
     target: Target,
     request: Request<Body>,
@@ -84,95 +84,101 @@ pub(super) async fn respond(
         Ok(tenant) => tenant,
         Err(refusal) => return refusal.into_response(),
     };
-    let found = find(state, tenant, &target);
+    let found = admit(state, tenant, &target);
     let version = found.as_ref().ok().map(|(_, handle)| handle.id().version);
     let outcome = match found {
-        Ok((place, handle)) => answer(state, context, caller, handle, request, place, tenant).await,
+        Ok((place, handle)) => infer(state, context, caller, handle, request, place, tenant).await,
         Err(error) => Err(error),
     };
 
-    tell(context, tenant, &target, version, &outcome);
+    log_outcome(context, tenant, &target, version, &outcome);
 
     outcome.unwrap_or_else(|error| {
         let (model, version) = (&target.model, target.version.as_deref());
         ApiError::from(error)
-            .about_model(&state.dataplane, tenant.name(), model, version)
+            .with_model_hints(&state.dataplane, tenant.name(), model, version)
             .into_response()
     })
 }
 
 /// Admits a request and resolves its model. Must precede reading the body, which stays in memory
 /// while the request runs.
-pub(super) fn find(
+pub(super) fn admit(
     state: &ApiState,
     tenant: &Arc<Tenant>,
     target: &Target,
-) -> Result<(Place, ServableHandle), InferError> {
-    let place = Place::take(&state.dataplane, tenant)?;
+) -> Result<(AdmittedRequest, ServableHandle), InferError> {
+    let place = AdmittedRequest::admit(&state.dataplane, tenant)?;
     Ok((place, state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?))
 }
 
 /// Answers an admitted request. The response holds the admission and its memory until it has been
 /// sent.
-async fn answer(
+async fn infer(
     state: &ApiState,
-    context: &Context,
+    context: &RequestContext,
     caller: &Caller,
     handle: ServableHandle,
     request: Request<Body>,
-    place: Place,
+    place: AdmittedRequest,
     tenant: &Arc<Tenant>,
 ) -> Result<Response, InferError> {
-    let mut tally = Tally::begin(&handle, context.received);
-    let mut memory = Memory::of(tenant);
+    let mut tally = RequestRecorder::new(&handle, context.received);
+    let mut memory = RequestMemory::new(tenant);
 
-    match answer_counted(state, context, caller, handle, request, &mut memory, &mut tally).await {
+    match infer_measured(state, context, caller, handle, request, &mut memory, &mut tally).await {
         Ok((response, timings)) => {
-            tally.answered(&timings);
-            Ok(keep((place, memory), response))
+            tally.record_success(&timings);
+            Ok(hold_until_sent((place, memory), response))
         }
         Err(error) => {
-            tally.failed(&error);
+            tally.record_failure(&error);
             Err(error)
         }
     }
 }
 
-async fn answer_counted(
+async fn infer_measured(
     state: &ApiState,
-    context: &Context,
+    context: &RequestContext,
     caller: &Caller,
     handle: ServableHandle,
     request: Request<Body>,
-    memory: &mut Memory,
-    tally: &mut Tally,
+    memory: &mut RequestMemory,
+    tally: &mut RequestRecorder,
 ) -> Result<(Response, Timings), InferError> {
     let (head, body) = request.into_parts();
-    let manner = Manner::of(&head.headers)?;
+    let manner = WireOptions::from_headers(&head.headers)?;
     let body = body::read(body, handle.settings().limits.request, memory).await?;
-    let mut handling = Handling::of(&state.workers, &handle);
+    let mut handling = HostWork::new(&state.workers, &handle);
     let decoded = decode(&manner, &handle, body, context.received, &mut handling).await?;
-    let RequestJson { request, form, timeout, .. } = decoded;
+    let DecodedRequest { request, outputs: form, timeout, .. } = decoded;
 
-    tally.note_rows(&request);
-    memory.hold(request.size() as usize)?;
+    tally.set_rows(&request);
+    memory.resize(request.size() as usize)?;
 
-    let deadline = deadline::shortest(manner.deadline, timeout);
+    let deadline = deadline::shorter(manner.deadline, timeout);
     let id = request.id.clone();
-    let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
+    let (received, asker) = (context.received, caller.caller_info(context.request_id.clone()));
     let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
-    let Answer { response, timings, afterwards } = answer;
+    let Inference { response, timings, after_response: afterwards } = answer;
 
-    memory.hold(response.size() as usize)?;
+    memory.resize(response.size() as usize)?;
 
     let (encoded, coding) = encode(&manner, handle, id, response, form, &mut handling).await?;
-    memory.hold(encoded.body.capacity())?;
+    memory.resize(encoded.body.capacity())?;
 
-    Ok((followed_by(to_response(&manner, encoded, coding, &timings), afterwards), timings))
+    Ok((
+        attach_after_response(to_response(&manner, encoded, coding, &timings), afterwards),
+        timings,
+    ))
 }
 
 /// Attaches work that starts once the connection has written the head of the response.
-pub(super) fn followed_by(mut response: Response, afterwards: Option<Afterwards>) -> Response {
+pub(super) fn attach_after_response(
+    mut response: Response,
+    afterwards: Option<AfterResponse>,
+) -> Response {
     if let Some(afterwards) = afterwards {
         // hyper drops the extensions after writing the head, which starts the work.
         response.extensions_mut().insert(Arc::new(afterwards));
@@ -181,42 +187,43 @@ pub(super) fn followed_by(mut response: Response, afterwards: Option<Afterwards>
 }
 
 /// Options from the request headers for decoding the request and encoding the response.
-struct Manner {
+struct WireOptions {
     framing: Framing,
     dialect: Dialect,
-    coding: Option<Coding>,
-    answer_coding: Option<Coding>,
+    request_coding: Option<ContentCoding>,
+    response_coding: Option<ContentCoding>,
     deadline: Option<Deadline>,
 }
 
-impl Manner {
-    fn of(headers: &HeaderMap) -> Result<Self, InferError> {
-        let (framing, dialect) = framing::of(headers)?;
-        Ok(Manner {
+impl WireOptions {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, InferError> {
+        let (framing, dialect) = framing::from_headers(headers)?;
+        Ok(WireOptions {
             framing,
             dialect,
-            coding: compression::of_request(headers)?,
-            answer_coding: compression::for_response(headers),
+            request_coding: compression::request_coding(headers)?,
+            response_coding: compression::response_coding(headers),
             deadline: deadline::from_header(headers)?,
         })
     }
 }
 
 async fn decode(
-    manner: &Manner,
+    manner: &WireOptions,
     handle: &ServableHandle,
     body: Bytes,
     received: Instant,
-    handling: &mut Handling,
-) -> Result<RequestJson, InferError> {
+    handling: &mut HostWork,
+) -> Result<DecodedRequest, InferError> {
     let (framing, limit) = (manner.framing, handle.settings().limits.request);
-    let now = handling.bytes_here();
-    let packed = handling.count(|| Packed::new(manner.coding, body, limit, now))?;
-    let (length, handle) = (packed.length(), handle.clone());
+    let now = handling.inline_limit();
+    let packed =
+        handling.run_inline(|| MaybeCompressed::new(manner.request_coding, body, limit, now))?;
+    let (length, handle) = (packed.work_length(), handle.clone());
 
-    let work = move |pace: &Pace| {
-        let mut memory = Memory::of(handle.maker().tenant());
-        let body = packed.unpack(limit, &mut memory, pace)?;
+    let work = move |pace: &Pacer| {
+        let mut memory = RequestMemory::new(handle.factory().tenant());
+        let body = packed.into_plain(limit, &mut memory, pace)?;
         framing::decode(framing, handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
     };
 
@@ -224,44 +231,44 @@ async fn decode(
 }
 
 async fn encode(
-    manner: &Manner,
+    manner: &WireOptions,
     handle: ServableHandle,
     id: String,
     response: InferResponse,
-    form: OutputForm,
-    handling: &mut Handling,
-) -> Result<(Encoded, Option<Coding>), InferError> {
-    let coding = manner.answer_coding;
-    let length = compression::weight(coding, response.size() as usize);
-    let work = move |pace: &Pace| {
+    form: OutputSelection,
+    handling: &mut HostWork,
+) -> Result<(EncodedResponse, Option<ContentCoding>), InferError> {
+    let coding = manner.response_coding;
+    let length = compression::work_bytes(coding, response.size() as usize);
+    let work = move |pace: &Pacer| {
         let encoded = response_json::encode(handle.id(), &id, &response, &form, pace)?;
-        Ok(compression::compress(coding, encoded, pace))
+        Ok(compression::compress_response(coding, encoded, pace))
     };
 
     handling.write(length, work).await
 }
 
 fn to_response(
-    manner: &Manner,
-    encoded: Encoded,
-    coding: Option<Coding>,
+    manner: &WireOptions,
+    encoded: EncodedResponse,
+    coding: Option<ContentCoding>,
     timings: &Timings,
 ) -> Response {
     let mut response = Body::from(encoded.body).into_response();
     let headers = response.headers_mut();
-    framing::mark(headers, manner.dialect, encoded.json_length);
+    framing::set_headers(headers, manner.dialect, encoded.json_length);
     if let Some(coding) = coding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
 
-    headers.insert(SERVER_TIMING, show(timings));
+    headers.insert(SERVER_TIMING, timing_header(timings));
 
     response
 }
 
 /// Formats timings as a `Server-Timing` value.
-pub(super) fn show(timings: &Timings) -> HeaderValue {
+pub(super) fn timing_header(timings: &Timings) -> HeaderValue {
     let parts = [
         ("queue", timings.queue),
         ("instance", timings.instance),
@@ -273,8 +280,8 @@ pub(super) fn show(timings: &Timings) -> HeaderValue {
 }
 
 /// Logs the outcome of a request, including details that only the model's owner may read.
-pub(super) fn tell<T>(
-    context: &Context,
+pub(super) fn log_outcome<T>(
+    context: &RequestContext,
     tenant: &Tenant,
     target: &Target,
     version: Option<Version>,
@@ -293,7 +300,7 @@ pub(super) fn tell<T>(
 
     let (model, code) = (json::shorten(&target.model), ApiError::from(error).code);
 
-    match error.private() {
+    match error.private_detail() {
         Some(detail) => {
             tracing::warn!(%request_id, %tenant, model, version, code, detail, "a request failed")
         }

@@ -1,18 +1,18 @@
 //! The `parameters` object of a request, an input or an output.
 
-use crate::api::json::{Fault, Number, Reader, shorten};
-use crate::model::{MAX_PARAMETERS, Parameter, ParameterValue, Sequence};
+use crate::api::json::{JsonError, Number, Reader, shorten};
+use crate::model::{MAX_PARAMETERS, Parameter, ParameterValue, SessionControl};
 
 /// A parsed parameter. The server removes its own; the others are for the model.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::api) struct Given {
+pub(in crate::api) struct RawParameter {
     pub(in crate::api) name: String,
-    pub(in crate::api) value: Value,
+    pub(in crate::api) value: RawValue,
 }
 
 /// A parameter's value. Server parameters may be larger integers than model parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::api) enum Value {
+pub(in crate::api) enum RawValue {
     Boolean(bool),
     Whole(i128),
     Number(f64),
@@ -34,20 +34,20 @@ pub(in crate::api) fn is_reserved(name: &str) -> bool {
     NAMES.contains(&name) || name.starts_with("triton_")
 }
 
-impl Given {
+impl RawParameter {
     /// Converts the parameter for the model. Fails with a text for the caller if it is an integer
     /// beyond 64 bits signed.
-    pub(super) fn for_model(self) -> Result<Parameter, String> {
+    pub(super) fn into_model_parameter(self) -> Result<Parameter, String> {
         let value = match self.value {
-            Value::Boolean(value) => ParameterValue::Boolean(value),
-            Value::Whole(value) => ParameterValue::Integer(value.try_into().map_err(|_| {
+            RawValue::Boolean(value) => ParameterValue::Boolean(value),
+            RawValue::Whole(value) => ParameterValue::Integer(value.try_into().map_err(|_| {
                 format!(
                     "'{}': the number is out of range; a model gets 64-bit signed integers",
                     shorten(&self.name)
                 )
             })?),
-            Value::Number(value) => ParameterValue::Number(value),
-            Value::Text(value) => ParameterValue::Text(value),
+            RawValue::Number(value) => ParameterValue::Number(value),
+            RawValue::Text(value) => ParameterValue::Text(value),
         };
 
         Ok(Parameter { name: self.name, value })
@@ -56,21 +56,21 @@ impl Given {
 
 /// Reads an object of texts, numbers and booleans. A `null` value counts as absent, for MLServer's
 /// client.
-pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Given>, Fault> {
-    let mut parameters: Vec<Given> = Vec::new();
+pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<RawParameter>, JsonError> {
+    let mut parameters: Vec<RawParameter> = Vec::new();
     if reader.null()? {
         return Ok(parameters);
     }
 
     reader.object(|reader, name| {
         if parameters.len() == MAX_PARAMETERS {
-            return Err(reader.fault(format!("there are more than {MAX_PARAMETERS} parameters")));
+            return Err(reader.error(format!("there are more than {MAX_PARAMETERS} parameters")));
         }
         if parameters.iter().any(|earlier| earlier.name == name) {
-            return Err(reader.fault(format!("parameter '{}' is given twice", shorten(&name))));
+            return Err(reader.error(format!("parameter '{}' is given twice", shorten(&name))));
         }
         let value = read_parameter(reader, &name)?;
-        parameters.extend(value.map(|value| Given { name: name.into_owned(), value }));
+        parameters.extend(value.map(|value| RawParameter { name: name.into_owned(), value }));
         Ok(())
     })?;
 
@@ -78,27 +78,30 @@ pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Given>, Fau
 }
 
 /// Removes a parameter and returns its value.
-pub(super) fn take(parameters: &mut Vec<Given>, name: &str) -> Option<Value> {
+pub(super) fn take(parameters: &mut Vec<RawParameter>, name: &str) -> Option<RawValue> {
     let index = parameters.iter().position(|parameter| parameter.name == name)?;
     Some(parameters.swap_remove(index).value)
 }
 
 /// Removes a boolean parameter. Fails if it has another type.
 pub(super) fn take_boolean(
-    parameters: &mut Vec<Given>,
+    parameters: &mut Vec<RawParameter>,
     name: &str,
 ) -> Result<Option<bool>, String> {
     match take(parameters, name) {
         None => Ok(None),
-        Some(Value::Boolean(value)) => Ok(Some(value)),
+        Some(RawValue::Boolean(value)) => Ok(Some(value)),
         Some(_) => Err(format!("parameter '{name}' must be true or false")),
     }
 }
 
 /// Removes an unsigned 64-bit integer parameter. Fails if it has another type or is out of range.
-pub(super) fn take_count(parameters: &mut Vec<Given>, name: &str) -> Result<Option<u64>, String> {
+pub(super) fn take_unsigned(
+    parameters: &mut Vec<RawParameter>,
+    name: &str,
+) -> Result<Option<u64>, String> {
     let Some(value) = take(parameters, name) else { return Ok(None) };
-    let count = if let Value::Whole(value) = value { u64::try_from(value).ok() } else { None };
+    let count = if let RawValue::Whole(value) = value { u64::try_from(value).ok() } else { None };
     count
         .map(Some)
         .ok_or_else(|| format!("parameter '{name}' must be a whole number from 0 to {}", u64::MAX))
@@ -110,13 +113,13 @@ const MAX_SEQUENCE_ID: usize = 128;
 /// Removes the session parameters. As in the protocol, the id 0 and an empty id mean no session; a
 /// number and its decimal text are the same id. Fails with a text for the caller.
 pub(in crate::api) fn take_sequence(
-    parameters: &mut Vec<Given>,
-) -> Result<Option<Sequence>, String> {
+    parameters: &mut Vec<RawParameter>,
+) -> Result<Option<SessionControl>, String> {
     let start = take_boolean(parameters, "sequence_start")?.unwrap_or(false);
     let end = take_boolean(parameters, "sequence_end")?.unwrap_or(false);
     let Some(value) = take(parameters, "sequence_id") else { return Ok(None) };
 
-    let id = sequence_id(value).ok_or_else(|| {
+    let id = parse_sequence_id(value).ok_or_else(|| {
         format!(
             "parameter 'sequence_id' must be a whole number from 0 to {}, or a text of at most {MAX_SEQUENCE_ID} \
              bytes without control characters",
@@ -124,18 +127,18 @@ pub(in crate::api) fn take_sequence(
         )
     })?;
 
-    Ok((!id.is_empty()).then_some(Sequence { id, start, end }))
+    Ok((!id.is_empty()).then_some(SessionControl { id, start, end }))
 }
 
 /// Returns the session id as text, empty for no session. `None` if the value is invalid.
-fn sequence_id(value: Value) -> Option<String> {
+fn parse_sequence_id(value: RawValue) -> Option<String> {
     match value {
-        Value::Whole(0) => Some(String::new()),
-        Value::Whole(id) => u64::try_from(id).ok().map(|id| id.to_string()),
-        Value::Text(id) => {
+        RawValue::Whole(0) => Some(String::new()),
+        RawValue::Whole(id) => u64::try_from(id).ok().map(|id| id.to_string()),
+        RawValue::Text(id) => {
             Some(id).filter(|id| id.len() <= MAX_SEQUENCE_ID && !id.chars().any(char::is_control))
         }
-        Value::Boolean(_) | Value::Number(_) => None,
+        RawValue::Boolean(_) | RawValue::Number(_) => None,
     }
 }
 
@@ -143,11 +146,11 @@ fn sequence_id(value: Value) -> Option<String> {
 pub(in crate::api) fn read_parameter(
     reader: &mut Reader<'_>,
     name: &str,
-) -> Result<Option<Value>, Fault> {
-    read_value(reader, name).map_err(|fault| fault.within(format!("'{}'", shorten(name))))
+) -> Result<Option<RawValue>, JsonError> {
+    read_value(reader, name).map_err(|fault| fault.in_context(format!("'{}'", shorten(name))))
 }
 
-fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<Value>, Fault> {
+fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<RawValue>, JsonError> {
     // Some clients put transport headers here. They are ignored.
     if name == "headers" {
         return reader.skip().map(|()| None);
@@ -155,30 +158,30 @@ fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<Value>, Faul
 
     Ok(match reader.peek() {
         Some(b'n') if reader.null()? => None,
-        Some(b't' | b'f') => Some(Value::Boolean(reader.boolean()?)),
-        Some(b'"') => Some(Value::Text(reader.string()?.into_owned())),
+        Some(b't' | b'f') => Some(RawValue::Boolean(reader.boolean()?)),
+        Some(b'"') => Some(RawValue::Text(reader.string()?.into_owned())),
         Some(b'-' | b'0'..=b'9') => {
             let number = reader.number()?;
-            Some(number_value(number).ok_or_else(|| reader.fault("the number is out of range"))?)
+            Some(number_value(number).ok_or_else(|| reader.error("the number is out of range"))?)
         }
         other => return Err(reader.expected("a text, a number, true or false", other)),
     })
 }
 
-fn number_value(number: Number<'_>) -> Option<Value> {
+fn number_value(number: Number<'_>) -> Option<RawValue> {
     if number.is_whole() {
-        return number.integer().map(Value::Whole);
+        return number.integer().map(RawValue::Whole);
     }
 
     let value = number.float64();
-    value.is_finite().then_some(Value::Number(value))
+    value.is_finite().then_some(RawValue::Number(value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sequence(text: &str) -> Result<Option<Sequence>, String> {
+    fn sequence(text: &str) -> Result<Option<SessionControl>, String> {
         let mut parameters = read_parameters(&mut Reader::new(text.as_bytes()).unwrap()).unwrap();
         let taken = take_sequence(&mut parameters);
         assert!(taken.is_err() || parameters.is_empty(), "nothing of it is left for the model");
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_sequence_is_named_by_a_number_or_a_text() {
-        let named = |id: &str, start, end| Ok(Some(Sequence { id: id.into(), start, end }));
+        let named = |id: &str, start, end| Ok(Some(SessionControl { id: id.into(), start, end }));
         assert_eq!(
             sequence(r#"{"sequence_id": 7, "sequence_start": true}"#),
             named("7", true, false)
@@ -237,7 +240,7 @@ mod tests {
             let text = format!("{{\"priority\": {value}}}");
             let mut reader = Reader::new(text.as_bytes()).unwrap();
             let mut parameters = read_parameters(&mut reader).map_err(|fault| fault.to_string())?;
-            take_count(&mut parameters, "priority")
+            take_unsigned(&mut parameters, "priority")
         };
 
         for count in [0, 1, (1 << 53) + 1, u64::MAX] {
@@ -253,11 +256,16 @@ mod tests {
 
     #[test]
     fn a_model_gets_signed_64_bit_integers() {
-        let given =
-            |value| Given { name: "a".into(), value }.for_model().map(|parameter| parameter.value);
-        assert_eq!(given(Value::Whole(i64::MIN.into())), Ok(ParameterValue::Integer(i64::MIN)));
+        let given = |value| {
+            RawParameter { name: "a".into(), value }
+                .into_model_parameter()
+                .map(|parameter| parameter.value)
+        };
+        assert_eq!(given(RawValue::Whole(i64::MIN.into())), Ok(ParameterValue::Integer(i64::MIN)));
         assert!(
-            given(Value::Whole(1 << 63)).unwrap_err().contains("'a': the number is out of range")
+            given(RawValue::Whole(1 << 63))
+                .unwrap_err()
+                .contains("'a': the number is out of range")
         );
     }
 }

@@ -6,41 +6,49 @@
 //! client.
 
 use super::deadline;
-use super::parameters::{Given, read_parameters, take, take_boolean, take_count, take_sequence};
+use super::parameters::{
+    RawParameter, read_parameters, take, take_boolean, take_sequence, take_unsigned,
+};
 use super::tensor_json::read_data;
-use crate::api::json::{Fault, Reader, shorten};
+use crate::api::json::{JsonError, Reader, shorten};
 use crate::model::{Datatype, Deadline, InferRequest, MAX_DIMENSIONS, Tensor};
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// A decoded inference request.
 #[derive(Debug, Default)]
-pub(in crate::api) struct RequestJson {
+pub(in crate::api) struct DecodedRequest {
     /// The request. The data of inputs with binary data is empty until it is attached.
     pub(in crate::api) request: InferRequest,
     /// The inputs with binary data after the JSON: index and size in bytes, in order.
-    pub(super) binary: Vec<(usize, u64)>,
+    pub(super) binary_inputs: Vec<(usize, u64)>,
     /// The requested outputs and their encoding.
-    pub(super) form: OutputForm,
+    pub(super) outputs: OutputSelection,
     /// The deadline from the parameter `timeout`.
     pub(in crate::api) timeout: Option<Deadline>,
 }
 
-impl RequestJson {
+impl DecodedRequest {
     /// Removes the server parameters and applies them; the others are passed to the model. Fails
     /// with a text for the caller.
-    pub(in crate::api) fn heed(&mut self, mut parameters: Vec<Given>) -> Result<(), String> {
-        self.form.binary = take_boolean(&mut parameters, "binary_data_output")?.unwrap_or(false);
-        self.timeout = deadline::from_parameter(take_count(&mut parameters, "timeout")?);
-        self.request.sequence = take_sequence(&mut parameters)?;
+    pub(in crate::api) fn take_server_parameters(
+        &mut self,
+        mut parameters: Vec<RawParameter>,
+    ) -> Result<(), String> {
+        self.outputs.default_binary =
+            take_boolean(&mut parameters, "binary_data_output")?.unwrap_or(false);
+        self.timeout = deadline::from_parameter(take_unsigned(&mut parameters, "timeout")?);
+        self.request.session = take_sequence(&mut parameters)?;
 
-        let priority = take_count(&mut parameters, "priority")?;
+        let priority = take_unsigned(&mut parameters, "priority")?;
         // Larger values have the lowest priority.
         self.request.priority =
             priority.map_or(0, |priority| u32::try_from(priority).unwrap_or(u32::MAX));
         // The protocol reserves these names for the server.
         parameters.retain(|parameter| !parameter.name.starts_with("triton_"));
-        self.request.parameters =
-            parameters.into_iter().map(Given::for_model).collect::<Result<_, _>>()?;
+        self.request.parameters = parameters
+            .into_iter()
+            .map(RawParameter::into_model_parameter)
+            .collect::<Result<_, _>>()?;
 
         Ok(())
     }
@@ -48,23 +56,23 @@ impl RequestJson {
 
 /// The outputs that the caller requests, and the encoding of each (JSON or binary).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::api) struct OutputForm {
+pub(in crate::api) struct OutputSelection {
     /// True if outputs without an explicit encoding are binary.
-    pub(super) binary: bool,
+    pub(super) default_binary: bool,
     /// The requested outputs with their explicit encoding, if any; empty for all outputs.
-    pub(super) named: Vec<(String, Option<bool>)>,
+    pub(super) requested: Vec<(String, Option<bool>)>,
 }
 
-impl OutputForm {
+impl OutputSelection {
     /// True if the output is part of the response.
-    pub(super) fn wants(&self, name: &str) -> bool {
-        self.named.is_empty() || self.named.iter().any(|(named, _)| named == name)
+    pub(super) fn is_requested(&self, name: &str) -> bool {
+        self.requested.is_empty() || self.requested.iter().any(|(named, _)| named == name)
     }
 
     /// True if the output is encoded as binary data.
     pub(super) fn is_binary(&self, name: &str) -> bool {
-        let named = self.named.iter().find(|(named, _)| named == name);
-        named.and_then(|(_, binary)| *binary).unwrap_or(self.binary)
+        let named = self.requested.iter().find(|(named, _)| named == name);
+        named.and_then(|(_, binary)| *binary).unwrap_or(self.default_binary)
     }
 }
 
@@ -77,43 +85,42 @@ const INPUT_KEYS: &[&str] = &["name", "shape", "datatype", "data", "parameters"]
 const OUTPUT_KEYS: &[&str] = &["name", "parameters"];
 
 /// Parses the JSON of one request. Fails with a text for the caller.
-pub(super) fn read_request_text(text: &[u8], pace: &Pace) -> Result<RequestJson, String> {
+pub(super) fn read_request_text(text: &[u8], pace: &Pacer) -> Result<DecodedRequest, String> {
     let read = || {
         let mut reader = Reader::paced(text, pace)?;
-        let json = read_request_json(&mut reader)?;
-        reader.finish().map(|()| json)
+        let json = read_decoded_request(&mut reader)?;
+        reader.expect_end().map(|()| json)
     };
-    read().map_err(|fault: Fault| fault.to_string())
+    read().map_err(|fault: JsonError| fault.to_string())
 }
 
 /// Reads a request that is part of a larger JSON text and therefore cannot have binary data.
-pub(in crate::api) fn read_request(reader: &mut Reader<'_>) -> Result<InferRequest, Fault> {
-    let json = read_request_json(reader)?;
-    if json.binary.is_empty() { Ok(json.request) } else { Err(no_binary(reader)) }
+pub(in crate::api) fn read_request(reader: &mut Reader<'_>) -> Result<InferRequest, JsonError> {
+    let json = read_decoded_request(reader)?;
+    if json.binary_inputs.is_empty() { Ok(json.request) } else { Err(no_binary_data(reader)) }
 }
 
 /// Reads one tensor with its data.
-pub(in crate::api) fn read_tensor(reader: &mut Reader<'_>) -> Result<Tensor, Fault> {
-    let mut input = Input::default();
+pub(in crate::api) fn read_tensor(reader: &mut Reader<'_>) -> Result<Tensor, JsonError> {
+    let mut input = InputReader::default();
     let tensor = input.read(reader)?;
-    if input.binary_size.is_none() { Ok(tensor) } else { Err(no_binary(reader)) }
+    if input.binary_size.is_none() { Ok(tensor) } else { Err(no_binary_data(reader)) }
 }
 
-fn no_binary(reader: &Reader<'_>) -> Fault {
-    reader.fault("there is no binary data here; give 'data'")
+fn no_binary_data(reader: &Reader<'_>) -> JsonError {
+    reader.error("there is no binary data here; give 'data'")
 }
 
-fn read_request_json(reader: &mut Reader<'_>) -> Result<RequestJson, Fault> {
-    let mut json = RequestJson::default();
+fn read_decoded_request(reader: &mut Reader<'_>) -> Result<DecodedRequest, JsonError> {
+    let mut json = DecodedRequest::default();
     let mut has_inputs = false;
-    reader.members(REQUEST_KEYS, |reader, key| match key {
+    reader.object_with_keys(REQUEST_KEYS, |reader, key| match key {
         "id" if reader.null()? => Ok(()),
         "id" => {
-            read_name(reader).map(|id| json.request.id = id).map_err(|fault| fault.within("id"))
+            read_name(reader).map(|id| json.request.id = id).map_err(|fault| fault.in_context("id"))
         }
-        "parameters" => {
-            read_request_parameters(reader, &mut json).map_err(|fault| fault.within("parameters"))
-        }
+        "parameters" => read_request_parameters(reader, &mut json)
+            .map_err(|fault| fault.in_context("parameters")),
         "inputs" => {
             has_inputs = true;
             read_inputs(reader, &mut json)
@@ -124,29 +131,32 @@ fn read_request_json(reader: &mut Reader<'_>) -> Result<RequestJson, Fault> {
     })?;
 
     if !has_inputs {
-        return Err(reader.fault("the request has no 'inputs'"));
+        return Err(reader.error("the request has no 'inputs'"));
     }
 
     Ok(json)
 }
 
-fn read_request_parameters(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
+fn read_request_parameters(
+    reader: &mut Reader<'_>,
+    json: &mut DecodedRequest,
+) -> Result<(), JsonError> {
     let parameters = read_parameters(reader)?;
-    json.heed(parameters).map_err(|fault| reader.fault(fault))
+    json.take_server_parameters(parameters).map_err(|fault| reader.error(fault))
 }
 
-fn read_inputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
+fn read_inputs(reader: &mut Reader<'_>, json: &mut DecodedRequest) -> Result<(), JsonError> {
     reader.array(|reader| {
         let index = json.request.inputs.len();
         if index == MAX_TENSORS {
-            return Err(reader.fault(format!("there are more than {MAX_TENSORS} inputs")));
+            return Err(reader.error(format!("there are more than {MAX_TENSORS} inputs")));
         }
-        let mut input = Input::default();
+        let mut input = InputReader::default();
         let tensor = input.read(reader).map_err(|fault| match &input.name {
-            Some(name) => fault.within(format!("input '{}'", shorten(name))),
-            None => fault.within(format!("input number {}", index + 1)),
+            Some(name) => fault.in_context(format!("input '{}'", shorten(name))),
+            None => fault.in_context(format!("input number {}", index + 1)),
         })?;
-        json.binary.extend(input.binary_size.map(|size| (index, size)));
+        json.binary_inputs.extend(input.binary_size.map(|size| (index, size)));
         json.request.inputs.push(tensor);
         Ok(())
     })
@@ -154,7 +164,7 @@ fn read_inputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fa
 
 /// An input while it is being read.
 #[derive(Default)]
-struct Input<'a> {
+struct InputReader<'a> {
     name: Option<String>,
     datatype: Option<Datatype>,
     shape: Option<Vec<u64>>,
@@ -164,15 +174,15 @@ struct Input<'a> {
     binary_size: Option<u64>,
 }
 
-impl<'a> Input<'a> {
-    fn read(&mut self, reader: &mut Reader<'a>) -> Result<Tensor, Fault> {
-        reader.members(INPUT_KEYS, |reader, key| {
-            self.member(reader, key).map_err(|fault| fault.within(key))
+impl<'a> InputReader<'a> {
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<Tensor, JsonError> {
+        reader.object_with_keys(INPUT_KEYS, |reader, key| {
+            self.member(reader, key).map_err(|fault| fault.in_context(key))
         })?;
         self.finish(reader)
     }
 
-    fn member(&mut self, reader: &mut Reader<'a>, key: &str) -> Result<(), Fault> {
+    fn member(&mut self, reader: &mut Reader<'a>, key: &str) -> Result<(), JsonError> {
         match key {
             "name" => self.name = Some(read_name(reader)?),
             "datatype" => self.datatype = Some(read_datatype(reader)?),
@@ -183,7 +193,7 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    fn read_data(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault> {
+    fn read_data(&mut self, reader: &mut Reader<'a>) -> Result<(), JsonError> {
         match (self.datatype, &self.shape) {
             (Some(datatype), Some(shape)) => self.data = Some(read_data(reader, datatype, shape)?),
             _ => {
@@ -194,20 +204,20 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    fn finish(&mut self, reader: &Reader<'a>) -> Result<Tensor, Fault> {
-        let missing = |key| reader.fault(format!("it has no '{key}'"));
+    fn finish(&mut self, reader: &Reader<'a>) -> Result<Tensor, JsonError> {
+        let missing = |key| reader.error(format!("it has no '{key}'"));
         let name = self.name.clone().ok_or_else(|| missing("name"))?;
         let datatype = self.datatype.ok_or_else(|| missing("datatype"))?;
         let shape = self.shape.take().ok_or_else(|| missing("shape"))?;
 
         if let Some(early) = &mut self.early_data {
             self.data =
-                Some(read_data(early, datatype, &shape).map_err(|fault| fault.within("data"))?);
+                Some(read_data(early, datatype, &shape).map_err(|fault| fault.in_context("data"))?);
         }
 
         let data = match (self.data.take(), self.binary_size) {
             (Some(_), Some(_)) => {
-                return Err(reader.fault("it has both 'data' and 'binary_data_size'"));
+                return Err(reader.error("it has both 'data' and 'binary_data_size'"));
             }
             (Some(data), None) => data,
             (None, Some(_)) => Vec::new(),
@@ -218,15 +228,15 @@ impl<'a> Input<'a> {
     }
 }
 
-fn read_name(reader: &mut Reader<'_>) -> Result<String, Fault> {
+fn read_name(reader: &mut Reader<'_>) -> Result<String, JsonError> {
     reader.string().map(|name| name.into_owned())
 }
 
-fn read_datatype(reader: &mut Reader<'_>) -> Result<Datatype, Fault> {
+fn read_datatype(reader: &mut Reader<'_>) -> Result<Datatype, JsonError> {
     let name = reader.string()?;
     Datatype::from_name(&name).ok_or_else(|| {
         let known: Vec<_> = Datatype::ALL.into_iter().map(Datatype::name).collect();
-        reader.fault(format!(
+        reader.error(format!(
             "there is no datatype '{}'; there are {}",
             shorten(&name),
             known.join(", ")
@@ -234,16 +244,16 @@ fn read_datatype(reader: &mut Reader<'_>) -> Result<Datatype, Fault> {
     })
 }
 
-fn read_shape(reader: &mut Reader<'_>) -> Result<Vec<u64>, Fault> {
+fn read_shape(reader: &mut Reader<'_>) -> Result<Vec<u64>, JsonError> {
     let mut shape = Vec::with_capacity(4);
     reader.array(|reader| {
         if shape.len() == MAX_DIMENSIONS {
-            return Err(reader.fault(format!("it has more than {MAX_DIMENSIONS} dimensions")));
+            return Err(reader.error(format!("it has more than {MAX_DIMENSIONS} dimensions")));
         }
         let number = reader.number()?;
         let dimension = number.integer().and_then(|value| u64::try_from(value).ok());
         shape.push(dimension.ok_or_else(|| {
-            reader.fault(format!(
+            reader.error(format!(
                 "a dimension is a whole number of 0 or above, not {}",
                 shorten(number.text)
             ))
@@ -254,60 +264,60 @@ fn read_shape(reader: &mut Reader<'_>) -> Result<Vec<u64>, Fault> {
 }
 
 /// Reads the parameters of an input and returns `binary_data_size`. The others are ignored.
-fn read_input_parameters(reader: &mut Reader<'_>) -> Result<Option<u64>, Fault> {
+fn read_input_parameters(reader: &mut Reader<'_>) -> Result<Option<u64>, JsonError> {
     let mut parameters = read_parameters(reader)?;
     refuse_shared_memory(reader, &parameters)?;
-    take_count(&mut parameters, "binary_data_size").map_err(|fault| reader.fault(fault))
+    take_unsigned(&mut parameters, "binary_data_size").map_err(|fault| reader.error(fault))
 }
 
-fn read_outputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
+fn read_outputs(reader: &mut Reader<'_>, json: &mut DecodedRequest) -> Result<(), JsonError> {
     reader.array(|reader| {
         let index = json.request.outputs.len();
         if index == MAX_TENSORS {
-            return Err(reader.fault(format!("there are more than {MAX_TENSORS} outputs")));
+            return Err(reader.error(format!("there are more than {MAX_TENSORS} outputs")));
         }
         let (name, binary) = read_output(reader)
-            .map_err(|fault| fault.within(format!("output number {}", index + 1)))?;
+            .map_err(|fault| fault.in_context(format!("output number {}", index + 1)))?;
         if json.request.outputs.contains(&name) {
-            return Err(reader.fault(format!("output '{}' is asked for twice", shorten(&name))));
+            return Err(reader.error(format!("output '{}' is asked for twice", shorten(&name))));
         }
         json.request.outputs.push(name.clone());
-        json.form.named.push((name, binary));
+        json.outputs.requested.push((name, binary));
         Ok(())
     })
 }
 
-fn read_output(reader: &mut Reader<'_>) -> Result<(String, Option<bool>), Fault> {
+fn read_output(reader: &mut Reader<'_>) -> Result<(String, Option<bool>), JsonError> {
     let (mut name, mut binary) = (None, None);
-    reader.members(OUTPUT_KEYS, |reader, key| {
+    reader.object_with_keys(OUTPUT_KEYS, |reader, key| {
         match key {
-            "name" => name = Some(read_name(reader).map_err(|fault| fault.within("name"))?),
+            "name" => name = Some(read_name(reader).map_err(|fault| fault.in_context("name"))?),
             _ => {
-                binary =
-                    read_output_parameters(reader).map_err(|fault| fault.within("parameters"))?
+                binary = read_output_parameters(reader)
+                    .map_err(|fault| fault.in_context("parameters"))?
             }
         }
         Ok(())
     })?;
 
-    let name = name.ok_or_else(|| reader.fault("it has no 'name'"))?;
+    let name = name.ok_or_else(|| reader.error("it has no 'name'"))?;
     Ok((name, binary))
 }
 
 /// Reads the parameters of an output and returns `binary_data`. The others are ignored.
-fn read_output_parameters(reader: &mut Reader<'_>) -> Result<Option<bool>, Fault> {
+fn read_output_parameters(reader: &mut Reader<'_>) -> Result<Option<bool>, JsonError> {
     let mut parameters = read_parameters(reader)?;
     refuse_shared_memory(reader, &parameters)?;
     if take(&mut parameters, "classification").is_some() {
-        return Err(reader.fault("this server does not offer the classification extension"));
+        return Err(reader.error("this server does not offer the classification extension"));
     }
 
-    take_boolean(&mut parameters, "binary_data").map_err(|fault| reader.fault(fault))
+    take_boolean(&mut parameters, "binary_data").map_err(|fault| reader.error(fault))
 }
 
-fn refuse_shared_memory(reader: &Reader<'_>, parameters: &[Given]) -> Result<(), Fault> {
+fn refuse_shared_memory(reader: &Reader<'_>, parameters: &[RawParameter]) -> Result<(), JsonError> {
     if parameters.iter().any(|parameter| parameter.name.starts_with("shared_memory_")) {
-        return Err(reader.fault("this server does not offer the shared memory extensions"));
+        return Err(reader.error("this server does not offer the shared memory extensions"));
     }
     Ok(())
 }

@@ -2,16 +2,16 @@
 
 use half::{bf16, f16};
 
-use super::request_json::OutputForm;
+use super::request_json::OutputSelection;
 use crate::api::json::{shorten, write_float, write_integer, write_string};
 use crate::model::{
     Datatype, InferError, InferResponse, ModelId, Parameter, ParameterValue, Tensor, bytes_elements,
 };
-use crate::tenant::{Pace, Stopped};
+use crate::tenant::{Pacer, Stopped};
 
 /// The body of a response.
 #[derive(Debug)]
-pub(super) struct Encoded {
+pub(super) struct EncodedResponse {
     /// The JSON, followed by the binary outputs.
     pub(super) body: Vec<u8>,
     /// Length of the JSON in bytes; `None` if there are no binary outputs.
@@ -23,16 +23,16 @@ pub(super) fn encode(
     model: &ModelId,
     id: &str,
     response: &InferResponse,
-    form: &OutputForm,
-    pace: &Pace,
-) -> Result<Encoded, InferError> {
-    let wanted = || response.outputs.iter().filter(|tensor| form.wants(&tensor.name));
-    let mut body = Vec::with_capacity(estimate(wanted()));
+    form: &OutputSelection,
+    pace: &Pacer,
+) -> Result<EncodedResponse, InferError> {
+    let wanted = || response.outputs.iter().filter(|tensor| form.is_requested(&tensor.name));
+    let mut body = Vec::with_capacity(estimated_length(wanted()));
     write_head(&mut body, model, id);
     write_parameters(&mut body, &response.parameters)?;
     body.extend_from_slice(b"\"outputs\":[");
     for (index, tensor) in wanted().enumerate() {
-        separate(&mut body, index);
+        write_separator(&mut body, index);
         write_output(&mut body, tensor, form.is_binary(&tensor.name), pace)?;
     }
 
@@ -44,15 +44,15 @@ pub(super) fn encode(
 
     for tensor in binary {
         body.extend_from_slice(&tensor.data);
-        pace.give_way()?;
+        pace.checkpoint()?;
     }
 
-    Ok(Encoded { body, json_length })
+    Ok(EncodedResponse { body, json_length })
 }
 
 /// Estimates the length of the body in bytes. Decimal digits take two to three times the bytes of
 /// most numbers.
-pub(in crate::api) fn estimate<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> usize {
+pub(in crate::api) fn estimated_length<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> usize {
     outputs.map(|tensor| tensor.data.len().saturating_mul(3) + 128).sum::<usize>() + 128
 }
 
@@ -77,8 +77,8 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
     }
 
     out.extend_from_slice(b"\"parameters\":{");
-    for (index, parameter) in each_once(parameters).enumerate() {
-        separate(out, index);
+    for (index, parameter) in last_of_each_name(parameters).enumerate() {
+        write_separator(out, index);
         write_string(out, &parameter.name);
         out.push(b':');
         write_parameter(out, parameter)?;
@@ -90,7 +90,9 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
 }
 
 /// Returns the parameters without duplicates. The last one of each name counts.
-pub(in crate::api) fn each_once(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
+pub(in crate::api) fn last_of_each_name(
+    parameters: &[Parameter],
+) -> impl Iterator<Item = &Parameter> {
     let is_last = move |index: usize, name: &str| {
         parameters.iter().skip(index + 1).all(|later| later.name != name)
     };
@@ -131,7 +133,7 @@ fn write_output(
     out: &mut Vec<u8>,
     tensor: &Tensor,
     binary: bool,
-    pace: &Pace,
+    pace: &Pacer,
 ) -> Result<(), InferError> {
     out.extend_from_slice(b"{\"name\":");
     write_string(out, &tensor.name);
@@ -154,7 +156,7 @@ fn write_output(
     Ok(())
 }
 
-fn write_data(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
+fn write_data(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pacer) -> Result<(), InferError> {
     out.push(b'[');
     write_elements(out, tensor, pace)?;
     out.push(b']');
@@ -167,36 +169,41 @@ fn write_data(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), Inf
 pub(in crate::api) fn write_elements(
     out: &mut Vec<u8>,
     tensor: &Tensor,
-    pace: &Pace,
+    pace: &Pacer,
 ) -> Result<(), InferError> {
-    let written = write_all(out, tensor.datatype, &tensor.data, pace);
+    let written = write_tensor_data(out, tensor.datatype, &tensor.data, pace);
     written.map_err(|fault| match fault {
-        Fault::NotJson(fault) => {
+        EncodeError::NotJson(fault) => {
             InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name)))
         }
-        Fault::Stopped(stopped) => stopped.into(),
+        EncodeError::Stopped(stopped) => stopped.into(),
     })
 }
 
 /// The reason why elements were not written.
-enum Fault {
+enum EncodeError {
     NotJson(&'static str),
     Stopped(Stopped),
 }
 
-impl From<&'static str> for Fault {
+impl From<&'static str> for EncodeError {
     fn from(fault: &'static str) -> Self {
-        Fault::NotJson(fault)
+        EncodeError::NotJson(fault)
     }
 }
 
-impl From<Stopped> for Fault {
+impl From<Stopped> for EncodeError {
     fn from(stopped: Stopped) -> Self {
-        Fault::Stopped(stopped)
+        EncodeError::Stopped(stopped)
     }
 }
 
-fn write_all(out: &mut Vec<u8>, datatype: Datatype, data: &[u8], pace: &Pace) -> Result<(), Fault> {
+fn write_tensor_data(
+    out: &mut Vec<u8>,
+    datatype: Datatype,
+    data: &[u8],
+    pace: &Pacer,
+) -> Result<(), EncodeError> {
     match datatype {
         Datatype::Bool => write_list(out, data, pace, |out, byte| write_boolean(out, *byte != 0)),
         Datatype::Uint8 => write_list(out, data, pace, |out, byte| write_integer(out, *byte)),
@@ -230,19 +237,19 @@ fn write_all(out: &mut Vec<u8>, datatype: Datatype, data: &[u8], pace: &Pace) ->
 fn write_integers<const SIZE: usize, T: itoa::Integer>(
     out: &mut Vec<u8>,
     data: &[u8],
-    pace: &Pace,
+    pace: &Pacer,
     decode: fn([u8; SIZE]) -> T,
-) -> Result<(), Fault> {
+) -> Result<(), EncodeError> {
     write_list(out, data.as_chunks().0, pace, |out, bytes| write_integer(out, decode(*bytes)))
 }
 
 fn write_floats<const SIZE: usize, T: zmij::Float>(
     out: &mut Vec<u8>,
     data: &[u8],
-    pace: &Pace,
+    pace: &Pacer,
     decode: impl Fn([u8; SIZE]) -> T,
     is_finite: impl Fn(T) -> bool,
-) -> Result<(), Fault> {
+) -> Result<(), EncodeError> {
     let (elements, _) = data.as_chunks();
     if !elements.iter().all(|bytes| is_finite(decode(*bytes))) {
         return Err(NOT_FINITE.into());
@@ -251,15 +258,15 @@ fn write_floats<const SIZE: usize, T: zmij::Float>(
     write_list(out, elements, pace, |out, bytes| write_float(out, decode(*bytes)))
 }
 
-fn write_texts(out: &mut Vec<u8>, data: &[u8], pace: &Pace) -> Result<(), Fault> {
+fn write_texts(out: &mut Vec<u8>, data: &[u8], pace: &Pacer) -> Result<(), EncodeError> {
     let mut written = 0;
     for (index, element) in bytes_elements(data).enumerate() {
-        separate(out, index);
+        write_separator(out, index);
         let text = element.ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
         write_string(out, text.ok_or(NOT_TEXT)?);
         if out.len() - written >= STEP_BYTES {
             written = out.len();
-            pace.give_way()?;
+            pace.checkpoint()?;
         }
     }
 
@@ -267,32 +274,32 @@ fn write_texts(out: &mut Vec<u8>, data: &[u8], pace: &Pace) -> Result<(), Fault>
 }
 
 /// Elements and bytes between two checkpoints: writing this much takes about 0.1 ms.
-const STEP: usize = 4096;
+const STEP_ELEMENTS: usize = 4096;
 const STEP_BYTES: usize = 64 << 10;
 
 /// Writes elements with a checkpoint after each step.
 fn write_list<T>(
     out: &mut Vec<u8>,
     elements: &[T],
-    pace: &Pace,
+    pace: &Pacer,
     write: impl Fn(&mut Vec<u8>, &T),
-) -> Result<(), Fault> {
-    for (number, step) in elements.chunks(STEP).enumerate() {
-        separate(out, number);
+) -> Result<(), EncodeError> {
+    for (number, step) in elements.chunks(STEP_ELEMENTS).enumerate() {
+        write_separator(out, number);
         write_row(out, step, &write);
-        pace.give_way()?;
+        pace.checkpoint()?;
     }
     Ok(())
 }
 
 fn write_row<T>(out: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
     for (index, element) in elements.iter().enumerate() {
-        separate(out, index);
+        write_separator(out, index);
         write(out, element);
     }
 }
 
-fn separate(out: &mut Vec<u8>, index: usize) {
+fn write_separator(out: &mut Vec<u8>, index: usize) {
     if index > 0 {
         out.push(b',');
     }

@@ -5,32 +5,32 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::framing::{self, Framing};
-use super::request_json::{OutputForm, read_request_text};
-use super::response_json::{Encoded, encode};
+use super::request_json::{OutputSelection, read_request_text};
+use super::response_json::{EncodedResponse, encode};
 use crate::model::{
     Datatype, InferResponse, Metadata, ModelId, ModelName, Parameter, ParameterValue, TenantName,
     Tensor, Version, push_bytes_element,
 };
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 fn model() -> ModelId {
     let name = ModelName::new("m").unwrap();
     ModelId { tenant: TenantName::default_tenant(), name, version: Version::new(7).unwrap() }
 }
 
-fn encoded(tensors: &[Tensor], form: &OutputForm) -> Encoded {
+fn encoded(tensors: &[Tensor], form: &OutputSelection) -> EncodedResponse {
     encode(
         &model(),
         "",
         &InferResponse { parameters: vec![], outputs: tensors.into() },
         form,
-        &Pace::free(),
+        &Pacer::unmetered(),
     )
     .unwrap()
 }
 
 /// Turns a response into the request that sends its outputs as inputs.
-fn turned(encoded: &Encoded) -> Vec<u8> {
+fn turned(encoded: &EncodedResponse) -> Vec<u8> {
     let split = encoded.json_length.unwrap_or(encoded.body.len());
     let (json, rest) = encoded.body.split_at(split);
     let json = std::str::from_utf8(json).unwrap().replace("\"outputs\":", "\"inputs\":");
@@ -84,7 +84,7 @@ fn nest(elements: &mut impl Iterator<Item = String>, shape: &[u64]) -> String {
     format!("[{}]", entries.join(","))
 }
 
-fn flat_elements(encoded: &Encoded) -> Vec<String> {
+fn flat_elements(encoded: &EncodedResponse) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_slice(&encoded.body).unwrap();
     // serde_json rounds floats its own way, so the text is used directly.
     let text = std::str::from_utf8(&encoded.body).unwrap();
@@ -102,18 +102,18 @@ fn flat_elements(encoded: &Encoded) -> Vec<String> {
 proptest! {
     #[test]
     fn through_json(tensors in proptest::collection::vec(any_tensor(true), 0..4)) {
-        let body = turned(&encoded(&tensors, &OutputForm::default()));
-        let read = framing::decode(Framing::Json, &Metadata::default(), &body, &Pace::free()).unwrap();
+        let body = turned(&encoded(&tensors, &OutputSelection::default()));
+        let read = framing::decode(Framing::Json, &Metadata::default(), &body, &Pacer::unmetered()).unwrap();
         prop_assert_eq!(read.request.inputs, tensors);
     }
 
     #[test]
     fn through_binary(tensors in proptest::collection::vec(any_tensor(false), 1..4)) {
-        let form = OutputForm { binary: true, named: vec![] };
+        let form = OutputSelection { default_binary: true, requested: vec![] };
         let encoded = encoded(&tensors, &form);
         // "inputs" is one letter shorter than "outputs".
         let length = encoded.json_length.unwrap() - 1;
-        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pace::free()).unwrap();
+        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pacer::unmetered()).unwrap();
 
         prop_assert_eq!(read.request.inputs, tensors);
     }
@@ -125,16 +125,16 @@ proptest! {
         }
 
         let named = tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.clone(), Some(index % 2 == 0)));
-        let encoded = encoded(&tensors, &OutputForm { binary: false, named: named.collect() });
+        let encoded = encoded(&tensors, &OutputSelection { default_binary: false, requested: named.collect() });
         let length = encoded.json_length.unwrap() - 1;
-        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pace::free()).unwrap();
+        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pacer::unmetered()).unwrap();
 
         prop_assert_eq!(read.request.inputs, tensors);
     }
 
     #[test]
     fn nested_or_flat_and_in_any_order(tensor in any_tensor(true)) {
-        let elements = flat_elements(&encoded(std::slice::from_ref(&tensor), &OutputForm::default()));
+        let elements = flat_elements(&encoded(std::slice::from_ref(&tensor), &OutputSelection::default()));
         let flat = format!("[{}]", elements.join(", "));
         let nested = nest(&mut elements.into_iter(), &tensor.shape);
 
@@ -148,7 +148,7 @@ proptest! {
             for _ in 0..keys.len() {
                 keys.rotate_left(1);
                 let text = format!("{{\"inputs\":[{{{}}}]}}", keys.join(",\n"));
-                let read = read_request_text(text.as_bytes(), &Pace::free()).unwrap();
+                let read = read_request_text(text.as_bytes(), &Pacer::unmetered()).unwrap();
                 prop_assert_eq!(&read.request.inputs[0], &tensor);
             }
         }
@@ -157,8 +157,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(framing in 0usize..40, body in any::<Vec<u8>>(), text in "[\\[\\]{}:,\"a-e0-9. ]{0,60}") {
         for bytes in [body.as_slice(), text.as_bytes()] {
-            let _ = framing::decode(Framing::Mixed(framing), &Metadata::default(), bytes, &Pace::free());
-            let _ = read_request_text(format!("{{\"inputs\":[{{{text}}}]}}").as_bytes(), &Pace::free());
+            let _ = framing::decode(Framing::Mixed(framing), &Metadata::default(), bytes, &Pacer::unmetered());
+            let _ = read_request_text(format!("{{\"inputs\":[{{{text}}}]}}").as_bytes(), &Pacer::unmetered());
         }
     }
 }
@@ -185,8 +185,8 @@ fn the_head_and_parameters_are_written() {
         &model(),
         "q",
         &InferResponse { parameters, outputs },
-        &OutputForm::default(),
-        &Pace::free(),
+        &OutputSelection::default(),
+        &Pacer::unmetered(),
     )
     .unwrap();
 
@@ -216,11 +216,12 @@ fn what_json_cannot_hold_is_an_error_that_names_it() {
         (tensor(Datatype::Bytes, &[1, 0, 0, 0, 255]), "output 'y' holds bytes that are not UTF-8"),
     ] {
         let response = InferResponse { parameters: vec![], outputs: vec![tensor] };
-        let fault = encode(&model(), "", &response, &OutputForm::default(), &Pace::free())
-            .unwrap_err()
-            .to_string();
+        let fault =
+            encode(&model(), "", &response, &OutputSelection::default(), &Pacer::unmetered())
+                .unwrap_err()
+                .to_string();
         assert!(fault.contains(says) && fault.contains("ask for binary"), "{fault}");
-        let binary = OutputForm { binary: true, named: vec![] };
-        assert!(encode(&model(), "", &response, &binary, &Pace::free()).is_ok());
+        let binary = OutputSelection { default_binary: true, requested: vec![] };
+        assert!(encode(&model(), "", &response, &binary, &Pacer::unmetered()).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::api::json::{Fault, Number, Reader, shorten};
+use crate::api::json::{JsonError, Number, Reader, shorten};
 use crate::model::{Datatype, push_bytes_element};
 
 /// Reads the `data` of a tensor into the byte layout of a [`Tensor`].
@@ -15,12 +15,13 @@ pub(in crate::api) fn read_data(
     reader: &mut Reader<'_>,
     datatype: Datatype,
     shape: &[u64],
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Vec<u8>, JsonError> {
     let expected =
         shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
-    let expected = expected.ok_or_else(|| reader.fault(format!("shape {shape:?} is too large")))?;
+    let expected = expected.ok_or_else(|| reader.error(format!("shape {shape:?} is too large")))?;
     let data = Vec::with_capacity(capacity(datatype, expected, reader.remaining()));
-    let mut elements = Elements { shape, read: reading(datatype), expected, count: 0, data };
+    let mut elements =
+        ElementReader { shape, read: element_reader(datatype), expected, count: 0, data };
 
     elements.read_all(reader)?;
 
@@ -35,9 +36,9 @@ fn capacity(datatype: Datatype, expected: u64, text: usize) -> usize {
 }
 
 /// Reads one element and appends its bytes.
-type ReadElement = fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<(), Fault>;
+type ReadElement = fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<(), JsonError>;
 
-struct Elements<'s> {
+struct ElementReader<'s> {
     shape: &'s [u64],
     read: ReadElement,
     expected: u64,
@@ -45,8 +46,8 @@ struct Elements<'s> {
     data: Vec<u8>,
 }
 
-impl Elements<'_> {
-    fn read_all(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+impl ElementReader<'_> {
+    fn read_all(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
         if self.shape.is_empty() && reader.peek() != Some(b'[') {
             return self.element(reader);
         }
@@ -57,38 +58,40 @@ impl Elements<'_> {
 
         reader.array(|reader| self.element(reader))?;
         if self.count != self.expected {
-            return Err(reader.fault(format!(
+            return Err(reader.error(format!(
                 "it has {} elements, but {}",
                 self.count,
-                self.announced()
+                self.expected_count_text()
             )));
         }
 
         Ok(())
     }
 
-    fn nested(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Fault> {
+    fn nested(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), JsonError> {
         let Some(&length) = self.shape.get(depth) else { return self.element(reader) };
         let mut seen = 0;
         reader.array(|reader| {
             seen += 1;
             if seen > length {
-                return Err(self.misshapen(reader, depth, "more"));
+                return Err(self.wrong_length(reader, depth, "more"));
             }
             self.nested(reader, depth + 1)
         })?;
 
         if seen < length {
-            return Err(self.misshapen(reader, depth, "fewer"));
+            return Err(self.wrong_length(reader, depth, "fewer"));
         }
 
         Ok(())
     }
 
     #[inline]
-    fn element(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+    fn element(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
         if self.count == self.expected {
-            return Err(reader.fault(format!("it has more elements, but {}", self.announced())));
+            return Err(
+                reader.error(format!("it has more elements, but {}", self.expected_count_text()))
+            );
         }
 
         self.count += 1;
@@ -96,14 +99,14 @@ impl Elements<'_> {
     }
 
     #[cold]
-    fn announced(&self) -> String {
+    fn expected_count_text(&self) -> String {
         format!("shape {:?} takes {}", self.shape, self.expected)
     }
 
     #[cold]
-    fn misshapen(&self, reader: &Reader<'_>, depth: usize, much: &str) -> Fault {
+    fn wrong_length(&self, reader: &Reader<'_>, depth: usize, much: &str) -> JsonError {
         let length = self.shape.get(depth).copied().unwrap_or_default();
-        reader.fault(format!(
+        reader.error(format!(
             "an array has {much} than the {length} entries of dimension {depth} in {:?}",
             self.shape
         ))
@@ -113,10 +116,10 @@ impl Elements<'_> {
 /// True if the next array contains arrays.
 fn starts_nested(reader: &Reader<'_>) -> bool {
     let mut ahead = reader.clone();
-    ahead.opens_array() && ahead.peek() == Some(b'[')
+    ahead.consume_array_start() && ahead.peek() == Some(b'[')
 }
 
-fn reading(datatype: Datatype) -> ReadElement {
+fn element_reader(datatype: Datatype) -> ReadElement {
     match datatype {
         Datatype::Bool => |reader, data| append(data, [u8::from(reader.boolean()?)]),
         Datatype::Uint8 => |reader, data| append(data, integer::<u8>(reader)?.to_le_bytes()),
@@ -136,13 +139,13 @@ fn reading(datatype: Datatype) -> ReadElement {
 }
 
 #[inline]
-fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<(), Fault> {
+fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<(), JsonError> {
     data.extend_from_slice(&element);
     Ok(())
 }
 
 #[inline]
-fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, Fault> {
+fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
     let number = reader.number()?;
     number
         .integer()
@@ -151,48 +154,48 @@ fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, Fault> {
 }
 
 #[inline]
-fn float64(reader: &mut Reader<'_>) -> Result<f64, Fault> {
+fn float64(reader: &mut Reader<'_>) -> Result<f64, JsonError> {
     let number = reader.number()?;
     let value = number.float64();
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
 
 #[inline]
-fn float32(reader: &mut Reader<'_>) -> Result<f32, Fault> {
+fn float32(reader: &mut Reader<'_>) -> Result<f32, JsonError> {
     let number = reader.number()?;
     let value = number.float32();
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
 
-fn float16(reader: &mut Reader<'_>) -> Result<f16, Fault> {
+fn float16(reader: &mut Reader<'_>) -> Result<f16, JsonError> {
     let number = reader.number()?;
     let value = f16::from_f64(number.float64());
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
 
-fn bfloat16(reader: &mut Reader<'_>) -> Result<bf16, Fault> {
+fn bfloat16(reader: &mut Reader<'_>) -> Result<bf16, JsonError> {
     let number = reader.number()?;
     let value = bf16::from_f64(number.float64());
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
 
-fn text(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
+fn text(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), JsonError> {
     let element = reader.string()?;
-    push_bytes_element(data, element.as_bytes()).map_err(|fault| reader.fault(fault))
+    push_bytes_element(data, element.as_bytes()).map_err(|fault| reader.error(fault))
 }
 
 #[cold]
-fn not_an_integer(reader: &Reader<'_>, number: Number<'_>) -> Fault {
+fn not_an_integer(reader: &Reader<'_>, number: Number<'_>) -> JsonError {
     if number.is_whole() {
         return out_of_range(reader, number);
     }
-    reader.fault(format!(
+    reader.error(format!(
         "{} is written as a fraction, and the datatype holds whole numbers",
         shorten(number.text)
     ))
 }
 
 #[cold]
-fn out_of_range(reader: &Reader<'_>, number: Number<'_>) -> Fault {
-    reader.fault(format!("{} is out of the datatype's range", shorten(number.text)))
+fn out_of_range(reader: &Reader<'_>, number: Number<'_>) -> JsonError {
+    reader.error(format!("{} is out of the datatype's range", shorten(number.text)))
 }

@@ -11,5 +11,5 @@ mod reader;
 mod writer;
 
 pub(super) use number::Number;
-pub(super) use reader::{Fault, Reader, shorten};
+pub(super) use reader::{JsonError, Reader, shorten};
 pub(super) use writer::{write_float, write_integer, write_string};

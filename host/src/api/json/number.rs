@@ -33,7 +33,7 @@ impl<'a> Number<'a> {
         let negative = bytes.first() == Some(&b'-');
         let mut scan = Scan { bytes, at: usize::from(negative), mantissa: 0, digits: 0 };
         let first = scan.peek();
-        let whole = scan.run();
+        let whole = scan.take_digits();
 
         if whole == 0 || (whole > 1 && first == Some(b'0')) {
             return None;
@@ -121,7 +121,7 @@ impl Scan<'_> {
 
     /// Consumes digits into the mantissa. Returns their number.
     #[inline]
-    fn run(&mut self) -> u32 {
+    fn take_digits(&mut self) -> u32 {
         let before = self.digits;
         while let Some(byte @ b'0'..=b'9') = self.peek() {
             self.mantissa = self.mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
@@ -140,7 +140,7 @@ impl Scan<'_> {
 
         self.at += 1;
 
-        let digits = self.run();
+        let digits = self.take_digits();
         (digits > 0).then_some(digits)
     }
 
@@ -156,7 +156,7 @@ impl Scan<'_> {
             self.at += 1;
         }
 
-        (self.run() > 0).then_some(true)
+        (self.take_digits() > 0).then_some(true)
     }
 }
 

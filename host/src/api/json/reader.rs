@@ -5,15 +5,15 @@ use std::fmt;
 
 use super::Number;
 use crate::model::hint;
-use crate::tenant::Pace;
+use crate::tenant::Pacer;
 
 /// A JSON error with its position.
 #[derive(Debug, PartialEq, Eq)]
 // Boxed, because every read returns a `Result` with it and errors are rare.
-pub(in crate::api) struct Fault(Box<Place>);
+pub(in crate::api) struct JsonError(Box<ErrorDetail>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
+struct ErrorDetail {
     text: String,
     at: usize,
 }
@@ -25,7 +25,7 @@ pub(in crate::api) struct Reader<'a> {
     at: usize,
     /// Position of the next checkpoint.
     checkpoint: usize,
-    pace: Option<&'a Pace>,
+    pace: Option<&'a Pacer>,
 }
 
 /// Bytes between two checkpoints. Reading them takes about 0.1 ms.
@@ -34,19 +34,19 @@ const STEP: usize = 16 << 10;
 /// Maximum nesting depth, which bounds the recursion. No request nests deeper.
 const MAX_DEPTH: u32 = 64;
 
-impl Fault {
-    fn new(text: impl Into<String>, at: usize) -> Fault {
-        Fault(Box::new(Place { text: text.into(), at }))
+impl JsonError {
+    fn new(text: impl Into<String>, at: usize) -> JsonError {
+        JsonError(Box::new(ErrorDetail { text: text.into(), at }))
     }
 
     /// Prefixes the error with the part of the text in which it occurred.
-    pub(in crate::api) fn within(mut self, place: impl fmt::Display) -> Fault {
+    pub(in crate::api) fn in_context(mut self, place: impl fmt::Display) -> JsonError {
         self.0.text = format!("{place}: {}", self.0.text);
         self
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for JsonError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} (at byte {} of the JSON)", self.0.text, self.0.at)
     }
@@ -54,33 +54,33 @@ impl fmt::Display for Fault {
 
 impl<'a> Reader<'a> {
     /// Starts at the beginning of a text. Fails if it is not UTF-8.
-    pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, Fault> {
+    pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(text)
-            .map_err(|error| Fault::new("the JSON is not UTF-8", error.valid_up_to()))?;
+            .map_err(|error| JsonError::new("the JSON is not UTF-8", error.valid_up_to()))?;
         Ok(Reader { text, at: 0, checkpoint: usize::MAX, pace: None })
     }
 
     /// Like [`Reader::new`], for long texts: yields at checkpoints of `pace`.
-    pub(in crate::api) fn paced(text: &'a [u8], pace: &'a Pace) -> Result<Self, Fault> {
+    pub(in crate::api) fn paced(text: &'a [u8], pace: &'a Pacer) -> Result<Self, JsonError> {
         Ok(Reader { checkpoint: STEP, pace: Some(pace), ..Reader::new(text)? })
     }
 
     /// Yields if the next checkpoint has been reached. Fails if the work has been stopped.
     #[inline]
-    fn give_way(&mut self, at: usize) -> Result<(), Fault> {
-        if at < self.checkpoint { Ok(()) } else { self.give_way_now(at) }
+    fn yield_if_due(&mut self, at: usize) -> Result<(), JsonError> {
+        if at < self.checkpoint { Ok(()) } else { self.yield_now(at) }
     }
 
     #[cold]
-    fn give_way_now(&mut self, at: usize) -> Result<(), Fault> {
+    fn yield_now(&mut self, at: usize) -> Result<(), JsonError> {
         self.checkpoint = at.saturating_add(STEP);
-        let went_on = self.pace.map_or(Ok(()), Pace::give_way);
-        went_on.map_err(|stopped| self.fault(stopped.to_string()))
+        let went_on = self.pace.map_or(Ok(()), Pacer::checkpoint);
+        went_on.map_err(|stopped| self.error(stopped.to_string()))
     }
 
     /// Creates an error at the current position.
-    pub(in crate::api) fn fault(&self, text: impl Into<String>) -> Fault {
-        Fault::new(text, self.at)
+    pub(in crate::api) fn error(&self, text: impl Into<String>) -> JsonError {
+        JsonError::new(text, self.at)
     }
 
     /// Returns the number of bytes left.
@@ -100,10 +100,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks that nothing is left.
-    pub(in crate::api) fn finish(mut self) -> Result<(), Fault> {
+    pub(in crate::api) fn expect_end(mut self) -> Result<(), JsonError> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.fault("there is something after the end of the JSON")),
+            Some(_) => Err(self.error("there is something after the end of the JSON")),
         }
     }
 
@@ -111,41 +111,41 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(in crate::api) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        self.punctuation(b'{', "expected an object")?;
-        if self.take(b'}') {
+        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        self.expect_punctuation(b'{', "expected an object")?;
+        if self.consume(b'}') {
             return Ok(());
         }
 
         loop {
             let key = self.string()?;
-            self.punctuation(b':', "expected ':' after a key")?;
+            self.expect_punctuation(b':', "expected ':' after a key")?;
             member(self, key)?;
-            self.give_way(self.at)?;
-            if self.take(b'}') {
+            self.yield_if_due(self.at)?;
+            if self.consume(b'}') {
                 return Ok(());
             }
-            self.punctuation(b',', "expected ',' or '}' in an object")?;
+            self.expect_punctuation(b',', "expected ',' or '}' in an object")?;
         }
     }
 
     /// Reads an object with the given keys (at most 16), each at most once. Calls `member` with
     /// each key; `member` must read the value.
     #[inline]
-    pub(in crate::api) fn members(
+    pub(in crate::api) fn object_with_keys(
         &mut self,
         keys: &[&'static str],
-        mut member: impl FnMut(&mut Self, &'static str) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut member: impl FnMut(&mut Self, &'static str) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         let mut seen = 0u16;
         self.object(|reader, key| {
             let Some(index) = keys.iter().position(|known| *known == key) else {
                 let hint = hint("keys", &key, keys.iter().copied());
-                return Err(reader.fault(format!("unknown key '{}'{hint}", shorten(&key))));
+                return Err(reader.error(format!("unknown key '{}'{hint}", shorten(&key))));
             };
             if seen & (1 << index) != 0 {
-                return Err(reader.fault(format!("key '{key}' is given twice")));
+                return Err(reader.error(format!("key '{key}' is given twice")));
             }
             seen |= 1 << index;
             member(reader, keys[index])
@@ -156,31 +156,31 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(in crate::api) fn array(
         &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        self.punctuation(b'[', "expected an array")?;
-        if self.take(b']') {
+        mut element: impl FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        self.expect_punctuation(b'[', "expected an array")?;
+        if self.consume(b']') {
             return Ok(());
         }
 
         loop {
             element(self)?;
-            self.give_way(self.at)?;
-            if self.take(b']') {
+            self.yield_if_due(self.at)?;
+            if self.consume(b']') {
                 return Ok(());
             }
-            self.punctuation(b',', "expected ',' or ']' in an array")?;
+            self.expect_punctuation(b',', "expected ',' or ']' in an array")?;
         }
     }
 
     /// Consumes the start of an array. Returns false if another token is next.
-    pub(in crate::api) fn opens_array(&mut self) -> bool {
-        self.take(b'[')
+    pub(in crate::api) fn consume_array_start(&mut self) -> bool {
+        self.consume(b'[')
     }
 
     /// Reads a string. It is borrowed from the text unless it contains escapes.
     #[inline]
-    pub(in crate::api) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+    pub(in crate::api) fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let (token, escaped) = self.string_token()?;
         if !escaped {
             // The quotes are ASCII, so the text between them is valid UTF-8.
@@ -189,12 +189,12 @@ impl<'a> Reader<'a> {
 
         serde_json::from_str(token)
             .map(Cow::Owned)
-            .map_err(|_| self.fault("the string before has an invalid escape"))
+            .map_err(|_| self.error("the string before has an invalid escape"))
     }
 
     /// Reads a number.
     #[inline]
-    pub(in crate::api) fn number(&mut self) -> Result<Number<'a>, Fault> {
+    pub(in crate::api) fn number(&mut self) -> Result<Number<'a>, JsonError> {
         let start = self.peek();
         let rest = self.text.get(self.at..).unwrap_or_default();
         let Some(number) = Number::scan(rest) else { return Err(self.not_a_number(start)) };
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
 
     /// Reads `true` or `false`.
     #[inline]
-    pub(in crate::api) fn boolean(&mut self) -> Result<bool, Fault> {
+    pub(in crate::api) fn boolean(&mut self) -> Result<bool, JsonError> {
         match self.peek() {
             Some(b't') => self.literal("true").map(|()| true),
             Some(b'f') => self.literal("false").map(|()| false),
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Consumes `null`. Returns false if another token is next.
-    pub(in crate::api) fn null(&mut self) -> Result<bool, Fault> {
+    pub(in crate::api) fn null(&mut self) -> Result<bool, JsonError> {
         if self.peek() != Some(b'n') {
             return Ok(false);
         }
@@ -223,14 +223,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads and discards any value. Fails if it is malformed or nested too deeply.
-    pub(in crate::api) fn skip(&mut self) -> Result<(), Fault> {
+    pub(in crate::api) fn skip(&mut self) -> Result<(), JsonError> {
         self.skip_within(MAX_DEPTH)
     }
 
-    fn skip_within(&mut self, depth: u32) -> Result<(), Fault> {
+    fn skip_within(&mut self, depth: u32) -> Result<(), JsonError> {
         let next = self.peek();
         if depth == 0 && matches!(next, Some(b'{' | b'[')) {
-            return Err(self.fault(format!("the JSON is nested more than {MAX_DEPTH} deep")));
+            return Err(self.error(format!("the JSON is nested more than {MAX_DEPTH} deep")));
         }
 
         match next {
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
 
     /// Returns the error for an unexpected token.
     #[cold]
-    pub(in crate::api) fn expected(&self, wanted: &str, found: Option<u8>) -> Fault {
+    pub(in crate::api) fn expected(&self, wanted: &str, found: Option<u8>) -> JsonError {
         let found = match found {
             None => "the end of the JSON",
             Some(b'"') => "a string",
@@ -257,41 +257,41 @@ impl<'a> Reader<'a> {
             Some(_) => "something that is not JSON",
         };
 
-        self.fault(format!("expected {wanted}, found {found}"))
+        self.error(format!("expected {wanted}, found {found}"))
     }
 
     #[cold]
-    fn not_a_number(&self, found: Option<u8>) -> Fault {
+    fn not_a_number(&self, found: Option<u8>) -> JsonError {
         let rest = self.text.get(self.at..).unwrap_or_default();
         if ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"]
             .iter()
             .any(|word| rest.starts_with(word))
         {
-            return self.fault("JSON has no NaN or Infinity; send this tensor as binary data");
+            return self.error("JSON has no NaN or Infinity; send this tensor as binary data");
         }
 
         match found {
-            Some(b'-' | b'0'..=b'9') => self.fault("this is not a number as JSON spells it"),
+            Some(b'-' | b'0'..=b'9') => self.error("this is not a number as JSON spells it"),
             other => self.expected("a number", other),
         }
     }
 
     #[inline]
-    fn take(&mut self, wanted: u8) -> bool {
+    fn consume(&mut self, wanted: u8) -> bool {
         let found = self.peek() == Some(wanted);
         self.at += usize::from(found);
         found
     }
 
     #[inline]
-    fn punctuation(&mut self, wanted: u8, fault: &str) -> Result<(), Fault> {
-        if self.take(wanted) { Ok(()) } else { Err(self.fault(fault)) }
+    fn expect_punctuation(&mut self, wanted: u8, fault: &str) -> Result<(), JsonError> {
+        if self.consume(wanted) { Ok(()) } else { Err(self.error(fault)) }
     }
 
-    fn literal(&mut self, word: &str) -> Result<(), Fault> {
+    fn literal(&mut self, word: &str) -> Result<(), JsonError> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
-            return Err(self.fault(format!("expected {word}")));
+            return Err(self.error(format!("expected {word}")));
         }
 
         self.at += word.len();
@@ -301,7 +301,7 @@ impl<'a> Reader<'a> {
 
     /// Consumes a string with its quotes. Returns true with it if it contains escapes.
     #[inline]
-    fn string_token(&mut self) -> Result<(&'a str, bool), Fault> {
+    fn string_token(&mut self) -> Result<(&'a str, bool), JsonError> {
         let next = self.peek();
         if next != Some(b'"') {
             return Err(self.expected("a string", next));
@@ -316,14 +316,14 @@ impl<'a> Reader<'a> {
                 Some(b'\\') => (end, escaped) = (end + 2, true),
                 Some(0x20..) => {
                     end += 1;
-                    self.give_way(end)?;
+                    self.yield_if_due(end)?;
                 }
                 Some(_) => {
                     return Err(
-                        self.fault("a string holds a control character that is not escaped")
+                        self.error("a string holds a control character that is not escaped")
                     );
                 }
-                None => return Err(self.fault("a string does not end")),
+                None => return Err(self.error("a string does not end")),
             }
         }
 
@@ -346,7 +346,7 @@ mod tests {
 
     fn accepts(text: &[u8]) -> bool {
         Reader::new(text)
-            .and_then(|mut reader| reader.skip().and_then(|()| reader.finish()))
+            .and_then(|mut reader| reader.skip().and_then(|()| reader.expect_end()))
             .is_ok()
     }
 

@@ -12,8 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The most bytes of a body, in either direction: as many as a model's own requests and responses may
-/// have by default, since fetched data usually ends in a response.
+/// The most bytes of a body, in either direction: as many as a model's own requests and responses
+/// may have by default, since fetched data usually ends in a response.
 pub(super) const MAX_BODY: usize = 16 << 20;
 
 /// A guest's body, limited to [`MAX_BODY`].

@@ -13,16 +13,16 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{RequestBody, ResponseBody};
-use super::connect::Connector;
-use super::fault::explain;
-use super::handshake::{CONNECT_TIME, Handshake};
-use super::trust::Trust;
+use super::connector::Connector;
+use super::error::to_wasi_error;
+use super::tls_connector::{CONNECT_TIME, TlsConnector};
+use super::tls_roots::TlsRoots;
 
 /// The most idle connections to one origin: as many as a few instances use at once.
 const MAX_IDLE: usize = 4;
 
-/// The time for which an idle connection is kept. Servers close theirs after 15 s and more; with less
-/// than that, a request seldom meets a connection that is just closing.
+/// The time for which an idle connection is kept. Servers close theirs after 15 s and more; with
+/// less than that, a request seldom meets a connection that is just closing.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// The most bytes of a response's headers; servers send a few KiB.
@@ -34,18 +34,18 @@ const FIRST_BYTE_TIME: Duration = Duration::from_secs(60);
 
 /// The longest time between two parts of a response; a network silent for longer has lost the
 /// connection.
-const PAUSE: Duration = Duration::from_secs(30);
+const BETWEEN_BYTES_TIME: Duration = Duration::from_secs(30);
 
 /// The HTTP client of a tenant, with its connections. A clone shares them.
 #[derive(Clone)]
 pub struct Egress {
-    client: Client<Handshake, RequestBody>,
+    client: Client<TlsConnector, RequestBody>,
 }
 
 impl Egress {
     /// A client without connections.
-    pub fn new(trust: &Trust) -> Egress {
-        let connector = Handshake::new(trust, Connector::new(), CONNECT_TIME);
+    pub fn new(trust: &TlsRoots) -> Egress {
+        let connector = TlsConnector::new(trust, Connector::new(), CONNECT_TIME);
         let mut client = Client::builder(TokioExecutor::new());
 
         client
@@ -61,7 +61,7 @@ impl Egress {
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
-        patience: Patience,
+        patience: Timeouts,
         place: OwnedSemaphorePermit,
     ) -> Result<Response<WasiBody>, Error> {
         let mut connection = capture_connection(&mut request);
@@ -69,11 +69,11 @@ impl Egress {
         let connected = async { drop(connection.wait_for_connection_metadata().await) };
 
         let head = patience.wait_for_head(&mut response, connected).await?;
-        answer(head, patience.pause, place)
+        into_wasi_response(head, patience.pause, place)
     }
 }
 
-fn answer(
+fn into_wasi_response(
     response: Response<Incoming>,
     pause: Duration,
     place: OwnedSemaphorePermit,
@@ -92,24 +92,24 @@ fn answer(
     Ok(Response::from_parts(parts, ResponseBody::new(body, pause, place)?.boxed_unsync()))
 }
 
-/// The timeouts of a request. A guest may shorten them but not extend them. The deadline of its call
-/// limits them all, since it ends the guest.
-pub(super) struct Patience {
+/// The timeouts of a request. A guest may shorten them but not extend them. The deadline of its
+/// call limits them all, since it ends the guest.
+pub(super) struct Timeouts {
     connect: Duration,
     first_byte: Duration,
     pause: Duration,
 }
 
-impl Patience {
-    pub(super) fn new(options: Option<RequestOptions>) -> Patience {
+impl Timeouts {
+    pub(super) fn new(options: Option<RequestOptions>) -> Timeouts {
         let options = options.unwrap_or_default();
         let within =
             |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
 
-        Patience {
+        Timeouts {
             connect: within(options.connect_timeout, CONNECT_TIME),
             first_byte: within(options.first_byte_timeout, FIRST_BYTE_TIME),
-            pause: within(options.between_bytes_timeout, PAUSE),
+            pause: within(options.between_bytes_timeout, BETWEEN_BYTES_TIME),
         }
     }
 
@@ -134,7 +134,7 @@ impl Patience {
             Err(_) => return Err(Error::ConnectionTimeout),
         };
 
-        head.map_err(|error| explain(&error))
+        head.map_err(|error| to_wasi_error(&error))
     }
 }
 
@@ -147,10 +147,10 @@ mod tests {
         let asked = |time| {
             let options =
                 RequestOptions { connect_timeout: Some(time), ..RequestOptions::default() };
-            Patience::new(Some(options)).connect
+            Timeouts::new(Some(options)).connect
         };
 
-        let most = Patience::new(None).connect;
+        let most = Timeouts::new(None).connect;
         assert_eq!(asked(Duration::from_millis(5)), Duration::from_millis(5));
         assert_eq!(asked(Duration::MAX), most);
     }

@@ -2,23 +2,23 @@
 //!
 //! The path of a request: [`outgoing`] checks that its origin is listed and takes a permit of its
 //! call. [`request`] rebuilds it from the checked origin, so that no other part of it can lead
-//! elsewhere. [`egress`] sends it over a connection of the tenant. [`handshake`] and [`connect`] open
-//! connections, only to addresses that [`address`] permits. [`body`] limits the bodies of both
-//! directions. [`fault`] translates errors to those of the interface.
+//! elsewhere. [`egress`] sends it over a connection of the tenant. [`tls_connector`] and
+//! [`connector`] open connections, only to addresses that [`address`] permits. [`body`] limits the
+//! bodies of both directions. [`error`] translates errors to those of the interface.
 //!
 //! Redirects are not followed: the guest receives them, and its next request is checked like any
 //! other. All requests of a call end with its instance, and so at its deadline at the latest.
 
 mod address;
 mod body;
-mod connect;
 mod connection;
+mod connector;
 mod egress;
-mod fault;
-mod handshake;
+mod error;
 mod outgoing;
 mod request;
-mod trust;
+mod tls_connector;
+mod tls_roots;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
 use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 
 pub use egress::Egress;
-pub use trust::{Trust, TrustError};
+pub use tls_roots::{TlsRoots, TlsRootsError};
 
 pub(super) use outgoing::Outgoing;
 
@@ -38,20 +38,20 @@ use crate::model::Origin;
 use crate::tenant::Tenant;
 
 /// The grant of one version: the tenant's client, and the origins that the version may call.
-pub struct Http {
+pub struct HttpGrant {
     egress: Egress,
     origins: Vec<Origin>,
     tenant: Arc<Tenant>,
 }
 
-impl Http {
+impl HttpGrant {
     /// The grant to call these origins. The tenant's current grants limit it further.
-    pub fn new(egress: Egress, origins: Vec<Origin>, tenant: Arc<Tenant>) -> Http {
-        Http { egress, origins, tenant }
+    pub fn new(egress: Egress, origins: Vec<Origin>, tenant: Arc<Tenant>) -> HttpGrant {
+        HttpGrant { egress, origins, tenant }
     }
 
     /// True if the model lists the origin and its tenant's current grants permit it.
-    fn lists(&self, origin: &Origin) -> bool {
+    fn allows(&self, origin: &Origin) -> bool {
         let granted =
             || self.tenant.settings().grants.http.check(std::slice::from_ref(origin)).is_ok();
         self.origins.contains(origin) && granted()

@@ -11,12 +11,12 @@ use wasmtime_wasi_http::{
 };
 
 use super::super::Grants;
-use super::super::logging::{CallLog, Level, write};
+use super::super::logging::{CallLog, Level, write_line};
 use super::super::wasi::MAX_RESOURCES;
-use super::egress::{Egress, Patience};
-use super::request::rewrite;
+use super::egress::{Egress, Timeouts};
+use super::request::rebuild_request;
 use crate::model::Origin;
-use crate::tenant::{Held, Resource};
+use crate::tenant::{QuotaGuard, Resource};
 
 /// The most concurrent requests of a call, including responses that are not yet read to their end.
 /// A guest has one thread; more requests would only hold connections.
@@ -29,31 +29,32 @@ const MAX_FIELDS: usize = 32 << 10;
 const BODY_CHUNK: usize = 64 << 10;
 
 /// Bytes charged for a handle: headers of a request or response, or a part of a body.
-const HANDLE: u64 = 64 << 10;
+const HANDLE_BYTES: u64 = 64 << 10;
 
 /// The number of handles charged together.
-const HANDLES: usize = 8;
+const HANDLE_BATCH: usize = 8;
 
 /// The outgoing requests of an instance.
 pub(in crate::capability) struct Outgoing {
     ctx: WasiHttpCtx,
     hooks: Hooks,
     /// `None` if HTTP is not granted, so that nothing can be sent.
-    paid: Option<Paid>,
+    charged: Option<ChargedHandles>,
 }
 
-/// The handles charged to the tenant's memory quota. Like the guest's own memory, they never shrink.
-struct Paid {
+/// The handles charged to the tenant's memory quota. Like the guest's own memory, they never
+/// shrink.
+struct ChargedHandles {
     handles: usize,
     /// `None` if the tenant already exceeds its quota.
-    memory: Option<Held>,
+    memory: Option<QuotaGuard>,
 }
 
 struct Hooks {
     grants: Grants,
     call_log: Arc<CallLog>,
     loading: bool,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 /// The reason why a request is not sent.
@@ -82,22 +83,31 @@ impl Outgoing {
 
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
         let paid = grants.http.as_ref();
-        let paid = paid
-            .map(|http| Paid { handles: 0, memory: http.tenant.take(Resource::Memory, 0).ok() });
+        let paid = paid.map(|http| ChargedHandles {
+            handles: 0,
+            memory: http.tenant.take(Resource::Memory, 0).ok(),
+        });
 
-        Outgoing { ctx, hooks: Hooks { grants, call_log, loading: false, places }, paid }
+        Outgoing {
+            ctx,
+            hooks: Hooks { grants, call_log, loading: false, permits: places },
+            charged: paid,
+        }
     }
 
     /// Charges the tenant's memory quota for a few handles more than the guest holds. If the quota
     /// is used up, the guest gets no more handles.
-    pub(in crate::capability) fn pay_for_handles(&mut self, table: &mut ResourceTable) {
-        let Some(Paid { handles, memory }) = &mut self.paid else { return };
-        let wanted = (table.iter_mut().count() + HANDLES / 2).min(MAX_RESOURCES);
-        let mut pay =
-            || memory.as_mut().is_some_and(|memory| memory.grow(HANDLE * HANDLES as u64).is_ok());
+    pub(in crate::capability) fn charge_handles(&mut self, table: &mut ResourceTable) {
+        let Some(ChargedHandles { handles, memory }) = &mut self.charged else { return };
+        let wanted = (table.iter_mut().count() + HANDLE_BATCH / 2).min(MAX_RESOURCES);
+        let mut pay = || {
+            memory
+                .as_mut()
+                .is_some_and(|memory| memory.grow(HANDLE_BYTES * HANDLE_BATCH as u64).is_ok())
+        };
 
         while *handles < wanted && pay() {
-            *handles += HANDLES;
+            *handles += HANDLE_BATCH;
         }
 
         table.set_max_capacity((*handles).min(MAX_RESOURCES));
@@ -109,16 +119,16 @@ impl Outgoing {
         loading: bool,
     ) -> WasiHttpCtxView<'a> {
         self.hooks.loading = loading;
-        self.pay_for_handles(table);
+        self.charge_handles(table);
         WasiHttpCtxView { hooks: &mut self.hooks, table, ctx: &mut self.ctx }
     }
 
     pub(super) fn holds_requests(&self) -> bool {
-        self.hooks.places.available_permits() < MAX_REQUESTS
+        self.hooks.permits.available_permits() < MAX_REQUESTS
     }
 }
 
-type Answered =
+type SendOutcome =
     Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl WasiHttpHooks for Hooks {
@@ -132,14 +142,14 @@ impl WasiHttpHooks for Hooks {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _read: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Answered> + Send> {
+    ) -> Box<dyn Future<Output = SendOutcome> + Send> {
         match self.admit(&request) {
             Ok((egress, origin, place)) => {
                 let log = self.log();
-                Box::new(send(egress, request, origin, Patience::new(options), place, log))
+                Box::new(send(egress, request, origin, Timeouts::new(options), place, log))
             }
             Err(refusal) => {
-                self.log()(&shown(&request), &refusal);
+                self.log()(&describe_request(&request), &refusal);
                 Box::new(ready(Err(refusal.into())))
             }
         }
@@ -151,8 +161,8 @@ impl WasiHttpHooks for Hooks {
 }
 
 impl Hooks {
-    /// Decides whether the request may be sent. Returns the tenant's client, the checked origin, and
-    /// a permit of the call.
+    /// Decides whether the request may be sent. Returns the tenant's client, the checked origin,
+    /// and a permit of the call.
     fn admit(
         &self,
         request: &Request<WasiBody>,
@@ -168,11 +178,11 @@ impl Hooks {
         }
 
         let origin = origin(request)?;
-        if !http.lists(&origin) {
+        if !http.allows(&origin) {
             return Err(Refusal::NotListed);
         }
 
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::TooMany)?;
+        let place = self.permits.clone().try_acquire_owned().map_err(|_| Refusal::TooMany)?;
         Ok((http.egress.clone(), origin, place))
     }
 
@@ -180,7 +190,13 @@ impl Hooks {
     fn log(&self) -> impl Fn(&str, &dyn std::fmt::Display) + Send + Sync + 'static {
         let (grants, call_log) = (self.grants.clone(), self.call_log.clone());
         move |request, why| {
-            write(&grants, &call_log, Level::Warn, "http", &format!("refused {request}: {why}"))
+            write_line(
+                &grants,
+                &call_log,
+                Level::Warn,
+                "http",
+                &format!("refused {request}: {why}"),
+            )
         }
     }
 }
@@ -188,11 +204,11 @@ impl Hooks {
 fn origin(request: &Request<WasiBody>) -> Result<Origin, Refusal> {
     let scheme = request.uri().scheme_str().unwrap_or_default();
     let authority = request.uri().authority().map_or("", |authority| authority.as_str());
-    Origin::of(scheme, authority).map_err(Refusal::NoOrigin)
+    Origin::from_parts(scheme, authority).map_err(Refusal::NoOrigin)
 }
 
 /// Describes the request for a log. The path and query are left out: they can contain a secret.
-fn shown(request: &Request<WasiBody>) -> String {
+fn describe_request(request: &Request<WasiBody>) -> String {
     let uri = request.uri();
     let host = uri.host().unwrap_or_default();
     let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
@@ -203,12 +219,12 @@ async fn send(
     egress: Egress,
     request: Request<WasiBody>,
     origin: Origin,
-    patience: Patience,
+    patience: Timeouts,
     place: OwnedSemaphorePermit,
     log: impl Fn(&str, &dyn std::fmt::Display) + Send,
-) -> Answered {
-    let shown = shown(&request);
-    let outcome = match rewrite(request, &origin) {
+) -> SendOutcome {
+    let shown = describe_request(&request);
+    let outcome = match rebuild_request(request, &origin) {
         Ok(request) => egress.send(request, patience, place).await,
         Err(error) => Err(error),
     };

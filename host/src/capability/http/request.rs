@@ -10,14 +10,14 @@ use crate::model::Origin;
 /// The longest path with its query, in bytes, as common servers accept it.
 const MAX_PATH: usize = 8 << 10;
 
-/// Returns the same request with the URL of `origin`, and with its `Host` once it is sent. Fails if
-/// the path could be read as a whole URL, or if the announced body is too large.
-pub(super) fn rewrite(
+/// Returns the same request with the URL of `origin`, and with its `HostFile` once it is sent.
+/// Fails if the path could be read as a whole URL, or if the announced body is too large.
+pub(super) fn rebuild_request(
     request: Request<WasiBody>,
     origin: &Origin,
 ) -> Result<Request<RequestBody>, Error> {
     let (mut parts, body) = request.into_parts();
-    parts.uri = uri(&parts.uri, origin)?;
+    parts.uri = rebuild_uri(&parts.uri, origin)?;
     parts.version = Version::HTTP_11;
 
     // The client derives it from the URL. A guest cannot set it in the first place.
@@ -34,7 +34,7 @@ pub(super) fn rewrite(
     Ok(Request::from_parts(parts, limited(body)))
 }
 
-fn uri(asked: &Uri, origin: &Origin) -> Result<Uri, Error> {
+fn rebuild_uri(asked: &Uri, origin: &Origin) -> Result<Uri, Error> {
     let path = asked.path_and_query().map_or("/", |path| path.as_str());
     if path.len() > MAX_PATH {
         return Err(Error::HttpRequestUriTooLong);
@@ -65,7 +65,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         let body = Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync();
-        rewrite(request.body(body).unwrap(), &Origin::parse("https://api.example.com").unwrap())
+        rebuild_request(
+            request.body(body).unwrap(),
+            &Origin::parse("https://api.example.com").unwrap(),
+        )
     }
 
     #[test]

@@ -4,10 +4,10 @@ use wasmtime::component::Resource as Handle;
 
 use super::super::Ctx;
 use super::bindings::wasi::keyvalue::atomics::{CasError, Error, Host, HostCas};
+use super::error::Refusal;
 use super::opened::{Bucket, Cas};
-use super::refusal::Refusal;
-use super::single::wanted;
-use crate::store::keys::{self, check_value};
+use super::store::parse_key;
+use crate::store::key_value::{self, check_value};
 
 impl Host for Ctx {
     async fn increment(
@@ -16,37 +16,37 @@ impl Host for Ctx {
         key: String,
         delta: i64,
     ) -> Result<i64, Error> {
-        let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
-        let sum = self.write_values(move |connection| {
-            keys::Bucket::new(connection, &name).increment(&key, delta)
+        let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
+        let sum = self.run_write(move |connection| {
+            key_value::Bucket::new(connection, &name).increment(&key, delta)
         });
         Ok(sum.await?.map_err(Refusal::from)?)
     }
 
     async fn swap(&mut self, cas: Handle<Cas>, value: Vec<u8>) -> Result<(), CasError> {
-        let Cas { bucket, key, seen, .. } = self.close(cas)?;
+        let Cas { bucket, key, seen, .. } = self.close_handle(cas)?;
         check_value(&value).map_err(Refusal::from)?;
 
         let (name, of) = (bucket.clone(), key.clone());
         let swap = move |connection: &_| {
-            keys::Bucket::new(connection, &name).swap(&of, seen.as_deref(), &value)
+            key_value::Bucket::new(connection, &name).compare_and_swap(&of, seen.as_deref(), &value)
         };
 
-        match self.write_values(swap).await? {
+        match self.run_write(swap).await? {
             Ok(()) => Ok(()),
-            Err(now) => Err(CasError::CasFailed(self.keep_cas(bucket, key, now)?)),
+            Err(now) => Err(CasError::CasFailed(self.open_cas(bucket, key, now)?)),
         }
     }
 }
 
 impl HostCas for Ctx {
     async fn new(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Handle<Cas>, Error> {
-        let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
+        let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
         let (of, sought) = (name.clone(), key.clone());
         let seen = self
-            .read_values(move |connection| keys::Bucket::new(connection, &of).get(&sought))
+            .run_read(move |connection| key_value::Bucket::new(connection, &of).get(&sought))
             .await?;
-        Ok(self.keep_cas(name, key, seen)?)
+        Ok(self.open_cas(name, key, seen)?)
     }
 
     async fn current(&mut self, cas: Handle<Cas>) -> Result<Option<Vec<u8>>, Error> {
@@ -55,7 +55,7 @@ impl HostCas for Ctx {
 
     async fn drop(&mut self, cas: Handle<Cas>) -> wasmtime::Result<()> {
         // The handle exists: the guest's own table has it.
-        let _ = self.close(cas);
+        let _ = self.close_handle(cas);
         Ok(())
     }
 }

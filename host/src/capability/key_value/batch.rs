@@ -5,16 +5,16 @@ use wasmtime::component::Resource as Handle;
 
 use super::super::Ctx;
 use super::bindings::wasi::keyvalue::batch::{Error, Host};
+use super::error::Refusal;
 use super::opened::Bucket;
-use super::refusal::Refusal;
-use super::single::wanted;
-use crate::store::keys::{self, Key, MAX_VALUE, check_value};
+use super::store::parse_key;
+use crate::store::key_value::{self, Key, MAX_VALUE_SIZE, check_value};
 
 /// The most keys of one operation.
 const MAX_KEYS: usize = 1000;
 
 /// Bytes of the values that one operation reads or writes, which the host holds in memory.
-const MAX_BYTES: usize = 4 * MAX_VALUE;
+const MAX_BYTES: usize = 4 * MAX_VALUE_SIZE;
 
 impl Host for Ctx {
     async fn get_many(
@@ -22,12 +22,12 @@ impl Host for Ctx {
         bucket: Handle<Bucket>,
         keys: Vec<String>,
     ) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
-        let (name, keys) = (self.bucket(&bucket)?, all(keys)?);
+        let (name, keys) = (self.bucket(&bucket)?, parse_keys(keys)?);
         let read = move |connection: &_| {
-            let values = keys::Bucket::new(connection, &name).get_many(&keys, MAX_BYTES)?;
-            Ok(values.map(|values| paired(keys, values)))
+            let values = key_value::Bucket::new(connection, &name).get_many(&keys, MAX_BYTES)?;
+            Ok(values.map(|values| pair_values(keys, values)))
         };
-        Ok(self.read_values(read).await?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?)
+        Ok(self.run_read(read).await?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?)
     }
 
     async fn set_many(
@@ -37,14 +37,14 @@ impl Host for Ctx {
     ) -> Result<(), Error> {
         let name = self.bucket(&bucket)?;
         let (keys, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let keys = all(keys)?;
+        let keys = parse_keys(keys)?;
         check_values(&values)?;
 
         let write = move |connection: &_| {
-            let bucket = keys::Bucket::new(connection, &name);
+            let bucket = key_value::Bucket::new(connection, &name);
             keys.iter().zip(&values).try_for_each(|(key, value)| bucket.set(key, value))
         };
-        Ok(self.write_values(write).await?)
+        Ok(self.run_write(write).await?)
     }
 
     async fn delete_many(
@@ -52,20 +52,20 @@ impl Host for Ctx {
         bucket: Handle<Bucket>,
         keys: Vec<String>,
     ) -> Result<(), Error> {
-        let (name, keys) = (self.bucket(&bucket)?, all(keys)?);
+        let (name, keys) = (self.bucket(&bucket)?, parse_keys(keys)?);
         let delete = move |connection: &_| {
-            let bucket = keys::Bucket::new(connection, &name);
+            let bucket = key_value::Bucket::new(connection, &name);
             keys.iter().try_for_each(|key| bucket.delete(key).map(drop))
         };
-        Ok(self.write_values(delete).await?)
+        Ok(self.run_write(delete).await?)
     }
 }
 
-fn all(keys: Vec<String>) -> Result<Vec<Key>, Refusal> {
+fn parse_keys(keys: Vec<String>) -> Result<Vec<Key>, Refusal> {
     if keys.len() > MAX_KEYS {
         return Err(Refusal::TooManyKeys { given: keys.len(), most: MAX_KEYS });
     }
-    keys.into_iter().map(wanted).collect()
+    keys.into_iter().map(parse_key).collect()
 }
 
 fn check_values(values: &[Vec<u8>]) -> Result<(), Refusal> {
@@ -74,7 +74,7 @@ fn check_values(values: &[Vec<u8>]) -> Result<(), Refusal> {
     if bytes <= MAX_BYTES { Ok(()) } else { Err(Refusal::TooMuch { most: MAX_BYTES }) }
 }
 
-fn paired(keys: Vec<Key>, values: Vec<Option<Vec<u8>>>) -> Vec<Option<(String, Vec<u8>)>> {
+fn pair_values(keys: Vec<Key>, values: Vec<Option<Vec<u8>>>) -> Vec<Option<(String, Vec<u8>)>> {
     let pairs = keys.into_iter().zip(values);
     pairs.map(|(key, value)| value.map(|value| (key.into_string(), value))).collect()
 }

@@ -3,12 +3,12 @@
 //!
 //! A value lies under a key in a bucket. Buckets belong to the tenant: all of its models find the
 //! same values in a bucket, and no other tenant's model can reach it. An operation is a job of the
-//! tenant's store ([`crate::store`]). The guest is suspended until the job is done, and holds no turn
-//! meanwhile; a change is durable before the guest continues. A change takes effect as a whole or
-//! not at all, even if the call ends early.
+//! tenant's store ([`crate::store`]). The guest is suspended until the job is done, and holds no
+//! turn meanwhile; a change is durable before the guest continues. A change takes effect as a whole
+//! or not at all, even if the call ends early.
 //!
-//! [`opened`] holds an instance's handles and is the only way to the store. [`single`], [`atomics`]
-//! and [`batch`] are the three interfaces. [`refusal`] maps failures to the interface's errors.
+//! [`opened`] holds an instance's handles and is the only way to the store. [`store`], [`atomics`]
+//! and [`batch`] are the three interfaces. [`error`] maps failures to the interface's errors.
 //!
 //! A call that validates a version before it serves finds an empty store, and its writes are
 //! discarded. So golden requests have the same responses whatever is stored, and a validation
@@ -16,20 +16,20 @@
 
 mod atomics;
 mod batch;
+mod error;
 mod opened;
-mod refusal;
-mod single;
+mod store;
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use wasmtime::component::Linker;
 
-pub(super) use opened::Opened;
+pub(super) use opened::OpenHandles;
 
 use super::{CtxView, HasCtx};
 use crate::store::{Store, StoreError};
-use crate::tenant::{Share, Tenant, thread_time};
+use crate::tenant::{CpuShare, Tenant, thread_time};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -53,35 +53,35 @@ mod bindings {
 }
 
 /// The grant of one version: its tenant's values.
-pub struct KeyValue {
+pub struct KeyValueGrant {
     store: Store,
     tenant: Arc<Tenant>,
     /// The share charged for the store's work.
-    share: Arc<Share>,
+    share: Arc<CpuShare>,
 }
 
-impl KeyValue {
+impl KeyValueGrant {
     /// The grant to use that tenant's values, which are in `store`.
-    pub fn new(store: Store, tenant: Arc<Tenant>) -> KeyValue {
-        let share = Share::new(tenant.account().clone());
-        KeyValue { store, tenant, share }
+    pub fn new(store: Store, tenant: Arc<Tenant>) -> KeyValueGrant {
+        let share = CpuShare::new(tenant.account().clone());
+        KeyValueGrant { store, tenant, share }
     }
 
     async fn read<T: Send + 'static>(self: &Arc<Self>, job: impl Job<T>) -> Result<T, StoreError> {
-        let place = self.store.place().await;
+        let place = self.store.acquire_guest_permit().await;
         let grant = self.clone();
-        self.store.read(move |connection| grant.charged(place, || job(connection))).await
+        self.store.read(move |connection| grant.run_charged(place, || job(connection))).await
     }
 
     async fn write<T: Send + 'static>(self: &Arc<Self>, job: impl Job<T>) -> Result<T, StoreError> {
-        let place = self.store.place().await;
+        let place = self.store.acquire_guest_permit().await;
         let grant = self.clone();
-        self.store.write(move |connection| grant.charged(place, || job(connection))).await
+        self.store.write(move |connection| grant.run_charged(place, || job(connection))).await
     }
 
     /// Runs work of the store and charges its CPU time to the tenant. Holds the permit until the
     /// work is done, even if the caller stops waiting.
-    fn charged<T>(&self, _place: impl Sized, work: impl FnOnce() -> T) -> T {
+    fn run_charged<T>(&self, _place: impl Sized, work: impl FnOnce() -> T) -> T {
         let before = thread_time();
         let outcome = work();
         self.share.charge(thread_time().saturating_sub(before).as_nanos() as u64);

@@ -1,8 +1,8 @@
 //! Conversions between the types of the interface and those of the database.
 
 use super::sql;
-use crate::capability::clean;
-use crate::database::{Outcome, SqlError, Statement, Value};
+use crate::capability::sanitize_line;
+use crate::database::{SqlError, Statement, StatementResult, Value};
 
 /// The longest error text, in bytes; it may quote a part of the statement.
 const MAX_TEXT: usize = 1024;
@@ -38,8 +38,8 @@ impl From<Value> for sql::Value {
     }
 }
 
-impl From<Outcome> for sql::Rows {
-    fn from(outcome: Outcome) -> Self {
+impl From<StatementResult> for sql::Rows {
+    fn from(outcome: StatementResult) -> Self {
         let values = |row: Vec<Value>| row.into_iter().map(sql::Value::from).collect();
         sql::Rows { columns: outcome.columns, rows: outcome.rows.into_iter().map(values).collect() }
     }
@@ -48,12 +48,14 @@ impl From<Outcome> for sql::Rows {
 impl From<SqlError> for sql::SqlError {
     fn from(error: SqlError) -> Self {
         match error {
-            SqlError::Invalid(text) => sql::SqlError::Invalid(clean(&text, MAX_TEXT)),
-            SqlError::Constraint(text) => sql::SqlError::Constraint(clean(&text, MAX_TEXT)),
+            SqlError::Invalid(text) => sql::SqlError::Invalid(sanitize_line(&text, MAX_TEXT)),
+            SqlError::Constraint(text) => sql::SqlError::Constraint(sanitize_line(&text, MAX_TEXT)),
             SqlError::Busy => sql::SqlError::Busy,
-            SqlError::Limit(text) => sql::SqlError::Limit(clean(&text, MAX_TEXT)),
-            SqlError::Denied(text) => sql::SqlError::Denied(clean(&text, MAX_TEXT)),
-            SqlError::Unavailable(text) => sql::SqlError::Unavailable(clean(&text, MAX_TEXT)),
+            SqlError::Limit(text) => sql::SqlError::Limit(sanitize_line(&text, MAX_TEXT)),
+            SqlError::Denied(text) => sql::SqlError::Denied(sanitize_line(&text, MAX_TEXT)),
+            SqlError::Unavailable(text) => {
+                sql::SqlError::Unavailable(sanitize_line(&text, MAX_TEXT))
+            }
         }
     }
 }

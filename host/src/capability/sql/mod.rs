@@ -1,9 +1,9 @@
 //! `wardian:model/sql`: the tenant's own database.
 //!
 //! A guest passes only statements. It cannot name a file, a user or another tenant, because the
-//! database is fixed when its version loads. The statements of a call that validates a version go to
-//! the trial transaction of that validation instead ([`Proof`]), in which its migrations have
-//! already run.
+//! database is fixed when its version loads. The statements of a call that validates a version go
+//! to the trial transaction of that validation instead ([`ValidationTransaction`]), in which its
+//! migrations have already run.
 //!
 //! An instance has at most one transaction, which ends with the call that began it.
 
@@ -16,7 +16,8 @@ use wasmtime::component::{Linker, Resource};
 use super::wasi::Wasi;
 use super::{Ctx, CtxView, HasCtx};
 use crate::database::{
-    Bill, Database, Nested, Outcome, Proof, SqlError, Statement, Transaction, Wanted,
+    CpuMeter, Database, Fetch, NestedTransaction, SqlError, Statement, StatementResult,
+    Transaction, ValidationTransaction,
 };
 use bindings::wardian::model::sql;
 
@@ -42,8 +43,8 @@ pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Res
 
 /// The database state of an instance.
 #[derive(Default)]
-pub(super) struct Sql {
-    bill: Bill,
+pub(super) struct SqlState {
+    cpu_meter: CpuMeter,
     /// A transaction is open.
     open: bool,
 }
@@ -54,31 +55,35 @@ pub enum Open {
     /// A transaction of its own.
     Own(Transaction),
     /// A transaction nested in the trial transaction of its version.
-    InProof(Nested),
+    InTrial(NestedTransaction),
 }
 
 /// The destination of a call's statements.
 enum Target {
     Database(Arc<Database>),
-    Proof(Arc<Proof>),
+    Proof(Arc<ValidationTransaction>),
 }
 
-type Answer<T> = wasmtime::Result<Result<T, sql::SqlError>>;
+type HostResult<T> = wasmtime::Result<Result<T, sql::SqlError>>;
 
 impl sql::Host for Ctx {
-    async fn query(&mut self, statement: String, parameters: Vec<sql::Value>) -> Answer<sql::Rows> {
-        let outcome = self.carry_out(statement, parameters, Wanted::Rows).await;
+    async fn query(
+        &mut self,
+        statement: String,
+        parameters: Vec<sql::Value>,
+    ) -> HostResult<sql::Rows> {
+        let outcome = self.run_statement(statement, parameters, Fetch::Rows).await;
         Ok(outcome.map(sql::Rows::from).map_err(sql::SqlError::from))
     }
 
-    async fn execute(&mut self, statement: String, parameters: Vec<sql::Value>) -> Answer<u64> {
-        let outcome = self.carry_out(statement, parameters, Wanted::Count).await;
+    async fn execute(&mut self, statement: String, parameters: Vec<sql::Value>) -> HostResult<u64> {
+        let outcome = self.run_statement(statement, parameters, Fetch::Count).await;
         Ok(outcome.map(|outcome| outcome.changed).map_err(sql::SqlError::from))
     }
 }
 
 impl sql::HostTransaction for Ctx {
-    async fn begin(&mut self) -> Answer<Resource<Open>> {
+    async fn begin(&mut self) -> HostResult<Resource<Open>> {
         match self.begin_transaction().await {
             Ok(open) => {
                 let resource = self.table().push(open)?;
@@ -94,9 +99,9 @@ impl sql::HostTransaction for Ctx {
         this: Resource<Open>,
         text: String,
         parameters: Vec<sql::Value>,
-    ) -> Answer<sql::Rows> {
+    ) -> HostResult<sql::Rows> {
         let outcome =
-            self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Rows).await;
+            self.table().get(&this)?.run(convert::statement(text, parameters), Fetch::Rows).await;
         Ok(outcome.map(sql::Rows::from).map_err(sql::SqlError::from))
     }
 
@@ -105,31 +110,31 @@ impl sql::HostTransaction for Ctx {
         this: Resource<Open>,
         text: String,
         parameters: Vec<sql::Value>,
-    ) -> Answer<u64> {
+    ) -> HostResult<u64> {
         let outcome =
-            self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Count).await;
+            self.table().get(&this)?.run(convert::statement(text, parameters), Fetch::Count).await;
         Ok(outcome.map(|outcome| outcome.changed).map_err(sql::SqlError::from))
     }
 
-    async fn commit(&mut self, this: Resource<Open>) -> Answer<()> {
-        let outcome = self.take(this)?.commit().await;
+    async fn commit(&mut self, this: Resource<Open>) -> HostResult<()> {
+        let outcome = self.close_transaction(this)?.commit().await;
         Ok(outcome.map_err(sql::SqlError::from))
     }
 
-    async fn rollback(&mut self, this: Resource<Open>) -> Answer<()> {
-        drop(self.take(this)?);
+    async fn rollback(&mut self, this: Resource<Open>) -> HostResult<()> {
+        drop(self.close_transaction(this)?);
         Ok(Ok(()))
     }
 
     async fn drop(&mut self, this: Resource<Open>) -> wasmtime::Result<()> {
-        self.take(this).map(drop)
+        self.close_transaction(this).map(drop)
     }
 }
 
 impl Ctx {
     /// Takes the CPU time of the call's statements since the last time it was taken.
-    pub fn take_sql_time(&self) -> std::time::Duration {
-        self.sql.bill.take()
+    pub fn take_sql_cpu_time(&self) -> std::time::Duration {
+        self.sql.cpu_meter.take()
     }
 
     /// True if the guest has an open transaction, which ends with the instance.
@@ -137,17 +142,19 @@ impl Ctx {
         self.sql.open
     }
 
-    async fn carry_out(
+    async fn run_statement(
         &mut self,
         text: String,
         parameters: Vec<sql::Value>,
-        wanted: Wanted,
-    ) -> Result<Outcome, SqlError> {
+        wanted: Fetch,
+    ) -> Result<StatementResult, SqlError> {
         let statement = convert::statement(text, parameters);
         match self.target()? {
             // A write outside of the open transaction would wait for it forever.
-            _ if self.sql.open && wanted == Wanted::Count => Err(SqlError::Busy),
-            Target::Database(database) => database.run(statement, wanted, &self.sql.bill).await,
+            _ if self.sql.open && wanted == Fetch::Count => Err(SqlError::Busy),
+            Target::Database(database) => {
+                database.run(statement, wanted, &self.sql.cpu_meter).await
+            }
             Target::Proof(proof) => proof.run(statement, wanted).await,
         }
     }
@@ -155,8 +162,8 @@ impl Ctx {
     async fn begin_transaction(&mut self) -> Result<Open, SqlError> {
         match self.target()? {
             _ if self.sql.open => Err(SqlError::Busy),
-            Target::Database(database) => database.begin(&self.sql.bill).await.map(Open::Own),
-            Target::Proof(proof) => proof.nested().await.map(Open::InProof),
+            Target::Database(database) => database.begin(&self.sql.cpu_meter).await.map(Open::Own),
+            Target::Proof(proof) => proof.nested().await.map(Open::InTrial),
         }
     }
 
@@ -166,7 +173,7 @@ impl Ctx {
             return Err(SqlError::Denied(why.into()));
         }
 
-        match (&self.scope.proof, &self.grants.sql) {
+        match (&self.scope.trial, &self.grants.sql) {
             (Some(proof), Some(_)) => Ok(Target::Proof(proof.clone())),
             (None, Some(database)) => Ok(Target::Database(database.clone())),
             (_, None) => {
@@ -175,7 +182,7 @@ impl Ctx {
         }
     }
 
-    fn take(&mut self, this: Resource<Open>) -> wasmtime::Result<Open> {
+    fn close_transaction(&mut self, this: Resource<Open>) -> wasmtime::Result<Open> {
         self.sql.open = false;
         Ok(self.table().delete(this)?)
     }
@@ -187,17 +194,17 @@ impl Ctx {
 }
 
 impl Open {
-    async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
+    async fn run(&self, statement: Statement, wanted: Fetch) -> Result<StatementResult, SqlError> {
         match self {
             Open::Own(transaction) => transaction.run(statement, wanted).await,
-            Open::InProof(nested) => nested.run(statement, wanted).await,
+            Open::InTrial(nested) => nested.run(statement, wanted).await,
         }
     }
 
     async fn commit(self) -> Result<(), SqlError> {
         match self {
             Open::Own(transaction) => transaction.commit().await,
-            Open::InProof(nested) => nested.commit().await,
+            Open::InTrial(nested) => nested.commit().await,
         }
     }
 }

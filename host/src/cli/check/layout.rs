@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::engine::compile::validate::surface;
+use crate::engine::compile::validate::read_surface;
 use crate::model::{ModelName, Version};
 use crate::repository::check_whole;
 
 /// What a path is, told from what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Kind {
+pub(in crate::cli) enum PathKind {
     /// A component by itself.
     Bare,
     /// A folder with a component called `model.wasm`.
@@ -29,25 +29,28 @@ const SETTINGS: &str = "model.toml";
 
 /// What there is at that path, and the path itself without links. A file called `model.wasm` stands
 /// for the version it is in. Fails if there is nothing that could be served.
-pub(in crate::cli) fn find(path: &Path) -> Result<(Kind, PathBuf)> {
+pub(in crate::cli) fn classify(path: &Path) -> Result<(PathKind, PathBuf)> {
     let unreadable = || format!("cannot read {}", path.display());
     let real = path.canonicalize().with_context(unreadable)?;
     if real.is_dir() {
         let kind = folder_kind(&real).with_context(unreadable)?;
-        ensure!(kind != Kind::Repository || !real.join("Cargo.toml").exists(), crate_hint(path));
+        ensure!(
+            kind != PathKind::Repository || !real.join("Cargo.toml").exists(),
+            crate_hint(path)
+        );
         return Ok((kind, real));
     }
     if !real.is_file() || real.extension().is_none_or(|extension| extension != "wasm") {
-        bail!("{} is neither a .wasm file nor a folder: {}", path.display(), describe(&real));
+        bail!("{} is neither a .wasm file nor a folder: {}", path.display(), describe_file(&real));
     }
     match real.parent() {
-        Some(folder) if real.ends_with(COMPONENT) => Ok((Kind::Version, folder.to_owned())),
-        _ => Ok((Kind::Bare, real)),
+        Some(folder) if real.ends_with(COMPONENT) => Ok((PathKind::Version, folder.to_owned())),
+        _ => Ok((PathKind::Bare, real)),
     }
 }
 
 /// What a file is that cannot be a model under its name.
-fn describe(file: &Path) -> String {
+fn describe_file(file: &Path) -> String {
     let checked = fs::File::open(file).and_then(|opened| {
         let length = opened.metadata()?.len();
         Ok(check_whole(opened, length))
@@ -67,53 +70,55 @@ fn crate_hint(path: &Path) -> String {
     )
 }
 
-fn folder_kind(path: &Path) -> io::Result<Kind> {
+fn folder_kind(path: &Path) -> io::Result<PathKind> {
     if path.join(COMPONENT).exists() {
-        return Ok(Kind::Version);
+        return Ok(PathKind::Version);
     }
     let mut model = path.join(SETTINGS).exists();
     for entry in fs::read_dir(path)? {
         model |= Version::parse(&entry?.file_name().to_string_lossy()).is_some();
     }
-    Ok(if model { Kind::Model } else { Kind::Repository })
+    Ok(if model { PathKind::Model } else { PathKind::Repository })
 }
 
 /// The name that a model has by its file or folder, which may be none.
-pub(in crate::cli) fn name(path: &Path) -> String {
+pub(in crate::cli) fn model_name_of(path: &Path) -> String {
     let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Copies the component, version or model at `path` into the empty repository `root`, where it
 /// belongs there. What names no model goes by the name `model`.
-pub(in crate::cli) fn lay_out(kind: Kind, path: &Path, root: &Path) -> Result<()> {
+pub(in crate::cli) fn lay_out(kind: PathKind, path: &Path, root: &Path) -> Result<()> {
     let interceptors = root.join("interceptors");
     let root = if is_interceptor(kind, path) { interceptors.as_path() } else { root };
     let made = fs::create_dir_all(root);
     made.with_context(|| format!("cannot create {}", root.display()))?;
     let copied = match kind {
-        Kind::Bare => fs::copy(path, root.join(format!("{}.wasm", name_or_model(path)))).map(drop),
-        Kind::Version => lay_out_version(path, root),
-        Kind::Model => lay_out_model(path, &root.join(name_or_model(path))),
-        Kind::Repository => Ok(()),
+        PathKind::Bare => {
+            fs::copy(path, root.join(format!("{}.wasm", name_or_model(path)))).map(drop)
+        }
+        PathKind::Version => lay_out_version(path, root),
+        PathKind::Model => lay_out_model(path, &root.join(name_or_model(path))),
+        PathKind::Repository => Ok(()),
     };
     copied.with_context(|| format!("cannot copy {} to a temporary directory", path.display()))
 }
 
 /// Whether it wraps models: then it would be refused among them.
-fn is_interceptor(kind: Kind, path: &Path) -> bool {
+fn is_interceptor(kind: PathKind, path: &Path) -> bool {
     let component = match kind {
-        Kind::Bare => path.to_owned(),
-        Kind::Version => path.join(COMPONENT),
-        Kind::Model => match versions(path).first() {
+        PathKind::Bare => path.to_owned(),
+        PathKind::Version => path.join(COMPONENT),
+        PathKind::Model => match versions(path).first() {
             Some(version) => version.join(COMPONENT),
             None => return false,
         },
-        Kind::Repository => return false,
+        PathKind::Repository => return false,
     };
     // What cannot be read or is no component is reported when it is looked at.
     let read = fs::read(component).ok();
-    read.and_then(|bytes| surface(&bytes).ok()).is_some_and(|surface| surface.is_interceptor())
+    read.and_then(|bytes| read_surface(&bytes).ok()).is_some_and(|surface| surface.is_interceptor())
 }
 
 fn versions(model: &Path) -> Vec<PathBuf> {
@@ -124,13 +129,13 @@ fn versions(model: &Path) -> Vec<PathBuf> {
 }
 
 fn name_or_model(path: &Path) -> String {
-    let named = ModelName::new(&name(path)).ok().filter(|name| !name.is_reserved());
+    let named = ModelName::new(&model_name_of(path)).ok().filter(|name| !name.is_reserved());
     named.map_or("model".into(), |name| name.to_string())
 }
 
 /// A folder called by a number lies in its model's folder, which may hold settings.
 fn lay_out_version(path: &Path, root: &Path) -> io::Result<()> {
-    let (numbered, parent) = (Version::parse(&name(path)), path.parent().unwrap_or(path));
+    let (numbered, parent) = (Version::parse(&model_name_of(path)), path.parent().unwrap_or(path));
     let model = root.join(name_or_model(if numbered.is_some() { parent } else { path }));
     let version = model.join(numbered.map_or("1".into(), |version| version.to_string()));
     fs::create_dir_all(&version)?;
@@ -217,24 +222,27 @@ mod tests {
         ];
         let (_folder, root) = folder(&files);
         for (path, expected) in [
-            ("a.wasm", Kind::Bare),
-            ("m/1", Kind::Version),
-            ("v", Kind::Version),
-            ("m", Kind::Model),
-            ("s", Kind::Model),
-            ("e", Kind::Repository),
-            ("", Kind::Repository),
+            ("a.wasm", PathKind::Bare),
+            ("m/1", PathKind::Version),
+            ("v", PathKind::Version),
+            ("m", PathKind::Model),
+            ("s", PathKind::Model),
+            ("e", PathKind::Repository),
+            ("", PathKind::Repository),
         ] {
-            assert_eq!(find(&root.join(path)).unwrap(), (expected, root.join(path)), "{path}");
+            assert_eq!(classify(&root.join(path)).unwrap(), (expected, root.join(path)), "{path}");
         }
-        assert_eq!(find(&root.join("v/model.wasm")).unwrap(), (Kind::Version, root.join("v")));
+        assert_eq!(
+            classify(&root.join("v/model.wasm")).unwrap(),
+            (PathKind::Version, root.join("v"))
+        );
         for (path, says) in [
             ("a.txt", "neither"),
             ("a.txt", "text, not WebAssembly"),
             ("absent", "cannot read"),
             ("c", "is a crate"),
         ] {
-            let error = find(&root.join(path)).unwrap_err().to_string();
+            let error = classify(&root.join(path)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
     }
@@ -249,11 +257,11 @@ mod tests {
             "to/",
             "to2/",
         ]);
-        lay_out(Kind::Version, &root.join("m/2"), &root.join("to")).unwrap();
+        lay_out(PathKind::Version, &root.join("m/2"), &root.join("to")).unwrap();
         for file in ["m/2/model.wasm", "m/2/x.bin", "m/model.toml"] {
             assert!(root.join("to").join(file).exists(), "{file}");
         }
-        lay_out(Kind::Version, &root.join("loose"), &root.join("to2")).unwrap();
+        lay_out(PathKind::Version, &root.join("loose"), &root.join("to2")).unwrap();
         assert!(root.join("to2/loose/1/model.wasm").exists());
     }
 
@@ -262,7 +270,7 @@ mod tests {
         let (_folder, root) = folder(&["models/m/1/", "models/shared.bin", "secret", "to/"]);
         symlink("../../shared.bin", root.join("models/m/1/model.wasm")).unwrap();
         symlink(root.join("secret"), root.join("models/m/1/weights")).unwrap();
-        lay_out(Kind::Model, &root.join("models/m"), &root.join("to")).unwrap();
+        lay_out(PathKind::Model, &root.join("models/m"), &root.join("to")).unwrap();
         assert!(!root.join("to/m/1/model.wasm").is_symlink());
         assert!(root.join("to/m/1/weights").is_symlink());
     }

@@ -26,21 +26,21 @@ pub(in crate::cli) struct Client {
 }
 
 /// What a server answered.
-pub(in crate::cli) struct Answer {
+pub(in crate::cli) struct HttpResponse {
     pub(in crate::cli) status: StatusCode,
     pub(in crate::cli) headers: HeaderMap,
     pub(in crate::cli) body: Bytes,
 }
 
 /// An answer that comes in pieces.
-pub(in crate::cli) struct Pieces {
+pub(in crate::cli) struct ResponseStream {
     body: Incoming,
     /// What has come of the next lines.
     text: Vec<u8>,
 }
 
 /// How long a server may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Client {
     /// Connects to the server at that URL; `headers` go with every request.
@@ -49,13 +49,13 @@ impl Client {
         let port = url.port_u16().unwrap_or(80);
         // An IPv6 address has brackets in a URL only.
         let address = (host.trim_start_matches('[').trim_end_matches(']'), port);
-        let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
+        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(stream) => stream.with_context(|| {
                 format!(
                     "cannot connect to {host}:{port}; start a server with `wardian serve`, or name another with --url"
                 )
             })?,
-            Err(_) => bail!("cannot connect to {host}:{port}: no answer for {CONNECT:?}"),
+            Err(_) => bail!("cannot connect to {host}:{port}: no answer for {CONNECT_TIMEOUT:?}"),
         };
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.context("cannot speak HTTP")?;
@@ -66,7 +66,7 @@ impl Client {
         Ok(Client { sender, host, prefix: url.path().trim_end_matches('/').into(), headers })
     }
 
-    pub(in crate::cli) async fn get(&mut self, path: &str) -> Result<Answer> {
+    pub(in crate::cli) async fn get(&mut self, path: &str) -> Result<HttpResponse> {
         self.send(Request::get(self.path(path)).body(Full::default())?).await
     }
 
@@ -74,33 +74,37 @@ impl Client {
         &mut self,
         path: &str,
         body: impl Into<Bytes>,
-    ) -> Result<Answer> {
+    ) -> Result<HttpResponse> {
         self.send(Request::post(self.path(path)).body(Full::new(body.into()))?).await
     }
 
     /// Asks for an answer that comes in pieces. One that is an error comes whole.
-    pub(in crate::cli) async fn open(
+    pub(in crate::cli) async fn post_streaming(
         &mut self,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Result<Pieces, Answer>> {
-        let response =
-            self.begin(Request::post(self.path(path)).body(Full::new(body.into()))?).await?;
+    ) -> Result<Result<ResponseStream, HttpResponse>> {
+        let response = self
+            .start_request(Request::post(self.path(path)).body(Full::new(body.into()))?)
+            .await?;
         if response.status().is_success() {
-            return Ok(Ok(Pieces { body: response.into_body(), text: Vec::new() }));
+            return Ok(Ok(ResponseStream { body: response.into_body(), text: Vec::new() }));
         }
-        whole(response).await.map(Err)
+        full_response(response).await.map(Err)
     }
 
     fn path(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer> {
-        whole(self.begin(request).await?).await
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<HttpResponse> {
+        full_response(self.start_request(request).await?).await
     }
 
-    async fn begin(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+    async fn start_request(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>> {
         let headers = request.headers_mut();
         headers.extend(self.headers.iter().cloned());
         // Unless those who ask know better.
@@ -112,15 +116,15 @@ impl Client {
     }
 }
 
-const BROKE_OFF: &str = "the server's answer broke off";
+const TRUNCATED: &str = "the server's answer broke off";
 
-async fn whole(response: Response<Incoming>) -> Result<Answer> {
+async fn full_response(response: Response<Incoming>) -> Result<HttpResponse> {
     let (parts, body) = response.into_parts();
-    let body = body.collect().await.context(BROKE_OFF)?;
-    Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+    let body = body.collect().await.context(TRUNCATED)?;
+    Ok(HttpResponse { status: parts.status, headers: parts.headers, body: body.to_bytes() })
 }
 
-impl Pieces {
+impl ResponseStream {
     /// The next line, without its end; `None` after the last.
     pub(in crate::cli) async fn next_line(&mut self) -> Result<Option<String>> {
         loop {
@@ -130,7 +134,7 @@ impl Pieces {
                 return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
             }
             let Some(frame) = self.body.frame().await else { return Ok(None) };
-            if let Ok(data) = frame.context(BROKE_OFF)?.into_data() {
+            if let Ok(data) = frame.context(TRUNCATED)?.into_data() {
                 self.text.extend_from_slice(&data);
             }
         }

@@ -66,8 +66,9 @@ impl Input {
 }
 
 /// The body of a request with these inputs, for the model whose metadata the server gave.
-pub(in crate::cli) fn request(inputs: &[Input], metadata: &Value) -> Result<Vec<u8>> {
-    let inputs = inputs.iter().map(|input| tensor(input, metadata)).collect::<Result<Vec<_>>>()?;
+pub(in crate::cli) fn request_body(inputs: &[Input], metadata: &Value) -> Result<Vec<u8>> {
+    let inputs =
+        inputs.iter().map(|input| build_tensor(input, metadata)).collect::<Result<Vec<_>>>()?;
     Ok(serde_json::to_vec(&Request { inputs })?)
 }
 
@@ -84,7 +85,7 @@ struct Tensor<'a> {
     data: Vec<&'a RawValue>,
 }
 
-fn tensor<'a>(Input { name, value }: &'a Input, metadata: &'a Value) -> Result<Tensor<'a>> {
+fn build_tensor<'a>(Input { name, value }: &'a Input, metadata: &'a Value) -> Result<Tensor<'a>> {
     let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
     let spec = specs.iter().find(|spec| spec["name"] == name.as_str());
     let spec = spec.ok_or_else(|| unknown_input(name, specs))?;
@@ -92,20 +93,20 @@ fn tensor<'a>(Input { name, value }: &'a Input, metadata: &'a Value) -> Result<T
         spec["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
     let mut data = Vec::new();
     let nesting =
-        nesting(value, MAX_DEPTH, &mut data).with_context(|| format!("input '{name}'"))?;
+        nested_shape(value, MAX_DEPTH, &mut data).with_context(|| format!("input '{name}'"))?;
     if spec["datatype"] == "BYTES" && !data.iter().all(|element| element.get().starts_with('"')) {
         bail!("input '{name}' takes texts; write them in double quotes: '{name}=[\"hello\"]'");
     }
-    Ok(Tensor { name, datatype: &spec["datatype"], shape: fit(nesting, &expected), data })
+    Ok(Tensor { name, datatype: &spec["datatype"], shape: fit_shape(nesting, &expected), data })
 }
 
 fn unknown_input(name: &str, specs: &[Value]) -> anyhow::Error {
     let near = nearest(name, specs.iter().filter_map(|spec| spec["name"].as_str()));
     let meant = near.first().map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
-    anyhow!("the model has no input '{name}'; it takes {}{meant}", names(specs))
+    anyhow!("the model has no input '{name}'; it takes {}{meant}", describe_inputs(specs))
 }
 
-fn names(specs: &[Value]) -> String {
+fn describe_inputs(specs: &[Value]) -> String {
     let describe = |spec: &Value| {
         let text = |key: &str| spec[key].as_str().unwrap_or("?").to_owned();
         format!("'{}' ({} {})", text("name"), text("datatype"), spec["shape"])
@@ -119,7 +120,7 @@ const MAX_DEPTH: usize = 64;
 
 /// Elements along each dimension of nested arrays; none for a single element. The elements
 /// themselves go into `data`.
-fn nesting<'a>(
+fn nested_shape<'a>(
     value: &'a RawValue,
     depth: usize,
     data: &mut Vec<&'a RawValue>,
@@ -139,7 +140,7 @@ fn nesting<'a>(
     let items: Vec<&RawValue> = serde_json::from_str(text)?;
     let mut first = Vec::new();
     for (item, index) in items.iter().zip(0..) {
-        let shape = nesting(item, depth, data)?;
+        let shape = nested_shape(item, depth, data)?;
         if index == 0 {
             first = shape;
         } else if shape != first {
@@ -154,7 +155,7 @@ fn nesting<'a>(
 /// Adds dimensions of one element: in front where the model has dimensions that may be 1, so that a
 /// single number serves as a list of one, and one row as a batch of one; or behind, so that a list
 /// serves as a batch of items of one element each. The server refuses what does not fit then.
-fn fit(shape: Vec<u64>, expected: &[i64]) -> Vec<u64> {
+fn fit_shape(shape: Vec<u64>, expected: &[i64]) -> Vec<u64> {
     let is_column = expected.len() == shape.len() + 1 && expected.last() == Some(&1);
     if is_column && shape.last().is_some_and(|&last| last != 1) {
         return [shape, vec![1]].concat();
@@ -175,7 +176,7 @@ mod tests {
 
     fn sent(input: &str, datatype: &str, shape: &[i64]) -> Result<Vec<u8>> {
         let metadata = json!({"inputs": [{"name": "x", "datatype": datatype, "shape": shape}]});
-        request(&[InputArg::parse(input)?.read()?], &metadata)
+        request_body(&[InputArg::parse(input)?.read()?], &metadata)
     }
 
     fn built(input: &str, datatype: &str, shape: &[i64]) -> Result<Value> {

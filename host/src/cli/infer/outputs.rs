@@ -6,13 +6,13 @@ use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::cli::describe::plain;
+use crate::cli::describe::to_printable;
 
 /// Items of one dimension that are shown; of more, the first so many.
-const ITEMS: usize = 10;
+const MAX_ITEMS: usize = 10;
 
 /// Characters of one text that are shown.
-const CHARACTERS: usize = 200;
+const MAX_CHARACTERS: usize = 200;
 
 /// A response of inference.
 #[derive(Deserialize)]
@@ -42,21 +42,25 @@ pub(super) fn lines(body: &[u8]) -> Result<Vec<String>> {
         let what = if error.is_data() { "no response to inference" } else { "not JSON" };
         anyhow!("the server's answer is {what}; --json prints it as it came: {error}")
     })?;
-    let version = response.model_version.map(|version| format!(" version {}", plain(&version)));
-    let mut lines = vec![format!("{}{}", plain(&response.model_name), version.unwrap_or_default())];
+    let version =
+        response.model_version.map(|version| format!(" version {}", to_printable(&version)));
+    let mut lines =
+        vec![format!("{}{}", to_printable(&response.model_name), version.unwrap_or_default())];
     for (name, value) in response.parameters {
-        lines.push(format!("  parameter {}: {}", plain(&name), element(value)));
+        lines.push(format!("  parameter {}: {}", to_printable(&name), format_element(value)));
     }
-    lines.extend(response.outputs.iter().flat_map(tensor));
+    lines.extend(response.outputs.iter().flat_map(format_tensor));
     Ok(lines)
 }
 
-fn tensor(Output { name, datatype, shape, data }: &Output) -> Vec<String> {
-    let head = format!("  {} {} {shape:?}", plain(name), plain(datatype));
+fn format_tensor(Output { name, datatype, shape, data }: &Output) -> Vec<String> {
+    let head = format!("  {} {} {shape:?}", to_printable(name), to_printable(datatype));
     let body = match shape.as_slice() {
         // One row a line reads well for what most models answer.
-        [count, inner @ ..] if !inner.is_empty() && !data.is_empty() => rows(data, *count, inner),
-        shape => vec![values(data, shape)],
+        [count, inner @ ..] if !inner.is_empty() && !data.is_empty() => {
+            format_rows(data, *count, inner)
+        }
+        shape => vec![format_values(data, shape)],
     };
     match body.as_slice() {
         [line] => vec![format!("{head}: {line}")],
@@ -67,37 +71,40 @@ fn tensor(Output { name, datatype, shape, data }: &Output) -> Vec<String> {
     }
 }
 
-fn rows(data: &[&RawValue], count: usize, inner: &[usize]) -> Vec<String> {
-    let rows = data.chunks(part(data, count)).take(ITEMS);
-    let mut lines: Vec<_> = rows.map(|row| values(row, inner)).collect();
-    if count > ITEMS {
-        lines.push(format!("… and {} more", count - ITEMS));
+fn format_rows(data: &[&RawValue], count: usize, inner: &[usize]) -> Vec<String> {
+    let rows = data.chunks(chunk_len(data, count)).take(MAX_ITEMS);
+    let mut lines: Vec<_> = rows.map(|row| format_values(row, inner)).collect();
+    if count > MAX_ITEMS {
+        lines.push(format!("… and {} more", count - MAX_ITEMS));
     }
     lines
 }
 
 /// Elements as nested arrays, long ones cut.
-fn values(data: &[&RawValue], shape: &[usize]) -> String {
+fn format_values(data: &[&RawValue], shape: &[usize]) -> String {
     let Some((&count, inner)) = shape.split_first() else {
-        return data.first().map(|value| element(value)).unwrap_or_default();
+        return data.first().map(|value| format_element(value)).unwrap_or_default();
     };
-    let shown = data.chunks(part(data, count)).take(ITEMS).map(|part| values(part, inner));
+    let shown =
+        data.chunks(chunk_len(data, count)).take(MAX_ITEMS).map(|part| format_values(part, inner));
     let mut items: Vec<_> = shown.collect();
-    if count > ITEMS {
-        items.push(format!("… {} more", count - ITEMS));
+    if count > MAX_ITEMS {
+        items.push(format!("… {} more", count - MAX_ITEMS));
     }
     format!("[{}]", items.join(", "))
 }
 
 /// How many elements each of `count` parts has; never none, whatever the server said.
-fn part(data: &[&RawValue], count: usize) -> usize {
+fn chunk_len(data: &[&RawValue], count: usize) -> usize {
     (data.len() / count.max(1)).max(1)
 }
 
-fn element(value: &RawValue) -> String {
-    let Ok(text) = serde_json::from_str::<String>(value.get()) else { return plain(value.get()) };
-    let more = text.chars().count().saturating_sub(CHARACTERS);
-    let cut: String = text.chars().take(CHARACTERS).collect();
+fn format_element(value: &RawValue) -> String {
+    let Ok(text) = serde_json::from_str::<String>(value.get()) else {
+        return to_printable(value.get());
+    };
+    let more = text.chars().count().saturating_sub(MAX_CHARACTERS);
+    let cut: String = text.chars().take(MAX_CHARACTERS).collect();
     let rest = if more > 0 { format!("… {more} more") } else { String::new() };
     format!("{}{rest}", serde_json::Value::String(cut))
 }

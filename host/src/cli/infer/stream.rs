@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use serde_json::value::RawValue;
 
-use super::client::{Client, Pieces};
+use super::client::{Client, ResponseStream};
 use super::inputs::Input;
-use super::{output, show_error};
+use super::{output, print_error};
 use crate::cli::Outcome;
-use crate::cli::describe::plain;
+use crate::cli::describe::to_printable;
 use crate::model::is_unprintable;
 
 /// Asks for an answer in parts, and prints each when it has come. `patience` is how long to wait
@@ -23,18 +23,19 @@ pub(super) async fn run(
     patience: Duration,
 ) -> Result<Outcome> {
     let slow = |_| anyhow!("the server did not send anything for {patience:?}");
-    let opened = tokio::time::timeout(patience, client.open(path, body)).await.map_err(slow)??;
+    let opened =
+        tokio::time::timeout(patience, client.post_streaming(path, body)).await.map_err(slow)??;
     let mut pieces = match opened {
         Ok(pieces) => pieces,
-        Err(answer) => return show_error(&answer, json),
+        Err(answer) => return print_error(&answer, json),
     };
     let mut printer = Printer { json, within_line: false };
     while let Some(event) =
         tokio::time::timeout(patience, next_event(&mut pieces)).await.map_err(slow)??
     {
         if event.contains_key("error") {
-            printer.fail(&event)?;
-            return Ok(Outcome::No);
+            printer.print_error(&event)?;
+            return Ok(Outcome::Negative);
         }
         printer.print(&event)?;
     }
@@ -43,7 +44,7 @@ pub(super) async fn run(
 }
 
 /// The body of a request with these inputs; what is no input of the model is a parameter for it.
-pub(super) fn request(inputs: Vec<Input>) -> Result<Vec<u8>> {
+pub(super) fn request_body(inputs: Vec<Input>) -> Result<Vec<u8>> {
     let fields: Part = inputs.into_iter().map(Input::into_field).collect();
     Ok(serde_json::to_vec(&fields)?)
 }
@@ -52,7 +53,7 @@ pub(super) fn request(inputs: Vec<Input>) -> Result<Vec<u8>> {
 type Part = BTreeMap<String, Box<RawValue>>;
 
 /// The next event's data; comments and empty lines are passed over.
-async fn next_event(pieces: &mut Pieces) -> Result<Option<Part>> {
+async fn next_event(pieces: &mut ResponseStream) -> Result<Option<Part>> {
     while let Some(line) = pieces.next_line().await? {
         if let Some(data) = line.strip_prefix("data: ") {
             return serde_json::from_str(data)
@@ -76,7 +77,7 @@ impl Printer {
         match text_of(event).filter(|_| !self.json) {
             Some(text) => {
                 self.within_line = true;
-                output::print_part(&printable(&text))
+                output::print_text(&printable(&text))
             }
             None => {
                 self.finish()?;
@@ -87,13 +88,13 @@ impl Printer {
 
     /// An error ends the answer after some of its parts. There is no status any more that could
     /// tell of it.
-    fn fail(&mut self, event: &Part) -> Result<()> {
+    fn print_error(&mut self, event: &Part) -> Result<()> {
         self.finish()?;
         if self.json {
             return output::print(&[serde_json::to_string(event)?]);
         }
         let told = |key: &str| {
-            plain(&event.get(key).and_then(|value| text(value)).unwrap_or("unknown".into()))
+            to_printable(&event.get(key).and_then(|value| text(value)).unwrap_or("unknown".into()))
         };
         eprintln!("error: {} ({})", told("error"), told("code"));
         Ok(())

@@ -5,7 +5,7 @@ use anyhow::{Result, bail, ensure};
 /// Cargo and the compiler refuse some of these, and the others would lead to confusion: keywords,
 /// crates that every program has, what the new crate depends on, and what the repository keeps for
 /// itself.
-const TAKEN: [&str; 71] = [
+const RESERVED: [&str; 71] = [
     "abstract",
     "alloc",
     "as",
@@ -80,7 +80,7 @@ const TAKEN: [&str; 71] = [
 ];
 
 /// The most characters that some file systems and tools take without trouble.
-const MAX: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// Reads a name that a package and a model may have.
 pub(super) fn parse(name: &str) -> Result<String> {
@@ -88,13 +88,13 @@ pub(super) fn parse(name: &str) -> Result<String> {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
     };
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-    if !first || !name.bytes().all(allowed) || name.len() > MAX {
+    if !first || !name.bytes().all(allowed) || name.len() > MAX_LENGTH {
         bail!(
-            "'{name}' cannot be the name of a crate and of a model: use 1 to {MAX} lower-case letters, digits, '-' or \
+            "'{name}' cannot be the name of a crate and of a model: use 1 to {MAX_LENGTH} lower-case letters, digits, '-' or \
              '_', starting with a letter"
         );
     }
-    let taken = TAKEN.contains(&name.replace('_', "-").as_str());
+    let taken = RESERVED.contains(&name.replace('_', "-").as_str());
     ensure!(
         !taken,
         "'{name}' is taken: it means something else to Rust, Cargo or Wardian; '{name}-model' would do"
@@ -103,7 +103,7 @@ pub(super) fn parse(name: &str) -> Result<String> {
 }
 
 /// The name of the file that cargo builds, without its ending.
-pub(super) fn file(name: &str) -> String {
+pub(super) fn file_stem(name: &str) -> String {
     name.replace('-', "_")
 }
 

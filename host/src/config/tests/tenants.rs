@@ -6,8 +6,8 @@ use crate::model::Limits;
 use crate::model::Origin;
 use crate::model::TenantName;
 use crate::tenant::{
-    Callable, Ceilings, Credential, PasswordFrom, PostgresSettings, Quota, Scope, Site,
-    StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+    AllowedOrigins, ApiKey, Ceilings, KeyScope, PasswordSource, PostgresSettings, Quota,
+    RepositoryLocation, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
 };
 
 /// Creates a folder with these files.
@@ -50,13 +50,16 @@ fn host_fault(text: &str) -> String {
 }
 
 fn entry(id: &str, scopes: &str) -> String {
-    format!("{{ id = \"{id}\", sha256 = \"{}\", scopes = [{scopes}] }}", Digest::of(id.as_bytes()))
+    format!(
+        "{{ id = \"{id}\", sha256 = \"{}\", scopes = [{scopes}] }}",
+        Digest::sha256(id.as_bytes())
+    )
 }
 
-fn key(id: &str, scopes: &[Scope]) -> Credential {
-    Credential {
+fn key(id: &str, scopes: &[KeyScope]) -> ApiKey {
+    ApiKey {
         id: id.into(),
-        digest: Digest::of(id.as_bytes()),
+        digest: Digest::sha256(id.as_bytes()),
         scopes: scopes.iter().copied().collect(),
     }
 }
@@ -104,10 +107,13 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
         tenancy(&[("wardian.toml", ""), ("tenants/acme.toml", &format!("{keys}{EVERYTHING}"))]);
 
     let expected = TenantSettings {
-        repository: Site::parse("s3://bucket/acme", Path::new("")).unwrap(),
+        repository: RepositoryLocation::parse("s3://bucket/acme", Path::new("")).unwrap(),
         refresh: Duration::from_secs(120),
         weight: 2,
-        keys: vec![key("ci", &[Scope::Infer, Scope::Manage]), key("boss", &[Scope::Admin])],
+        keys: vec![
+            key("ci", &[KeyScope::Infer, KeyScope::Manage]),
+            key("boss", &[KeyScope::Admin]),
+        ],
         quota: Quota {
             requests_per_second: 500,
             concurrency: 64,
@@ -137,11 +143,11 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             },
         },
         grants: TenantGrants {
-            http: Callable::Listed(vec![Origin::parse("https://api.example.com").unwrap()]),
+            http: AllowedOrigins::Listed(vec![Origin::parse("https://api.example.com").unwrap()]),
         },
         database: Some(PostgresSettings {
             url: "postgres://acme@db.example.com/acme".into(),
-            password: Some(PasswordFrom::Variable("ACME_PASSWORD".into())),
+            password: Some(PasswordSource::Variable("ACME_PASSWORD".into())),
         }),
     };
 
@@ -165,14 +171,14 @@ fn what_is_left_out_is_the_default_and_lies_beside_the_host_s_file() {
         assert_eq!(read.tenants[name], TenantSettings { repository, ..TenantSettings::default() });
     }
 
-    assert!(!read.asks_for_keys());
+    assert!(!read.requires_keys());
 }
 
 #[test]
 fn without_tenants_there_is_one_that_may_use_whatever_there_is() {
     let root = entry("root", "'admin'");
     let read = tenancy(&[("wardian.toml", &format!("models = '/srv'\nkeys = [{root}]"))]);
-    let keys = vec![key("root", &[Scope::Admin])];
+    let keys = vec![key("root", &[KeyScope::Admin])];
 
     assert_eq!(read, Tenancy { keys, ..Tenancy::single("/srv".into()) });
     assert_eq!(
@@ -410,10 +416,10 @@ fn a_url_that_is_no_repository_is_told_without_its_secrets() {
 #[test]
 fn with_a_key_other_machines_may_reach_the_server() {
     let inside = format!("listen = '0.0.0.0:1'\n[tenants.a]\nkeys = [{}]", entry("k", "'infer'"));
-    assert!(tenancy(&[("wardian.toml", &inside)]).asks_for_keys());
+    assert!(tenancy(&[("wardian.toml", &inside)]).requires_keys());
 
     let host = format!("listen = '0.0.0.0:1'\nkeys = [{}]", entry("k", "'admin'"));
-    assert!(tenancy(&[("wardian.toml", &host)]).asks_for_keys());
+    assert!(tenancy(&[("wardian.toml", &host)]).requires_keys());
     assert!(
         host_fault("listen = '0.0.0.0:1'\n[tenants.a]")
             .contains("no keys are configured; configure one")
@@ -452,8 +458,8 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text: String, line in "[a-z\\[\\]={}\"'., 0-9_\n#]{0,80}") {
         for text in [&text, &line, &format!("keys = {line}"), &format!("[tenants.{line}]\nquota = {line}")] {
-            let _ = Host::read(Path::new("wardian.toml"), text, &Overrides::default());
-            let _ = super::super::tenants::read(Path::new("a.toml"), text, Path::new(""));
+            let _ = HostFile::read(Path::new("wardian.toml"), text, &Overrides::default());
+            let _ = super::super::tenant_file::read(Path::new("a.toml"), text, Path::new(""));
         }
     }
 }

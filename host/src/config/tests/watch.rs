@@ -1,18 +1,18 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::super::watch::Watching;
+use super::super::watch::TenancyWatcher;
 use super::*;
 use crate::model::Digest;
 use crate::model::TenantName;
-use crate::tenant::TenancyFaults;
+use crate::tenant::TenantConfigFaults;
 
 /// A watched configuration, polled by the test.
 struct Watched {
     folder: tempfile::TempDir,
-    watching: Watching,
+    watching: TenancyWatcher,
     news: tokio::sync::watch::Receiver<Tenancy>,
-    faults: TenancyFaults,
+    faults: TenantConfigFaults,
 }
 
 const QUICK: &str = "poll_interval = '10ms'\nsettle = '10ms'\n";
@@ -35,9 +35,14 @@ fn watch_file(host: &str, tenants: &[(&str, &str)]) -> Watched {
     let overrides = Overrides { config: Some(file), ..Overrides::default() };
     let (_, watched) = Config::resolve_and_watch(overrides).unwrap();
     let (announce, news) = tokio::sync::watch::channel(watched.start.tenancy.clone());
-    let faults = TenancyFaults::default();
+    let faults = TenantConfigFaults::default();
 
-    Watched { folder, watching: Watching::new(watched, announce, faults.clone()), news, faults }
+    Watched {
+        folder,
+        watching: TenancyWatcher::new(watched, announce, faults.clone()),
+        news,
+        faults,
+    }
 }
 
 impl Watched {
@@ -54,7 +59,7 @@ impl Watched {
         let patience = Instant::now() + Duration::from_secs(30);
         while !so(&self.news.borrow(), &self.faults.list()) {
             assert!(Instant::now() < patience, "{:?} {:?}", self.news.borrow(), self.faults.list());
-            self.watching.step(false);
+            self.watching.poll(false);
             std::thread::yield_now();
         }
     }
@@ -90,7 +95,7 @@ fn names(tenancy: &Tenancy) -> String {
 }
 
 fn keys() -> String {
-    format!("keys = [{{ id = 'k', sha256 = '{}', scopes = ['infer'] }}]", Digest::of(b"k"))
+    format!("keys = [{{ id = 'k', sha256 = '{}', scopes = ['infer'] }}]", Digest::sha256(b"k"))
 }
 
 #[test]
@@ -184,13 +189,13 @@ fn the_last_key_stays_while_others_can_reach_the_server() {
     let mut watched = watch("listen = '0.0.0.0:1'", &[("a.toml", &keys())]);
     watched.write("tenants/a.toml", "weight = 2");
     watched.until_refused("no keys are configured");
-    assert!(watched.news.borrow().asks_for_keys());
+    assert!(watched.news.borrow().requires_keys());
     watched.write("wardian.toml", &format!("{QUICK}listen = '127.0.0.1:1'"));
     // It still listens on the first address.
     watched.until_refused("other machines could reach 0.0.0.0:1");
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
     watched.until_refused("no keys are configured");
-    assert!(watched.news.borrow().asks_for_keys());
+    assert!(watched.news.borrow().requires_keys());
 }
 
 #[test]
@@ -198,9 +203,9 @@ fn the_last_key_stays_on_loopback_too_unless_the_file_says_insecure() {
     let mut watched = watch("", &[("a.toml", &keys()), ("b.toml", "")]);
     watched.write("tenants/a.toml", "weight = 2");
     watched.until_refused("no keys are configured any more");
-    assert!(watched.news.borrow().asks_for_keys());
+    assert!(watched.news.borrow().requires_keys());
     watched.write("wardian.toml", &format!("{QUICK}insecure = true"));
-    watched.until(|tenancy, faults| !tenancy.asks_for_keys() && faults.is_empty());
+    watched.until(|tenancy, faults| !tenancy.requires_keys() && faults.is_empty());
     watched.write("wardian.toml", QUICK);
     watched.write("tenants/a.toml", "weight = 3");
     watched.until_weight("a", 3);
@@ -222,15 +227,15 @@ fn a_file_counts_once_it_has_settled_or_at_once_when_asked() {
     let mut watched = watch_file("settle = '1h'", &[]);
     assert_eq!(watched.names(), "default");
     watched.write("tenants/a.toml", "");
-    watched.watching.step(false);
-    watched.watching.step(false);
+    watched.watching.poll(false);
+    watched.watching.poll(false);
     assert_eq!(watched.names(), "default");
-    watched.watching.step(true);
+    watched.watching.poll(true);
     assert_eq!(watched.names(), "a");
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
-    watched.watching.step(false);
+    watched.watching.poll(false);
     assert_eq!(watched.names(), "a");
-    watched.watching.step(true);
+    watched.watching.poll(true);
     assert_eq!(watched.names(), "default");
 }
 
@@ -238,9 +243,9 @@ fn a_file_counts_once_it_has_settled_or_at_once_when_asked() {
 fn what_stays_the_same_is_not_announced() {
     let mut watched = watch("", &[("a.toml", "")]);
     watched.write("tenants/a.toml", "# a comment");
-    watched.watching.step(true);
+    watched.watching.poll(true);
     watched.write("wardian.toml", &format!("{QUICK}drain_timeout = '1s'"));
-    watched.watching.step(true);
+    watched.watching.poll(true);
     assert!(!watched.news.has_changed().unwrap());
     assert_eq!(watched.until_sound(), "a");
 }

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::{DatabaseConfig, SqlError};
-use crate::tenant::{PasswordFrom, PostgresSettings, Resource, Tenant};
+use crate::tenant::{PasswordSource, PostgresSettings, Resource, Tenant};
 
 /// Time limit of connecting.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -52,15 +52,15 @@ impl Connector {
     }
 
     async fn try_connect(&self) -> Result<Client, String> {
-        let mut config = parse(&self.settings.url)?;
+        let mut config = parse_url(&self.settings.url)?;
         config.options(&self.options).application_name("wardian").connect_timeout(CONNECT_TIME);
 
         if let Some(password) = &self.settings.password {
-            config.password(read(password)?);
+            config.password(read_password(password)?);
         }
 
         let (client, connection) =
-            config.connect(self.tls()).await.map_err(|error| plain(&error))?;
+            config.connect(self.tls()).await.map_err(|error| error_text(&error))?;
 
         // The connection task ends when the client is dropped.
         tokio::spawn(async move {
@@ -68,33 +68,33 @@ impl Connector {
                 tracing::debug!(%error, "a database connection ended");
             }
         });
-        self.look(&client).await?;
+        self.check_role(&client).await?;
 
         Ok(client)
     }
 
     /// Refuses superusers and reports the size of the database to the tenant's quota.
-    async fn look(&self, client: &Client) -> Result<(), String> {
+    async fn check_role(&self, client: &Client) -> Result<(), String> {
         let about = "select rolsuper, pg_database_size(current_database()) from pg_roles where rolname = current_user";
-        let row = client.query_one(about, &[]).await.map_err(|error| plain(&error))?;
+        let row = client.query_one(about, &[]).await.map_err(|error| error_text(&error))?;
         if row.get(0) {
             return Err(
                 "the role is a superuser, who may read the server's files; give the tenant a role of its own".into()
             );
         }
 
-        self.tenant.note_kept(Resource::Database, u64::try_from(row.get::<_, i64>(1)).unwrap_or(0));
+        self.tenant.set_kept(Resource::Database, u64::try_from(row.get::<_, i64>(1)).unwrap_or(0));
 
         Ok(())
     }
 }
 
 /// Checks the URL of a database. Fails with the reason.
-pub fn check(url: &str) -> Result<(), String> {
-    parse(url).map(drop)
+pub fn check_url(url: &str) -> Result<(), String> {
+    parse_url(url).map(drop)
 }
 
-fn parse(url: &str) -> Result<Config, String> {
+fn parse_url(url: &str) -> Result<Config, String> {
     let mut config: Config =
         url.parse().map_err(|error| format!("not an address of a database: {error}"))?;
 
@@ -111,7 +111,7 @@ fn parse(url: &str) -> Result<Config, String> {
 
     // Without `sslmode`, only local connections may go without TLS.
     if !url.contains("sslmode") {
-        config.ssl_mode(if config.get_hosts().iter().all(is_here) {
+        config.ssl_mode(if config.get_hosts().iter().all(is_local) {
             SslMode::Prefer
         } else {
             SslMode::Require
@@ -121,7 +121,7 @@ fn parse(url: &str) -> Result<Config, String> {
     Ok(config)
 }
 
-fn is_here(host: &Host) -> bool {
+fn is_local(host: &Host) -> bool {
     match host {
         Host::Tcp(name) => ["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
         Host::Unix(_) => true,
@@ -130,25 +130,26 @@ fn is_here(host: &Host) -> bool {
 
 /// Checks that the password can be read. Fails with the reason.
 pub fn check_password(settings: &PostgresSettings) -> Result<(), String> {
-    let read = settings.password.as_ref().map_or(Ok(()), |password| read(password).map(drop));
+    let read =
+        settings.password.as_ref().map_or(Ok(()), |password| read_password(password).map(drop));
     read.map_err(|why| format!("the password of its database cannot be read: {why}"))
 }
 
-fn read(password: &PasswordFrom) -> Result<String, String> {
+fn read_password(password: &PasswordSource) -> Result<String, String> {
     match password {
-        PasswordFrom::File(path) => {
+        PasswordSource::File(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
             Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
-        PasswordFrom::Variable(name) => {
+        PasswordSource::Variable(name) => {
             std::env::var(name).map_err(|error| format!("{name}: {error}"))
         }
     }
 }
 
 /// Returns the text of an error and of its cause.
-fn plain(error: &tokio_postgres::Error) -> String {
+fn error_text(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => said.message().to_owned(),
         None => std::error::Error::source(error)
@@ -168,13 +169,13 @@ mod tests {
             ("postgres://acme@127.0.0.1/acme", SslMode::Prefer),
             ("host=/run/postgresql user=acme dbname=acme", SslMode::Prefer),
         ] {
-            assert_eq!(parse(url).unwrap().get_ssl_mode(), mode, "{url}");
+            assert_eq!(parse_url(url).unwrap().get_ssl_mode(), mode, "{url}");
         }
 
-        assert!(check("postgres://acme:secret@db/acme").unwrap_err().contains("password_file"));
+        assert!(check_url("postgres://acme:secret@db/acme").unwrap_err().contains("password_file"));
 
         for url in ["postgres://db/acme", "postgres://acme@/acme", "mysql://acme@db/acme", ""] {
-            assert!(check(url).is_err(), "{url}");
+            assert!(check_url(url).is_err(), "{url}");
         }
     }
 }

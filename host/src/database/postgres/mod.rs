@@ -3,16 +3,16 @@
 //! PostgreSQL isolates the tenants: each has its own role, which owns one database and may connect
 //! to no other. The host opens a few connections with that role ([`connect`]) and lends each to one
 //! statement or transaction at a time ([`pool`]). A connection in an unknown state is not reused.
-//! The first word of a statement decides whether it is sent at all ([`words`]).
+//! The first word of a statement decides whether it is sent at all ([`statement_allowlist`]).
 
 mod connect;
-mod explain;
-mod idle;
+mod error;
+mod idle_list;
 mod pool;
 mod run;
+mod statement_allowlist;
 mod transaction;
 mod types;
-mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ pub(super) use transaction::Transaction;
 
 use self::connect::Connector;
 use self::pool::{Lease, Pool};
-use super::{DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
+use super::{DatabaseConfig, Fetch, SqlError, Statement, StatementResult, Value};
 use crate::tenant::{PostgresSettings, Tenant};
 
-pub use self::connect::{check, check_password};
+pub use self::connect::{check_password, check_url};
 
 /// A tenant's PostgreSQL database.
 pub(super) struct Postgres {
@@ -46,29 +46,32 @@ impl Postgres {
     pub(super) async fn run(
         &self,
         statement: Statement,
-        wanted: Wanted,
-    ) -> Result<Outcome, SqlError> {
-        words::check(&statement.text)?;
+        wanted: Fetch,
+    ) -> Result<StatementResult, SqlError> {
+        statement_allowlist::check(&statement.text)?;
 
         let lease = self.lease(self.config.busy_timeout).await?;
-        let outcome = if words::may_return_changes(&statement.text) {
+        let outcome = if statement_allowlist::may_return_changes(&statement.text) {
             // The changes are complete before the last row arrives, so exceeding the limit of rows
             // must roll them back.
-            run::or_nothing(lease.client(), &statement, wanted, &self.config).await
+            run::run_in_transaction(lease.client(), &statement, wanted, &self.config).await
         } else {
             run::run(lease.client(), &statement, wanted, &self.config).await
         };
 
-        lease.settle(&outcome);
+        lease.release(&outcome);
 
         outcome
     }
 
     /// Queries a table of the host. Returns no rows if the table does not exist.
-    pub(super) async fn own_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
+    pub(super) async fn host_table_rows(
+        &self,
+        statement: Statement,
+    ) -> Result<Vec<Vec<Value>>, SqlError> {
         let lease = self.lease(self.config.busy_timeout).await?;
-        let outcome = run::run(lease.client(), &statement, Wanted::Rows, &self.config).await;
-        lease.settle(&outcome);
+        let outcome = run::run(lease.client(), &statement, Fetch::Rows, &self.config).await;
+        lease.release(&outcome);
 
         match outcome {
             Ok(outcome) => Ok(outcome.rows),

@@ -8,13 +8,13 @@ use tokio_postgres::Client;
 
 use super::super::SqlError;
 use super::connect::Connector;
-use super::idle::Idle;
+use super::idle_list::IdleList;
 
 /// Limit of a tenant's connections: as many as it has to a SQLite file.
-const MOST: usize = 4;
+const MAX_CONNECTIONS: usize = 4;
 
 /// Time that an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The connections of one tenant. A clone is shallow.
 #[derive(Clone)]
@@ -22,8 +22,8 @@ pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
     connector: Connector,
-    places: Arc<Semaphore>,
-    idle: Idle<Client>,
+    permits: Arc<Semaphore>,
+    idle: IdleList<Client>,
 }
 
 /// A borrowed connection. If it is dropped without being returned, its statement is cancelled and
@@ -31,28 +31,28 @@ struct Shared {
 pub(super) struct Lease {
     pool: Pool,
     client: Option<Client>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
         Pool(Arc::new(Shared {
             connector,
-            places: Arc::new(Semaphore::new(MOST)),
-            idle: Idle::new(IDLE),
+            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            idle: IdleList::new(IDLE_TIMEOUT),
         }))
     }
 
     /// Waits for a connection.
     pub(super) async fn lease(&self) -> Result<Lease, SqlError> {
         let closed = |_| SqlError::Unavailable("it is being closed".into());
-        let place = self.0.places.clone().acquire_owned().await.map_err(closed)?;
+        let place = self.0.permits.clone().acquire_owned().await.map_err(closed)?;
         let client = match self.take_idle() {
             Some(client) => client,
             None => self.0.connector.connect().await?,
         };
 
-        Ok(Lease { pool: self.clone(), client: Some(client), _place: place })
+        Ok(Lease { pool: self.clone(), client: Some(client), _permit: place })
     }
 
     fn take_idle(&self) -> Option<Client> {
@@ -60,7 +60,7 @@ impl Pool {
     }
 
     pub(super) fn close(&self) {
-        self.0.places.close();
+        self.0.permits.close();
         self.0.idle.clear();
     }
 }
@@ -72,7 +72,7 @@ impl Lease {
     }
 
     /// Returns the connection to the pool, unless its state is unknown after this outcome.
-    pub(super) fn settle<T>(mut self, outcome: &Result<T, SqlError>) {
+    pub(super) fn release<T>(mut self, outcome: &Result<T, SqlError>) {
         // After these errors a statement may still be running.
         if matches!(outcome, Err(SqlError::Unavailable(_) | SqlError::Limit(_) | SqlError::Busy)) {
             return;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio_postgres::{Client, RowStream};
 
-use super::super::limits::{Collected, too_long};
-use super::super::{DatabaseConfig, Outcome, SqlError, Statement, Wanted};
-use super::explain::explain;
+use super::super::limits::{RowCollector, statement_timeout};
+use super::super::{DatabaseConfig, Fetch, SqlError, Statement, StatementResult};
+use super::error::to_sql_error;
 use super::types::{Cell, Parameter, check_columns};
 
 /// Time beyond the server's own limit before the host gives up on a statement.
@@ -18,12 +18,13 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) async fn run(
     client: Option<&Client>,
     statement: &Statement,
-    wanted: Wanted,
+    wanted: Fetch,
     config: &DatabaseConfig,
-) -> Result<Outcome, SqlError> {
-    let client = client.ok_or_else(gone)?;
+) -> Result<StatementResult, SqlError> {
+    let client = client.ok_or_else(connection_closed)?;
     let work = async {
-        let prepared = client.prepare(&statement.text).await.map_err(|error| explain(&error))?;
+        let prepared =
+            client.prepare(&statement.text).await.map_err(|error| to_sql_error(&error))?;
         let (takes, given) = (prepared.params().len(), statement.parameters.len());
         if takes != given {
             return Err(SqlError::Invalid(format!(
@@ -31,68 +32,80 @@ pub(super) async fn run(
             )));
         }
 
-        if wanted == Wanted::Rows {
+        if wanted == Fetch::Rows {
             check_columns(prepared.columns())?;
         }
 
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
         let rows = client.query_raw(&prepared, statement.parameters.iter().map(Parameter)).await;
 
-        collect(rows.map_err(|error| explain(&error))?, Collected::new(config, columns), wanted)
-            .await
+        collect(
+            rows.map_err(|error| to_sql_error(&error))?,
+            RowCollector::new(config, columns),
+            wanted,
+        )
+        .await
     };
     // The server enforces the limit itself. This timeout covers an unresponsive server.
     let allowed = config.statement_time + GRACE;
 
     tokio::time::timeout(allowed, work)
         .await
-        .unwrap_or_else(|_| Err(too_long(config.statement_time)))
+        .unwrap_or_else(|_| Err(statement_timeout(config.statement_time)))
 }
 
 async fn collect(
     rows: RowStream,
-    mut collected: Collected<'_>,
-    wanted: Wanted,
-) -> Result<Outcome, SqlError> {
+    mut collected: RowCollector<'_>,
+    wanted: Fetch,
+) -> Result<StatementResult, SqlError> {
     let mut rows = pin!(rows);
     while let Some(row) = rows.next().await {
-        let row = row.map_err(|error| explain(&error))?;
-        if wanted == Wanted::Rows {
+        let row = row.map_err(|error| to_sql_error(&error))?;
+        if wanted == Fetch::Rows {
             let cells =
                 (0..row.len()).map(|index| row.try_get::<_, Cell>(index).map(|cell| cell.0));
-            collected.push(cells.collect::<Result<_, _>>().map_err(|error| explain(&error))?)?;
+            collected
+                .push(cells.collect::<Result<_, _>>().map_err(|error| to_sql_error(&error))?)?;
         }
     }
 
     let changed = rows.rows_affected().unwrap_or(0);
-    Ok(Outcome { changed, ..collected.finish() })
+    Ok(StatementResult { changed, ..collected.finish() })
 }
 
 /// Runs one statement that leaves no changes if it fails.
-pub(super) async fn or_nothing(
+pub(super) async fn run_in_transaction(
     client: Option<&Client>,
     statement: &Statement,
-    wanted: Wanted,
+    wanted: Fetch,
     config: &DatabaseConfig,
-) -> Result<Outcome, SqlError> {
-    own(client, "BEGIN").await?;
+) -> Result<StatementResult, SqlError> {
+    execute_host(client, "BEGIN").await?;
 
     let outcome = run(client, statement, wanted, config).await;
     // After these errors the connection is closed, which rolls back.
     match &outcome {
-        Ok(_) => own(client, "COMMIT").await?,
+        Ok(_) => execute_host(client, "COMMIT").await?,
         Err(SqlError::Limit(_) | SqlError::Unavailable(_)) => {}
-        Err(_) => own(client, "ROLLBACK").await?,
+        Err(_) => execute_host(client, "ROLLBACK").await?,
     }
 
     outcome
 }
 
 /// Runs statements of the host.
-pub(super) async fn own(client: Option<&Client>, statements: &str) -> Result<(), SqlError> {
-    client.ok_or_else(gone)?.batch_execute(statements).await.map_err(|error| explain(&error))
+pub(super) async fn execute_host(
+    client: Option<&Client>,
+    statements: &str,
+) -> Result<(), SqlError> {
+    client
+        .ok_or_else(connection_closed)?
+        .batch_execute(statements)
+        .await
+        .map_err(|error| to_sql_error(&error))
 }
 
-fn gone() -> SqlError {
+fn connection_closed() -> SqlError {
     SqlError::Unavailable("the connection has ended".into())
 }

@@ -18,10 +18,10 @@ pub(super) struct Parameter<'a>(pub(super) &'a Value);
 /// A value of a row.
 pub(super) struct Cell(pub(super) Value);
 
-type Fault = Box<dyn Error + Sync + Send>;
+type BoxError = Box<dyn Error + Sync + Send>;
 
 impl ToSql for Parameter<'_> {
-    fn to_sql(&self, _type: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
+    fn to_sql(&self, _type: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
         match self.0 {
             Value::Null => return Ok(IsNull::Yes),
             Value::Boolean(boolean) => {
@@ -53,7 +53,7 @@ impl ToSql for Parameter<'_> {
 }
 
 impl FromSql<'_> for Cell {
-    fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, Fault> {
+    fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, BoxError> {
         Ok(Cell(match *kind {
             Type::BOOL => Value::Boolean(bool::from_sql(kind, raw)?),
             Type::INT2 => Value::Integer(i16::from_sql(kind, raw)?.into()),
@@ -71,7 +71,7 @@ impl FromSql<'_> for Cell {
         }))
     }
 
-    fn from_sql_null(_type: &Type) -> Result<Self, Fault> {
+    fn from_sql_null(_type: &Type) -> Result<Self, BoxError> {
         Ok(Cell(Value::Null))
     }
 
@@ -81,7 +81,7 @@ impl FromSql<'_> for Cell {
 }
 
 /// Types that can be read. All others must be cast to text.
-const READ: [Type; 15] = [
+const READABLE_TYPES: [Type; 15] = [
     Type::BOOL,
     Type::INT2,
     Type::INT4,
@@ -103,7 +103,7 @@ const READ: [Type; 15] = [
 pub(super) fn check_columns(columns: &[Column]) -> Result<(), SqlError> {
     match columns
         .iter()
-        .find(|column| !READ.contains(column.type_()) && *column.type_() != Type::VOID)
+        .find(|column| !READABLE_TYPES.contains(column.type_()) && *column.type_() != Type::VOID)
     {
         None => Ok(()),
         Some(column) => Err(SqlError::Invalid(format!(

@@ -9,19 +9,19 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::super::limits::{PARAMETERS, STATEMENT, VALUE};
+use super::super::limits::{MAX_PARAMETERS, MAX_STATEMENT, MAX_VALUE};
 use super::super::{DatabaseConfig, Synchronous, migrations};
-use super::authorize::Authority;
-use super::functions::{self, PATTERN};
-use super::watch::{STEPS, Watch};
-use crate::journal::{Journal, fold_on_close};
-use crate::tenant::Meter;
+use super::authorizer::Authorizer;
+use super::functions::{self, MAX_PATTERN};
+use super::watchdog::{PROGRESS_STEPS, Watchdog};
+use crate::journal::{Journal, checkpoint_on_close};
+use crate::tenant::HostWorkMeter;
 
 /// A connection with its authorizer and limits.
-pub(super) struct Guarded {
+pub(super) struct GuestConnection {
     pub(super) connection: Connection,
-    pub(super) authority: Authority,
-    pub(super) watch: Watch,
+    pub(super) authorizer: Authorizer,
+    pub(super) watchdog: Watchdog,
     /// Journal of the file; `None` for a read-only connection.
     journal: Option<Journal>,
     /// Page limit last set in SQLite.
@@ -38,24 +38,24 @@ pub(super) enum Role {
 }
 
 /// Page size, in bytes. Caches and quotas are counted in pages.
-pub(super) const PAGE: u64 = 4096;
+pub(super) const PAGE_SIZE: u64 = 4096;
 
 /// Number and maximum text length, in bytes, of cached prepared statements.
-pub(super) const KEPT: usize = 32;
-pub(super) const KEPT_LENGTH: usize = 4 << 10;
+pub(super) const MAX_CACHED_STATEMENTS: usize = 32;
+pub(super) const MAX_CACHED_LENGTH: usize = 4 << 10;
 
 /// Limit of SQLite's memory in the whole process, in bytes. The limit of one statement is far
 /// lower.
-const ALL_MEMORY: u64 = 2 << 30;
+const HEAP_LIMIT: u64 = 2 << 30;
 
-impl Guarded {
+impl GuestConnection {
     /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(
         path: &Path,
         role: Role,
         config: &DatabaseConfig,
-        meter: Meter,
-    ) -> rusqlite::Result<Guarded> {
+        meter: HostWorkMeter,
+    ) -> rusqlite::Result<GuestConnection> {
         if let Some(folder) = path.parent() {
             // If this fails, opening the file reports the reason.
             let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -70,41 +70,41 @@ impl Guarded {
 
         connection.busy_timeout(config.busy_timeout)?;
 
-        let journal = prepare_file(path, &connection, role, config)?;
+        let journal = configure_file(path, &connection, role, config)?;
         harden(&connection)?;
-        bound(&connection)?;
-        connection.set_prepared_statement_cache_capacity(KEPT);
+        set_limits(&connection)?;
+        connection.set_prepared_statement_cache_capacity(MAX_CACHED_STATEMENTS);
 
-        let mut guarded = Guarded {
+        let mut guarded = GuestConnection {
             connection,
-            authority: Authority::default(),
-            watch: Watch::new(meter),
+            authorizer: Authorizer::default(),
+            watchdog: Watchdog::new(meter),
             journal,
             max_pages: 0,
         };
-        guarded.guard()?;
+        guarded.install_hooks()?;
 
         Ok(guarded)
     }
 
     /// Installs the authorizer, the progress handler and the replaced functions. Every later
     /// statement is checked.
-    fn guard(&mut self) -> rusqlite::Result<()> {
-        functions::register(&self.connection, &self.watch)?;
+    fn install_hooks(&mut self) -> rusqlite::Result<()> {
+        functions::register(&self.connection, &self.watchdog)?;
 
-        let (authority, watch) = (self.authority.clone(), self.watch.clone());
+        let (authority, watch) = (self.authorizer.clone(), self.watchdog.clone());
         self.connection.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| {
-            authority.judge(asked)
+            authority.authorize(asked)
         }))?;
-        self.connection.progress_handler(STEPS, Some(move || watch.stops()))
+        self.connection.progress_handler(PROGRESS_STEPS, Some(move || watch.should_stop()))
     }
 
     /// Sets the page limit for a quota in bytes.
     pub(super) fn set_quota(&mut self, bytes: u64) -> rusqlite::Result<()> {
         // SQLite counts pages in 32 bits.
-        let pages = (bytes / PAGE).clamp(1, u64::from(u32::MAX) - 1);
+        let pages = (bytes / PAGE_SIZE).clamp(1, u64::from(u32::MAX) - 1);
         if pages != self.max_pages {
-            self.own(&format!("PRAGMA max_page_count = {pages}"))?;
+            self.execute_host(&format!("PRAGMA max_page_count = {pages}"))?;
             self.max_pages = pages;
         }
 
@@ -113,20 +113,24 @@ impl Guarded {
 
     /// Prepares the journal for a write.
     pub(super) fn begin_journal(&mut self) {
-        let Guarded { connection, authority, journal, .. } = self;
+        let GuestConnection { connection, authorizer: authority, journal, .. } = self;
         journal.iter_mut().for_each(|journal| authority.as_host(|| journal.begin(connection)));
     }
 
     /// Folds the journal if it is long and there are no readers.
-    pub(super) fn shorten_journal(&mut self) {
-        let Guarded { connection, authority, journal, .. } = self;
-        journal.iter_mut().for_each(|journal| authority.as_host(|| journal.shorten(connection)));
+    pub(super) fn checkpoint_if_long(&mut self) {
+        let GuestConnection { connection, authorizer: authority, journal, .. } = self;
+        journal
+            .iter_mut()
+            .for_each(|journal| authority.as_host(|| journal.checkpoint_if_long(connection)));
     }
 
     /// Folds the journal if there are no readers. Returns true if the file is complete afterwards.
-    pub(super) fn fold_journal(&mut self) -> rusqlite::Result<bool> {
-        let Guarded { connection, authority, journal, .. } = self;
-        journal.as_mut().map_or(Ok(true), |journal| authority.as_host(|| journal.fold(connection)))
+    pub(super) fn checkpoint(&mut self) -> rusqlite::Result<bool> {
+        let GuestConnection { connection, authorizer: authority, journal, .. } = self;
+        journal
+            .as_mut()
+            .map_or(Ok(true), |journal| authority.as_host(|| journal.checkpoint(connection)))
     }
 
     /// Returns the length of the journal, in bytes.
@@ -136,25 +140,25 @@ impl Guarded {
 
     /// Closes the connection. Closing the last one removes the journal if it is folded.
     pub(super) fn close(self, is_folded: bool) -> rusqlite::Result<()> {
-        fold_on_close(&self.connection, is_folded)?;
+        checkpoint_on_close(&self.connection, is_folded)?;
         self.connection.close().map_err(|(_, error)| error)
     }
 
     /// Runs statements of the host.
-    pub(super) fn own(&self, statements: &str) -> rusqlite::Result<()> {
-        self.authority.as_host(|| self.connection.execute_batch(statements))
+    pub(super) fn execute_host(&self, statements: &str) -> rusqlite::Result<()> {
+        self.authorizer.as_host(|| self.connection.execute_batch(statements))
     }
 
     /// Runs a statement of the host that returns one number.
-    pub(super) fn number(&self, statement: &str) -> rusqlite::Result<u64> {
+    pub(super) fn query_number(&self, statement: &str) -> rusqlite::Result<u64> {
         let found = self
-            .authority
+            .authorizer
             .as_host(|| self.connection.query_row(statement, [], |row| row.get::<_, i64>(0)));
         found.map(|number| u64::try_from(number).unwrap_or(0))
     }
 }
 
-fn prepare_file(
+fn configure_file(
     path: &Path,
     connection: &Connection,
     role: Role,
@@ -168,7 +172,7 @@ fn prepare_file(
     if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
         // Incremental vacuum must be enabled before the first table exists. The pragma writes.
         connection.execute_batch(&format!(
-            "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"
+            "PRAGMA page_size = {PAGE_SIZE}; PRAGMA auto_vacuum = INCREMENTAL;"
         ))?;
     }
 
@@ -176,20 +180,20 @@ fn prepare_file(
         "PRAGMA journal_mode = WAL; \
          PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; \
          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; \
-         PRAGMA cell_size_check = ON; PRAGMA hard_heap_limit = {ALL_MEMORY}; PRAGMA query_only = {}",
+         PRAGMA cell_size_check = ON; PRAGMA hard_heap_limit = {HEAP_LIMIT}; PRAGMA query_only = {}",
         role == Role::Read
     ))?;
 
     if role == Role::Read {
-        fold_on_close(connection, false)?;
+        checkpoint_on_close(connection, false)?;
         return Ok(None);
     }
 
-    let mut journal = Journal::of(path, connection)?;
+    let mut journal = Journal::new(path, connection)?;
     journal.begin(connection);
     // The table must exist before a guest can rename one of its own to this name: the authorizer
     // only sees the old name.
-    connection.execute_batch(&migrations::table())?;
+    connection.execute_batch(&migrations::create_table())?;
 
     Ok(Some(journal))
 }
@@ -212,10 +216,10 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn bound(connection: &Connection) -> rusqlite::Result<()> {
+fn set_limits(connection: &Connection) -> rusqlite::Result<()> {
     for (limit, most) in [
-        (Limit::SQLITE_LIMIT_LENGTH, VALUE as i32),
-        (Limit::SQLITE_LIMIT_SQL_LENGTH, STATEMENT as i32),
+        (Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE as i32),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, MAX_STATEMENT as i32),
         (Limit::SQLITE_LIMIT_COLUMN, 500),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
         (Limit::SQLITE_LIMIT_PARSER_DEPTH, 200),
@@ -224,8 +228,8 @@ fn bound(connection: &Connection) -> rusqlite::Result<()> {
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         // Matching takes time in the product of the lengths of pattern and text.
-        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN as i32),
-        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, PARAMETERS as i32),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN as i32),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, MAX_PARAMETERS as i32),
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
         (Limit::SQLITE_LIMIT_TRIGGER_STEPS, 100),
         (Limit::SQLITE_LIMIT_SCHEMA, 1000),
@@ -238,4 +242,4 @@ fn bound(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Time limit of the incremental vacuum while a connection closes.
-pub(super) const TIDYING: Duration = Duration::from_secs(2);
+pub(super) const VACUUM_TIME: Duration = Duration::from_secs(2);

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use rusqlite::types::Value as Found;
 
-use super::super::{Bill, DatabaseConfig, Statement, Wanted};
-use super::connection::{Guarded, Role};
-use super::run::Terms;
-use super::watch::Ticket;
-use super::worker::Order;
+use super::super::{CpuMeter, DatabaseConfig, Fetch, Statement};
+use super::connection::{GuestConnection, Role};
+use super::run::StatementLimits;
+use super::watchdog::CancelToken;
+use super::worker::StatementJob;
 use crate::model::TenantName;
-use crate::tenant::{Meter, Share, Tenant, TenantSettings, Turns};
+use crate::tenant::{CpuShare, FairScheduler, HostWorkMeter, Tenant, TenantSettings};
 
 /// Short, so that endless statements end soon.
 const ALLOWED: Duration = Duration::from_millis(20);
@@ -23,33 +23,33 @@ pub fn sql(text: &str) {
     let folder = Folder::new();
     let guarded = folder.open();
     for statement in text.lines() {
-        for wanted in [Wanted::Rows, Wanted::Count] {
+        for wanted in [Fetch::Rows, Fetch::Count] {
             let statement = Statement { text: statement.to_owned(), parameters: Vec::new() };
-            let order = Order::new(statement, wanted, &Bill::default());
+            let order = StatementJob::new(statement, wanted, &CpuMeter::default());
             let _ = guarded.run(&order, &folder.config, &terms(&order.ticket));
             assert!(guarded.connection.is_autocommit(), "a statement left a transaction open");
         }
     }
 
-    guarded.own("BEGIN").unwrap();
+    guarded.execute_host("BEGIN").unwrap();
 
-    let _ = guarded.run_all(text, &terms(&Ticket::default()));
+    let _ = guarded.run_batch(text, &terms(&CancelToken::default()));
     assert!(
         !guarded.connection.is_autocommit(),
         "a migration has ended the transaction it is part of"
     );
-    guarded.own("COMMIT").unwrap();
+    guarded.execute_host("COMMIT").unwrap();
     folder.check(&guarded);
 }
 
 /// A meter for work that no tenant pays for.
-fn meter() -> Meter {
+fn meter() -> HostWorkMeter {
     let tenant = Tenant::new(TenantName::default_tenant(), TenantSettings::default());
-    Meter::new(Turns::new(1), Share::new(tenant.account().clone()))
+    HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()))
 }
 
-fn terms(ticket: &Ticket) -> Terms<'_> {
-    Terms { ticket, allowed: ALLOWED, open_until: None }
+fn terms(ticket: &CancelToken) -> StatementLimits<'_> {
+    StatementLimits { ticket, allowed: ALLOWED, open_until: None }
 }
 
 /// A temporary folder with a database.
@@ -65,12 +65,16 @@ impl Folder {
         Folder { path, config: DatabaseConfig::default() }
     }
 
-    fn open(&self) -> Guarded {
-        let guarded =
-            Guarded::open(&self.path.join("database.sqlite"), Role::Write, &self.config, meter())
-                .unwrap();
+    fn open(&self) -> GuestConnection {
+        let guarded = GuestConnection::open(
+            &self.path.join("database.sqlite"),
+            Role::Write,
+            &self.config,
+            meter(),
+        )
+        .unwrap();
         guarded
-            .own(
+            .execute_host(
                 "PRAGMA synchronous = OFF;
                  INSERT INTO wardian_migrations (model, name, digest) VALUES ('m', 'own', 'd');
                  CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y'); CREATE INDEX i ON t (a);
@@ -80,7 +84,7 @@ impl Folder {
         guarded
     }
 
-    fn check(&self, guarded: &Guarded) {
+    fn check(&self, guarded: &GuestConnection) {
         let own = found(guarded, "SELECT name FROM wardian_migrations");
         assert_eq!(own, [Found::Text("own".into())], "a table of the host's own has changed");
 
@@ -115,8 +119,8 @@ impl Drop for Folder {
 }
 
 /// Returns the first column of the rows of a host statement.
-fn found(guarded: &Guarded, statement: &str) -> Vec<Found> {
-    guarded.authority.as_host(|| {
+fn found(guarded: &GuestConnection, statement: &str) -> Vec<Found> {
+    guarded.authorizer.as_host(|| {
         let mut statement = guarded.connection.prepare(statement).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.collect::<Result<_, _>>().unwrap()

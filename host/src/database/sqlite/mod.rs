@@ -1,23 +1,23 @@
 //! A tenant's SQLite file, and the confinement of guests' statements to it.
 //!
-//! One connection writes and a few read, each on its own thread ([`crew`], [`worker`]). In WAL mode
-//! readers and the writer do not block each other; writers queue for the one write connection. Each
-//! connection is restricted before it runs a guest's statement ([`connection`]). Permissions are
-//! checked while a statement is prepared ([`authorize`]). Time and memory are checked while it runs
-//! ([`watch`]), also inside long functions ([`functions`]). Statements share the cores fairly with
-//! the guests of all tenants ([`Meter`]).
+//! One connection writes and a few read, each on its own thread ([`threads`], [`worker`]). In WAL
+//! mode readers and the writer do not block each other; writers queue for the one write connection.
+//! Each connection is restricted before it runs a guest's statement ([`connection`]). Permissions
+//! are checked while a statement is prepared ([`authorizer`]). Time and memory are checked while it
+//! runs ([`watchdog`]), also inside long functions ([`functions`]). Statements share the cores
+//! fairly with the guests of all tenants ([`Meter`]).
 //!
-//! [`Meter`]: crate::tenant::Meter
+//! [`Meter`]: crate::tenant::CpuMeter
 
-mod authorize;
+mod authorizer;
 mod connection;
-mod crew;
 mod functions;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod run;
+mod threads;
 mod transaction;
-mod watch;
+mod watchdog;
 mod worker;
 
 use std::path::PathBuf;
@@ -27,16 +27,16 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-pub(super) use authorize::OWN;
+pub(super) use authorizer::HOST_PREFIX;
 pub(super) use transaction::Transaction;
 
-use self::connection::{Guarded, PAGE, Role};
-use self::crew::Crew;
-use self::watch::Ticket;
-use self::worker::{End, Job, Opening, Order, Reply};
-use super::{Bill, DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
-use crate::journal::{self, journal_of};
-use crate::tenant::{Resource, Share, Tenant, Turns};
+use self::connection::{GuestConnection, PAGE_SIZE, Role};
+use self::threads::ConnectionThreads;
+use self::watchdog::CancelToken;
+use self::worker::{EndReason, Job, Reply, StatementJob, TransactionJob};
+use super::{CpuMeter, DatabaseConfig, Fetch, SqlError, Statement, StatementResult, Value};
+use crate::journal::{self, journal_path};
+use crate::tenant::{CpuShare, FairScheduler, Resource, Tenant};
 
 /// Limit of read connections. More than one, so that a slow report does not delay a tenant's short
 /// lookups.
@@ -44,27 +44,27 @@ const READERS: usize = 3;
 
 /// Length of the journal, in bytes, above which readers are blocked until it is folded. It grows as
 /// long as there is always a reader.
-const LOG: u64 = 64 << 20;
+const MAX_LOG: u64 = 64 << 20;
 
 /// One tenant's file and its threads.
 pub(super) struct Sqlite {
-    file: Arc<File>,
-    readers: Crew,
-    writer: Crew,
+    file: Arc<DatabaseFile>,
+    readers: ConnectionThreads,
+    writer: ConnectionThreads,
 }
 
 /// State shared by the threads of one database.
-struct File {
+struct DatabaseFile {
     path: PathBuf,
     config: DatabaseConfig,
     tenant: Arc<Tenant>,
     /// Account that pays for statements and determines their turns.
-    share: Arc<Share>,
-    turns: Arc<Turns>,
+    share: Arc<CpuShare>,
+    turns: Arc<FairScheduler>,
     /// Held shared by readers, and exclusively by the writer while it folds a long journal.
-    gate: RwLock<()>,
+    log_gate: RwLock<()>,
     /// True once the existing journal is known to belong to the file.
-    checked: Mutex<bool>,
+    log_checked: Mutex<bool>,
 }
 
 impl Sqlite {
@@ -73,64 +73,74 @@ impl Sqlite {
         path: PathBuf,
         config: DatabaseConfig,
         tenant: Arc<Tenant>,
-        turns: Arc<Turns>,
+        turns: Arc<FairScheduler>,
         runtime: Option<Handle>,
     ) -> Self {
-        let share = Share::new(tenant.account().clone());
-        let file = Arc::new(File {
+        let share = CpuShare::new(tenant.account().clone());
+        let file = Arc::new(DatabaseFile {
             path,
             config,
             tenant,
             share,
             turns,
-            gate: RwLock::new(()),
-            checked: Mutex::new(false),
+            log_gate: RwLock::new(()),
+            log_checked: Mutex::new(false),
         });
-        file.note_size_on_disk();
+        file.record_size_on_disk();
 
-        let readers = Crew::new(Role::Read, READERS, file.clone(), runtime.clone());
-        Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone(), runtime), file }
+        let readers = ConnectionThreads::new(Role::Read, READERS, file.clone(), runtime.clone());
+        Sqlite {
+            readers,
+            writer: ConnectionThreads::new(Role::Write, 1, file.clone(), runtime),
+            file,
+        }
     }
 
     /// Runs one statement in its own transaction.
     pub(super) async fn run(
         &self,
         statement: Statement,
-        wanted: Wanted,
-        bill: &Bill,
-    ) -> Result<Outcome, SqlError> {
-        if wanted == Wanted::Rows && may_only_read(&statement.text) {
-            let order = Order::new(statement.clone(), wanted, bill);
-            if let Some(outcome) = self.ask(&self.readers, order, Job::Read).await? {
+        wanted: Fetch,
+        bill: &CpuMeter,
+    ) -> Result<StatementResult, SqlError> {
+        if wanted == Fetch::Rows && may_only_read(&statement.text) {
+            let order = StatementJob::new(statement.clone(), wanted, bill);
+            if let Some(outcome) = self.submit(&self.readers, order, Job::Read).await? {
                 return Ok(outcome);
             }
         }
 
-        self.ask(&self.writer, Order::new(statement, wanted, bill), Job::Run).await
+        self.submit(&self.writer, StatementJob::new(statement, wanted, bill), Job::Run).await
     }
 
     /// Queries a table of the host. Returns no rows if the table does not exist.
-    pub(super) async fn own_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
-        let order = Order { own: true, ..Order::new(statement, Wanted::Rows, &Bill::default()) };
-        match self.ask(&self.readers, order, Job::Read).await {
+    pub(super) async fn host_table_rows(
+        &self,
+        statement: Statement,
+    ) -> Result<Vec<Vec<Value>>, SqlError> {
+        let order = StatementJob {
+            is_host: true,
+            ..StatementJob::new(statement, Fetch::Rows, &CpuMeter::default())
+        };
+        match self.submit(&self.readers, order, Job::Read).await {
             Ok(outcome) => Ok(outcome.unwrap_or_default().rows),
             Err(SqlError::Invalid(said)) if said.starts_with("no such table") => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    async fn ask<T>(
+    async fn submit<T>(
         &self,
-        crew: &Crew,
-        order: Order,
-        job: impl FnOnce(Order, Reply<T>) -> Job,
+        crew: &ConnectionThreads,
+        order: StatementJob,
+        job: impl FnOnce(StatementJob, Reply<T>) -> Job,
     ) -> Result<T, SqlError> {
         let (reply, answer) = oneshot::channel();
         let ticket = order.ticket.clone();
-        crew.give(job(order, reply))?;
-        answered(ticket, answer, Some(self.file.config.busy_timeout))
+        crew.submit(job(order, reply))?;
+        wait_for_reply(ticket, answer, Some(self.file.config.busy_timeout))
             .await
-            .unwrap_or_else(unanswered)
+            .unwrap_or_else(lost_reply)
     }
 
     /// Opens a transaction that ends after `lifetime` at the latest. Waits at most `patience` for
@@ -139,13 +149,13 @@ impl Sqlite {
         &self,
         lifetime: Duration,
         patience: Duration,
-        bill: &Bill,
+        bill: &CpuMeter,
     ) -> Result<Transaction, SqlError> {
-        let (ticket, end) = (Ticket::default(), End::default());
+        let (ticket, end) = (CancelToken::default(), EndReason::default());
         let (begun, answer) = oneshot::channel();
         let (steps, taken) = std::sync::mpsc::channel();
         let (of_worker, bill) = (ticket.clone(), bill.clone());
-        let opening = Opening {
+        let opening = TransactionJob {
             ticket: of_worker,
             bill: bill.clone(),
             lifetime,
@@ -153,8 +163,8 @@ impl Sqlite {
             begun,
             end: end.clone(),
         };
-        self.writer.give(Job::Transaction(opening))?;
-        answered(ticket, answer, Some(patience)).await.unwrap_or_else(unanswered)?;
+        self.writer.submit(Job::Transaction(opening))?;
+        wait_for_reply(ticket, answer, Some(patience)).await.unwrap_or_else(lost_reply)?;
 
         Ok(Transaction::new(steps, end, bill))
     }
@@ -166,9 +176,9 @@ impl Sqlite {
     }
 
     /// Blocks until every connection is closed, or until `until`.
-    pub(super) fn until_closed(&self, until: Instant) {
-        self.readers.until_ended(until);
-        self.writer.until_ended(until);
+    pub(super) fn wait_closed(&self, until: Instant) {
+        self.readers.wait_ended(until);
+        self.writer.wait_ended(until);
     }
 }
 
@@ -178,34 +188,34 @@ impl Drop for Sqlite {
     }
 }
 
-impl File {
+impl DatabaseFile {
     /// Reports the file's size to the tenant's quota.
-    fn note_size(&self, guarded: &Guarded) {
-        if let Ok(pages) = guarded.number("PRAGMA page_count") {
-            self.tenant.note_kept(Resource::Database, pages * PAGE);
+    fn record_size(&self, guarded: &GuestConnection) {
+        if let Ok(pages) = guarded.query_number("PRAGMA page_count") {
+            self.tenant.set_kept(Resource::Database, pages * PAGE_SIZE);
         }
     }
 
     /// Reports the size without opening the file, which may exist from an earlier run.
-    fn note_size_on_disk(&self) {
+    fn record_size_on_disk(&self) {
         let size = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
-        self.tenant.note_kept(Resource::Database, size);
+        self.tenant.set_kept(Resource::Database, size);
     }
 
     /// Folds the journal if it is long. If it is very long, readers are blocked meanwhile.
-    fn shorten_log(&self, guarded: &mut Guarded) {
-        guarded.shorten_journal();
+    fn checkpoint_log(&self, guarded: &mut GuestConnection) {
+        guarded.checkpoint_if_long();
 
-        if guarded.journal_length() > LOG {
-            let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-            let _ = guarded.fold_journal();
+        if guarded.journal_length() > MAX_LOG {
+            let _gate = self.log_gate.write().unwrap_or_else(PoisonError::into_inner);
+            let _ = guarded.checkpoint();
         }
     }
 
     /// Checks, before the file is opened for the first time, that the journal beside it belongs to
     /// it.
     fn check_log(&self) -> Result<(), SqlError> {
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = self.log_checked.lock().unwrap_or_else(PoisonError::into_inner);
         if *checked {
             return Ok(());
         }
@@ -217,8 +227,8 @@ impl File {
     }
 
     /// True if the journal is empty or missing.
-    fn is_folded(&self) -> bool {
-        std::fs::metadata(journal_of(&self.path)).map_or(true, |metadata| metadata.len() == 0)
+    fn is_checkpointed(&self) -> bool {
+        std::fs::metadata(journal_path(&self.path)).map_or(true, |metadata| metadata.len() == 0)
     }
 
     fn cannot_open(&self, error: &dyn std::fmt::Display) -> SqlError {
@@ -227,29 +237,39 @@ impl File {
     }
 }
 
-impl Order {
-    fn new(statement: Statement, wanted: Wanted, bill: &Bill) -> Self {
-        Order { statement, wanted, own: false, ticket: Ticket::default(), bill: bill.clone() }
+impl StatementJob {
+    fn new(statement: Statement, wanted: Fetch, bill: &CpuMeter) -> Self {
+        StatementJob {
+            statement,
+            fetch: wanted,
+            is_host: false,
+            ticket: CancelToken::default(),
+            bill: bill.clone(),
+        }
     }
 
     #[cfg(test)]
     fn query(text: &str, parameters: Vec<Value>) -> Self {
-        Order::new(Statement { text: text.into(), parameters }, Wanted::Rows, &Bill::default())
+        StatementJob::new(
+            Statement { text: text.into(), parameters },
+            Fetch::Rows,
+            &CpuMeter::default(),
+        )
     }
 }
 
 /// Waits for a reply; `None` if it was lost. Cancels a job that has not started after `patience`,
 /// and any job if the future is dropped.
-async fn answered<T>(
-    ticket: Ticket,
+async fn wait_for_reply<T>(
+    ticket: CancelToken,
     mut answer: oneshot::Receiver<Result<T, SqlError>>,
     patience: Option<Duration>,
 ) -> Option<Result<T, SqlError>> {
-    let waiting = Waiting(ticket);
+    let waiting = CancelOnDrop(ticket);
     if let Some(patience) = patience {
         match tokio::time::timeout(patience, &mut answer).await {
             Ok(answer) => return answer.ok(),
-            Err(_elapsed) if waiting.0.withdraw() => return Some(Err(SqlError::Busy)),
+            Err(_elapsed) if waiting.0.cancel_if_waiting() => return Some(Err(SqlError::Busy)),
             Err(_elapsed) => {}
         }
     }
@@ -257,16 +277,16 @@ async fn answered<T>(
     answer.await.ok()
 }
 
-fn unanswered<T>() -> Result<T, SqlError> {
+fn lost_reply<T>() -> Result<T, SqlError> {
     Err(SqlError::Unavailable("the statement ended unexpectedly".into()))
 }
 
 /// Cancels a job on drop.
-struct Waiting(Ticket);
+struct CancelOnDrop(CancelToken);
 
-impl Drop for Waiting {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.give_up();
+        self.0.cancel();
     }
 }
 

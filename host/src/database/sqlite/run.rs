@@ -7,77 +7,81 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Batch, CachedStatement, Connection, Error, ErrorCode, ToSql};
 
-use super::super::limits::{Collected, PARAMETERS};
-use super::super::{DatabaseConfig, Outcome, SqlError, Value, Wanted};
-use super::connection::{Guarded, KEPT_LENGTH, PAGE};
-use super::watch::Ticket;
-use super::worker::Order;
-use crate::disk;
+use super::super::limits::{MAX_PARAMETERS, RowCollector};
+use super::super::{DatabaseConfig, Fetch, SqlError, StatementResult, Value};
+use super::connection::{GuestConnection, MAX_CACHED_LENGTH, PAGE_SIZE};
+use super::watchdog::CancelToken;
+use super::worker::StatementJob;
+use crate::disk_errors;
 
 /// Limits of one statement.
-pub(super) struct Terms<'a> {
-    pub(super) ticket: &'a Ticket,
+pub(super) struct StatementLimits<'a> {
+    pub(super) ticket: &'a CancelToken,
     pub(super) allowed: Duration,
     pub(super) open_until: Option<Instant>,
 }
 
 /// Result of a statement on a read-only connection.
-pub(super) enum Read {
-    Done(Outcome),
+pub(super) enum ReadOutcome {
+    Done(StatementResult),
     /// The statement would write. Nothing was changed.
-    Writes,
+    NeedsWrite,
 }
 
 /// Reason for an early end: an error of SQLite or of the host.
-enum Fault {
+enum RunError {
     Sqlite(Error),
-    Own(SqlError),
+    Host(SqlError),
 }
 
-impl Guarded {
+impl GuestConnection {
     /// Runs one statement.
     pub(super) fn run(
         &self,
-        order: &Order,
+        order: &StatementJob,
         config: &DatabaseConfig,
-        terms: &Terms<'_>,
-    ) -> Result<Outcome, SqlError> {
-        self.in_the_name_of(order, terms, || {
+        terms: &StatementLimits<'_>,
+    ) -> Result<StatementResult, SqlError> {
+        self.run_as(order, terms, || {
             let mut prepared = self.prepare(order)?;
             let prepared = prepared.get();
             // The changes are complete before the first row is returned, so exceeding the limit of
             // rows must roll them back.
             if prepared.column_count() > 0 && !prepared.readonly() {
-                return self.or_nothing(|| step(&self.connection, prepared, order, config));
+                return self.in_savepoint(|| execute(&self.connection, prepared, order, config));
             }
 
-            step(&self.connection, prepared, order, config)
+            execute(&self.connection, prepared, order, config)
         })
     }
 
     /// Runs one statement if it only reads.
     pub(super) fn read(
         &self,
-        order: &Order,
+        order: &StatementJob,
         config: &DatabaseConfig,
-        terms: &Terms<'_>,
-    ) -> Result<Read, SqlError> {
-        self.in_the_name_of(order, terms, || {
+        terms: &StatementLimits<'_>,
+    ) -> Result<ReadOutcome, SqlError> {
+        self.run_as(order, terms, || {
             let mut prepared = self.prepare(order)?;
             let prepared = prepared.get();
             if !prepared.readonly() {
-                return Ok(Read::Writes);
+                return Ok(ReadOutcome::NeedsWrite);
             }
 
-            step(&self.connection, prepared, order, config).map(Read::Done)
+            execute(&self.connection, prepared, order, config).map(ReadOutcome::Done)
         })
     }
 
     /// Runs the statements of a migration one after another.
-    pub(super) fn run_all(&self, statements: &str, terms: &Terms<'_>) -> Result<(), SqlError> {
-        self.watched(terms, || {
+    pub(super) fn run_batch(
+        &self,
+        statements: &str,
+        terms: &StatementLimits<'_>,
+    ) -> Result<(), SqlError> {
+        self.with_watchdog(terms, || {
             let mut batch = Batch::new(&self.connection, statements);
-            while let Some(mut statement) = self.next_of(&mut batch)? {
+            while let Some(mut statement) = self.next_statement(&mut batch)? {
                 let mut rows = statement.raw_query();
                 while rows.next()?.is_some() {}
             }
@@ -89,29 +93,29 @@ impl Guarded {
     /// True if the disk has room. SQLite reports the same error for a full disk and for the page
     /// limit.
     fn has_room(&self) -> bool {
-        self.connection.path().is_none_or(|file| disk::has_room(Path::new(file)))
+        self.connection.path().is_none_or(|file| disk_errors::has_free_space(Path::new(file)))
     }
 
-    fn next_of<'c>(
+    fn next_statement<'c>(
         &'c self,
         batch: &mut Batch<'c, '_>,
     ) -> rusqlite::Result<Option<rusqlite::Statement<'c>>> {
-        self.authority.begin_statement();
+        self.authorizer.begin_statement();
         batch.next()
     }
 
-    fn prepare(&self, order: &Order) -> rusqlite::Result<Prepared<'_>> {
+    fn prepare(&self, order: &StatementJob) -> rusqlite::Result<Prepared<'_>> {
         let text = &order.statement.text;
-        self.authority.begin_statement();
+        self.authorizer.begin_statement();
 
-        if order.own {
+        if order.is_host {
             // Not cached: a guest that sends the same text would reuse a statement that was not
             // checked.
-            return self.connection.prepare(text).map(Prepared::Once);
+            return self.connection.prepare(text).map(Prepared::Uncached);
         }
 
-        if text.len() <= KEPT_LENGTH {
-            return self.connection.prepare_cached(text).map(Prepared::Kept);
+        if text.len() <= MAX_CACHED_LENGTH {
+            return self.connection.prepare_cached(text).map(Prepared::Cached);
         }
 
         // `prepare` looks for a second statement by preparing the rest of the text, recursively. A
@@ -119,21 +123,21 @@ impl Guarded {
         let mut batch = Batch::new(&self.connection, text);
         let first = batch.next()?.ok_or(Error::InvalidQuery)?;
         match batch.next()? {
-            None => Ok(Prepared::Once(first)),
+            None => Ok(Prepared::Uncached(first)),
             Some(_) => Err(Error::MultipleStatement),
         }
     }
 
     /// Runs work that leaves no changes if it fails.
-    fn or_nothing<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-        self.own("SAVEPOINT wardian_statement")?;
+    fn in_savepoint<T>(&self, work: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
+        self.execute_host("SAVEPOINT wardian_statement")?;
 
         let outcome = work();
         let end = match outcome {
             Ok(_) => "RELEASE wardian_statement",
             Err(_) => "ROLLBACK TO wardian_statement; RELEASE wardian_statement",
         };
-        let ended = self.own(end);
+        let ended = self.execute_host(end);
         let outcome = outcome?;
 
         ended?;
@@ -141,99 +145,102 @@ impl Guarded {
         Ok(outcome)
     }
 
-    fn in_the_name_of<T>(
+    fn run_as<T>(
         &self,
-        order: &Order,
-        terms: &Terms<'_>,
-        work: impl FnOnce() -> Result<T, Fault>,
+        order: &StatementJob,
+        terms: &StatementLimits<'_>,
+        work: impl FnOnce() -> Result<T, RunError>,
     ) -> Result<T, SqlError> {
-        if order.own {
-            self.authority.as_host(|| self.watched(terms, work))
+        if order.is_host {
+            self.authorizer.as_host(|| self.with_watchdog(terms, work))
         } else {
-            self.watched(terms, work)
+            self.with_watchdog(terms, work)
         }
     }
 
     /// Runs work within its limits and converts its error.
-    fn watched<T>(
+    fn with_watchdog<T>(
         &self,
-        terms: &Terms<'_>,
-        work: impl FnOnce() -> Result<T, Fault>,
+        terms: &StatementLimits<'_>,
+        work: impl FnOnce() -> Result<T, RunError>,
     ) -> Result<T, SqlError> {
-        self.authority.take_reason();
+        self.authorizer.take_reason();
 
-        let begun = self.watch.begin(terms.ticket, terms.allowed, terms.open_until);
-        let outcome = begun.map_err(Fault::Own).and_then(|()| work());
-        let stopped = self.watch.end();
+        let begun = self.watchdog.begin(terms.ticket, terms.allowed, terms.open_until);
+        let outcome = begun.map_err(RunError::Host).and_then(|()| work());
+        let stopped = self.watchdog.end();
 
         outcome.map_err(|fault| match fault {
-            Fault::Own(error) => error,
-            Fault::Sqlite(error) => stopped.unwrap_or_else(|| self.explain(&error)),
+            RunError::Host(error) => error,
+            RunError::Sqlite(error) => stopped.unwrap_or_else(|| self.to_sql_error(&error)),
         })
     }
 
     /// Converts an error of SQLite for the author of the statement.
-    pub(super) fn explain(&self, error: &Error) -> SqlError {
-        match self.authority.take_reason() {
+    pub(super) fn to_sql_error(&self, error: &Error) -> SqlError {
+        match self.authorizer.take_reason() {
             Some(reason) => SqlError::Denied(reason),
-            None => explain(error, self.max_pages.saturating_mul(PAGE), self.has_room()),
+            None => map_error(error, self.max_pages.saturating_mul(PAGE_SIZE), self.has_room()),
         }
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for RunError {
     fn from(error: Error) -> Self {
-        Fault::Sqlite(error)
+        RunError::Sqlite(error)
     }
 }
 
-impl From<SqlError> for Fault {
+impl From<SqlError> for RunError {
     fn from(error: SqlError) -> Self {
-        Fault::Own(error)
+        RunError::Host(error)
     }
 }
 
 /// A prepared statement, cached or not.
 enum Prepared<'c> {
-    Kept(CachedStatement<'c>),
-    Once(rusqlite::Statement<'c>),
+    Cached(CachedStatement<'c>),
+    Uncached(rusqlite::Statement<'c>),
 }
 
 impl<'c> Prepared<'c> {
     fn get(&mut self) -> &mut rusqlite::Statement<'c> {
         match self {
-            Prepared::Kept(statement) => statement,
-            Prepared::Once(statement) => statement,
+            Prepared::Cached(statement) => statement,
+            Prepared::Uncached(statement) => statement,
         }
     }
 }
 
-fn step(
+fn execute(
     connection: &Connection,
     statement: &mut rusqlite::Statement<'_>,
-    order: &Order,
+    order: &StatementJob,
     config: &DatabaseConfig,
-) -> Result<Outcome, Fault> {
+) -> Result<StatementResult, RunError> {
     bind(statement, &order.statement.parameters)?;
 
     let columns: Vec<_> = statement.column_names().map(str::to_owned).collect();
     let (width, before) = (columns.len(), connection.total_changes());
-    let mut collected = Collected::new(config, columns);
+    let mut collected = RowCollector::new(config, columns);
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        if order.wanted == Wanted::Rows {
-            collected
-                .push((0..width).map(|column| value(row, column)).collect::<Result<_, Fault>>()?)?;
+        if order.fetch == Fetch::Rows {
+            collected.push(
+                (0..width)
+                    .map(|column| read_value(row, column))
+                    .collect::<Result<_, RunError>>()?,
+            )?;
         }
     }
 
     drop(rows);
 
     let changed = if connection.total_changes() == before { 0 } else { connection.changes() };
-    Ok(Outcome { changed, ..collected.finish() })
+    Ok(StatementResult { changed, ..collected.finish() })
 }
 
-fn value(row: &rusqlite::Row<'_>, column: usize) -> Result<Value, Fault> {
+fn read_value(row: &rusqlite::Row<'_>, column: usize) -> Result<Value, RunError> {
     Ok(match row.get_ref(column)? {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(integer) => Value::Integer(integer),
@@ -249,12 +256,12 @@ fn value(row: &rusqlite::Row<'_>, column: usize) -> Result<Value, Fault> {
 
 /// Binds every parameter by the number in its name: `$2` takes the second value, independent of its
 /// position.
-fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result<(), Fault> {
+fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result<(), RunError> {
     let mut highest = 0;
     for index in 1..=statement.parameter_count() {
         let number = match statement.parameter_name(index) {
             None => index,
-            Some(name) => number(name).ok_or_else(|| {
+            Some(name) => parameter_number(name).ok_or_else(|| {
                 SqlError::Invalid(format!(
                     "parameter {name} has no number; write $1, $2 and so on, or ?1, ?2"
                 ))
@@ -278,9 +285,9 @@ fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result
     Ok(())
 }
 
-fn number(name: &str) -> Option<usize> {
+fn parameter_number(name: &str) -> Option<usize> {
     let digits = name.strip_prefix(['?', '$'])?;
-    digits.parse().ok().filter(|number| (1..=PARAMETERS).contains(number))
+    digits.parse().ok().filter(|number| (1..=MAX_PARAMETERS).contains(number))
 }
 
 impl ToSql for Value {
@@ -296,7 +303,7 @@ impl ToSql for Value {
     }
 }
 
-fn explain(error: &Error, quota: u64, has_room: bool) -> SqlError {
+fn map_error(error: &Error, quota: u64, has_room: bool) -> SqlError {
     let (code, said) = match error {
         Error::SqliteFailure(failure, said) => (failure.code, said.clone().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (error.code, msg.clone()),
@@ -350,26 +357,29 @@ mod tests {
     use super::super::connection::Role;
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::{Meter, Share, Tenant, Turns};
+    use crate::tenant::{CpuShare, FairScheduler, HostWorkMeter, Tenant};
 
-    fn database() -> (tempfile::TempDir, Guarded) {
+    fn database() -> (tempfile::TempDir, GuestConnection) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database.sqlite");
         let tenant = Tenant::unlimited(TenantName::default_tenant());
-        let meter = Meter::new(Turns::new(1), Share::new(tenant.account().clone()));
-        let guarded = Guarded::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
+        let meter =
+            HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()));
+        let guarded =
+            GuestConnection::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
 
         (folder, guarded)
     }
 
     fn query(
-        guarded: &Guarded,
+        guarded: &GuestConnection,
         text: &str,
         parameters: Vec<Value>,
     ) -> Result<Vec<Vec<Value>>, SqlError> {
-        let ticket = Ticket::default();
-        let order = Order::query(text, parameters);
-        let terms = Terms { ticket: &ticket, allowed: Duration::from_secs(5), open_until: None };
+        let ticket = CancelToken::default();
+        let order = StatementJob::query(text, parameters);
+        let terms =
+            StatementLimits { ticket: &ticket, allowed: Duration::from_secs(5), open_until: None };
         guarded.run(&order, &DatabaseConfig::default(), &terms).map(|outcome| outcome.rows)
     }
 

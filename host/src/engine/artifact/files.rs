@@ -11,33 +11,33 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::super::hex;
-use super::{About, Artifact, Lease, Snapshot, StoredFile, about};
+use super::{Artifact, Lease, ModelInfo, Snapshot, StoredFile, manifest};
 
 pub(super) const CODE: &str = "model.cwasm";
-pub(super) const ABOUT: &str = "about.json";
+pub(super) const MANIFEST: &str = "about.json";
 const SIDECARS: &str = "sidecars";
 
 /// The content of an artifact to be written.
-pub(in crate::engine) struct Content<'a> {
+pub(in crate::engine) struct ArtifactContent<'a> {
     code: &'a [u8],
     about: Vec<u8>,
     sidecars: Option<&'a BTreeMap<String, Bytes>>,
 }
 
-impl<'a> Content<'a> {
+impl<'a> ArtifactContent<'a> {
     /// An artifact of that code. It includes the sidecars only if `load` runs in every instance.
     pub(in crate::engine) fn new(
         code: &'a [u8],
-        about: &About,
+        about: &ModelInfo,
         sidecars: &'a BTreeMap<String, Bytes>,
     ) -> io::Result<Self> {
         let sidecars = matches!(about.snapshot, Snapshot::Impossible(_)).then_some(sidecars);
 
         let digests =
             sidecars.into_iter().flatten().map(|(name, content)| (name.clone(), sha256(content)));
-        let about = about::to_json(about, &sha256(code), &digests.collect())?;
+        let about = manifest::to_json(about, &sha256(code), &digests.collect())?;
 
-        Ok(Content { code, about, sidecars })
+        Ok(ArtifactContent { code, about, sidecars })
     }
 
     /// The size of all files together, in bytes.
@@ -48,7 +48,10 @@ impl<'a> Content<'a> {
 }
 
 /// Writes an artifact's files into a staging directory.
-pub(in crate::engine) fn write_artifact(directory: &Path, content: &Content<'_>) -> io::Result<()> {
+pub(in crate::engine) fn write_artifact(
+    directory: &Path,
+    content: &ArtifactContent<'_>,
+) -> io::Result<()> {
     if let Some(sidecars) = content.sidecars {
         fs::create_dir(directory.join(SIDECARS))?;
         for (name, content) in sidecars {
@@ -57,7 +60,7 @@ pub(in crate::engine) fn write_artifact(directory: &Path, content: &Content<'_>)
     }
 
     write_synced(&directory.join(CODE), content.code)?;
-    write_synced(&directory.join(ABOUT), &content.about)
+    write_synced(&directory.join(MANIFEST), &content.about)
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -68,50 +71,50 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// The files and the description of an artifact.
-pub(super) struct Parts {
+pub(super) struct ArtifactFiles {
     code: PathBuf,
-    about: About,
+    about: ModelInfo,
     sidecars: BTreeMap<String, StoredFile>,
 }
 
-impl Parts {
+impl ArtifactFiles {
     /// Returns the artifact, kept on disk by `lease`.
-    pub(super) fn leased(self, lease: Arc<Lease>) -> Artifact {
-        let Parts { code, about, sidecars } = self;
+    pub(super) fn with_lease(self, lease: Arc<Lease>) -> Artifact {
+        let ArtifactFiles { code, about, sidecars } = self;
         Artifact { code, about, sidecars, lease }
     }
 }
 
 /// Reads an artifact and checks every file against its recorded digest. Fails if any differs.
-pub(super) fn read_artifact(directory: &Path) -> io::Result<Parts> {
-    let recorded = about::from_json(&fs::read(directory.join(ABOUT))?)?;
+pub(super) fn read_artifact(directory: &Path) -> io::Result<ArtifactFiles> {
+    let recorded = manifest::from_json(&fs::read(directory.join(MANIFEST))?)?;
 
     let code = directory.join(CODE);
-    check(&code, &recorded.code, &sha256_file(&code)?)?;
+    check_digest(&code, &recorded.code, &sha256_file(&code)?)?;
 
     let mut sidecars = BTreeMap::new();
     for (name, digest) in &recorded.sidecars {
         let path = directory.join(SIDECARS).join(name);
-        check(&path, digest, &sha256_file(&path)?)?;
+        check_digest(&path, digest, &sha256_file(&path)?)?;
         let size = fs::metadata(&path)?.len();
         sidecars.insert(name.clone(), StoredFile { path, size });
     }
 
-    Ok(Parts { code, about: recorded.about, sidecars })
+    Ok(ArtifactFiles { code, about: recorded.about, sidecars })
 }
 
 /// The size of all files of an artifact, in bytes.
-pub(super) fn size_of(directory: &Path) -> io::Result<u64> {
+pub(super) fn directory_size(directory: &Path) -> io::Result<u64> {
     let mut size = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        size += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
+        size += if metadata.is_dir() { directory_size(&entry.path())? } else { metadata.len() };
     }
     Ok(size)
 }
 
-fn check(path: &Path, recorded: &str, actual: &str) -> io::Result<()> {
+fn check_digest(path: &Path, recorded: &str, actual: &str) -> io::Result<()> {
     if recorded == actual {
         return Ok(());
     }

@@ -2,14 +2,14 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::files::{ABOUT, CODE};
+use super::files::{CODE, MANIFEST};
 use super::*;
 use crate::tenant::{Quota, Resource, TenantSettings, Tenants};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn about() -> About {
-    About { metadata: Metadata::default(), snapshot: Snapshot::Impossible("a test".into()) }
+fn about() -> ModelInfo {
+    ModelInfo { metadata: Metadata::default(), snapshot: Snapshot::Impossible("a test".into()) }
 }
 
 fn key(name: &str) -> ArtifactKey {
@@ -63,16 +63,16 @@ fn make(artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey, size: usize) -> Res
     let staged = artifacts.stage().unwrap();
     let (code, sidecars) =
         (vec![7; size], BTreeMap::from([("weights".to_string(), Bytes::from_static(&[1, 2, 3]))]));
-    let content = Content::new(&code, &about(), &sidecars).unwrap();
+    let content = ArtifactContent::new(&code, &about(), &sidecars).unwrap();
     write_artifact(staged.path(), &content).unwrap();
-    assert_eq!(content.size(), files::size_of(staged.path()).unwrap());
+    assert_eq!(content.size(), files::directory_size(staged.path()).unwrap());
     artifacts.publish(key, staged)
 }
 
 #[test]
 fn what_is_published_is_read_again() {
     let bench = Bench::new();
-    let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
+    let artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
     make(&artifacts, &key("a"), 4).unwrap();
     let artifact = artifacts.get(&key("a")).unwrap().unwrap();
     assert_eq!(artifact.about, about());
@@ -82,9 +82,9 @@ fn what_is_published_is_read_again() {
 
 #[test]
 fn a_damaged_artifact_is_not_used() {
-    for victim in [CODE, ABOUT, "sidecars/weights"] {
+    for victim in [CODE, MANIFEST, "sidecars/weights"] {
         let bench = Bench::new();
-        let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
+        let artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
         make(&artifacts, &key("a"), 4).unwrap();
 
         let folder = bench.root().join("a").join(&key("a").0);
@@ -101,7 +101,7 @@ fn a_damaged_artifact_is_not_used() {
 fn what_is_in_use_counts_as_storage_and_the_longest_unused_makes_room() {
     let bench = Bench::new();
     let tenant = tenant("a", 40_000);
-    let artifacts = bench.store.of(&tenant).unwrap();
+    let artifacts = bench.store.for_tenant(&tenant).unwrap();
     let counts =
         || (tenant.used_by_artifacts() / 10_000, tenant.used(Resource::Artifacts) / 10_000);
     make(&artifacts, &key("a"), 10_000).unwrap();
@@ -130,11 +130,11 @@ fn what_is_in_use_counts_as_storage_and_the_longest_unused_makes_room() {
 fn what_was_refused_is_not_made_again_for_nothing() {
     let bench = Bench::new();
     let tenant = tenant("a", 10_000);
-    let artifacts = bench.store.of(&tenant).unwrap();
+    let artifacts = bench.store.for_tenant(&tenant).unwrap();
     let held = tenant.take(Resource::Storage, 6_000).unwrap();
     let room = artifacts.room_for(&key("a")).unwrap();
 
-    artifacts.note_refused(&key("a"), room, &no_room(5_000, 10_000, room));
+    artifacts.record_refused(&key("a"), room, &storage_exceeded(5_000, 10_000, room));
     assert!(artifacts.room_for(&key("a")).is_err());
     drop(held);
     assert_eq!(artifacts.room_for(&key("a")), Ok(10_000));
@@ -143,13 +143,13 @@ fn what_was_refused_is_not_made_again_for_nothing() {
 #[test]
 fn a_smaller_quota_counts_when_the_store_is_opened() {
     let bench = Bench::new();
-    let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
+    let artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
     make(&artifacts, &key("a"), 10_000).unwrap();
     make(&artifacts, &key("b"), 10_000).unwrap();
 
     let bench = bench.reopened();
     let tenant = tenant("a", 15_000);
-    bench.store.of(&tenant).unwrap();
+    bench.store.for_tenant(&tenant).unwrap();
     assert_eq!(tenant.used(Resource::Artifacts) / 10_000, 1);
     assert_eq!(fs::read_dir(bench.root().join("a")).unwrap().count(), 1);
 }
@@ -158,8 +158,8 @@ fn a_smaller_quota_counts_when_the_store_is_opened() {
 fn each_tenant_has_a_folder_of_its_own() {
     let bench = Bench::new();
     let (a, b) = (tenant("a", u64::MAX), tenant("b", u64::MAX));
-    make(&bench.store.of(&a).unwrap(), &key("a"), 4).unwrap();
-    assert!(bench.store.of(&b).unwrap().get(&key("a")).unwrap().is_none());
+    make(&bench.store.for_tenant(&a).unwrap(), &key("a"), 4).unwrap();
+    assert!(bench.store.for_tenant(&b).unwrap().get(&key("a")).unwrap().is_none());
 }
 
 fn owner() -> TenantName {
@@ -169,7 +169,7 @@ fn owner() -> TenantName {
 #[test]
 fn what_one_tenant_wants_says_nothing_of_another() {
     let bench = Bench::new();
-    let artifacts = bench.store.of(&tenant("b", u64::MAX)).unwrap();
+    let artifacts = bench.store.for_tenant(&tenant("b", u64::MAX)).unwrap();
     make(&artifacts, &key("b"), 4).unwrap();
     assert_eq!(bench.store.collect(&owner(), &HashSet::new(), Duration::ZERO).unwrap(), 0);
     assert!(artifacts.get(&key("b")).unwrap().is_some());
@@ -178,7 +178,7 @@ fn what_one_tenant_wants_says_nothing_of_another() {
 #[test]
 fn what_is_no_longer_wanted_is_collected() {
     let bench = Bench::new();
-    let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
+    let artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
 
     for name in ["kept", "gone", "used"] {
         make(&artifacts, &key(name), 4).unwrap();
@@ -198,7 +198,7 @@ fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
         BTreeMap::from([(TenantName::new("a").unwrap(), TenantSettings::default())]),
         Vec::new(),
     );
-    let artifacts = bench.store.of(&tenants.find("a").unwrap()).unwrap();
+    let artifacts = bench.store.for_tenant(&tenants.find("a").unwrap()).unwrap();
     make(&artifacts, &key("a"), 4).unwrap();
 
     let used = artifacts.get(&key("a")).unwrap();
@@ -212,7 +212,7 @@ fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
 #[test]
 fn the_artifacts_of_a_tenant_that_is_not_known_go_after_a_day() {
     let bench = Bench::new();
-    make(&bench.store.of(&tenant("a", u64::MAX)).unwrap(), &key("a"), 4).unwrap();
+    make(&bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap(), &key("a"), 4).unwrap();
 
     let bench = bench.reopened();
     let folder = bench.root().join("a");
@@ -227,18 +227,18 @@ fn the_artifacts_of_a_tenant_that_is_not_known_go_after_a_day() {
 #[test]
 fn unfinished_work_and_artifacts_of_earlier_releases_are_cleared_away() {
     let bench = Bench::new();
-    let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
+    let artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
     make(&artifacts, &key("a"), 4).unwrap();
 
     let unfinished = artifacts.stage().unwrap().keep();
     let flat = bench.root().join(key("b").0);
     fs::create_dir(&flat).unwrap();
-    fs::write(flat.join(ABOUT), "{}").unwrap();
+    fs::write(flat.join(MANIFEST), "{}").unwrap();
 
     let bench = bench.reopened();
     assert!(!unfinished.exists() && !flat.exists());
 
-    let again = bench.store.of(&tenant("a", u64::MAX)).unwrap();
+    let again = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
     assert!(again.get(&key("a")).unwrap().is_some());
 }
 

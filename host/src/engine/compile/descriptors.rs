@@ -20,7 +20,7 @@ const MARK: &[u8] = b"f";
 /// Sends the files. Fails if there are more than [`MAX_FILES`] or if the socket fails.
 pub(super) fn send(socket: impl AsFd, files: &[File]) -> io::Result<()> {
     let descriptors: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-    let mut space = space();
+    let mut space = control_buffer();
     let mut control = SendAncillaryBuffer::new(&mut space);
     if descriptors.len() > MAX_FILES || !control.push(SendAncillaryMessage::ScmRights(&descriptors))
     {
@@ -33,7 +33,7 @@ pub(super) fn send(socket: impl AsFd, files: &[File]) -> io::Result<()> {
 
 /// Receives the files of [`send`]. Fails if the socket fails.
 pub(super) fn receive(socket: impl AsFd) -> io::Result<Vec<File>> {
-    let (mut mark, mut space) = ([0; MARK.len()], space());
+    let (mut mark, mut space) = ([0; MARK.len()], control_buffer());
     let mut control = RecvAncillaryBuffer::new(&mut space);
     recvmsg(socket, &mut [IoSliceMut::new(&mut mark)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
 
@@ -47,7 +47,7 @@ pub(super) fn receive(socket: impl AsFd) -> io::Result<Vec<File>> {
     Ok(files)
 }
 
-fn space() -> Vec<MaybeUninit<u8>> {
+fn control_buffer() -> Vec<MaybeUninit<u8>> {
     vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FILES))]
 }
 

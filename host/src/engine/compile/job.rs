@@ -14,20 +14,22 @@ use sha2::{Digest, Sha256};
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance};
 
-use super::super::artifact::{About, Content, Snapshot, no_room, unwritten, write_artifact};
+use super::super::artifact::{
+    ArtifactContent, ModelInfo, Snapshot, storage_exceeded, write_artifact, write_error,
+};
 use super::super::bindings::inference;
-use super::super::budget::Where;
+use super::super::budget::ThreadKind;
 use super::super::instance::new_store;
-use super::super::state::State;
+use super::super::store_state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
 use super::{
-    CompileLimits, Input, Job, Report, Role, StageName, StorageLeft, descriptors, snapshot,
+    CompileLimits, InputFile, Job, Report, Role, StageName, StorageLeft, descriptors, snapshot,
     validate,
 };
 use crate::capability::{ConfigValues, Grants, Sidecar, Sidecars};
 use crate::files::read_from;
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
-use crate::tenant::{Share, Tenant, Turns};
+use crate::tenant::{CpuShare, FairScheduler, Tenant};
 
 /// Runs the job from standard input and reports to standard output. Fails only if it cannot report.
 pub fn run() -> anyhow::Result<()> {
@@ -38,19 +40,19 @@ pub fn run() -> anyhow::Result<()> {
     let job: Job = serde_json::from_slice(&job)?;
     report_panics();
 
-    report(match confined(&job, files) {
+    report(match run_confined(&job, files) {
         Ok(()) => Report::Done,
         Err(error) => error.into(),
     });
     Ok(())
 }
 
-fn confined(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
-    confine(&job.limits).map_err(|error| in_host("confine the compile process", &error))?;
+fn run_confined(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
+    confine(&job.limits).map_err(|error| host_error("confine the compile process", &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime
-        .map_err(|error| in_host("start the compile process", &error))?
-        .block_on(perform(job, files))
+        .map_err(|error| host_error("start the compile process", &error))?
+        .block_on(make_artifact(job, files))
 }
 
 /// Reports the message of a panic. Its location is written to the host's log only.
@@ -100,7 +102,7 @@ fn report(report: Report) {
         .and_then(|()| writeln!(out));
 }
 
-async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
+async fn make_artifact(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     report(Report::Stage(StageName::Read));
     let mut files = files.into_iter();
     let component = read("the component", &job.component, files.next())?;
@@ -110,33 +112,34 @@ async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 
     report(Report::Stage(StageName::Validate));
-    validate::component(&component, job.role, &job.granted)?;
+    validate::validate_component(&component, job.role, &job.granted)?;
 
-    let engine = Engine::of_child(&job.engine_config(), Turns::of_this_machine());
+    let engine =
+        Engine::for_compile_process(&job.engine_config(), FairScheduler::for_this_machine());
     let engine = engine.map_err(|error| LoadError::new(Stage::Host, format!("{error:#}")))?;
     let _ticking = engine.keep_ticking();
     let (code, about) = match job.role {
-        Role::Model => prepare(&engine, job, &component, &sidecars).await?,
-        Role::Interceptor => prepare_interceptor(&engine, &component)?,
+        Role::Model => compile_and_snapshot(&engine, job, &component, &sidecars).await?,
+        Role::Interceptor => compile_interceptor(&engine, &component)?,
     };
 
-    write(job, &Content::new(&code, &about, &sidecars).map_err(unwritten)?)
+    write(job, &ArtifactContent::new(&code, &about, &sidecars).map_err(write_error)?)
 }
 
 /// Writes the artifact, if it fits into the tenant's storage.
-fn write(job: &Job, content: &Content<'_>) -> Result<(), LoadError> {
+fn write(job: &Job, content: &ArtifactContent<'_>) -> Result<(), LoadError> {
     let StorageLeft { left, quota } = job.storage;
     if content.size() > left {
-        return Err(no_room(content.size(), quota, left));
+        return Err(storage_exceeded(content.size(), quota, left));
     }
 
-    bound_files(left).map_err(|error| in_host("limit the size of files", &error))?;
-    write_artifact(&job.output, content).map_err(unwritten)
+    limit_file_size(left).map_err(|error| host_error("limit the size of files", &error))?;
+    write_artifact(&job.output, content).map_err(write_error)
 }
 
-/// Limits the size of each file written from now on. Not earlier, because the engine keeps memory in
-/// files as well.
-fn bound_files(size: u64) -> io::Result<()> {
+/// Limits the size of each file written from now on. Not earlier, because the engine keeps memory
+/// in files as well.
+fn limit_file_size(size: u64) -> io::Result<()> {
     let size = getrlimit(Resource::Fsize).maximum.unwrap_or(u64::MAX).min(size);
     if size < u64::MAX {
         setrlimit(Resource::Fsize, Rlimit { current: Some(size), maximum: Some(size) })?;
@@ -146,16 +149,16 @@ fn bound_files(size: u64) -> io::Result<()> {
 
 /// Compiles and loads the model, and takes a snapshot if possible. Returns the machine code and the
 /// model's description.
-async fn prepare(
+async fn compile_and_snapshot(
     engine: &Engine,
     job: &Job,
     component: &[u8],
     sidecars: &BTreeMap<String, Bytes>,
-) -> Result<(Vec<u8>, About), LoadError> {
+) -> Result<(Vec<u8>, ModelInfo), LoadError> {
     let instrumented = match snapshot::instrument(component) {
         Ok(instrumented) => instrumented,
         Err(reason) => {
-            return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
+            return compile_without_snapshot(engine, job, component, sidecars, reason).await;
         }
     };
 
@@ -164,45 +167,48 @@ async fn prepare(
 
     if let Some(reason) = snapshot::too_large(loaded.store.data().memory.used(), component.len()) {
         drop(loaded);
-        return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
+        return compile_without_snapshot(engine, job, component, sidecars, reason).await;
     }
 
-    let taken = match instrumented.take(&mut loaded.store, loaded.instance).await {
+    let taken = match instrumented.take_snapshot(&mut loaded.store, loaded.instance).await {
         Ok(taken) => taken,
         Err(reason) => {
-            return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
+            return compile_without_snapshot(engine, job, component, sidecars, reason).await;
         }
     };
 
     drop(loaded.store);
     report(Report::Stage(StageName::Compile));
 
-    let code = engine.wasmtime().precompile_component(&taken).map_err(in_compile)?;
-    Ok((code, About { metadata: loaded.metadata, snapshot: Snapshot::Taken }))
+    let code = engine.wasmtime().precompile_component(&taken).map_err(compile_error)?;
+    Ok((code, ModelInfo { metadata: loaded.metadata, snapshot: Snapshot::Taken }))
 }
 
 /// Compiles an interceptor. It has no `load` and no metadata, so its memory starts as compiled.
-fn prepare_interceptor(engine: &Engine, component: &[u8]) -> Result<(Vec<u8>, About), LoadError> {
+fn compile_interceptor(
+    engine: &Engine,
+    component: &[u8],
+) -> Result<(Vec<u8>, ModelInfo), LoadError> {
     let (code, _) = compile(engine, component)?;
-    Ok((code, About { metadata: Metadata::default(), snapshot: Snapshot::Taken }))
+    Ok((code, ModelInfo { metadata: Metadata::default(), snapshot: Snapshot::Taken }))
 }
 
-async fn prepare_unsnapshotted(
+async fn compile_without_snapshot(
     engine: &Engine,
     job: &Job,
     component: &[u8],
     sidecars: &BTreeMap<String, Bytes>,
     reason: String,
-) -> Result<(Vec<u8>, About), LoadError> {
+) -> Result<(Vec<u8>, ModelInfo), LoadError> {
     let (code, compiled) = compile(engine, component)?;
     let loaded = load(engine, job, &compiled, sidecars).await?;
-    Ok((code, About { metadata: loaded.metadata, snapshot: Snapshot::Impossible(reason) }))
+    Ok((code, ModelInfo { metadata: loaded.metadata, snapshot: Snapshot::Impossible(reason) }))
 }
 
 fn compile(engine: &Engine, component: &[u8]) -> Result<(Vec<u8>, Component), LoadError> {
     report(Report::Stage(StageName::Compile));
-    let compiled = Component::new(engine.wasmtime(), component).map_err(in_compile)?;
-    Ok((compiled.serialize().map_err(in_compile)?, compiled))
+    let compiled = Component::new(engine.wasmtime(), component).map_err(compile_error)?;
+    Ok((compiled.serialize().map_err(compile_error)?, compiled))
 }
 
 struct Loaded {
@@ -236,28 +242,28 @@ async fn load(
         log: Arc::new(|line| report(line.into())),
     };
 
-    let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
+    let mut store = unmetered_store(engine, &grants, job.load.memory, budget.clone())?;
     // The CPU time of compiling does not count.
-    budget.resume(Where::Arrival);
+    budget.resume(ThreadKind::Request);
 
     let outcome = call_load(engine, component, &mut store).await;
     let (instance, metadata) = outcome.map_err(|error| error.explain(job, &store))?;
 
-    metadata.check().map_err(in_load)?;
+    metadata.check().map_err(load_error)?;
     Ok(Loaded { store, instance, metadata })
 }
 
 /// A store that is charged to no tenant: the process is limited as a whole.
-fn stand_alone_store(
+fn unmetered_store(
     engine: &Engine,
     grants: &Grants,
     memory: u64,
     budget: Budget,
 ) -> Result<Store<State>, LoadError> {
     let tenant = Tenant::unlimited(TenantName::default_tenant());
-    let share = Share::new(tenant.account().clone());
-    let call = Call { budget, share, scope: Arc::default() };
-    new_store(engine, grants, memory, call, &tenant).map_err(|error| in_load(error.to_string()))
+    let share = CpuShare::new(tenant.account().clone());
+    let call = Call { budget, share, context: Arc::default() };
+    new_store(engine, grants, memory, call, &tenant).map_err(|error| load_error(error.to_string()))
 }
 
 async fn call_load(
@@ -320,7 +326,7 @@ impl CallError {
     }
 }
 
-fn read(name: &str, input: &Input, file: Option<File>) -> Result<Vec<u8>, LoadError> {
+fn read(name: &str, input: &InputFile, file: Option<File>) -> Result<Vec<u8>, LoadError> {
     let file = file.ok_or_else(|| {
         LoadError::new(Stage::Host, format!("{name} was not handed to the compile process"))
     })?;
@@ -335,7 +341,7 @@ fn read(name: &str, input: &Input, file: Option<File>) -> Result<Vec<u8>, LoadEr
 }
 
 /// Returns a compile error, or a host error if the machine has run out of a resource.
-fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
+fn compile_error(error: impl Into<anyhow::Error>) -> LoadError {
     let error = error.into();
     let exhausted =
         error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_exhaustion);
@@ -352,10 +358,10 @@ fn is_exhaustion(error: &io::Error) -> bool {
         .is_some_and(|number| exhausted.iter().any(|errno| errno.raw_os_error() == number))
 }
 
-fn in_host(what: &str, error: &dyn std::fmt::Display) -> LoadError {
+fn host_error(what: &str, error: &dyn std::fmt::Display) -> LoadError {
     LoadError::new(Stage::Host, format!("cannot {what}: {error}"))
 }
 
-fn in_load(reason: String) -> LoadError {
+fn load_error(reason: String) -> LoadError {
     LoadError::new(Stage::Load, reason)
 }

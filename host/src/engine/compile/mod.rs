@@ -5,23 +5,23 @@
 //! limits on memory, CPU and wall-clock time and with low priority. The guest's `load` and the
 //! snapshot run there too. If a limit is exceeded, only the process ends.
 //!
-//! Server side: a job waits in the [`queue`], which all tenants share by weight. [`child`] starts
-//! the process. [`follow`] handles its [`Report`]s and pauses it while other jobs have precedence.
-//! [`end`] explains its end.
+//! Server side: a job waits in the [`queue`], which all tenants share by weight. [`compiler`]
+//! starts the process. [`monitor`] handles its [`Report`]s and pauses it while other jobs have
+//! precedence. [`exit`] explains its exit.
 //!
 //! Process side: [`job`] runs [`validate`], compile, load, [`snapshot`] and write. The process
-//! receives the files of a [`Job`] as open [`descriptors`] on standard input, and after them the job
-//! as one JSON document. It writes reports to standard output, one JSON document a line.
+//! receives the files of a [`Job`] as open [`descriptors`] on standard input, and after them the
+//! job as one JSON document. It writes reports to standard output, one JSON document a line.
 
-mod child;
-mod clock;
+mod compiler;
 mod descriptors;
-mod end;
-mod follow;
+mod exit;
 pub mod job;
+mod monitor;
 mod queue;
 mod slots;
 mod snapshot;
+mod stopwatch;
 mod usage;
 pub mod validate;
 
@@ -31,11 +31,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use child::Compiler;
+pub use compiler::Compiler;
 
 use super::EngineConfig;
 use crate::capability::{Level, LogLine};
-use crate::files::FileIn;
+use crate::files::ConfinedFile;
 use crate::model::{Capability, LoadError, ModelName, Stage};
 
 /// A compilation, with its inputs and limits.
@@ -45,9 +45,9 @@ pub struct Job {
     /// The role that the component must have.
     pub role: Role,
     /// The file of the component.
-    pub component: Input,
+    pub component: InputFile,
     /// The files that `load` may read, by name.
-    pub sidecars: BTreeMap<String, Input>,
+    pub sidecars: BTreeMap<String, InputFile>,
     /// The values that `wasi:config` returns to `load`.
     pub config: BTreeMap<String, String>,
     /// The granted capabilities. None can be used during `load`, but the component may import only
@@ -79,20 +79,20 @@ pub enum Role {
 
 impl Role {
     /// The role of a component whose model has that name.
-    pub fn of(name: &ModelName) -> Self {
+    pub fn from_name(name: &ModelName) -> Self {
         if name.is_interceptor() { Role::Interceptor } else { Role::Model }
     }
 }
 
 /// A file with a known digest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Input {
+pub struct InputFile {
     /// SHA-256 of its content in hexadecimal. The job fails if the file does not match.
     pub sha256: String,
     /// The file. It is passed as an open descriptor: the component's first, then those of the
     /// sidecars in the order of their names.
     #[serde(skip)]
-    pub file: Option<FileIn>,
+    pub file: Option<ConfinedFile>,
 }
 
 /// The limit on an artifact's size, in bytes.
@@ -125,8 +125,8 @@ pub struct CompileLimits {
 }
 
 impl Default for CompileLimits {
-    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB. Ten times as much is
-    // taken for an attack.
+    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB. Ten times as much
+    // is taken for an attack.
     fn default() -> Self {
         CompileLimits {
             memory: 4 << 30,
@@ -217,7 +217,7 @@ impl From<LogLine> for Report {
     }
 }
 
-fn level(name: &str) -> Level {
+fn parse_level(name: &str) -> Level {
     match name {
         "trace" => Level::Trace,
         "debug" => Level::Debug,

@@ -31,17 +31,17 @@ pub(super) struct Ticket {
 pub(super) struct Queue {
     slots: usize,
     children: usize,
-    lines: BTreeMap<TenantName, Line>,
+    tenants: BTreeMap<TenantName, TenantJobs>,
     /// Virtual time of the least served competing tenant, in nanoseconds. Never decreases.
     floor: u64,
     next: u64,
 }
 
 /// The jobs of one tenant.
-struct Line {
+struct TenantJobs {
     weight: u64,
     /// Virtual time: CPU time of its children divided by its weight, in nanoseconds.
-    reached: u64,
+    virtual_time: u64,
     /// Ordered by the time at which they began to wait.
     jobs: Vec<Job>,
 }
@@ -62,7 +62,7 @@ enum State {
     /// The child holds a slot.
     Running,
     /// The child sleeps and holds no slot.
-    Resting,
+    Sleeping,
 }
 
 impl Queue {
@@ -71,7 +71,7 @@ impl Queue {
         Queue {
             slots: slots.max(1),
             children: children.max(1),
-            lines: BTreeMap::new(),
+            tenants: BTreeMap::new(),
             floor: 0,
             next: 0,
         }
@@ -83,12 +83,12 @@ impl Queue {
     }
 
     /// Adds a job.
-    pub(super) fn join(&mut self, tenant: &TenantName, weight: u64) -> Ticket {
+    pub(super) fn enqueue(&mut self, tenant: &TenantName, weight: u64) -> Ticket {
         let number = self.next;
         self.next += 1;
 
         let floor = self.floor;
-        let line = self.lines.entry(tenant.clone()).or_insert_with(|| Line::new(floor));
+        let line = self.tenants.entry(tenant.clone()).or_insert_with(|| TenantJobs::new(floor));
         line.weight = weight.max(1);
         line.catch_up(floor);
         line.jobs.push(Job { number, state: State::Queued, used: 0 });
@@ -97,18 +97,18 @@ impl Queue {
     }
 
     /// Removes a job and frees its slot.
-    pub(super) fn leave(&mut self, ticket: &Ticket) {
-        if let Some(line) = self.lines.get_mut(&ticket.tenant) {
+    pub(super) fn remove(&mut self, ticket: &Ticket) {
+        if let Some(line) = self.tenants.get_mut(&ticket.tenant) {
             line.jobs.retain(|job| job.number != ticket.number);
         }
-        self.forget_idle_lines();
+        self.remove_idle_tenants();
     }
 
     /// Charges CPU time of a job's child.
     pub(super) fn charge(&mut self, ticket: &Ticket, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let Some(line) = self.lines.get_mut(&ticket.tenant) else { return };
-        line.reached = line.reached.saturating_add(nanoseconds / line.weight);
+        let Some(line) = self.tenants.get_mut(&ticket.tenant) else { return };
+        line.virtual_time = line.virtual_time.saturating_add(nanoseconds / line.weight);
 
         if let Some(job) = line.jobs.iter_mut().find(|job| job.number == ticket.number) {
             job.used = job.used.saturating_add(nanoseconds);
@@ -116,16 +116,16 @@ impl Queue {
     }
 
     /// Frees the slot of a job whose child sleeps.
-    pub(super) fn rest(&mut self, ticket: &Ticket) {
+    pub(super) fn release_slot(&mut self, ticket: &Ticket) {
         if let Some(job) = self.job(ticket).filter(|job| job.state != State::Queued) {
-            job.state = State::Resting;
+            job.state = State::Sleeping;
         }
     }
 
     /// Makes a job with a child wait for a slot again, behind the other jobs of its tenant.
     pub(super) fn pause(&mut self, ticket: &Ticket) {
         let floor = self.floor;
-        let Some(line) = self.lines.get_mut(&ticket.tenant) else { return };
+        let Some(line) = self.tenants.get_mut(&ticket.tenant) else { return };
         let Some(index) = line.jobs.iter().position(|job| job.number == ticket.number) else {
             return;
         };
@@ -143,7 +143,7 @@ impl Queue {
 
     /// True if the job holds a slot.
     pub(super) fn is_running(&self, ticket: &Ticket) -> bool {
-        let jobs = self.lines.get(&ticket.tenant).map(|line| &line.jobs);
+        let jobs = self.tenants.get(&ticket.tenant).map(|line| &line.jobs);
         let job = jobs.and_then(|jobs| jobs.iter().find(|job| job.number == ticket.number));
         job.is_some_and(|job| job.state == State::Running)
     }
@@ -151,7 +151,7 @@ impl Queue {
     /// True if the job must give its slot back: there are too few slots, or it has used its quantum
     /// and another job has precedence.
     pub(super) fn must_pause(&self, ticket: &Ticket) -> bool {
-        let Some(line) = self.lines.get(&ticket.tenant) else { return false };
+        let Some(line) = self.tenants.get(&ticket.tenant) else { return false };
         let job = line.jobs.iter().find(|job| job.number == ticket.number);
         let Some(job) = job.filter(|job| job.state == State::Running) else { return false };
 
@@ -163,9 +163,9 @@ impl Queue {
             return false;
         }
 
-        let without_it = line.claim_with(line.running().saturating_sub(1));
-        self.best().is_some_and(|(tenant, _)| match self.lines.get(&tenant) {
-            Some(other) if tenant != ticket.tenant => other.claim() <= without_it,
+        let without_it = line.projected_time_with(line.running().saturating_sub(1));
+        self.next_job().is_some_and(|(tenant, _)| match self.tenants.get(&tenant) {
+            Some(other) if tenant != ticket.tenant => other.projected_time() <= without_it,
             other => other.is_some(),
         })
     }
@@ -176,8 +176,8 @@ impl Queue {
         self.raise_floor();
 
         while self.free() > 0 {
-            let Some((tenant, index)) = self.best() else { break };
-            let Some(line) = self.lines.get_mut(&tenant) else { break };
+            let Some((tenant, index)) = self.next_job() else { break };
+            let Some(line) = self.tenants.get_mut(&tenant) else { break };
             let job = &mut line.jobs[index];
             (job.state, job.used) = (State::Running, 0);
             granted.push(Ticket { number: job.number, tenant });
@@ -188,11 +188,11 @@ impl Queue {
 
     /// Returns the next waiting job, as tenant and index: the longest waiting job of the least
     /// served tenant.
-    fn best(&self) -> Option<(TenantName, usize)> {
-        let taken = self.lines.values().map(Line::children).sum();
-        let waiting = self.lines.iter().filter_map(|(tenant, line)| {
+    fn next_job(&self) -> Option<(TenantName, usize)> {
+        let taken = self.tenants.values().map(TenantJobs::children).sum();
+        let waiting = self.tenants.iter().filter_map(|(tenant, line)| {
             let index = line.next(line.may_start(taken, self.children))?;
-            Some(((line.claim(), line.jobs[index].number), tenant, index))
+            Some(((line.projected_time(), line.jobs[index].number), tenant, index))
         });
 
         waiting.min_by_key(|(order, ..)| *order).map(|(_, tenant, index)| (tenant.clone(), index))
@@ -203,53 +203,58 @@ impl Queue {
     }
 
     fn running(&self) -> usize {
-        self.lines.values().map(Line::running).sum()
+        self.tenants.values().map(TenantJobs::running).sum()
     }
 
     fn raise_floor(&mut self) {
-        let competing = self.lines.values().filter(|line| line.competes());
-        if let Some(least) = competing.map(|line| line.reached).min() {
+        let competing = self.tenants.values().filter(|line| line.is_competing());
+        if let Some(least) = competing.map(|line| line.virtual_time).min() {
             self.floor = self.floor.max(least);
         }
-        self.forget_idle_lines();
+        self.remove_idle_tenants();
     }
 
-    /// Removes tenants without jobs. One that is ahead of the floor stays while others have jobs, so
-    /// that it cannot reset its virtual time by leaving.
-    fn forget_idle_lines(&mut self) {
-        let idle = self.lines.values().all(|line| line.jobs.is_empty());
+    /// Removes tenants without jobs. One that is ahead of the floor stays while others have jobs,
+    /// so that it cannot reset its virtual time by leaving.
+    fn remove_idle_tenants(&mut self) {
+        let idle = self.tenants.values().all(|line| line.jobs.is_empty());
         let floor = self.floor;
-        self.lines.retain(|_, line| !line.jobs.is_empty() || (!idle && line.reached > floor));
+        self.tenants
+            .retain(|_, line| !line.jobs.is_empty() || (!idle && line.virtual_time > floor));
     }
 
     fn job(&mut self, ticket: &Ticket) -> Option<&mut Job> {
-        self.lines.get_mut(&ticket.tenant)?.jobs.iter_mut().find(|job| job.number == ticket.number)
+        self.tenants
+            .get_mut(&ticket.tenant)?
+            .jobs
+            .iter_mut()
+            .find(|job| job.number == ticket.number)
     }
 }
 
-impl Line {
+impl TenantJobs {
     fn new(reached: u64) -> Self {
-        Line { weight: 1, reached, jobs: Vec::new() }
+        TenantJobs { weight: 1, virtual_time: reached, jobs: Vec::new() }
     }
 
     /// Virtual time after the slots that it holds are used up. The tenant with the least is next.
-    fn claim(&self) -> u64 {
-        self.claim_with(self.running())
+    fn projected_time(&self) -> u64 {
+        self.projected_time_with(self.running())
     }
 
-    fn claim_with(&self, running: usize) -> u64 {
-        self.reached.saturating_add(QUANTUM.saturating_mul(running as u64) / self.weight)
+    fn projected_time_with(&self, running: usize) -> u64 {
+        self.virtual_time.saturating_add(QUANTUM.saturating_mul(running as u64) / self.weight)
     }
 
     /// Raises the virtual time of a tenant that did not compete to that of the least served one.
     fn catch_up(&mut self, floor: u64) {
-        if !self.competes() {
-            self.reached = self.reached.max(floor);
+        if !self.is_competing() {
+            self.virtual_time = self.virtual_time.max(floor);
         }
     }
 
-    fn competes(&self) -> bool {
-        self.jobs.iter().any(|job| job.state != State::Resting)
+    fn is_competing(&self) -> bool {
+        self.jobs.iter().any(|job| job.state != State::Sleeping)
     }
 
     fn running(&self) -> usize {

@@ -7,59 +7,70 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::queue::{Queue, Ticket};
-use crate::tenant::{Share, Tenant, Turns};
+use crate::tenant::{CpuShare, FairScheduler, Tenant};
 
 /// The slots for compile processes. A clone shares them.
 #[derive(Clone)]
 pub(super) struct Slots {
     shared: Arc<Mutex<Shared>>,
-    turns: Arc<Turns>,
+    turns: Arc<FairScheduler>,
     /// Slots while no guest call takes a turn, and slots while calls do. A call of more than a
     /// millisecond runs only on a core that no child uses, so calls keep half the cores.
-    alone: usize,
-    beside_calls: usize,
+    slots_when_idle: usize,
+    slots_when_serving: usize,
 }
 
 struct Shared {
     queue: Queue,
     /// Notifies each job when it receives a slot.
-    bells: HashMap<Ticket, Arc<Notify>>,
+    notifiers: HashMap<Ticket, Arc<Notify>>,
 }
 
 /// A job in the queue, with its slot if it has one. Dropping it removes the job.
-pub(super) struct Place {
+pub(super) struct QueuedJob {
     slots: Slots,
     ticket: Ticket,
-    bell: Arc<Notify>,
+    notifier: Arc<Notify>,
     /// The share charged for the child's CPU time, which delays the tenant's own calls. It does not
     /// affect the order of the children: otherwise a tenant with endless calls could not get a new
     /// version compiled.
-    share: Arc<Share>,
+    share: Arc<CpuShare>,
 }
 
 impl Slots {
     /// `slots` slots for at most `children` children, beside calls that take `turns`.
-    pub(super) fn new(slots: usize, children: usize, turns: Arc<Turns>) -> Self {
-        let shared = Shared { queue: Queue::new(slots, children), bells: HashMap::new() };
+    pub(super) fn new(slots: usize, children: usize, turns: Arc<FairScheduler>) -> Self {
+        let shared = Shared { queue: Queue::new(slots, children), notifiers: HashMap::new() };
         let beside_calls = slots.min(turns.cores() / 2).max(1);
-        Slots { shared: Arc::new(Mutex::new(shared)), turns, alone: slots, beside_calls }
+        Slots {
+            shared: Arc::new(Mutex::new(shared)),
+            turns,
+            slots_when_idle: slots,
+            slots_when_serving: beside_calls,
+        }
     }
 
     /// Adds a job of a tenant to the queue.
-    pub(super) fn line_up(&self, tenant: &Tenant) -> Place {
+    pub(super) fn enqueue(&self, tenant: &Tenant) -> QueuedJob {
         let bell = Arc::new(Notify::new());
         let ticket = self.change(|shared| {
-            let ticket = shared.queue.join(tenant.name(), tenant.account().weight());
-            shared.bells.insert(ticket.clone(), bell.clone());
+            let ticket = shared.queue.enqueue(tenant.name(), tenant.account().weight());
+            shared.notifiers.insert(ticket.clone(), bell.clone());
             ticket
         });
 
-        Place { slots: self.clone(), ticket, bell, share: Share::new(tenant.account().clone()) }
+        QueuedJob {
+            slots: self.clone(),
+            ticket,
+            notifier: bell,
+            share: CpuShare::new(tenant.account().clone()),
+        }
     }
 
     /// Changes the queue, then assigns the free slots.
     fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
-        let slots = if self.turns.are_taken() { self.beside_calls } else { self.alone };
+        let slots =
+            if self.turns.is_busy() { self.slots_when_serving } else { self.slots_when_idle };
 
         let mut shared = self.lock();
         shared.queue.set_slots(slots);
@@ -67,7 +78,7 @@ impl Slots {
         let outcome = change(&mut shared);
 
         for ticket in shared.queue.grant() {
-            if let Some(bell) = shared.bells.get(&ticket) {
+            if let Some(bell) = shared.notifiers.get(&ticket) {
                 bell.notify_one();
             }
         }
@@ -80,11 +91,11 @@ impl Slots {
     }
 }
 
-impl Place {
+impl QueuedJob {
     /// Waits until the job holds a slot.
-    pub(super) async fn granted(&self) {
+    pub(super) async fn wait_for_slot(&self) {
         while !self.is_running() {
-            self.bell.notified().await;
+            self.notifier.notified().await;
         }
     }
 
@@ -100,12 +111,12 @@ impl Place {
     }
 
     /// Frees the slot of a sleeping child.
-    pub(super) fn rest(&self) {
-        self.slots.change(|shared| shared.queue.rest(&self.ticket));
+    pub(super) fn release_slot(&self) {
+        self.slots.change(|shared| shared.queue.release_slot(&self.ticket));
     }
 
     /// Frees the slot, if any, and waits for the next. Returns true if the job holds one already.
-    pub(super) fn wait_again(&self) -> bool {
+    pub(super) fn requeue(&self) -> bool {
         self.slots.change(|shared| shared.queue.pause(&self.ticket));
         self.is_running()
     }
@@ -116,11 +127,11 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuedJob {
     fn drop(&mut self) {
         self.slots.change(|shared| {
-            shared.queue.leave(&self.ticket);
-            shared.bells.remove(&self.ticket);
+            shared.queue.remove(&self.ticket);
+            shared.notifiers.remove(&self.ticket);
         });
     }
 }
@@ -132,19 +143,19 @@ mod tests {
 
     #[test]
     fn calls_keep_half_the_cores() {
-        let turns = Turns::new(4);
+        let turns = FairScheduler::new(4);
         let slots = Slots::new(4, 8, turns.clone());
         let tenant = Tenant::unlimited(TenantName::default_tenant());
-        let jobs: Vec<_> = (0..4).map(|_| slots.line_up(&tenant)).collect();
+        let jobs: Vec<_> = (0..4).map(|_| slots.enqueue(&tenant)).collect();
         let running = || jobs.iter().filter(|job| job.is_running()).count();
 
         assert_eq!(running(), 4);
 
-        let call = turns.line_up(&Share::new(tenant.account().clone()));
+        let call = turns.enqueue(&CpuShare::new(tenant.account().clone()));
         for job in &jobs {
             job.charge(Duration::ZERO);
             if job.must_pause() {
-                job.wait_again();
+                job.requeue();
             }
         }
 
@@ -157,32 +168,32 @@ mod tests {
 
     #[test]
     fn what_a_child_uses_is_charged_to_its_tenant() {
-        let slots = Slots::new(1, 8, Turns::new(1));
+        let slots = Slots::new(1, 8, FairScheduler::new(1));
         let tenant = Tenant::unlimited(TenantName::default_tenant());
-        let job = slots.line_up(&tenant);
+        let job = slots.enqueue(&tenant);
         job.charge(Duration::from_millis(3));
         assert_eq!(tenant.account().used(), 3_000_000);
     }
 
     #[tokio::test]
     async fn a_slot_that_is_given_back_goes_to_the_one_who_waits() {
-        let slots = Slots::new(1, 8, Turns::new(1));
+        let slots = Slots::new(1, 8, FairScheduler::new(1));
         let tenant = |name| Tenant::unlimited(TenantName::new(name).unwrap());
-        let (first, second) = (slots.line_up(&tenant("a")), slots.line_up(&tenant("b")));
-        first.granted().await;
+        let (first, second) = (slots.enqueue(&tenant("a")), slots.enqueue(&tenant("b")));
+        first.wait_for_slot().await;
         assert!(!second.is_running());
 
         let waiting = tokio::spawn(async move {
-            second.granted().await;
+            second.wait_for_slot().await;
             second
         });
 
-        first.rest();
+        first.release_slot();
         let second = waiting.await.unwrap();
         assert!(second.is_running() && !first.is_running());
-        assert!(!first.wait_again(), "the slot is taken");
+        assert!(!first.requeue(), "the slot is taken");
 
         drop(second);
-        first.granted().await;
+        first.wait_for_slot().await;
     }
 }

@@ -4,23 +4,23 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, Lift, WasmList};
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
-use super::super::state::State;
+use super::super::store_state::State;
 
 /// A component with added exports through which its memory can be read.
-pub(super) struct Instrumented<'a> {
+pub(super) struct InstrumentedComponent<'a> {
     wizer: Wizer,
     context: ComponentContext<'a>,
     bytes: Vec<u8>,
 }
 
 /// Prepares a component for a snapshot. Fails with the reason if none can be taken of it.
-pub(super) fn instrument(component: &[u8]) -> Result<Instrumented<'_>, String> {
+pub(super) fn instrument(component: &[u8]) -> Result<InstrumentedComponent<'_>, String> {
     let mut wizer = Wizer::new();
     // Keep `load` callable: it is an ordinary export.
     wizer.keep_init_func(true);
     let (context, bytes) =
         wizer.instrument_component(component).map_err(|error| format!("{error:#}"))?;
-    Ok(Instrumented { wizer, context, bytes })
+    Ok(InstrumentedComponent { wizer, context, bytes })
 }
 
 /// The most bytes of a module, a limit of the tools that read it.
@@ -29,8 +29,8 @@ const MAX_MODULE: u64 = 1 << 30;
 /// Bytes that a snapshot adds to the memory.
 const OVERHEAD: u64 = 1 << 20;
 
-/// Returns the reason if a snapshot of `memory` bytes, of a component of `component` bytes, would be
-/// too large; `None` if it would not.
+/// Returns the reason if a snapshot of `memory` bytes, of a component of `component` bytes, would
+/// be too large; `None` if it would not.
 pub(super) fn too_large(memory: u64, component: usize) -> Option<String> {
     let size = memory.saturating_add(component as u64).saturating_add(OVERHEAD);
     (size > MAX_MODULE).then(|| {
@@ -39,20 +39,20 @@ pub(super) fn too_large(memory: u64, component: usize) -> Option<String> {
     })
 }
 
-impl Instrumented<'_> {
+impl InstrumentedComponent<'_> {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Returns the original component, with the instance's current memory as its initial memory.
-    pub(super) async fn take(
+    pub(super) async fn take_snapshot(
         &self,
         store: &mut Store<State>,
         instance: Instance,
     ) -> Result<Vec<u8>, String> {
         // The whole memory is read in one call; its size has a limit of its own.
         store.set_hostcall_fuel(usize::MAX);
-        let mut access = Access { store, instance };
+        let mut access = InstanceAccess { store, instance };
         self.wizer
             .snapshot_component(&self.context, &mut access)
             .await
@@ -60,16 +60,16 @@ impl Instrumented<'_> {
     }
 }
 
-// The implementation in wasmtime-wizer is behind a feature that adds garbage collection, threads and
-// a cache to the engine.
-struct Access<'a> {
+// The implementation in wasmtime-wizer is behind a feature that adds garbage collection, threads
+// and a cache to the engine.
+struct InstanceAccess<'a> {
     store: &'a mut Store<State>,
     instance: Instance,
 }
 
-impl Access<'_> {
-    // `instrument` added the functions, so a failure is a fault of the snapshot tool. The panic ends
-    // the compile process and is reported.
+impl InstanceAccess<'_> {
+    // `instrument` added the functions, so a failure is a fault of the snapshot tool. The panic
+    // ends the compile process and is reported.
     #[expect(clippy::expect_used, reason = "the trait has no room for an error")]
     async fn call<R: Lift + Send + Sync + 'static>(
         &mut self,
@@ -94,7 +94,7 @@ impl Access<'_> {
     }
 }
 
-impl ComponentInstanceState for Access<'_> {
+impl ComponentInstanceState for InstanceAccess<'_> {
     async fn call_func_ret_list_u8(
         &mut self,
         interface: &str,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// CPU time of the main thread of a compile process, as of the last sample. That thread compiles and
-/// runs the guest's `load`.
-pub(super) struct Usage {
+/// CPU time of the main thread of a compile process, as of the last sample. That thread compiles
+/// and runs the guest's `load`.
+pub(super) struct ProcessUsage {
     path: String,
     before: Option<Times>,
     at: Instant,
@@ -12,7 +12,7 @@ pub(super) struct Usage {
 
 /// Time used between two samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Used {
+pub(super) struct UsageDelta {
     /// Wall-clock time between the samples.
     pub(super) passed: Duration,
     /// CPU time.
@@ -27,16 +27,16 @@ struct Times {
     waiting: Duration,
 }
 
-impl Usage {
+impl ProcessUsage {
     /// Usage of the process with that id, starting now.
     pub(super) fn new(process: u32) -> Self {
         let path = format!("/proc/{process}/schedstat");
-        Usage { before: read(&path), path, at: Instant::now() }
+        ProcessUsage { before: read(&path), path, at: Instant::now() }
     }
 
     /// Returns the time used since the last sample. Where the kernel gives no statistics, all the
     /// time passed counts as used.
-    pub(super) fn look(&mut self) -> Used {
+    pub(super) fn sample(&mut self) -> UsageDelta {
         let (now, at) = (read(&self.path), Instant::now());
         let passed = at - std::mem::replace(&mut self.at, at);
         let before = std::mem::replace(&mut self.before, now);
@@ -44,9 +44,9 @@ impl Usage {
         match (before, now) {
             (Some(before), Some(now)) => {
                 let cpu = now.cpu.saturating_sub(before.cpu);
-                Used { passed, cpu, wanted: cpu + now.waiting.saturating_sub(before.waiting) }
+                UsageDelta { passed, cpu, wanted: cpu + now.waiting.saturating_sub(before.waiting) }
             }
-            _ => Used { passed, cpu: passed, wanted: passed },
+            _ => UsageDelta { passed, cpu: passed, wanted: passed },
         }
     }
 }
@@ -72,13 +72,13 @@ mod tests {
         let run =
             |script: &str| std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
         let (mut works, mut sleeps) = (run("while :; do :; done"), run("exec sleep 60"));
-        let mut usage = [Usage::new(works.id()), Usage::new(sleeps.id())];
+        let mut usage = [ProcessUsage::new(works.id()), ProcessUsage::new(sleeps.id())];
 
         let (mut worked, mut slept) = (Duration::ZERO, Duration::ZERO);
         while worked < Duration::from_millis(200) {
             std::thread::yield_now();
-            worked += usage[0].look().cpu;
-            slept += usage[1].look().cpu;
+            worked += usage[0].sample().cpu;
+            slept += usage[1].sample().cpu;
         }
 
         for child in [&mut works, &mut sleeps] {
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn where_the_kernel_does_not_tell_the_clock_counts() {
-        let mut usage = Usage::new(u32::MAX);
-        let used = usage.look();
+        let mut usage = ProcessUsage::new(u32::MAX);
+        let used = usage.sample();
         assert!(used.cpu > Duration::ZERO && used.cpu == used.wanted);
         assert!(parse("12").is_none() && parse("a b").is_none());
     }

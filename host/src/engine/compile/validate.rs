@@ -4,7 +4,7 @@ use wasmparser::{Encoding, Parser, Payload, Validator};
 
 use super::super::bindings::{INFERENCE, INTERCEPTOR};
 use super::Role;
-use crate::capability::refusal;
+use crate::capability::import_refusal;
 use crate::model::{Capability, LoadError, Stage};
 
 /// The imports and exports of a component.
@@ -18,22 +18,26 @@ pub struct Surface {
 
 /// Checks that the bytes are a valid component for that role and that it imports only granted
 /// interfaces. Fails with the reason and a remedy.
-pub fn component(bytes: &[u8], role: Role, granted: &[Capability]) -> Result<Surface, LoadError> {
-    let surface = surface(bytes)?;
+pub fn validate_component(
+    bytes: &[u8],
+    role: Role,
+    granted: &[Capability],
+) -> Result<Surface, LoadError> {
+    let surface = read_surface(bytes)?;
 
     Validator::new()
         .validate_all(bytes)
-        .map_err(|error| fault(format!("not a valid component: {error}")))?;
+        .map_err(|error| validation_error(format!("not a valid component: {error}")))?;
 
     let refused = |import: &String| {
-        refusal(import, granted).map(|why| format!("it imports '{import}', {why}"))
+        import_refusal(import, granted).map(|why| format!("it imports '{import}', {why}"))
     };
     if let Some(reason) = surface.imports.iter().find_map(refused) {
-        return Err(fault(reason));
+        return Err(validation_error(reason));
     }
 
-    match surface.unfit(role) {
-        Some(reason) => Err(fault(reason)),
+    match surface.role_mismatch(role) {
+        Some(reason) => Err(validation_error(reason)),
         None => Ok(surface),
     }
 }
@@ -45,7 +49,7 @@ impl Surface {
     }
 
     /// Returns the reason and a remedy if the component does not fit the role; `None` if it does.
-    fn unfit(&self, role: Role) -> Option<String> {
+    fn role_mismatch(&self, role: Role) -> Option<String> {
         let (needed, every) = match role {
             Role::Model => (INFERENCE, "model"),
             Role::Interceptor => (INTERCEPTOR, "interceptor"),
@@ -75,14 +79,16 @@ impl Surface {
 }
 
 /// Reads the imports and exports of a component. Fails if the bytes are not a component.
-pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
+pub fn read_surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     let mut surface = Surface::default();
     let mut depth = 0usize;
 
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| fault(format!("not a WebAssembly component: {error}")))? {
+        match payload
+            .map_err(|error| validation_error(format!("not a WebAssembly component: {error}")))?
+        {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(fault(
+                return Err(validation_error(
                     "a core module, not a component; build it for the target wasm32-wasip2".into(),
                 ));
             }
@@ -106,10 +112,10 @@ pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
 }
 
 fn malformed(error: wasmparser::BinaryReaderError) -> LoadError {
-    fault(format!("not a valid component: {error}"))
+    validation_error(format!("not a valid component: {error}"))
 }
 
-fn fault(reason: String) -> LoadError {
+fn validation_error(reason: String) -> LoadError {
     LoadError::new(Stage::Validate, reason)
 }
 
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_component_is_told_apart() {
-        let reason = |bytes: &[u8]| component(bytes, Role::Model, &[]).unwrap_err().reason;
+        let reason = |bytes: &[u8]| validate_component(bytes, Role::Model, &[]).unwrap_err().reason;
         assert!(reason(b"").contains("not a WebAssembly component"));
         assert!(reason(b"\x7fELF").contains("not a WebAssembly component"));
         assert!(reason(b"\0asm\x01\0\0\0").contains("core module"));
@@ -129,7 +135,8 @@ mod tests {
             reason(empty_component).contains("does not export 'wardian:model/inference@0.1.0'")
         );
 
-        let reason = component(empty_component, Role::Interceptor, &[]).unwrap_err().reason;
+        let reason =
+            validate_component(empty_component, Role::Interceptor, &[]).unwrap_err().reason;
         assert!(reason.contains("does not export 'wardian:model/interceptor@0.1.0'"), "{reason}");
     }
 
@@ -137,17 +144,20 @@ mod tests {
     fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
         let exporting = |name: &str| Surface { imports: Vec::new(), exports: vec![name.into()] };
         let (model, interceptor) = (exporting(INFERENCE), exporting(INTERCEPTOR));
-        assert_eq!((model.unfit(Role::Model), interceptor.unfit(Role::Interceptor)), (None, None));
+        assert_eq!(
+            (model.role_mismatch(Role::Model), interceptor.role_mismatch(Role::Interceptor)),
+            (None, None)
+        );
         assert!(
             interceptor
-                .unfit(Role::Model)
+                .role_mismatch(Role::Model)
                 .unwrap()
                 .contains("put it into the folder interceptors/")
         );
 
         assert!(
             model
-                .unfit(Role::Interceptor)
+                .role_mismatch(Role::Interceptor)
                 .unwrap()
                 .contains("put it beside the folder interceptors/")
         );

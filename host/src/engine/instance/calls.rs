@@ -1,6 +1,6 @@
 //! The calls of a component, one function each.
 
-use super::about::{CallContext, objection};
+use super::interceptor_context::{InterceptorContext, load_objection};
 use super::{Instance, internal, types};
 use crate::engine::bindings::migrations;
 use crate::model::{InferError, InferRequest, InferResponse, Metadata, ModelId};
@@ -10,7 +10,7 @@ macro_rules! call {
     ($self:ident . $interface:ident . $function:ident ( $($argument:expr),* )) => {{
         let template = $self.template.clone();
         let indices = template.exports().$interface.as_ref().ok_or_else(|| missing(stringify!($interface)))?;
-        let guest = indices.load(&mut $self.store, &$self.exported).map_err(internal)?;
+        let guest = indices.load(&mut $self.store, &$self.component).map_err(internal)?;
 
         let _ticking = $self.start_clock();
         let outcome = guest.$function(&mut $self.store, $($argument),*).await;
@@ -61,15 +61,17 @@ impl Instance {
 
     /// Migrates the state of the call's session, if another version wrote it and the model migrates
     /// sessions. Fails with a text for the model's author.
-    pub async fn bring_session_forward(&mut self) -> Result<(), InferError> {
-        let scope = self.store.data().call.scope.clone();
+    pub async fn migrate_session_state(&mut self) -> Result<(), InferError> {
+        let scope = self.store.data().call.context.clone();
         let Some(session) = &scope.session else { return Ok(()) };
-        let Some((from, state)) = session.to_bring_forward() else { return Ok(()) };
+        let Some((from, state)) = session.pending_migration() else { return Ok(()) };
 
-        let migrated =
-            self.migrate_session(from, &state).await.map_err(|error| in_migration(from, error))?;
+        let migrated = self
+            .migrate_session(from, &state)
+            .await
+            .map_err(|error| migration_error(from, error))?;
         session
-            .brought_forward(migrated)
+            .complete_migration(migrated)
             .map_err(|text| InferError::Failed(format!("migrate-session: {text}")))
     }
 
@@ -89,19 +91,20 @@ impl Instance {
         Ok(steps.into_iter().map(|step| (step.name, step.statements)).collect())
     }
 
-    /// Runs an interceptor on a request before the model. Fails with [`InferError::Refused`] if it
-    /// refuses the request. Checks the size of the result; the caller checks it against the model.
+    /// Runs an interceptor on a request before the model. Fails with [`InferError::QuotaExceeded`]
+    /// if it refuses the request. Checks the size of the result; the caller checks it against the
+    /// model.
     pub async fn before_call(
         &mut self,
-        about: &CallContext,
+        about: &InterceptorContext,
         request: InferRequest,
     ) -> Result<InferRequest, InferError> {
-        let InferRequest { sequence, priority, .. } = request;
-        let request = types::Request::from(InferRequest { sequence: None, ..request });
+        let InferRequest { session: sequence, priority, .. } = request;
+        let request = types::Request::from(InferRequest { session: None, ..request });
         let request = call!(self.interceptor.call_before_call(&about.into(), &request))??;
 
         // An interceptor cannot change how the host schedules a request.
-        let request = InferRequest { sequence, priority, ..request.into() };
+        let request = InferRequest { session: sequence, priority, ..request.into() };
 
         self.check_sizes(&request.inputs, &request.parameters)?;
         Ok(request)
@@ -111,7 +114,7 @@ impl Instance {
     /// result; the caller checks it against the model.
     pub async fn after_call(
         &mut self,
-        about: &CallContext,
+        about: &InterceptorContext,
         response: InferResponse,
     ) -> Result<InferResponse, InferError> {
         let response = types::Response::from(response);
@@ -123,13 +126,13 @@ impl Instance {
     /// Calls an interceptor before a version is loaded. Fails with [`InferError::Rejected`] if it
     /// objects.
     pub async fn before_load(&mut self, version: &ModelId) -> Result<(), InferError> {
-        call!(self.interceptor.call_before_load(&version.into()))?.map_err(objection)
+        call!(self.interceptor.call_before_load(&version.into()))?.map_err(load_objection)
     }
 
     /// Calls an interceptor when a version can serve. Fails with [`InferError::Rejected`] if it
     /// objects.
     pub async fn after_load(&mut self, version: &ModelId) -> Result<(), InferError> {
-        call!(self.interceptor.call_after_load(&version.into()))?.map_err(objection)
+        call!(self.interceptor.call_after_load(&version.into()))?.map_err(load_objection)
     }
 
     /// Calls an interceptor before a version, which no longer serves, is unloaded.
@@ -168,7 +171,7 @@ impl Instance {
 }
 
 /// Prefixes a refusal by the model with its subject.
-fn in_migration(from: u64, error: InferError) -> InferError {
+fn migration_error(from: u64, error: InferError) -> InferError {
     let what =
         format!("this session's state, which version {from} has left, cannot be brought forward");
     match error {

@@ -26,7 +26,7 @@ pub(super) fn compare(
             actual.datatype, actual.shape, expected.datatype, expected.shape
         ));
     }
-    let (Some(wanted), Some(found)) = (numbers(expected), numbers(actual)) else {
+    let (Some(wanted), Some(found)) = (float_values(expected), float_values(actual)) else {
         let same = expected.data == actual.data;
         return if same {
             Ok(())
@@ -56,18 +56,18 @@ impl Tolerance {
 
 /// The elements of a floating-point tensor; `None` for other datatypes, which are compared byte by
 /// byte.
-fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
+fn float_values(tensor: &Tensor) -> Option<Vec<f64>> {
     let data = &tensor.data;
     Some(match tensor.datatype {
-        Datatype::Fp16 => read(data, |bytes| f16::from_le_bytes(bytes).into()),
-        Datatype::Bf16 => read(data, |bytes| bf16::from_le_bytes(bytes).into()),
-        Datatype::Fp32 => read(data, |bytes| f32::from_le_bytes(bytes).into()),
-        Datatype::Fp64 => read(data, f64::from_le_bytes),
+        Datatype::Fp16 => read_floats(data, |bytes| f16::from_le_bytes(bytes).into()),
+        Datatype::Bf16 => read_floats(data, |bytes| bf16::from_le_bytes(bytes).into()),
+        Datatype::Fp32 => read_floats(data, |bytes| f32::from_le_bytes(bytes).into()),
+        Datatype::Fp64 => read_floats(data, f64::from_le_bytes),
         _ => return None,
     })
 }
 
-fn read<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+fn read_floats<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     data.as_chunks().0.iter().copied().map(number).collect()
 }
 

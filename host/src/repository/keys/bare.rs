@@ -1,16 +1,16 @@
 //! Values that lack their quotes in a TOML file, such as `weight = two` or `deadline = 60s`.
 //!
-//! The TOML parser reports these as an invalid boolean or number. With quotes added, the file can be
-//! parsed, and the code that reads the key reports the accepted values.
+//! The TOML parser reports these as an invalid boolean or number. With quotes added, the file can
+//! be parsed, and the code that reads the key reports the accepted values.
 
 /// A TOML file with missing quotes added.
-pub(super) struct Quoted {
+pub(super) struct QuotedText {
     pub(super) text: String,
-    pub(super) values: Vec<BareValue>,
+    pub(super) values: Vec<UnquotedValue>,
 }
 
 /// A value without quotes.
-pub(super) struct BareValue {
+pub(super) struct UnquotedValue {
     /// Start of its line in the quoted text, in bytes.
     pub(super) start: usize,
     /// End of its line.
@@ -21,23 +21,25 @@ pub(super) struct BareValue {
 
 /// Adds the quotes that are missing on the lines at these offsets. Returns `None` if one of the
 /// lines has another fault.
-pub(super) fn quote(text: &str, faults: impl IntoIterator<Item = usize>) -> Option<Quoted> {
+pub(super) fn quote(text: &str, faults: impl IntoIterator<Item = usize>) -> Option<QuotedText> {
     let mut lines: Vec<usize> = faults.into_iter().map(|offset| line_start(text, offset)).collect();
     lines.sort_unstable();
     lines.dedup();
 
-    let mut quoted =
-        Quoted { text: String::with_capacity(text.len() + 2 * lines.len()), values: Vec::new() };
+    let mut quoted = QuotedText {
+        text: String::with_capacity(text.len() + 2 * lines.len()),
+        values: Vec::new(),
+    };
     let mut copied = 0;
     for start in lines {
         let line = text.get(start..)?.lines().next()?;
-        let (key, value) = bare(line)?;
+        let (key, value) = split_unquoted(line)?;
 
         quoted.text.push_str(text.get(copied..start)?);
         let place = quoted.text.len();
         quoted.text.push_str(&format!("{key} = \"{value}\""));
         let advice = format!("{key}: a text needs quotes; write {key} = \"{value}\"");
-        quoted.values.push(BareValue { start: place, end: quoted.text.len(), advice });
+        quoted.values.push(UnquotedValue { start: place, end: quoted.text.len(), advice });
         copied = start + line.len();
     }
     quoted.text.push_str(text.get(copied..)?);
@@ -50,7 +52,7 @@ fn line_start(text: &str, offset: usize) -> usize {
 }
 
 /// Splits a line into key and value, if the value is not quoted, a list or a table.
-fn bare(line: &str) -> Option<(&str, &str)> {
+fn split_unquoted(line: &str) -> Option<(&str, &str)> {
     let (key, rest) = line.split_once('=')?;
     let value = rest.split('#').next().unwrap_or(rest).trim();
     let key = key.trim();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
-use crate::model::{Origin, parse_duration, parse_size, show_duration, show_size};
+use crate::model::{Origin, format_duration, format_size, parse_duration, parse_size};
 
 /// Parses `true` or `false`.
 pub(crate) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
@@ -44,8 +44,8 @@ pub(crate) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Resul
         let bounds = || {
             format!(
                 "{written} is not between {} and {}",
-                show_size(*range.start()),
-                show_size(*range.end())
+                format_size(*range.start()),
+                format_size(*range.end())
             )
         };
         range.contains(&size).then_some(size).ok_or_else(bounds)
@@ -59,7 +59,7 @@ pub(crate) fn duration(
     move |value| {
         let written = value.as_str().ok_or_else(|| expected("a duration like \"60s\"", value))?;
         let duration = parse_duration(written)?;
-        let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
+        let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
         range
             .contains(&duration)
             .then_some(duration)

@@ -5,7 +5,7 @@ use object_store::ObjectStoreScheme;
 use url::Url;
 
 /// The credential variables of one kind of store.
-struct Credentials {
+struct CredentialVariables {
     /// Name of the store in messages.
     store: &'static str,
     /// Variables of which any one is sufficient.
@@ -16,7 +16,7 @@ struct Credentials {
     public: &'static str,
 }
 
-const S3: Credentials = Credentials {
+const S3: CredentialVariables = CredentialVariables {
     store: "S3",
     variables: &[
         "AWS_ACCESS_KEY_ID",
@@ -29,7 +29,7 @@ const S3: Credentials = Credentials {
     public: "AWS_SKIP_SIGNATURE=true",
 };
 
-const GOOGLE: Credentials = Credentials {
+const GOOGLE: CredentialVariables = CredentialVariables {
     store: "Google Cloud Storage",
     variables: &[
         "GOOGLE_SERVICE_ACCOUNT",
@@ -42,7 +42,7 @@ const GOOGLE: Credentials = Credentials {
     public: "GOOGLE_SKIP_SIGNATURE=true",
 };
 
-const AZURE: Credentials = Credentials {
+const AZURE: CredentialVariables = CredentialVariables {
     store: "Azure Blob Storage",
     variables: &[
         "AZURE_STORAGE_ACCOUNT_KEY",
@@ -71,8 +71,8 @@ fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String
         Ok((ObjectStoreScheme::MicrosoftAzure, _)) => &AZURE,
         _ => return why,
     };
-    let Credentials { store, variables, usual, public } = credentials;
-    if variables.iter().any(|variable| is_set(variable)) || !is_about_credentials(&why) {
+    let CredentialVariables { store, variables, usual, public } = credentials;
+    if variables.iter().any(|variable| is_set(variable)) || !mentions_credentials(&why) {
         return why;
     }
     format!(
@@ -83,7 +83,7 @@ fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String
 
 /// Returns true if missing credentials may have caused a store's error. Clients without credentials
 /// query the cloud's metadata service.
-fn is_about_credentials(why: &str) -> bool {
+fn mentions_credentials(why: &str) -> bool {
     let lower = why.to_lowercase();
     let signs = [
         "169.254.169.254",

@@ -11,36 +11,36 @@ use object_store::ObjectStoreExt;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::disk::Disk;
-use super::listing::{Object, Tag, tags};
-use super::location::{Location, PATIENCE, plain};
+use super::listing::{ContentTag, ListedObject, tags};
+use super::location::{STALL_TIMEOUT, StoreLocation, store_error_text};
 use super::metrics::TenantMetrics;
-use super::unit::Unit;
+use super::mirror_dir::MirrorDir;
+use super::sync_unit::SyncUnit;
 use crate::repository::plain_error;
 
 /// One unit to be mirrored as listed.
-pub(super) struct Job {
-    pub(super) unit: Unit,
-    pub(super) files: BTreeMap<String, Object>,
+pub(super) struct FetchJob {
+    pub(super) unit: SyncUnit,
+    pub(super) files: BTreeMap<String, ListedObject>,
     /// The tags of the files mirrored so far.
-    pub(super) held: BTreeMap<String, Tag>,
-    pub(super) location: Arc<Location>,
-    pub(super) disk: Disk,
+    pub(super) held: BTreeMap<String, ContentTag>,
+    pub(super) location: Arc<StoreLocation>,
+    pub(super) disk: MirrorDir,
     pub(super) metrics: Arc<TenantMetrics>,
 }
 
-impl Job {
+impl FetchJob {
     /// Mirrors the unit. Returns the tags of its files. On failure returns the reason, and the unit
     /// stays as it was.
-    pub(super) async fn run(self) -> (Unit, Result<BTreeMap<String, Tag>, String>) {
-        let outcome = self.carry_out().await;
+    pub(super) async fn run(self) -> (SyncUnit, Result<BTreeMap<String, ContentTag>, String>) {
+        let outcome = self.fetch_and_place().await;
         (self.unit, outcome.map(|()| tags(&self.files)))
     }
 
-    async fn carry_out(&self) -> Result<(), String> {
+    async fn fetch_and_place(&self) -> Result<(), String> {
         let disk = self.disk.clone();
         let staged = blocking(move || disk.stage()).await?;
-        let outcome = match self.gather(&staged).await {
+        let outcome = match self.assemble(&staged).await {
             Ok(()) => {
                 let (disk, unit, staged) = (self.disk.clone(), self.unit.clone(), staged.clone());
                 blocking(move || disk.place(&unit, &staged)).await
@@ -54,7 +54,7 @@ impl Job {
         outcome
     }
 
-    async fn gather(&self, staged: &Path) -> Result<(), String> {
+    async fn assemble(&self, staged: &Path) -> Result<(), String> {
         for (name, object) in &self.files {
             if self.held.get(name) == Some(&object.tag) {
                 self.keep(name, staged).await?;
@@ -70,15 +70,17 @@ impl Job {
     async fn keep(&self, name: &str, staged: &Path) -> Result<(), String> {
         let (disk, unit) = (self.disk.clone(), self.unit.clone());
         let (name, staged) = (name.to_owned(), staged.to_owned());
-        blocking(move || disk.keep(&unit, &name, &staged)).await
+        blocking(move || disk.link_unchanged(&unit, &name, &staged)).await
     }
 
     /// Fetches one object. Fails unless it is complete and has not changed since it was listed.
-    async fn fetch(&self, object: &Object, to: &Path) -> Result<(), String> {
-        let asked = tokio::time::timeout(PATIENCE, self.location.store.get(&object.path)).await;
-        let answer = asked.map_err(|_| too_slow())?.map_err(|error| plain(&error))?;
+    async fn fetch(&self, object: &ListedObject, to: &Path) -> Result<(), String> {
+        let asked =
+            tokio::time::timeout(STALL_TIMEOUT, self.location.store.get(&object.path)).await;
+        let answer =
+            asked.map_err(|_| stalled_message())?.map_err(|error| store_error_text(&error))?;
         if let (Some(listed), Some(got)) = (&object.etag, &answer.meta.e_tag)
-            && bare(listed) != bare(got)
+            && bare_etag(listed) != bare_etag(got)
         {
             return Err("it has changed since it was listed".into());
         }
@@ -90,15 +92,16 @@ impl Job {
         };
         let mut file = File::create_new(to).await.map_err(unwritable)?;
         let (mut pieces, mut got) = (answer.into_stream(), 0);
-        while let Some(piece) =
-            tokio::time::timeout(PATIENCE, pieces.next()).await.map_err(|_| too_slow())?
+        while let Some(piece) = tokio::time::timeout(STALL_TIMEOUT, pieces.next())
+            .await
+            .map_err(|_| stalled_message())?
         {
-            let piece = piece.map_err(|error| plain(&error))?;
+            let piece = piece.map_err(|error| store_error_text(&error))?;
             got += piece.len() as u64;
             if got > object.tag.size {
                 break;
             }
-            self.metrics.count_bytes(piece.len() as u64);
+            self.metrics.record_bytes(piece.len() as u64);
             file.write_all(&piece).await.map_err(unwritable)?;
         }
         if got != object.tag.size {
@@ -110,12 +113,12 @@ impl Job {
 
 /// Strips quotes and the weak prefix from an ETag. Some stores add them in one response and not in
 /// another.
-fn bare(etag: &str) -> &str {
+fn bare_etag(etag: &str) -> &str {
     etag.trim_start_matches("W/").trim_matches('"')
 }
 
-fn too_slow() -> String {
-    format!("nothing came for {} s", PATIENCE.as_secs())
+fn stalled_message() -> String {
+    format!("nothing came for {} s", STALL_TIMEOUT.as_secs())
 }
 
 /// Runs file I/O on a blocking thread.

@@ -2,12 +2,12 @@
 
 use std::path::{Component, Path};
 
-use super::unit::Unit;
+use super::sync_unit::SyncUnit;
 
 /// Checks the name of an object in an untrusted store. A name that belongs to the repository is a
 /// path inside it, at most four components deep, and is parsed back to the same unit.
 pub fn object(text: &str) {
-    let Some((unit, name)) = Unit::of(text) else { return };
+    let Some((unit, name)) = SyncUnit::of(text) else { return };
     let file = unit.file(&name);
     let steps: Vec<_> = Path::new(&file).components().collect();
     assert!(
@@ -17,5 +17,5 @@ pub fn object(text: &str) {
     assert!((1..=4).contains(&steps.len()) && steps.len() == file.split('/').count(), "{file:?}");
     assert!(!file.contains(char::is_control), "{file:?}");
     assert_eq!(file, text);
-    assert_eq!(Unit::of(&file), Some((unit, name)));
+    assert_eq!(SyncUnit::of(&file), Some((unit, name)));
 }

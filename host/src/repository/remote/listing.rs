@@ -7,34 +7,34 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use super::location::{Location, PATIENCE, plain};
-use super::unit::{Files, Unit};
+use super::location::{STALL_TIMEOUT, StoreLocation, store_error_text};
+use super::sync_unit::{Files, SyncUnit};
 use crate::model::sanitize;
 
 /// The listed objects of a repository.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
-    pub(super) files: Files<Object>,
+    pub(super) files: Files<ListedObject>,
     /// Number of objects that are not part of the repository, and the name of the first.
     pub(super) ignored: Option<(usize, String)>,
 }
 
 /// A listed object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Object {
+pub(super) struct ListedObject {
     /// Path of the object in the store.
     pub(super) path: Path,
     /// ETag, if the store returned one.
     pub(super) etag: Option<String>,
     /// Identifies the content.
-    pub(super) tag: Tag,
+    pub(super) tag: ContentTag,
     /// Time of the last modification in milliseconds since 1970.
     pub(super) modified: i64,
 }
 
 /// Identifies the content of an object: differs after every change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tag {
+pub(super) struct ContentTag {
     /// ETag, or the modification time if the store has no ETags.
     pub(super) mark: String,
     /// Size in bytes.
@@ -46,16 +46,18 @@ pub(super) struct Tag {
 const MAX_OBJECTS: usize = 100_000;
 
 /// Lists every object in a folder. Fails with the reason, also if there are too many objects.
-pub(super) async fn list(location: &Location) -> Result<Listing, String> {
+pub(super) async fn list(location: &StoreLocation) -> Result<Listing, String> {
     let prefix = Some(&location.prefix).filter(|prefix| !prefix.as_ref().is_empty());
     // Discards the count of an earlier listing that failed.
     location.skipped.take();
     let mut objects = location.store.list(prefix);
     let mut listing = Listing::default();
     for _ in 0..=MAX_OBJECTS {
-        let next = tokio::time::timeout(PATIENCE, objects.next()).await;
-        match next.map_err(|_| format!("nothing came for {} s", PATIENCE.as_secs()))? {
-            Some(object) => listing.add(&location.prefix, object.map_err(|error| plain(&error))?),
+        let next = tokio::time::timeout(STALL_TIMEOUT, objects.next()).await;
+        match next.map_err(|_| format!("nothing came for {} s", STALL_TIMEOUT.as_secs()))? {
+            Some(object) => {
+                listing.add(&location.prefix, object.map_err(|error| store_error_text(&error))?)
+            }
             None => return Ok(listing.with_skipped(location.skipped.take())),
         }
     }
@@ -65,9 +67,9 @@ pub(super) async fn list(location: &Location) -> Result<Listing, String> {
 impl Listing {
     fn add(&mut self, prefix: &Path, meta: ObjectMeta) {
         let within = within(&meta.location, prefix);
-        match within.and_then(Unit::of) {
+        match within.and_then(SyncUnit::of) {
             Some((unit, name)) => {
-                drop(self.files.entry(unit).or_default().insert(name, Object::of(meta)))
+                drop(self.files.entry(unit).or_default().insert(name, ListedObject::of(meta)))
             }
             None => self.ignore(within.unwrap_or(meta.location.as_ref()), meta.size),
         }
@@ -94,20 +96,20 @@ fn within<'a>(location: &'a Path, prefix: &Path) -> Option<&'a str> {
     if prefix.as_ref().is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
-impl Object {
+impl ListedObject {
     fn of(meta: ObjectMeta) -> Self {
         let modified = meta.last_modified.timestamp_millis();
         let mark = meta.e_tag.clone().unwrap_or_else(|| format!("modified {modified}"));
-        Object {
+        ListedObject {
             path: meta.location,
             etag: meta.e_tag,
-            tag: Tag { mark, size: meta.size },
+            tag: ContentTag { mark, size: meta.size },
             modified,
         }
     }
 }
 
 /// Returns the tags of a unit's files, which show if the unit has changed.
-pub(super) fn tags(files: &BTreeMap<String, Object>) -> BTreeMap<String, Tag> {
+pub(super) fn tags(files: &BTreeMap<String, ListedObject>) -> BTreeMap<String, ContentTag> {
     files.iter().map(|(name, object)| (name.clone(), object.tag.clone())).collect()
 }

@@ -12,62 +12,67 @@ use object_store::path::Path;
 use object_store::{ClientConfigKey, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::{Position, Url};
 
-use super::answer::{Connector, NotAListing, Protocol, Skipped};
+use super::listing_check::{CheckingConnector, NotAListing, Protocol, SkippedObjects};
 use crate::model::sanitize;
 
 /// A folder in a store.
-pub(super) struct Location {
+pub(super) struct StoreLocation {
     pub(super) store: Arc<dyn ObjectStore>,
     /// Prefix of the object names.
     pub(super) prefix: Path,
     /// Counts the objects that listings have skipped.
-    pub(super) skipped: Skipped,
+    pub(super) skipped: SkippedObjects,
 }
 
-impl Location {
+impl StoreLocation {
     /// Opens the folder of a URL without connecting. Credentials, endpoints and regions come from
     /// the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Fails with the missing settings.
     pub(super) fn open(url: &Url) -> Result<Self, String> {
         // The HTTP client uses the crypto provider of the process. Installing it fails if there is
         // one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| plain(&error))?;
-        let skipped = Skipped::default();
-        let store = store(scheme, url, &skipped).map_err(|error| plain(&error))?;
-        Ok(Location { store, prefix, skipped })
+        let (scheme, prefix) =
+            ObjectStoreScheme::parse(url).map_err(|error| store_error_text(&error))?;
+        let skipped = SkippedObjects::default();
+        let store = store(scheme, url, &skipped).map_err(|error| store_error_text(&error))?;
+        Ok(StoreLocation { store, prefix, skipped })
     }
 }
 
 /// Timeout of one request: the largest object over a slow line. A stalled transfer is detected much
 /// sooner, while reading.
-const LONGEST: &str = "1h";
+const REQUEST_TIMEOUT: &str = "1h";
 /// Maximum wait for the next part of a response.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn store(
     scheme: ObjectStoreScheme,
     url: &Url,
-    skipped: &Skipped,
+    skipped: &SkippedObjects,
 ) -> object_store::Result<Arc<dyn ObjectStore>> {
     let longest = ClientConfigKey::Timeout;
-    let connector = |protocol| Connector::new(protocol, skipped.clone());
+    let connector = |protocol| CheckingConnector::new(protocol, skipped.clone());
     Ok(match scheme {
         ObjectStoreScheme::AmazonS3 => {
             let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retries());
-            let builder = builder.with_http_connector(connector(Protocol::Bucket));
-            Arc::new(builder.with_config(AmazonS3ConfigKey::Client(longest), LONGEST).build()?)
+            let builder = builder.with_http_connector(connector(Protocol::S3));
+            Arc::new(
+                builder.with_config(AmazonS3ConfigKey::Client(longest), REQUEST_TIMEOUT).build()?,
+            )
         }
         ObjectStoreScheme::GoogleCloudStorage => {
             let builder =
                 GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_retry(retries());
-            let builder = builder.with_http_connector(connector(Protocol::Bucket));
-            Arc::new(builder.with_config(GoogleConfigKey::Client(longest), LONGEST).build()?)
+            let builder = builder.with_http_connector(connector(Protocol::S3));
+            Arc::new(
+                builder.with_config(GoogleConfigKey::Client(longest), REQUEST_TIMEOUT).build()?,
+            )
         }
         ObjectStoreScheme::MicrosoftAzure => {
             let builder =
                 MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_retry(retries());
             let builder = builder.with_http_connector(connector(Protocol::Azure));
-            Arc::new(builder.with_config(AzureConfigKey::Client(longest), LONGEST).build()?)
+            Arc::new(builder.with_config(AzureConfigKey::Client(longest), REQUEST_TIMEOUT).build()?)
         }
         _ => {
             // An `http://` URL is explicit. The clouds' builders need `AWS_ALLOW_HTTP=true` and the
@@ -76,9 +81,9 @@ fn store(
             let builder =
                 HttpBuilder::new().with_url(&url[..Position::BeforePath]).with_retry(retries());
             let builder = builder
-                .with_config(longest, LONGEST)
+                .with_config(longest, REQUEST_TIMEOUT)
                 .with_config(ClientConfigKey::AllowHttp, allow);
-            let builder = builder.with_http_connector(connector(Protocol::Web));
+            let builder = builder.with_http_connector(connector(Protocol::WebDav));
             Arc::new(builder.build()?)
         }
     })
@@ -91,7 +96,7 @@ fn retries() -> RetryConfig {
 
 /// Returns the text of an error and its causes for the operator: short, and without the query of
 /// any URL, in which some stores put their signatures.
-pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn store_error_text(error: &(dyn Error + 'static)) -> String {
     // The text of a refusal is complete and the same each time.
     if let Some(refusal) = refusal(error) {
         return sanitize(&refusal.to_string(), MAX_TEXT);
@@ -132,7 +137,7 @@ mod tests {
     use super::*;
 
     fn opened(url: &str) -> Result<Path, String> {
-        Location::open(&Url::parse(url).unwrap()).map(|location| location.prefix)
+        StoreLocation::open(&Url::parse(url).unwrap()).map(|location| location.prefix)
     }
 
     #[test]
@@ -146,6 +151,6 @@ mod tests {
     #[test]
     fn signatures_in_urls_are_not_told() {
         let error = std::io::Error::other("GET https://host/x?sig=secret&se=1 failed: why?");
-        assert_eq!(plain(&error), "GET https://host/x failed: why?");
+        assert_eq!(store_error_text(&error), "GET https://host/x failed: why?");
     }
 }

@@ -49,7 +49,7 @@ impl RemoteMetrics {
         metrics
     }
 
-    pub(super) fn of(&self, tenant: &TenantName) -> TenantMetrics {
+    pub(super) fn for_tenant(&self, tenant: &TenantName) -> TenantMetrics {
         TenantMetrics { all: self.clone(), label: [("tenant", tenant.to_string())] }
     }
 }
@@ -62,7 +62,7 @@ pub(super) struct TenantMetrics {
 
 impl TenantMetrics {
     /// Records a refresh.
-    pub(super) fn count(&self, well: bool) {
+    pub(super) fn record_refresh(&self, well: bool) {
         self.all.refreshes.get_or_create(&self.label).inc();
         let failures = self.all.failures.get_or_create(&self.label).clone();
         if well {
@@ -74,7 +74,7 @@ impl TenantMetrics {
     }
 
     /// Records fetched bytes.
-    pub(super) fn count_bytes(&self, bytes: u64) {
+    pub(super) fn record_bytes(&self, bytes: u64) {
         self.all.bytes.get_or_create(&self.label).inc_by(bytes);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::listing::{Object, Tag, tags};
-use super::unit::{Files, Unit};
-use crate::model::{ModelName, show_size};
-use crate::repository::contents::Role;
+use super::listing::{ContentTag, ListedObject, tags};
+use super::sync_unit::{Files, SyncUnit};
+use crate::model::{ModelName, format_size};
+use crate::repository::file_cache::FileRole;
 use crate::repository::folder::MAX_SIDECARS;
 use crate::repository::layout::{COMPONENT, GOLDEN};
 use crate::tenant::Quota;
@@ -14,24 +14,25 @@ use crate::tenant::Quota;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     /// New and changed units.
-    pub(super) fetch: BTreeSet<Unit>,
-    /// Units that are mirrored but no longer listed. They stay while their model is [`unreplaced`].
-    pub(super) remove: BTreeSet<Unit>,
+    pub(super) fetch: BTreeSet<SyncUnit>,
+    /// Units that are mirrored but no longer listed. They stay while their model is
+    /// [`models_without_replacement`].
+    pub(super) remove: BTreeSet<SyncUnit>,
     /// Units that cannot be mirrored as listed, with the reason. Their present files stay.
-    pub(super) refused: BTreeMap<Unit, String>,
+    pub(super) refused: BTreeMap<SyncUnit, String>,
 }
 
 /// Plans one refresh. If the quota is too small for everything, mirrored units precede new ones,
 /// and older units precede newer ones.
-pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> Plan {
+pub(super) fn plan(listed: &Files<ListedObject>, held: &Files<ContentTag>, quota: &Quota) -> Plan {
     let mut plan = Plan {
         remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(),
         ..Plan::default()
     };
-    let mut outgoing = outgoing(listed, held);
+    let mut outgoing = replaceable_bytes(listed, held);
     let staying: u64 = listed.keys().filter_map(|unit| held.get(unit)).map(held_size).sum();
     let mut taken = staying + outgoing.values().sum::<u64>();
-    for (unit, files) in changed(listed, held) {
+    for (unit, files) in changed_units(listed, held) {
         let instead_of = held.get(unit).map_or(0, held_size);
         let left_to_it = outgoing.get_mut(unit.model()).filter(|_| unit.is_version());
         let made_free = left_to_it.as_ref().map_or(0, |left| size(files).min(**left));
@@ -50,21 +51,24 @@ pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> 
 
 /// Returns the models with listed versions of which none is mirrored yet. Their present versions
 /// must stay, since no replacement has been fetched.
-pub(super) fn unreplaced<'a>(
-    listed: &'a Files<Object>,
-    held: &Files<Tag>,
+pub(super) fn models_without_replacement<'a>(
+    listed: &'a Files<ListedObject>,
+    held: &Files<ContentTag>,
 ) -> BTreeSet<&'a ModelName> {
     let versions = || listed.keys().filter(|unit| unit.is_version());
     let come: BTreeSet<_> =
-        versions().filter(|unit| held.contains_key(unit)).map(Unit::model).collect();
-    versions().map(Unit::model).filter(|model| !come.contains(model)).collect()
+        versions().filter(|unit| held.contains_key(unit)).map(SyncUnit::model).collect();
+    versions().map(SyncUnit::model).filter(|model| !come.contains(model)).collect()
 }
 
 /// Returns the bytes of versions that each model keeps until a new version replaces them. Only a
 /// new version of the same model may use this space.
-fn outgoing<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeMap<&'a ModelName, u64> {
+fn replaceable_bytes<'a>(
+    listed: &'a Files<ListedObject>,
+    held: &Files<ContentTag>,
+) -> BTreeMap<&'a ModelName, u64> {
     let mut outgoing: BTreeMap<_, u64> =
-        unreplaced(listed, held).into_iter().map(|model| (model, 0)).collect();
+        models_without_replacement(listed, held).into_iter().map(|model| (model, 0)).collect();
     for (unit, files) in held.iter().filter(|(unit, _)| !listed.contains_key(unit)) {
         outgoing.get_mut(unit.model()).into_iter().for_each(|bytes| *bytes += held_size(files));
     }
@@ -72,10 +76,10 @@ fn outgoing<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeMap<&'a Mo
 }
 
 /// Returns the units that differ from the mirror, oldest first.
-fn changed<'a>(
-    listed: &'a Files<Object>,
-    held: &Files<Tag>,
-) -> Vec<(&'a Unit, &'a BTreeMap<String, Object>)> {
+fn changed_units<'a>(
+    listed: &'a Files<ListedObject>,
+    held: &Files<ContentTag>,
+) -> Vec<(&'a SyncUnit, &'a BTreeMap<String, ListedObject>)> {
     let mut changed: Vec<_> =
         listed.iter().filter(|(unit, files)| held.get(unit) != Some(&tags(files))).collect();
     changed
@@ -83,15 +87,19 @@ fn changed<'a>(
     changed
 }
 
-fn size(files: &BTreeMap<String, Object>) -> u64 {
+fn size(files: &BTreeMap<String, ListedObject>) -> u64 {
     files.values().fold(0, |sum, object| sum.saturating_add(object.tag.size))
 }
 
-fn held_size(files: &BTreeMap<String, Tag>) -> u64 {
+fn held_size(files: &BTreeMap<String, ContentTag>) -> u64 {
     files.values().map(|tag| tag.size).sum()
 }
 
-fn check(unit: &Unit, files: &BTreeMap<String, Object>, quota: &Quota) -> Result<(), String> {
+fn check(
+    unit: &SyncUnit,
+    files: &BTreeMap<String, ListedObject>,
+    quota: &Quota,
+) -> Result<(), String> {
     if !unit.is_complete(files) {
         return Err(format!("no {COMPONENT} in it yet"));
     }
@@ -105,13 +113,13 @@ fn check(unit: &Unit, files: &BTreeMap<String, Object>, quota: &Quota) -> Result
     files.iter().try_for_each(|(name, object)| check_size(unit, name, object.tag.size, quota))
 }
 
-fn check_size(unit: &Unit, name: &str, size: u64, quota: &Quota) -> Result<(), String> {
-    let most = role(unit, name).limit();
+fn check_size(unit: &SyncUnit, name: &str, size: u64, quota: &Quota) -> Result<(), String> {
+    let most = role(unit, name).max_size();
     if size > most {
         return Err(format!("{name} has {size} bytes, and {most} are allowed"));
     }
     quota.check_artifact(size).map_err(|_| {
-        let most = show_size(quota.artifact_size);
+        let most = format_size(quota.artifact_size);
         format!("{name} has {size} bytes, and this tenant's quota `artifact_size` is {most}")
     })
 }
@@ -120,19 +128,19 @@ fn check_room(with_it: u64, quota: &Quota) -> Result<(), String> {
     if with_it <= quota.storage {
         return Ok(());
     }
-    let most = show_size(quota.storage);
+    let most = format_size(quota.storage);
     Err(format!(
         "with it there would be {with_it} bytes, and this tenant's quota `storage` is {most}"
     ))
 }
 
-fn role(unit: &Unit, name: &str) -> Role {
+fn role(unit: &SyncUnit, name: &str) -> FileRole {
     match unit {
-        Unit::Settings(..) => Role::Settings, // `config.toml` may be as large.
-        Unit::Bare(_) => Role::Component,
-        Unit::Version(..) if name == COMPONENT => Role::Component,
-        Unit::Version(..) if name == GOLDEN => Role::Golden,
-        Unit::Version(..) => Role::Sidecar,
+        SyncUnit::Settings(..) => FileRole::Settings, // `config.toml` may be as large.
+        SyncUnit::Bare(_) => FileRole::Component,
+        SyncUnit::Version(..) if name == COMPONENT => FileRole::Component,
+        SyncUnit::Version(..) if name == GOLDEN => FileRole::Golden,
+        SyncUnit::Version(..) => FileRole::Sidecar,
     }
 }
 
@@ -143,24 +151,24 @@ pub(super) mod tests {
     use super::*;
 
     /// Returns a listing of these paths, each with a mark, a size and a time.
-    pub(in super::super) fn listed(objects: &[(&str, &str, u64, i64)]) -> Files<Object> {
-        let mut listed: Files<Object> = Files::new();
+    pub(in super::super) fn listed(objects: &[(&str, &str, u64, i64)]) -> Files<ListedObject> {
+        let mut listed: Files<ListedObject> = Files::new();
         for &(path, mark, size, modified) in objects {
-            let (unit, name) = Unit::of(path).unwrap();
-            let tag = Tag { mark: mark.into(), size };
-            let object = Object { path: path.into(), etag: Some(mark.into()), tag, modified };
+            let (unit, name) = SyncUnit::of(path).unwrap();
+            let tag = ContentTag { mark: mark.into(), size };
+            let object = ListedObject { path: path.into(), etag: Some(mark.into()), tag, modified };
             listed.entry(unit).or_default().insert(name, object);
         }
         listed
     }
 
     /// Returns the tags of a mirror that equals the listing.
-    pub(in super::super) fn held(listed: &Files<Object>) -> Files<Tag> {
+    pub(in super::super) fn held(listed: &Files<ListedObject>) -> Files<ContentTag> {
         listed.iter().map(|(unit, files)| (unit.clone(), tags(files))).collect()
     }
 
-    fn paths(units: &BTreeSet<Unit>) -> Vec<String> {
-        units.iter().map(Unit::path).collect()
+    fn paths(units: &BTreeSet<SyncUnit>) -> Vec<String> {
+        units.iter().map(SyncUnit::path).collect()
     }
 
     fn unlimited() -> Quota {
@@ -256,7 +264,7 @@ pub(super) mod tests {
 
     type Made = Vec<(u8, u8, bool, u8, u8, i64)>;
 
-    fn made(made: &Made) -> Files<Object> {
+    fn made(made: &Made) -> Files<ListedObject> {
         let mut listed = Files::new();
         for &(model, version, component, mark, size, modified) in made {
             let path = match (version % 4, component) {
@@ -296,11 +304,11 @@ pub(super) mod tests {
             let (listed, mut held) = (made(&now), held(&made(&before)));
             let plan = plan(&listed, &held, &quota);
             // A new unit may fail to be fetched.
-            let fails = |index: usize, unit: &Unit| !held.contains_key(unit) && fails & (1 << (index % 32)) != 0;
+            let fails = |index: usize, unit: &SyncUnit| !held.contains_key(unit) && fails & (1 << (index % 32)) != 0;
             let come = plan.fetch.iter().enumerate().filter(|(index, unit)| !fails(*index, unit));
             let come: Vec<_> = come.map(|(_, unit)| (unit.clone(), tags(&listed[unit]))).collect();
             held.extend(come);
-            let unreplaced = unreplaced(&listed, &held);
+            let unreplaced = models_without_replacement(&listed, &held);
             held.retain(|unit, _| !plan.remove.contains(unit) || unreplaced.contains(unit.model()));
             let after: u64 = held.values().map(held_size).sum();
             prop_assert!(plan.fetch.is_empty() || after <= quota.storage);

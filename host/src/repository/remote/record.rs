@@ -12,18 +12,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::listing::Tag;
-use super::unit::{Files, Unit};
+use super::listing::ContentTag;
+use super::sync_unit::{Files, SyncUnit};
 use crate::repository::is_temporary;
 
 #[derive(Default, Serialize, Deserialize)]
 struct Record {
     /// By path in the repository.
-    files: BTreeMap<String, Tag>,
+    files: BTreeMap<String, ContentTag>,
 }
 
 /// Returns the files beneath `root`, each with its recorded tag.
-pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<Tag>> {
+pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<ContentTag>> {
     let known = match fs::read(record) {
         // A truncated record is treated as empty.
         Ok(bytes) => serde_json::from_slice::<Record>(&bytes).unwrap_or_default(),
@@ -32,10 +32,10 @@ pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<Tag>> {
     };
     let mut found = Vec::new();
     walk(root, "", DEPTH, &mut found)?;
-    let mut held: Files<Tag> = Files::new();
+    let mut held: Files<ContentTag> = Files::new();
     for (path, size) in found {
-        let Some((unit, name)) = Unit::of(&path) else { continue };
-        let unknown = Tag { mark: String::new(), size };
+        let Some((unit, name)) = SyncUnit::of(&path) else { continue };
+        let unknown = ContentTag { mark: String::new(), size };
         let tag = known.files.get(&path).filter(|tag| tag.size == size).cloned().unwrap_or(unknown);
         held.entry(unit).or_default().insert(name, tag);
     }
@@ -43,7 +43,7 @@ pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<Tag>> {
 }
 
 /// Writes the record atomically.
-pub(super) fn write(record: &Path, held: &Files<Tag>) -> io::Result<()> {
+pub(super) fn write(record: &Path, held: &Files<ContentTag>) -> io::Result<()> {
     let files = held
         .iter()
         .flat_map(|(unit, files)| files.iter().map(|(name, tag)| (unit.file(name), tag.clone())));
@@ -85,14 +85,14 @@ fn walk(
 mod tests {
     use super::*;
 
-    fn tag(mark: &str, size: u64) -> Tag {
-        Tag { mark: mark.into(), size }
+    fn tag(mark: &str, size: u64) -> ContentTag {
+        ContentTag { mark: mark.into(), size }
     }
 
-    fn held(files: &[(&str, Tag)]) -> Files<Tag> {
-        let mut held: Files<Tag> = Files::new();
+    fn held(files: &[(&str, ContentTag)]) -> Files<ContentTag> {
+        let mut held: Files<ContentTag> = Files::new();
         for (path, tag) in files {
-            let (unit, name) = Unit::of(path).unwrap();
+            let (unit, name) = SyncUnit::of(path).unwrap();
             held.entry(unit).or_default().insert(name, tag.clone());
         }
         held

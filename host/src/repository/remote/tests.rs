@@ -7,13 +7,13 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::disk::Disk;
-use super::fetch::Job;
+use super::fetch::FetchJob;
 use super::listing::list;
-use super::location::Location;
+use super::location::StoreLocation;
+use super::mirror_dir::MirrorDir;
 use super::*;
 use crate::model::TenantName;
-use crate::tenant::{Quota, Site, TenantSettings, Turns, Workers};
+use crate::tenant::{FairScheduler, Quota, RepositoryLocation, TenantSettings, Workers};
 
 struct Mirrored {
     folder: tempfile::TempDir,
@@ -25,8 +25,10 @@ struct Mirrored {
 
 fn mirrored(quota: Quota) -> Mirrored {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(InMemory::new()));
-    let settings =
-        TenantSettings { quota, ..TenantSettings::unlimited(Site::Directory("models".into())) };
+    let settings = TenantSettings {
+        quota,
+        ..TenantSettings::unlimited(RepositoryLocation::Directory("models".into()))
+    };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let metrics = RemoteMetrics::default();
     let refresher = refresher(&tenant, &metrics, folder.path(), store.clone());
@@ -41,8 +43,10 @@ fn refresher(
 ) -> Refresher {
     let url = Url::parse("s3://bucket/models").unwrap();
     let config = RemoteConfig { url, refresh: Duration::ZERO, folder: folder.join("a") };
-    let location = Location { store, prefix: Path::from("models"), skipped: Default::default() };
-    Refresher::new(tenant.clone(), config, metrics.of(tenant.name())).at(location)
+    let location =
+        StoreLocation { store, prefix: Path::from("models"), skipped: Default::default() };
+    Refresher::new(tenant.clone(), config, metrics.for_tenant(tenant.name()))
+        .with_location(location)
 }
 
 impl Mirrored {
@@ -197,19 +201,19 @@ async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
 async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_listed() {
     let mirrored = mirrored(Quota::unlimited());
     mirrored.put("b/1/model.wasm", "one").await;
-    let location = Arc::new(Location {
+    let location = Arc::new(StoreLocation {
         store: mirrored.store.clone(),
         prefix: Path::from("models"),
         skipped: Default::default(),
     });
     let listing = list(&location).await.unwrap();
     let (unit, files) = listing.files.first_key_value().unwrap();
-    let (disk, _) = Disk::open(mirrored.folder.path().join("a")).unwrap();
-    let metrics = Arc::new(mirrored.metrics.of(mirrored.tenant.name()));
+    let (disk, _) = MirrorDir::open(mirrored.folder.path().join("a")).unwrap();
+    let metrics = Arc::new(mirrored.metrics.for_tenant(mirrored.tenant.name()));
     let job = || {
         let (unit, files, location, disk) =
             (unit.clone(), files.clone(), location.clone(), disk.clone());
-        Job { unit, files, held: Default::default(), location, disk, metrics: metrics.clone() }
+        FetchJob { unit, files, held: Default::default(), location, disk, metrics: metrics.clone() }
     };
     mirrored.put("b/1/model.wasm", "two").await;
     let (_, outcome) = job().run().await;
@@ -273,18 +277,19 @@ async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
     let state = tempfile::tempdir().unwrap();
     let settings = TenantSettings {
         // No server listens on this port.
-        repository: Site::parse("http://127.0.0.1:9/models", FilePath::new("")).unwrap(),
+        repository: RepositoryLocation::parse("http://127.0.0.1:9/models", FilePath::new(""))
+            .unwrap(),
         ..TenantSettings::default()
     };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let config =
         crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
-    let workers = Workers::new(Turns::new(1)).unwrap();
+    let workers = Workers::new(FairScheduler::new(1)).unwrap();
     let (source, metrics) = (config.source(&tenant), RemoteMetrics::default());
     let source =
         crate::repository::Source::spawn(&tenant, source, &workers, &metrics, &Default::default());
     let source = source.unwrap();
-    assert!(source.trouble().unwrap().contains("has not been read yet"));
+    assert!(source.degraded_reason().unwrap().contains("has not been read yet"));
     let told = source.refresh().await.unwrap().unwrap();
     assert!(told.contains("http://127.0.0.1:9/models: cannot be listed"), "{told}");
     assert!(

@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::model::{LoadError, QuotaExceeded};
+use crate::repository::confined_dir::plain;
 use crate::repository::root::RootError;
-use crate::repository::tree::plain;
 
 /// The reason why an upload or a removal was refused. The texts name files relative to the
 /// repository only, and may be shown to any client with access to it.
@@ -12,10 +12,10 @@ use crate::repository::tree::plain;
 pub enum UploadError {
     /// The model name or version is invalid.
     #[error("{0}")]
-    BadName(String),
+    InvalidName(String),
     /// There is no such version to remove.
     #[error("there is no such version in the repository")]
-    NotThere,
+    NotFound,
     /// The target is held by a file that an upload must not change.
     #[error("{0}")]
     Conflict(String),
@@ -37,7 +37,7 @@ pub enum UploadError {
     QuotaExceeded(#[from] QuotaExceeded),
     /// The version failed to load or validate.
     #[error(transparent)]
-    Unfit(#[from] LoadError),
+    Invalid(#[from] LoadError),
     /// The repository cannot be opened now.
     #[error("the repository is degraded: {0}")]
     Degraded(String),

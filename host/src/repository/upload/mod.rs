@@ -1,24 +1,26 @@
 //! Uploads of versions: received next to the models, and renamed into place once validated.
 //!
-//! An [`Uploads`] belongs to one repository. An upload is written into its own staging directory, in a
-//! hidden folder ([`staging`]) of the repository's root, on the same file system as the models and
-//! ignored by scans. Once complete it is a [`Received`], which returns the
-//! [`Candidate`](super::Candidate) that it will be, with the settings and sidecars already present, so
-//! that it can be loaded before it is placed. It is placed by one rename, of a new version's folder or
-//! of the file over the present one. From then on it is an ordinary file in the repository.
+//! An [`Uploads`] belongs to one repository. An upload is written into its own staging directory,
+//! in a hidden folder ([`staging_dir`]) of the repository's root, on the same file system as the
+//! models and ignored by scans. Once complete it is a [`ReceivedUpload`], which returns the
+//! [`EvictionCandidate`](super::Candidate) that it will be, with the settings and sidecars already
+//! present, so that it can be loaded before it is placed. It is placed by one rename, of a new
+//! version's folder or of the file over the present one. From then on it is an ordinary file in the
+//! repository.
 //!
-//! A client that may write into a repository must not be able to make the host write anywhere else. So
-//! names are checked before they become paths ([`Target`]), every folder is opened from the root down
-//! following no link, and any entry that is not a regular file or folder is refused ([`place`]).
+//! A client that may write into a repository must not be able to make the host write anywhere else.
+//! So names are checked before they become paths ([`UploadTarget`]), every folder is opened from
+//! the root down following no link, and any entry that is not a regular file or folder is refused
+//! ([`version_dir`]).
 //!
 //! Every function does file I/O and blocks.
 
 mod error;
-mod place;
 mod receive;
 mod received;
-mod staging;
+mod staging_dir;
 mod target;
+mod version_dir;
 
 #[cfg(test)]
 mod tests;
@@ -28,17 +30,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use error::UploadError;
-pub use place::Put;
 pub use receive::Upload;
-pub use received::Received;
-pub use target::Target;
+pub use received::ReceivedUpload;
+pub use target::UploadTarget;
+pub use version_dir::PutOutcome;
 
-use super::effort::Effort;
-use super::root::Root;
-use super::tree::{MAX_ENTRIES, Tree};
+use super::confined_dir::{ConfinedDir, MAX_ENTRIES};
+use super::root::RepositoryRoot;
+use super::scan_meter::ScanMeter;
 use crate::model::QuotaExceeded;
-use crate::tenant::{Held, Resource, Tenant};
-use staging::Staged;
+use crate::tenant::{QuotaGuard, Resource, Tenant};
+use staging_dir::StagingDir;
 
 /// Maximum number of concurrent uploads of one tenant. Each may occupy a compile process for
 /// minutes; more would only wait for each other.
@@ -47,8 +49,8 @@ const MAX_UPLOADS: usize = 4;
 /// The uploads into one repository.
 #[derive(Debug)]
 pub struct Uploads {
-    root: Arc<Root>,
-    effort: Effort,
+    root: Arc<RepositoryRoot>,
+    effort: ScanMeter,
     slots: Arc<Semaphore>,
     /// Held while a version is placed or removed, so that each such step sees the result of the
     /// previous one.
@@ -56,19 +58,19 @@ pub struct Uploads {
 }
 
 /// Resources of an upload, held until it ends.
-struct Holding {
+struct UploadContext {
     uploads: Arc<Uploads>,
     tenant: Arc<Tenant>,
-    target: Target,
-    tree: Tree,
-    staged: Staged,
-    storage: Held,
+    target: UploadTarget,
+    tree: ConfinedDir,
+    staged: StagingDir,
+    storage: QuotaGuard,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Uploads {
     /// Creates the uploads of a repository. `effort` is charged for them.
-    pub(super) fn new(root: Arc<Root>, effort: Effort) -> Arc<Self> {
+    pub(super) fn new(root: Arc<RepositoryRoot>, effort: ScanMeter) -> Arc<Self> {
         Arc::new(Uploads {
             root,
             effort,
@@ -82,42 +84,42 @@ impl Uploads {
     pub fn begin(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
-        target: Target,
+        target: UploadTarget,
         announced: u64,
     ) -> Result<Upload, UploadError> {
         let slot = self.slot()?;
         let tree = self.tree()?;
-        place::find(&tree, &target)?;
+        version_dir::find(&tree, &target)?;
         receive::check_size(tenant, announced)?;
         // Rejects a body that cannot fit before it is sent. The quota is taken as the bytes arrive,
         // since an announcement alone uses no space.
         drop(tenant.take(Resource::Storage, announced)?);
-        let (staged, storage) = (Staged::new(&tree)?, tenant.take(Resource::Storage, 0)?);
+        let (staged, storage) = (StagingDir::new(&tree)?, tenant.take(Resource::Storage, 0)?);
         let (uploads, tenant) = (self.clone(), tenant.clone());
-        Upload::begin(Holding { uploads, tenant, target, tree, staged, storage, _slot: slot })
+        Upload::begin(UploadContext { uploads, tenant, target, tree, staged, storage, _slot: slot })
     }
 
     /// Removes a version's folder, and the model's folder if it becomes empty.
-    pub fn remove(&self, target: &Target) -> Result<(), UploadError> {
+    pub fn remove(&self, target: &UploadTarget) -> Result<(), UploadError> {
         let tree = self.tree()?;
-        let hidden = staging::deleted_name();
+        let hidden = staging_dir::new_deleted_name();
         {
             let _turn = self.turn();
-            place::hide(&tree, target, &hidden)?;
+            version_dir::move_aside(&tree, target, &hidden)?;
         }
-        staging::remove(tree.folder(), &hidden);
+        staging_dir::remove(tree.folder(), &hidden);
         Ok(())
     }
 
     /// Removes staging directories left by a killed server. Uploads in progress stay.
-    pub fn clear_leftovers(&self) {
+    pub fn remove_abandoned(&self) {
         if let Ok(tree) = self.tree() {
-            staging::clear(&tree);
+            staging_dir::remove_abandoned(&tree);
         }
     }
 
-    fn tree(&self) -> Result<Tree, UploadError> {
-        Ok(Tree::new(self.root.open()?, MAX_ENTRIES)?)
+    fn tree(&self) -> Result<ConfinedDir, UploadError> {
+        Ok(ConfinedDir::new(self.root.open()?, MAX_ENTRIES)?)
     }
 
     fn slot(&self) -> Result<OwnedSemaphorePermit, UploadError> {

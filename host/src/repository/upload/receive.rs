@@ -5,24 +5,24 @@ use std::io::Write;
 
 use sha2::{Digest as _, Sha256};
 
-use super::received::Received;
-use super::{Holding, UploadError};
+use super::received::ReceivedUpload;
+use super::{UploadContext, UploadError};
 use crate::model::{LoadError, Stage};
-use crate::repository::contents::MAX_COMPONENT;
-use crate::repository::tree::stamp;
-use crate::repository::{Digest, Unwhole, check_whole};
+use crate::repository::confined_dir::stamp;
+use crate::repository::file_cache::MAX_COMPONENT_SIZE;
+use crate::repository::{Digest, IncompleteComponent, check_whole};
 use crate::tenant::Tenant;
 
 /// An upload in progress. Dropping it removes everything written.
 pub struct Upload {
-    holding: Holding,
+    holding: UploadContext,
     file: File,
     hasher: Sha256,
     size: u64,
 }
 
 impl Upload {
-    pub(super) fn begin(holding: Holding) -> Result<Self, UploadError> {
+    pub(super) fn begin(holding: UploadContext) -> Result<Self, UploadError> {
         let file = holding.staged.create_component()?;
         Ok(Upload { holding, file, hasher: Sha256::new(), size: 0 })
     }
@@ -41,14 +41,14 @@ impl Upload {
     }
 
     /// Ends the body. Fails if it is not a complete component.
-    pub fn finish(self) -> Result<Received, UploadError> {
+    pub fn finish(self) -> Result<ReceivedUpload, UploadError> {
         check_whole(&self.file, self.size).map_err(unfit)?;
         self.file.sync_all()?;
         // The directory entry must be durable too.
         rustix::fs::fsync(self.holding.staged.version()?)?;
         let changed = stamp(&self.file.metadata()?).changed;
         let Upload { holding, hasher, size, .. } = self;
-        Ok(Received::new(holding, Digest::from(hasher), size, changed))
+        Ok(ReceivedUpload::new(holding, Digest::from(hasher), size, changed))
     }
 }
 
@@ -58,15 +58,15 @@ pub(super) fn check_size(tenant: &Tenant, size: u64) -> Result<(), UploadError> 
         limit: refusal.limit,
         allowed_by: "the tenant's quota artifact_size",
     })?;
-    if size > MAX_COMPONENT {
-        return Err(UploadError::TooLarge { limit: MAX_COMPONENT, allowed_by: "the server" });
+    if size > MAX_COMPONENT_SIZE {
+        return Err(UploadError::TooLarge { limit: MAX_COMPONENT_SIZE, allowed_by: "the server" });
     }
     Ok(())
 }
 
-fn unfit(why: Unwhole) -> UploadError {
+fn unfit(why: IncompleteComponent) -> UploadError {
     match why {
-        Unwhole::Unreadable(error) => error.into(),
+        IncompleteComponent::Unreadable(error) => error.into(),
         why => LoadError::new(Stage::Validate, why.to_string()).into(),
     }
 }

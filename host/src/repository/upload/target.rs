@@ -6,27 +6,28 @@ use crate::repository::layout::is_model_folder;
 
 /// A version of a model, under names that a scan accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct UploadTarget {
     /// The model.
     pub name: ModelName,
     /// The version.
     pub version: Version,
 }
 
-impl Target {
+impl UploadTarget {
     /// Parses both names as they stand in a URL path after decoding. Fails with a text that
     /// describes valid names.
     pub fn parse(model: &str, version: &str) -> Result<Self, UploadError> {
         let name =
-            ModelName::new(model).map_err(|error| UploadError::BadName(error.to_string()))?;
+            ModelName::new(model).map_err(|error| UploadError::InvalidName(error.to_string()))?;
         if !is_model_folder(name.as_str()) {
-            return Err(UploadError::BadName(format!(
+            return Err(UploadError::InvalidName(format!(
                 "'{name}' cannot be uploaded to: the repository does not read it as a model's folder; use another name"
             )));
         }
-        let no_version =
-            || UploadError::BadName("a version is a number from 1, without leading zeros".into());
-        Ok(Target { name, version: Version::parse(version).ok_or_else(no_version)? })
+        let no_version = || {
+            UploadError::InvalidName("a version is a number from 1, without leading zeros".into())
+        };
+        Ok(UploadTarget { name, version: Version::parse(version).ok_or_else(no_version)? })
     }
 }
 
@@ -36,8 +37,8 @@ mod tests {
 
     #[test]
     fn only_names_that_stay_in_the_repository_and_are_looked_at_are_taken() {
-        assert!(Target::parse("iris", "1").is_ok());
-        assert!(Target::parse("house-price.v2", "18446744073709551615").is_ok());
+        assert!(UploadTarget::parse("iris", "1").is_ok());
+        assert!(UploadTarget::parse("house-price.v2", "18446744073709551615").is_ok());
         let long = "x".repeat(129);
         let bad = ["", ".", "..", ".iris", "a/b", "../a", "a\\b", "a\0", "a b", "é", "/etc", &long];
         let ignored = [
@@ -52,13 +53,16 @@ mod tests {
             "iris.cwasm",
         ];
         for model in bad.into_iter().chain(ignored) {
-            assert!(matches!(Target::parse(model, "1"), Err(UploadError::BadName(_))), "{model}");
+            assert!(
+                matches!(UploadTarget::parse(model, "1"), Err(UploadError::InvalidName(_))),
+                "{model}"
+            );
         }
         for version in
             ["", "0", "01", "-1", "+1", "1.0", "..", "1/..", "v1", "18446744073709551616"]
         {
             assert!(
-                matches!(Target::parse("iris", version), Err(UploadError::BadName(_))),
+                matches!(UploadTarget::parse("iris", version), Err(UploadError::InvalidName(_))),
                 "{version}"
             );
         }

@@ -32,8 +32,13 @@ impl Bench {
         fs::create_dir(folder.path().join("models")).unwrap();
         let settings = TenantSettings { quota, ..TenantSettings::default() };
         let tenant = Tenant::new(TenantName::default_tenant(), settings);
-        let root = Root::new(TenantName::default_tenant(), &folder.path().join("models"), 1, None);
-        let uploads = Uploads::new(Arc::new(root), Effort::of_nobody());
+        let root = RepositoryRoot::new(
+            TenantName::default_tenant(),
+            &folder.path().join("models"),
+            1,
+            None,
+        );
+        let uploads = Uploads::new(Arc::new(root), ScanMeter::unmetered());
         Bench { folder, tenant, uploads }
     }
 
@@ -47,23 +52,28 @@ impl Bench {
     }
 
     fn begin(&self, model: &str, version: &str) -> Result<Upload, UploadError> {
-        self.uploads.begin(&self.tenant, Target::parse(model, version)?, 0)
+        self.uploads.begin(&self.tenant, UploadTarget::parse(model, version)?, 0)
     }
 
-    fn receive(&self, model: &str, version: &str, content: &[u8]) -> Result<Received, UploadError> {
+    fn receive(
+        &self,
+        model: &str,
+        version: &str,
+        content: &[u8],
+    ) -> Result<ReceivedUpload, UploadError> {
         let mut upload = self.begin(model, version)?;
         content.chunks(5).try_for_each(|piece| upload.write(piece))?;
         upload.finish()
     }
 
-    fn put(&self, model: &str, version: &str, content: &[u8]) -> Result<Put, UploadError> {
+    fn put(&self, model: &str, version: &str, content: &[u8]) -> Result<PutOutcome, UploadError> {
         let mut received = self.receive(model, version, content)?;
         let candidate = received.candidate()?;
         received.put(&candidate)
     }
 
     fn remove(&self, model: &str, version: &str) -> Result<(), UploadError> {
-        self.uploads.remove(&Target::parse(model, version)?)
+        self.uploads.remove(&UploadTarget::parse(model, version)?)
     }
 
     fn stored(&self) -> u64 {
@@ -72,7 +82,7 @@ impl Bench {
 
     /// Number of staging directories. Nothing removes them asynchronously in these tests.
     fn staged(&self) -> usize {
-        fs::read_dir(self.path(staging::FOLDER)).map_or(0, Iterator::count)
+        fs::read_dir(self.path(staging_dir::FOLDER)).map_or(0, Iterator::count)
     }
 }
 
@@ -87,15 +97,15 @@ fn conflict<T>(outcome: Result<T, UploadError>) -> String {
 #[test]
 fn a_new_version_appears_and_an_old_one_is_replaced() {
     let bench = Bench::new();
-    assert_eq!(bench.put("iris", "3", &component('a')).unwrap(), Put::New);
+    assert_eq!(bench.put("iris", "3", &component('a')).unwrap(), PutOutcome::New);
     assert_eq!(fs::read(bench.path("iris/3/model.wasm")).unwrap(), component('a'));
-    assert!(bench.receive("iris", "3", &component('a')).unwrap().is_there().unwrap());
-    assert!(!bench.receive("iris", "3", &component('b')).unwrap().is_there().unwrap());
-    assert!(!bench.receive("iris", "4", &component('a')).unwrap().is_there().unwrap());
-    assert_eq!(bench.put("iris", "3", &component('b')).unwrap(), Put::Replaced);
+    assert!(bench.receive("iris", "3", &component('a')).unwrap().is_already_present().unwrap());
+    assert!(!bench.receive("iris", "3", &component('b')).unwrap().is_already_present().unwrap());
+    assert!(!bench.receive("iris", "4", &component('a')).unwrap().is_already_present().unwrap());
+    assert_eq!(bench.put("iris", "3", &component('b')).unwrap(), PutOutcome::Replaced);
     assert_eq!(fs::read(bench.path("iris/3/model.wasm")).unwrap(), component('b'));
     bench.write("iris/4/golden.json", "{}");
-    assert_eq!(bench.put("iris", "4", &component('b')).unwrap(), Put::New);
+    assert_eq!(bench.put("iris", "4", &component('b')).unwrap(), PutOutcome::New);
     assert_eq!((bench.staged(), bench.stored()), (0, 0));
 }
 
@@ -108,17 +118,17 @@ fn a_candidate_is_what_it_will_be_in_its_place() {
     bench.write("iris/2/model.wasm", component('a'));
     let mut received = bench.receive("iris", "2", &component('b')).unwrap();
     let candidate = received.candidate().unwrap();
-    assert_eq!(candidate.component_digest, Digest::of(&component('b')));
+    assert_eq!(candidate.component_digest, Digest::sha256(&component('b')));
     assert_eq!(candidate.component.read(u64::MAX).unwrap(), component('b'));
     assert_eq!(candidate.settings.isolation, crate::model::Isolation::Pooled);
     let sidecars: Vec<_> =
         candidate.sidecars.iter().map(|sidecar| (sidecar.name.as_str(), sidecar.digest)).collect();
-    assert_eq!(sidecars, [("weights.bin", Digest::of(b"w"))]);
+    assert_eq!(sidecars, [("weights.bin", Digest::sha256(b"w"))]);
     assert!(candidate.golden.is_some());
     let alone = bench.receive("iris", "9", &component('b')).unwrap().candidate().unwrap();
     assert!(alone.sidecars.is_empty() && alone.golden.is_none());
     bench.write("iris/model.toml", "isolation = \"none\"");
-    let Err(UploadError::Unfit(fault)) = received.candidate() else {
+    let Err(UploadError::Invalid(fault)) = received.candidate() else {
         panic!("it has faulty settings")
     };
     assert!(fault.stage == Stage::Read && fault.reason.contains("model.toml line 1"), "{fault}");
@@ -133,7 +143,7 @@ fn what_was_not_verified_together_is_not_put_together() {
     assert!(conflict(received.put(&candidate)).contains("changed while it was being verified"));
     assert!(!bench.path("iris/1").exists());
     let candidate = received.candidate().unwrap();
-    assert_eq!(received.put(&candidate).unwrap(), Put::New);
+    assert_eq!(received.put(&candidate).unwrap(), PutOutcome::New);
 }
 
 #[test]
@@ -175,9 +185,9 @@ fn nothing_is_received_through_a_link() {
     let bench = Bench::new();
     let outside = tempfile::tempdir().unwrap();
     fs::create_dir(outside.path().join("kept")).unwrap();
-    symlink(outside.path(), bench.path(staging::FOLDER)).unwrap();
+    symlink(outside.path(), bench.path(staging_dir::FOLDER)).unwrap();
     assert!(matches!(bench.begin("iris", "1"), Err(UploadError::Unwritable(_))));
-    bench.uploads.clear_leftovers();
+    bench.uploads.remove_abandoned();
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
 }
 
@@ -191,7 +201,7 @@ fn only_whole_components_are_taken() {
         (b"\0asm\x01\0\0\0", "a core module"),
         (&component('a')[..12], "truncated"),
     ] {
-        let Err(UploadError::Unfit(fault)) = bench.receive("iris", "1", content) else {
+        let Err(UploadError::Invalid(fault)) = bench.receive("iris", "1", content) else {
             panic!("it was taken")
         };
         assert!(fault.reason.contains(says), "{fault}");
@@ -202,7 +212,7 @@ fn only_whole_components_are_taken() {
 #[test]
 fn storage_is_taken_as_it_comes_and_given_back() {
     let bench = Bench::with(Quota { storage: 100, ..Quota::unlimited() });
-    bench.tenant.note_stored(50);
+    bench.tenant.set_stored_bytes(50);
     let mut upload = bench.begin("iris", "1").unwrap();
     upload.write(&[0; 30]).unwrap();
     assert_eq!(bench.stored(), 80);
@@ -212,7 +222,8 @@ fn storage_is_taken_as_it_comes_and_given_back() {
     assert_eq!((refusal.quota, refusal.limit), ("storage", 100));
     drop(upload);
     assert_eq!((bench.staged(), bench.stored()), (0, 50));
-    let announced = bench.uploads.begin(&bench.tenant, Target::parse("iris", "1").unwrap(), 51);
+    let announced =
+        bench.uploads.begin(&bench.tenant, UploadTarget::parse("iris", "1").unwrap(), 51);
     assert!(matches!(announced, Err(UploadError::QuotaExceeded(_))));
     let received = bench.receive("iris", "1", &component('a')).unwrap();
     assert_eq!(bench.stored(), 50 + component('a').len() as u64);
@@ -224,7 +235,7 @@ fn storage_is_taken_as_it_comes_and_given_back() {
 fn a_component_is_no_larger_than_its_tenant_may_have() {
     let bench = Bench::with(Quota { artifact_size: 40, ..Quota::unlimited() });
     let begin = |announced| {
-        bench.uploads.begin(&bench.tenant, Target::parse("iris", "1").unwrap(), announced)
+        bench.uploads.begin(&bench.tenant, UploadTarget::parse("iris", "1").unwrap(), announced)
     };
     let mut upload = begin(40).unwrap();
     upload.write(&[0; 40]).unwrap();
@@ -238,7 +249,7 @@ fn a_component_is_no_larger_than_its_tenant_may_have() {
     let unlimited = Bench::new();
     let announced = unlimited.uploads.begin(
         &unlimited.tenant,
-        Target::parse("iris", "1").unwrap(),
+        UploadTarget::parse("iris", "1").unwrap(),
         (1 << 30) + 1,
     );
     assert!(matches!(announced, Err(UploadError::TooLarge { limit, .. }) if limit == 1 << 30));
@@ -283,14 +294,14 @@ fn a_removed_version_takes_an_empty_model_with_it() {
     bench.write("iris/1/weights.bin", "w");
     bench.remove("iris", "1").unwrap();
     assert!(!bench.path("iris/1").exists() && bench.path("iris/2").exists());
-    assert!(matches!(bench.remove("iris", "1"), Err(UploadError::NotThere)));
+    assert!(matches!(bench.remove("iris", "1"), Err(UploadError::NotFound)));
     bench.remove("iris", "2").unwrap();
     assert!(!bench.path("iris").exists());
     bench.put("iris", "1", &component('a')).unwrap();
     bench.write("iris/model.toml", "");
     bench.remove("iris", "1").unwrap();
     assert!(bench.path("iris/model.toml").exists());
-    assert!(matches!(bench.remove("nobody", "1"), Err(UploadError::NotThere)));
+    assert!(matches!(bench.remove("nobody", "1"), Err(UploadError::NotFound)));
     assert_eq!(bench.staged(), 0);
 }
 
@@ -303,7 +314,7 @@ fn what_a_killed_server_left_is_cleared_and_what_is_received_is_not() {
     bench.write(".wardian-deleted-1-2-3/model.wasm", "on its way out");
     let upload = bench.begin("iris", "1").unwrap();
     assert_eq!(bench.staged(), 3);
-    bench.uploads.clear_leftovers();
+    bench.uploads.remove_abandoned();
     assert_eq!(bench.staged(), 1);
     assert!(!bench.path(".wardian-deleted-1-2-3").exists());
     drop(upload);

@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::caller::Caller;
-use super::crowd::Crowd;
+use super::call_time_estimate::CallTimeEstimate;
+use super::lone_streak::LoneStreak;
 use super::queue::{Queue, Size, Ticket};
-use super::usual::Usual;
-use super::{BatchLimit, Form, join};
+use super::runner::Runner;
+use super::{BatchForm, BatchLimit, join};
 use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, Metadata, ModelSettings};
-use crate::servable::Answer;
-use crate::tenant::{Held, Resource, Tenant};
+use crate::servable::Inference;
+use crate::tenant::{QuotaGuard, Resource, Tenant};
 
 /// Limit on the tensor bytes that are joined. Copying them must not block an HTTP thread.
 const MAX_BYTES: u64 = 4 << 20;
 
 /// Groups the requests of one version into batches.
 pub(in crate::servable) struct Batcher {
-    pub(super) form: Form,
+    pub(super) form: BatchForm,
     /// The largest batch.
     pub(super) limit: Size,
     pub(super) delay: Duration,
@@ -29,25 +29,25 @@ pub(in crate::servable) struct Batcher {
     pub(super) metadata: Arc<Metadata>,
     pub(super) tenant: Arc<Tenant>,
     /// Moving averages of a call's wall-clock and CPU time.
-    pub(super) usual: Usual,
-    pub(super) usual_cpu_time: Usual,
+    pub(super) call_time: CallTimeEstimate,
+    pub(super) cpu_time: CallTimeEstimate,
     /// Predicts whether waiting for further requests pays.
-    pub(super) crowd: Crowd,
+    pub(super) lone_streak: LoneStreak,
     state: Mutex<State>,
     /// One permit for each core. More concurrent batches would not finish sooner.
-    pub(super) cores: Arc<Semaphore>,
+    pub(super) core_permits: Arc<Semaphore>,
     /// Signals that a batch is full, or that more requests wait than `max_queue`.
-    pub(super) full: Notify,
+    pub(super) batch_full: Notify,
     /// Signals that the queue is empty.
-    pub(super) emptied: Notify,
+    pub(super) queue_emptied: Notify,
 }
 
 pub(super) struct State {
     pub(super) queue: Queue<Item>,
     /// True while a leader is about to take a batch.
-    pub(super) led: bool,
+    pub(super) has_leader: bool,
     /// True while no call can be made, so that queued requests count as waiting.
-    pub(super) held_up: bool,
+    pub(super) is_blocked: bool,
 }
 
 /// A queued request.
@@ -57,10 +57,10 @@ pub(super) struct Item {
     pub(super) arrived: Instant,
     pub(super) reply: Reply,
     /// Its place in the tenant's queue quota, once it counts as waiting.
-    pub(super) waiting: Option<Held>,
+    pub(super) queue_guard: Option<QuotaGuard>,
 }
 
-pub(super) type Reply = oneshot::Sender<Result<Answer, InferError>>;
+pub(super) type Reply = oneshot::Sender<Result<Inference, InferError>>;
 
 impl Batcher {
     pub(in crate::servable) fn new(
@@ -78,72 +78,81 @@ impl Batcher {
             max_queue: settings.batching.max_queue,
             metadata,
             tenant,
-            usual: Usual::default(),
-            usual_cpu_time: Usual::default(),
-            crowd: Crowd::default(),
-            state: Mutex::new(State { queue: Queue::new(), led: false, held_up: false }),
-            cores: Arc::new(Semaphore::new(cores)),
-            full: Notify::new(),
-            emptied: Notify::new(),
+            call_time: CallTimeEstimate::default(),
+            cpu_time: CallTimeEstimate::default(),
+            lone_streak: LoneStreak::default(),
+            state: Mutex::new(State { queue: Queue::new(), has_leader: false, is_blocked: false }),
+            core_permits: Arc::new(Semaphore::new(cores)),
+            batch_full: Notify::new(),
+            queue_emptied: Notify::new(),
         })
     }
 
     /// Answers a request, in a batch with others if there are any. Fails with `QueueFull`, with the
     /// tenant's queue quota, or at the deadline of the call.
-    pub(in crate::servable) async fn answer<C: Caller>(
+    pub(in crate::servable) async fn infer<C: Runner>(
         self: &Arc<Self>,
         caller: &Arc<C>,
         request: InferRequest,
         call: Call,
-    ) -> Result<Answer, InferError> {
+    ) -> Result<Inference, InferError> {
         let budget = call.budget.clone();
-        let (mut waiter, leads) = self.line_up(request, call)?;
+        let (mut waiter, leads) = self.enqueue(request, call)?;
         if leads {
             tokio::select! {
                 biased;
-                answer = &mut waiter.answer => return waiter.end(answer.ok(), || budget.deadline_exceeded()),
+                answer = &mut waiter.answer => return waiter.finish(answer.ok(), || budget.deadline_exceeded()),
                 () = self.lead(caller, Some(budget.deadline())) => {}
             }
         }
 
         let answer = tokio::time::timeout_at(budget.deadline().into(), &mut waiter.answer).await;
-        waiter.end(answer.ok().and_then(Result::ok), || budget.deadline_exceeded())
+        waiter.finish(answer.ok().and_then(Result::ok), || budget.deadline_exceeded())
     }
 
     /// Records the time of a successful call with `requests` requests and that budget.
-    pub(in crate::servable) fn note_usual(&self, requests: usize, took: Duration, budget: &Budget) {
-        self.usual.note(requests, took);
-        self.usual_cpu_time.note(requests, budget.used());
+    pub(in crate::servable) fn record_call_time(
+        &self,
+        requests: usize,
+        took: Duration,
+        budget: &Budget,
+    ) {
+        self.call_time.record(requests, took);
+        self.cpu_time.record(requests, budget.used());
     }
 
     /// Adds a request to the queue. Returns true if the caller becomes the leader.
-    fn line_up(&self, request: InferRequest, call: Call) -> Result<(Waiter<'_>, bool), InferError> {
+    fn enqueue(
+        &self,
+        request: InferRequest,
+        call: Call,
+    ) -> Result<(QueuedRequest<'_>, bool), InferError> {
         let (reply, answer) = oneshot::channel();
 
         let (priority, deadline, size) =
             (request.priority, call.budget.deadline(), self.size(&request));
         let mut state = self.lock();
-        state.check_room(self)?;
+        state.check_queue_limit(self)?;
         let waiting =
-            if state.held_up { Some(self.tenant.take(Resource::Queue, 1)?) } else { None };
+            if state.is_blocked { Some(self.tenant.take(Resource::Queue, 1)?) } else { None };
 
         let arrived = Instant::now();
-        let item = Item { request, call, arrived, reply, waiting };
+        let item = Item { request, call, arrived, reply, queue_guard: waiting };
         let ticket = state.queue.push(item, priority, size, arrived, deadline);
-        let leads = !std::mem::replace(&mut state.led, true);
+        let leads = !std::mem::replace(&mut state.has_leader, true);
 
         let full = state.is_full(self);
         drop(state);
         if full && !leads {
-            self.full.notify_one();
+            self.batch_full.notify_one();
         }
-        Ok((Waiter { batcher: self, ticket, answer, answered: false }, leads))
+        Ok((QueuedRequest { batcher: self, ticket, answer, answered: false }, leads))
     }
 
     fn size(&self, request: &InferRequest) -> Size {
         let items = match self.form {
-            Form::Joined => join::rows(request).unwrap_or(1),
-            Form::SideBySide => 1,
+            BatchForm::Joined => join::rows(request).unwrap_or(1),
+            BatchForm::SideBySide => 1,
         };
         Size { items, bytes: join::bytes(request) }
     }
@@ -154,13 +163,13 @@ impl Batcher {
 
     /// True if no request waits and no batch is led or at work.
     #[cfg(test)]
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let state = self.lock();
         state.queue.is_empty()
-            && !state.led
-            && !state.held_up
-            && self.cores.available_permits() == cores
+            && !state.has_leader
+            && !state.is_blocked
+            && self.core_permits.available_permits() == cores
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -177,8 +186,8 @@ impl State {
 
     /// Fails with `QueueFull` if `max_queue` requests wait. Requests of the next batch do not count
     /// as waiting while calls can be made.
-    fn check_room(&self, batcher: &Batcher) -> Result<(), InferError> {
-        let going = if self.held_up { 0 } else { batcher.limit.items };
+    fn check_queue_limit(&self, batcher: &Batcher) -> Result<(), InferError> {
+        let going = if self.is_blocked { 0 } else { batcher.limit.items };
         if self.queue.len() as u64 >= u64::from(batcher.max_queue) + going {
             return Err(InferError::QueueFull { limit: batcher.max_queue });
         }
@@ -187,26 +196,26 @@ impl State {
 }
 
 /// A request in the queue, removed on drop.
-struct Waiter<'a> {
+struct QueuedRequest<'a> {
     batcher: &'a Batcher,
     ticket: Ticket,
-    answer: oneshot::Receiver<Result<Answer, InferError>>,
+    answer: oneshot::Receiver<Result<Inference, InferError>>,
     answered: bool,
 }
 
-impl Waiter<'_> {
+impl QueuedRequest<'_> {
     /// Returns the response. Without one, the deadline has passed here or when a batch was taken.
-    fn end(
+    fn finish(
         mut self,
-        answer: Option<Result<Answer, InferError>>,
+        answer: Option<Result<Inference, InferError>>,
         late: impl FnOnce() -> InferError,
-    ) -> Result<Answer, InferError> {
+    ) -> Result<Inference, InferError> {
         self.answered = answer.is_some();
         answer.unwrap_or_else(|| Err(late()))
     }
 }
 
-impl Drop for Waiter<'_> {
+impl Drop for QueuedRequest<'_> {
     fn drop(&mut self) {
         if self.answered {
             return;
@@ -217,7 +226,7 @@ impl Drop for Waiter<'_> {
         let emptied = item.is_some() && state.queue.is_empty();
         drop(state);
         if emptied {
-            self.batcher.emptied.notify_one();
+            self.batcher.queue_emptied.notify_one();
         }
     }
 }

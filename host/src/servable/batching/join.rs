@@ -17,16 +17,16 @@ pub(super) fn bytes(request: &InferRequest) -> u64 {
 }
 
 /// True if two requests can be joined.
-pub(super) fn together(one: &InferRequest, other: &InferRequest) -> bool {
+pub(super) fn can_join(one: &InferRequest, other: &InferRequest) -> bool {
     rows(one).is_some()
         && rows(other).is_some()
         && one.inputs.len() == other.inputs.len()
-        && one.inputs.iter().zip(&other.inputs).all(|(one, other)| alike(one, other))
+        && one.inputs.iter().zip(&other.inputs).all(|(one, other)| same_layout(one, other))
         && one.outputs == other.outputs
         && one.parameters == other.parameters
 }
 
-fn alike(one: &Tensor, other: &Tensor) -> bool {
+fn same_layout(one: &Tensor, other: &Tensor) -> bool {
     one.name == other.name
         && one.datatype == other.datatype
         && one.shape.len() == other.shape.len()
@@ -91,7 +91,7 @@ fn split_tensor(
             data: Vec::new(),
         };
 
-        let length = length(&part, rest)
+        let length = encoded_length(&part, rest)
             .ok_or_else(|| format!("output '{}' has too little data", output.name))?;
         let (data, after) = rest.split_at(length);
         part.data = data.to_vec();
@@ -102,17 +102,17 @@ fn split_tensor(
 }
 
 /// Bytes of a tensor of that shape at the start of `data`; `None` if `data` is too short.
-fn length(tensor: &Tensor, data: &[u8]) -> Option<usize> {
+fn encoded_length(tensor: &Tensor, data: &[u8]) -> Option<usize> {
     let elements = usize::try_from(tensor.elements()?).ok()?;
     let length = match tensor.datatype.size() {
         Some(size) => elements.checked_mul(usize::try_from(size).ok()?)?,
-        None => length_of_texts(elements, data)?,
+        None => encoded_bytes_length(elements, data)?,
     };
     (length <= data.len()).then_some(length)
 }
 
 /// Bytes of `elements` elements of [`Datatype::Bytes`], each of which starts with its length.
-fn length_of_texts(elements: usize, data: &[u8]) -> Option<usize> {
+fn encoded_bytes_length(elements: usize, data: &[u8]) -> Option<usize> {
     debug_assert!(Datatype::Bytes.size().is_none());
     let mut end = 0usize;
     for _ in 0..elements {
@@ -171,7 +171,7 @@ mod tests {
         #[test]
         fn what_was_joined_is_split_as_it_was(requests in requests()) {
             for other in &requests {
-                prop_assert!(together(&requests[0], other));
+                prop_assert!(can_join(&requests[0], other));
             }
             let joined = join(&requests.iter().collect::<Vec<_>>());
             for tensor in &joined.inputs {
@@ -203,7 +203,7 @@ mod tests {
             |tensors: Vec<Tensor>| InferRequest { inputs: tensors, ..InferRequest::default() };
         let fp32 = kind(Datatype::Fp32, &[3]);
         let usual = || request(vec![tensor(0, &fp32, 2, 0)]);
-        assert!(together(&usual(), &request(vec![tensor(0, &fp32, 1, 9)])));
+        assert!(can_join(&usual(), &request(vec![tensor(0, &fp32, 1, 9)])));
         let parameter = Parameter { name: "p".into(), value: ParameterValue::Integer(1) };
         for other in [
             request(vec![tensor(0, &kind(Datatype::Int32, &[3]), 2, 0)]),
@@ -216,7 +216,7 @@ mod tests {
             InferRequest { parameters: vec![parameter], ..usual() },
             InferRequest { outputs: vec!["y".into()], ..usual() },
         ] {
-            assert!(!together(&usual(), &other), "{other:?}");
+            assert!(!can_join(&usual(), &other), "{other:?}");
         }
     }
 

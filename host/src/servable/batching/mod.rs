@@ -1,37 +1,37 @@
 //! Dynamic batching: groups concurrent requests into one guest call.
 //!
 //! Requests wait in a [`queue`] ([`batcher`]). The first request without a leader becomes the
-//! leader ([`leading`]): it yields so that the runtime reads further requests, waits for the permit
-//! to run a call, takes the requests that fit together and runs them ([`run`]). Unless
+//! leader ([`leader`]): it yields so that the runtime reads further requests, waits for the permit
+//! to execute a call, takes the requests that fit together and executes them ([`execute`]). Unless
 //! `max_queue_delay` is set, no request waits for others: a batch holds the requests that arrived
 //! at the same time, or while no call could be made.
 //!
-//! A model takes several requests in one of two forms ([`Form`]): joined along the first dimension
-//! of their tensors ([`join`]) if its metadata has a `max-batch-size`, or side by side if it
-//! exports `batching`.
+//! A model takes several requests in one of two forms ([`BatchForm`]): joined along the first
+//! dimension of their tensors ([`join`]) if its metadata has a `max-batch-size`, or side by side if
+//! it exports `batching`.
 
 mod batcher;
-mod caller;
-mod crowd;
+mod call_time_estimate;
+mod execute;
 mod join;
-mod leading;
+mod leader;
+mod lone_streak;
 mod queue;
-mod run;
-mod usual;
+mod runner;
 
 #[cfg(test)]
 mod simulation;
 
 pub(super) use batcher::Batcher;
-pub(super) use caller::{Answers, Called, Caller};
-pub(super) use run::twice;
+pub(super) use execute::self_check_batch;
+pub(super) use runner::{BatchResponses, CallOutcome, Runner};
 
 use crate::engine::Template;
 use crate::model::ModelSettings;
 
 /// The form in which a model takes several requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum BatchForm {
     /// As one request, joined along the first dimension of its tensors.
     Joined,
     /// As a list of requests with independent shapes.
@@ -41,17 +41,18 @@ pub enum Form {
 /// The form and the largest size of a model's batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimit {
-    pub form: Form,
+    /// Layout of a batch for the guest.
+    pub form: BatchForm,
     /// The most items in one call, at least 2: rows if joined, requests if side by side.
     pub items: u32,
 }
 
 /// The most requests side by side if neither the model nor its settings limit them.
-const SIDE_BY_SIDE: u32 = 32;
+const DEFAULT_SIDE_BY_SIDE: u32 = 32;
 
 impl BatchLimit {
     /// Returns the limit in effect for a model; `None` if it takes one request at a time.
-    pub fn of(template: &Template, settings: &ModelSettings) -> Option<Self> {
+    pub fn for_model(template: &Template, settings: &ModelSettings) -> Option<Self> {
         // A deferred task belongs to one request.
         if template.has_deferred() {
             return None;
@@ -67,9 +68,9 @@ impl BatchLimit {
         let promised = (promised > 0).then_some(promised);
         let least = promised.into_iter().chain(configured).min();
         let (form, items) = match side_by_side {
-            true => (Form::SideBySide, least.unwrap_or(SIDE_BY_SIDE)),
+            true => (BatchForm::SideBySide, least.unwrap_or(DEFAULT_SIDE_BY_SIDE)),
             // Only the metadata says that the first dimension is a batch.
-            false => (Form::Joined, promised.and(least)?),
+            false => (BatchForm::Joined, promised.and(least)?),
         };
         (items > 1).then_some(BatchLimit { form, items })
     }
@@ -81,8 +82,8 @@ mod tests {
 
     #[test]
     fn the_limit_is_the_lesser_of_what_the_model_takes_and_what_is_set() {
-        let joined = |items| Some(BatchLimit { form: Form::Joined, items });
-        let side_by_side = |items| Some(BatchLimit { form: Form::SideBySide, items });
+        let joined = |items| Some(BatchLimit { form: BatchForm::Joined, items });
+        let side_by_side = |items| Some(BatchLimit { form: BatchForm::SideBySide, items });
         for (exports, promised, configured, limit) in [
             (false, 0, None, None),
             (false, 0, Some(8), None),

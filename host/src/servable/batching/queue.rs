@@ -7,11 +7,11 @@ use std::time::Instant;
 
 /// The number of priority levels. 1 is taken first; 0 and values beyond the last level share a
 /// level after all others.
-const LEVELS: u32 = 8;
+const PRIORITY_LEVELS: u32 = 8;
 
 /// The most queued requests examined for a batch, for each item that it may hold. It bounds the
 /// search when requests have many different shapes.
-const LOOK_AHEAD: u64 = 4;
+const SCAN_FACTOR: u64 = 4;
 
 /// Queued entries in the order in which they are taken: by priority, then by arrival.
 pub(super) struct Queue<T> {
@@ -85,7 +85,7 @@ impl<T> Queue<T> {
         let mut late = Vec::new();
         let (mut first, mut size): (Option<&T>, Size) = (None, Size::default());
 
-        let mut look_ahead = limit.items.saturating_mul(LOOK_AHEAD);
+        let mut look_ahead = limit.items.saturating_mul(SCAN_FACTOR);
         for (ticket, entry) in &self.waiting {
             if entry.deadline <= now {
                 late.push(*ticket);
@@ -110,7 +110,7 @@ impl<T> Queue<T> {
 
     /// Removes the entries for which `reason` returns a value. Its first argument is the number of
     /// entries kept so far.
-    pub(super) fn sift<R>(
+    pub(super) fn remove_where<R>(
         &mut self,
         mut reason: impl FnMut(usize, &mut T) -> Option<R>,
     ) -> Vec<(T, R)> {
@@ -129,10 +129,10 @@ impl<T> Queue<T> {
     }
 
     /// The earliest arrival time of all entries.
-    pub(super) fn oldest(&self) -> Option<Instant> {
+    pub(super) fn oldest_arrival(&self) -> Option<Instant> {
         let first_of = |level| self.waiting.range(Ticket { level, number: 0 }..).next();
         // Several levels may find the same entry, which is harmless.
-        (1..=LEVELS + 1).filter_map(first_of).map(|(_, entry)| entry.arrived).min()
+        (1..=PRIORITY_LEVELS + 1).filter_map(first_of).map(|(_, entry)| entry.arrived).min()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -164,7 +164,7 @@ impl Size {
 }
 
 fn level(priority: u32) -> u32 {
-    if (1..=LEVELS).contains(&priority) { priority } else { LEVELS + 1 }
+    if (1..=PRIORITY_LEVELS).contains(&priority) { priority } else { PRIORITY_LEVELS + 1 }
 }
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
 
     /// A queued request, and the kind of requests that it fits together with.
     #[derive(Clone, Debug)]
-    struct Someone {
+    struct TestEntry {
         number: usize,
         kind: u8,
         priority: u32,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     /// The expected order of the queue.
-    fn rank(someone: &Someone) -> (u32, usize) {
+    fn rank(someone: &TestEntry) -> (u32, usize) {
         (if (1..=8).contains(&someone.priority) { someone.priority } else { 99 }, someone.number)
     }
 
@@ -228,13 +228,13 @@ mod tests {
             let start = Instant::now();
             let at = |time: u64| start + Duration::from_secs(time);
             let (mut queue, mut time) = (Queue::new(), 0u64);
-            let mut inside: Vec<(Ticket, Someone)> = Vec::new();
+            let mut inside: Vec<(Ticket, TestEntry)> = Vec::new();
             let mut came = 0;
             for event in events {
                 match event {
                     Event::Comes { kind, priority, items, bytes, patience } => {
                         let size = Size { items, bytes };
-                        let someone = Someone { number: came, kind, priority, size, patience: time + patience };
+                        let someone = TestEntry { number: came, kind, priority, size, patience: time + patience };
                         came += 1;
                         let ticket = queue.push(someone.clone(), priority, size, at(time), at(someone.patience));
                         inside.push((ticket, someone));
@@ -262,7 +262,7 @@ mod tests {
                         });
                     }
                     Event::KeepOnly(count) => {
-                        let out = queue.sift(|kept, _| (kept >= count).then_some(()));
+                        let out = queue.remove_where(|kept, _| (kept >= count).then_some(()));
                         let numbers: Vec<_> = out.iter().map(|(someone, ())| someone.number).collect();
                         let rest = inside.split_off(count.min(inside.len()));
                         prop_assert_eq!(numbers, rest.iter().map(|(_, someone)| someone.number).collect::<Vec<_>>());
@@ -273,7 +273,7 @@ mod tests {
                 prop_assert_eq!(queue.is_empty(), inside.is_empty());
                 prop_assert_eq!(queue.items(), inside.iter().map(|(_, someone)| someone.size.items).sum::<u64>());
                 let oldest = inside.iter().map(|(_, someone)| someone.number).min();
-                prop_assert_eq!(queue.oldest().is_some(), oldest.is_some());
+                prop_assert_eq!(queue.oldest_arrival().is_some(), oldest.is_some());
             }
         }
     }
@@ -286,7 +286,7 @@ mod tests {
         {
             queue.push(name, priority, Size { items: 1, bytes: 0 }, now, later);
         }
-        assert_eq!(queue.oldest(), Some(now));
+        assert_eq!(queue.oldest_arrival(), Some(now));
         let mut order = Vec::new();
         while !queue.is_empty() {
             order.extend(queue.take(Size { items: 2, bytes: 0 }, now, |_, _| true));

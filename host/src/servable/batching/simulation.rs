@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Answers, BatchLimit, Batcher, Called, Caller, Form};
-use crate::capability::Scope;
+use super::{BatchForm, BatchLimit, BatchResponses, Batcher, CallOutcome, Runner};
+use crate::capability::CallContext;
 use crate::engine::{Budget, Call};
 use crate::model::{
     Batching, Datatype, InferError, InferRequest, InferResponse, Metadata, ModelSettings,
     RequestId, TenantName, Tensor, TensorSpec,
 };
-use crate::servable::Answer;
-use crate::tenant::{Resource, Share, Tenant};
+use crate::servable::Inference;
+use crate::tenant::{CpuShare, Resource, Tenant};
 
 /// The behaviour of the fake model for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ fn clients() -> impl Strategy<Value = Vec<Client>> {
 struct Model {
     clients: Vec<Client>,
     places: Arc<Semaphore>,
-    share: Arc<Share>,
+    share: Arc<CpuShare>,
     at_work: AtomicUsize,
     most_at_work: AtomicUsize,
     largest: AtomicUsize,
@@ -126,36 +126,36 @@ impl Drop for Leaves<'_> {
     }
 }
 
-impl Caller for Model {
-    type Place = OwnedSemaphorePermit;
+impl Runner for Model {
+    type Permit = OwnedSemaphorePermit;
 
-    fn try_place(&self) -> Option<OwnedSemaphorePermit> {
+    fn try_acquire(&self) -> Option<OwnedSemaphorePermit> {
         self.places.clone().try_acquire_owned().ok()
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, InferError> {
+    async fn acquire(&self) -> Result<OwnedSemaphorePermit, InferError> {
         self.places.clone().acquire_owned().await.map_err(|_| InferError::Overloaded)
     }
 
-    async fn one<T: Send + 'static>(
+    async fn run_single<T: Send + 'static>(
         self: &Arc<Self>,
         _place: OwnedSemaphorePermit,
         request: InferRequest,
         _call: Call,
         then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
-    ) -> Result<Called<T>, InferError> {
+    ) -> Result<CallOutcome<T>, InferError> {
         self.work(request.inputs[0].data.len()).await;
         let outcome = then(self.answer(&request)?)?;
-        Ok(Called { outcome, instance: Duration::ZERO, compute: Duration::from_micros(10) })
+        Ok(CallOutcome { outcome, instance: Duration::ZERO, compute: Duration::from_micros(10) })
     }
 
-    async fn several<T: Send + 'static>(
+    async fn run_batch<T: Send + 'static>(
         self: &Arc<Self>,
         _place: OwnedSemaphorePermit,
         requests: Vec<InferRequest>,
         _call: Call,
-        then: impl FnOnce(Answers) -> Result<T, InferError> + Send + 'static,
-    ) -> Result<Called<T>, InferError> {
+        then: impl FnOnce(BatchResponses) -> Result<T, InferError> + Send + 'static,
+    ) -> Result<CallOutcome<T>, InferError> {
         self.work(requests.len()).await;
         if requests.iter().any(|request| self.kinds(request).contains(&Kind::Deadly)) {
             return Err(InferError::Trapped { detail: "deadly".into() });
@@ -164,21 +164,25 @@ impl Caller for Model {
         let told = requests.len() - usize::from(short);
         let outcome =
             then(requests.iter().take(told).map(|request| self.answer(request)).collect())?;
-        Ok(Called { outcome, instance: Duration::ZERO, compute: Duration::from_micros(10) })
+        Ok(CallOutcome { outcome, instance: Duration::ZERO, compute: Duration::from_micros(10) })
     }
 
-    fn call(&self, budget: Budget, request_id: RequestId) -> Call {
-        Call { budget, share: self.share.clone(), scope: Arc::new(Scope::of_request(request_id)) }
+    fn new_call(&self, budget: Budget, request_id: RequestId) -> Call {
+        Call {
+            budget,
+            share: self.share.clone(),
+            context: Arc::new(CallContext::for_request(request_id)),
+        }
     }
 
-    fn note_call(&self, requests: usize) {
+    fn record_call(&self, requests: usize) {
         self.largest.fetch_max(requests, Ordering::Relaxed);
         self.joint.fetch_add(usize::from(requests > 1), Ordering::Relaxed);
     }
 
-    fn note_execution(&self, _rows: u64, _instance: Duration, _compute: Duration) {}
+    fn record_execution(&self, _rows: u64, _instance: Duration, _compute: Duration) {}
 
-    fn note_failure(&self, requests: usize, _error: &InferError) {
+    fn record_batch_failure(&self, requests: usize, _error: &InferError) {
         assert!(requests > 1);
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
@@ -219,14 +223,14 @@ struct Simulation {
 
 impl Simulation {
     fn new(
-        form: Form,
+        form: BatchForm,
         items: u32,
         places: usize,
         settings: &ModelSettings,
         clients: Vec<Client>,
     ) -> Self {
         let tenant = Tenant::unlimited(TenantName::new("simulated").unwrap());
-        let share = Share::new(tenant.account().clone());
+        let share = CpuShare::new(tenant.account().clone());
         let batcher =
             Batcher::new(BatchLimit { form, items }, settings, metadata(), tenant.clone());
         let places = Arc::new(Semaphore::new(places));
@@ -236,16 +240,16 @@ impl Simulation {
     }
 
     /// Runs one client. Returns `None` if it disconnects before its response.
-    async fn ask(&self, number: usize) -> Option<Result<Answer, InferError>> {
+    async fn ask(&self, number: usize) -> Option<Result<Inference, InferError>> {
         let client = &self.model.clients[number];
         yields(client.comes_after).await;
         let allowed =
             if client.kind == Kind::Late { Duration::ZERO } else { Duration::from_secs(600) };
         let budget = Budget::new(Instant::now(), allowed, Duration::from_secs(600));
-        let call = self.model.call(budget, RequestId::none());
+        let call = self.model.new_call(budget, RequestId::none());
         tokio::select! {
             biased;
-            answer = self.batcher.answer(&self.model, request(number, client), call) => Some(answer),
+            answer = self.batcher.infer(&self.model, request(number, client), call) => Some(answer),
             () = yields(client.goes_after.unwrap_or(FOR_EVER)) => {
                 assert!(client.goes_after.is_some(), "client {number} was never answered");
                 None
@@ -269,10 +273,10 @@ impl Simulation {
         self.until_quiet(places).await;
     }
 
-    fn check(&self, number: usize, answer: Result<Answer, InferError>) {
+    fn check(&self, number: usize, answer: Result<Inference, InferError>) {
         let client = &self.model.clients[number];
         match (client.kind, answer) {
-            (Kind::Good | Kind::Short, Ok(Answer { response, .. })) => {
+            (Kind::Good | Kind::Short, Ok(Inference { response, .. })) => {
                 let asked = &request(number, client).inputs[0];
                 let expected: Vec<_> = elements(asked).iter().map(|element| element + 1).collect();
                 assert_eq!(response.outputs, [tensor("y", asked.shape.clone(), &expected)]);
@@ -288,7 +292,7 @@ impl Simulation {
     /// Waits until all permits and quota are returned.
     async fn until_quiet(&self, places: usize) {
         for _ in 0..FOR_EVER {
-            let quiet = self.batcher.is_quiet() && self.model.places.available_permits() == places;
+            let quiet = self.batcher.is_idle() && self.model.places.available_permits() == places;
             if quiet && self.tenant.used(Resource::Queue) == 0 {
                 return;
             }
@@ -318,7 +322,7 @@ proptest! {
         max_queue in prop_oneof![Just(1000u32), 0..6u32],
         delay in prop_oneof![3 => Just(0u64), 1 => 1..3u64],
     ) {
-        let form = if side_by_side { Form::SideBySide } else { Form::Joined };
+        let form = if side_by_side { BatchForm::SideBySide } else { BatchForm::Joined };
         let batching = Batching { max_batch_size: None, max_queue_delay: Duration::from_millis(delay), max_queue };
         let settings = ModelSettings { batching, ..ModelSettings::default() };
         let simulation = Arc::new(Simulation::new(form, items, places, &settings, clients));
@@ -339,7 +343,7 @@ fn those_who_come_together_go_together() {
         comes_after: 0,
         goes_after: None,
     };
-    for form in [Form::Joined, Form::SideBySide] {
+    for form in [BatchForm::Joined, BatchForm::SideBySide] {
         let clients = vec![client.clone(); 64];
         let simulation = Arc::new(Simulation::new(form, 16, 1, &ModelSettings::default(), clients));
         block_on(simulation.clone().run());

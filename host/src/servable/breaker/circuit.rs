@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::model::{BreakerSettings, InferError};
 
 /// Limit of the pause, as a multiple of its first length.
-const LONGEST: u32 = 16;
+const MAX_PAUSE_FACTOR: u32 = 16;
 
 /// A circuit: closed while it counts faults, open during a pause. After the pause one request is
 /// let through as a probe.
@@ -71,7 +71,7 @@ impl Circuit {
             self.faults.insert(came_of);
         }
         if let Some(pause) = self.pause.as_mut().filter(|_| probe) {
-            pause.length = (pause.length * 2).min(settings.pause * LONGEST);
+            pause.length = (pause.length * 2).min(settings.pause * MAX_PAUSE_FACTOR);
             pause.until = now + pause.length;
         }
     }

@@ -3,35 +3,39 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::model::{Asker, Blame, InferRequest, ParameterValue, Tensor};
+use crate::model::{Blame, CallerInfo, InferRequest, ParameterValue, Tensor};
 
 /// A request's caller, and the hashes that distinguish it from other requests.
 #[derive(Clone)]
 pub(in crate::servable) struct RequestSource {
     caller: Option<Arc<str>>,
     /// Hash of the session or, without one, of the request id.
-    occasion: u64,
+    request_hash: u64,
     /// Hash of the session or, without one, of the request's content.
-    content: u64,
+    content_hash: u64,
 }
 
 /// Bytes hashed at each end of a tensor's data. Hashing all data would take too long.
-const ENDS: usize = 64;
+const COMPARED_BYTES: usize = 64;
 
 impl RequestSource {
     /// Returns the source of a request. `uses_sessions` is true if its model keeps sessions.
-    pub(in crate::servable) fn of(
-        asker: &Asker,
+    pub(in crate::servable) fn new(
+        asker: &CallerInfo,
         request: &InferRequest,
         uses_sessions: bool,
     ) -> Self {
         let caller = asker.key.clone();
-        if let Some(sequence) = request.sequence.as_ref().filter(|_| uses_sessions) {
+        if let Some(sequence) = request.session.as_ref().filter(|_| uses_sessions) {
             let session = hash(|hasher| ("session", &sequence.id).hash(hasher));
-            return RequestSource { caller, occasion: session, content: session };
+            return RequestSource { caller, request_hash: session, content_hash: session };
         }
         let occasion = hash(|hasher| ("request", asker.request_id.as_str()).hash(hasher));
-        RequestSource { caller, occasion, content: hash(|hasher| hash_request(request, hasher)) }
+        RequestSource {
+            caller,
+            request_hash: occasion,
+            content_hash: hash(|hasher| hash_request(request, hasher)),
+        }
     }
 
     /// The id of the caller's API key; `None` if the tenant has no keys.
@@ -40,8 +44,8 @@ impl RequestSource {
     }
 
     /// Returns the key of a fault with that blame. Faults with equal keys count once.
-    pub(super) fn of_fault(&self, blame: Blame) -> u64 {
-        if blame == Blame::Amount { self.content } else { self.occasion }
+    pub(super) fn fault_key(&self, blame: Blame) -> u64 {
+        if blame == Blame::Limit { self.content_hash } else { self.request_hash }
     }
 }
 
@@ -70,7 +74,7 @@ fn hash_tensor(tensor: &Tensor, hasher: &mut impl Hasher) {
 }
 
 fn hash_ends(data: &[u8], hasher: &mut impl Hasher) {
-    let ends = (data.first_chunk::<ENDS>(), data.last_chunk::<ENDS>());
+    let ends = (data.first_chunk::<COMPARED_BYTES>(), data.last_chunk::<COMPARED_BYTES>());
     match ends {
         (Some(first), Some(last)) => (data.len(), first, last).hash(hasher),
         _ => data.hash(hasher),
@@ -80,10 +84,10 @@ fn hash_ends(data: &[u8], hasher: &mut impl Hasher) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Datatype, RequestId, Sequence};
+    use crate::model::{Datatype, RequestId, SessionControl};
 
-    fn asker(id: &'static str) -> Asker {
-        Asker { request_id: RequestId::new(id.into()).unwrap(), key: None }
+    fn asker(id: &'static str) -> CallerInfo {
+        CallerInfo { request_id: RequestId::new(id.into()).unwrap(), key: None }
     }
 
     fn request(data: Vec<u8>) -> InferRequest {
@@ -94,27 +98,28 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_model_came_of_the_request_and_one_of_the_amount_of_its_content() {
-        let of = |id, data: &[u8]| RequestSource::of(&asker(id), &request(data.to_vec()), false);
+        let of = |id, data: &[u8]| RequestSource::new(&asker(id), &request(data.to_vec()), false);
         let (one, again, repeat) = (of("a", b"x"), of("b", b"x"), of("a", b"yy"));
-        assert_ne!(one.of_fault(Blame::Model), again.of_fault(Blame::Model));
-        assert_eq!(one.of_fault(Blame::Amount), again.of_fault(Blame::Amount));
-        assert_eq!(one.of_fault(Blame::Model), repeat.of_fault(Blame::Model));
-        assert_ne!(one.of_fault(Blame::Amount), repeat.of_fault(Blame::Amount));
+        assert_ne!(one.fault_key(Blame::Model), again.fault_key(Blame::Model));
+        assert_eq!(one.fault_key(Blame::Limit), again.fault_key(Blame::Limit));
+        assert_eq!(one.fault_key(Blame::Model), repeat.fault_key(Blame::Model));
+        assert_ne!(one.fault_key(Blame::Limit), repeat.fault_key(Blame::Limit));
         let mut long = vec![7; 1000];
-        let before = of("a", &long).of_fault(Blame::Amount);
+        let before = of("a", &long).fault_key(Blame::Limit);
         long[999] = 8;
-        assert_ne!(of("a", &long).of_fault(Blame::Amount), before);
+        assert_ne!(of("a", &long).fault_key(Blame::Limit), before);
     }
 
     #[test]
     fn faults_in_one_session_came_of_the_session() {
-        let sequence = |id: &str| Some(Sequence { id: id.into(), ..Sequence::default() });
+        let sequence =
+            |id: &str| Some(SessionControl { id: id.into(), ..SessionControl::default() });
         let of = |id, data: &[u8], session: &str, uses_sessions| {
-            let request = InferRequest { sequence: sequence(session), ..request(data.to_vec()) };
-            RequestSource::of(&asker(id), &request, uses_sessions)
+            let request = InferRequest { session: sequence(session), ..request(data.to_vec()) };
+            RequestSource::new(&asker(id), &request, uses_sessions)
         };
-        for blame in [Blame::Model, Blame::Amount] {
-            let fault = |id, data, session, uses| of(id, data, session, uses).of_fault(blame);
+        for blame in [Blame::Model, Blame::Limit] {
+            let fault = |id, data, session, uses| of(id, data, session, uses).fault_key(blame);
             assert_eq!(fault("a", b"x", "s", true), fault("b", b"y", "s", true));
             assert_ne!(fault("a", b"x", "s", true), fault("a", b"x", "t", true));
             assert_ne!(

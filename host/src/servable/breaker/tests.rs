@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Asker, Deadline, Digest, InferRequest, ModelName, Parameter, ParameterValue, RequestId,
+    CallerInfo, Deadline, Digest, InferRequest, ModelName, Parameter, ParameterValue, RequestId,
     TenantName, Version,
 };
-use crate::tenant::{Credential, Scope, Site, TenantSettings};
+use crate::tenant::{ApiKey, KeyScope, RepositoryLocation, TenantSettings};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
-fn breaker_of(faults: u32, keys: &[(&str, Scope)]) -> Breaker {
-    let credential = |(id, scope): &(&str, Scope)| Credential {
+fn breaker_of(faults: u32, keys: &[(&str, KeyScope)]) -> Breaker {
+    let credential = |(id, scope): &(&str, KeyScope)| ApiKey {
         id: (*id).into(),
-        digest: Digest::of(id.as_bytes()),
+        digest: Digest::sha256(id.as_bytes()),
         scopes: [*scope].into_iter().collect(),
     };
-    let unlimited = TenantSettings::unlimited(Site::Directory("models".into()));
+    let unlimited = TenantSettings::unlimited(RepositoryLocation::Directory("models".into()));
     let settings = TenantSettings { keys: keys.iter().map(credential).collect(), ..unlimited };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let id = ModelId {
@@ -36,9 +36,9 @@ fn breaker(faults: u32) -> Breaker {
 /// A request with that id and content.
 fn request(caller: Option<&str>, id: &str, content: &str) -> RequestSource {
     let key = caller.map(Arc::from);
-    let asker = Asker { request_id: RequestId::new(id.to_owned().into()).unwrap(), key };
+    let asker = CallerInfo { request_id: RequestId::new(id.to_owned().into()).unwrap(), key };
     let content = Parameter { name: "content".into(), value: ParameterValue::Text(content.into()) };
-    RequestSource::of(
+    RequestSource::new(
         &asker,
         &InferRequest { parameters: vec![content], ..InferRequest::default() },
         false,
@@ -65,7 +65,7 @@ fn out_of_memory() -> Result<(), InferError> {
 }
 
 fn ends(breaker: &Breaker, source: &RequestSource, outcome: &Result<(), InferError>) {
-    breaker.admit(source).unwrap().conclude(outcome);
+    breaker.admit(source).unwrap().record(outcome);
 }
 
 fn suspended(breaker: &Breaker, now: Instant) -> bool {
@@ -105,10 +105,10 @@ fn one_request_tries_after_the_pause_and_decides() {
     let later = Instant::now() + PAUSE;
     let probe = breaker.admit_at(&any(), later).unwrap();
     assert!(suspended(&breaker, later), "one at a time");
-    probe.conclude(&trap());
+    probe.record(&trap());
     assert!(suspended(&breaker, Instant::now() + PAUSE), "the pause is longer now");
     let probe = breaker.admit_at(&any(), Instant::now() + 2 * PAUSE).unwrap();
-    probe.conclude(&Ok(()));
+    probe.record(&Ok(()));
     assert!(!breaker.is_open() && breaker.admit(&any()).is_ok());
     assert!(!breaker.counts_anything(), "nothing is kept of what is over");
 }
@@ -119,7 +119,7 @@ fn a_try_that_comes_to_nothing_leaves_room_for_the_next() {
     ends(&breaker, &any(), &trap());
     let later = Instant::now() + PAUSE;
     drop(breaker.admit_at(&any(), later).unwrap());
-    breaker.admit_at(&any(), later).unwrap().conclude(&Err::<(), _>(InferError::Overloaded));
+    breaker.admit_at(&any(), later).unwrap().record(&Err::<(), _>(InferError::Overloaded));
     assert!(breaker.admit_at(&any(), later).is_ok() && breaker.is_open());
 }
 
@@ -140,7 +140,7 @@ fn what_the_model_is_not_to_blame_for_does_not_count() {
         InferError::NotJson("x".into()),
         InferError::Failed("x".into()),
         InferError::ResponseTooLarge { limit: 1 },
-        InferError::DeadlineExceeded(Deadline::of_settings(PAUSE)),
+        InferError::DeadlineExceeded(Deadline::from_settings(PAUSE)),
         InferError::InterceptorFailed { name: "x".into(), detail: "x".into() },
     ] {
         ends(&breaker, &any(), &Err(error));
@@ -167,7 +167,7 @@ fn repeats_count_once() {
 
 #[test]
 fn one_caller_of_several_is_refused_alone() {
-    let breaker = breaker_of(2, &[("a", Scope::Infer), ("b", Scope::Infer)]);
+    let breaker = breaker_of(2, &[("a", KeyScope::Infer), ("b", KeyScope::Infer)]);
     let (a, b) = (|| new_request(Some("a")), || new_request(Some("b")));
     for _ in 0..2 {
         ends(&breaker, &a(), &trap());
@@ -180,13 +180,14 @@ fn one_caller_of_several_is_refused_alone() {
     assert!(breaker.admit(&a()).is_err());
     let probe = breaker.admit_at(&a(), Instant::now() + PAUSE).unwrap();
     assert!(breaker.admit_at(&a(), Instant::now() + PAUSE).is_err(), "one at a time");
-    probe.conclude(&Ok(()));
+    probe.record(&Ok(()));
     assert!(breaker.check(&a()).is_ok() && !breaker.counts_anything());
 }
 
 #[test]
 fn two_callers_for_whom_it_does_nothing_but_fail_take_it_out() {
-    let breaker = breaker_of(2, &[("a", Scope::Infer), ("b", Scope::Infer), ("c", Scope::Infer)]);
+    let breaker =
+        breaker_of(2, &[("a", KeyScope::Infer), ("b", KeyScope::Infer), ("c", KeyScope::Infer)]);
     for caller in ["a", "a", "b"] {
         ends(&breaker, &new_request(Some(caller)), &trap());
         assert!(!breaker.is_open(), "{caller}");
@@ -198,7 +199,8 @@ fn two_callers_for_whom_it_does_nothing_but_fail_take_it_out() {
 
 #[test]
 fn as_long_as_anybody_is_answered_it_stays() {
-    let breaker = breaker_of(2, &[("a", Scope::Infer), ("b", Scope::Infer), ("c", Scope::Infer)]);
+    let breaker =
+        breaker_of(2, &[("a", KeyScope::Infer), ("b", KeyScope::Infer), ("c", KeyScope::Infer)]);
     for caller in ["a", "b", "a", "b"] {
         ends(&breaker, &new_request(Some(caller)), &trap());
         ends(&breaker, &new_request(Some("c")), &Ok(()));
@@ -208,7 +210,7 @@ fn as_long_as_anybody_is_answered_it_stays() {
 
 #[test]
 fn the_only_caller_is_everybody() {
-    let breaker = breaker_of(2, &[("a", Scope::Infer), ("operator", Scope::Manage)]);
+    let breaker = breaker_of(2, &[("a", KeyScope::Infer), ("operator", KeyScope::Manage)]);
     for _ in 0..2 {
         ends(&breaker, &new_request(Some("a")), &trap());
     }

@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::VersionLabels;
 
-type Times = Family<VersionLabels, Histogram, fn() -> Histogram>;
+type DurationFamily = Family<VersionLabels, Histogram, fn() -> Histogram>;
 
 /// The metric families, with one series for each version that has answered with a stream.
 #[derive(Clone)]
@@ -20,8 +20,8 @@ pub(super) struct StreamFamilies {
     waiting: Family<VersionLabels, Gauge>,
     parts: Family<VersionLabels, Counter>,
     bytes: Family<VersionLabels, Counter>,
-    first: Times,
-    whole: Times,
+    first: DurationFamily,
+    whole: DurationFamily,
 }
 
 /// One version's series.
@@ -35,7 +35,7 @@ pub(in crate::servable) struct StreamMetrics {
 }
 
 /// A stream in progress, until drop.
-pub(in crate::servable) struct Open {
+pub(in crate::servable) struct OpenStream {
     gauge: Gauge,
     parts: Counter<u64, AtomicU64>,
     bytes: Counter<u64, AtomicU64>,
@@ -49,8 +49,8 @@ impl StreamFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let (open, waiting, parts, bytes) =
             (Family::default(), Family::default(), Family::default(), Family::default());
-        let first: Times = Family::new_with_constructor(first_part_histogram);
-        let whole: Times = Family::new_with_constructor(whole_histogram);
+        let first: DurationFamily = Family::new_with_constructor(first_part_histogram);
+        let whole: DurationFamily = Family::new_with_constructor(whole_histogram);
 
         registry.register("streams_open", "Answers in parts under way", open.clone());
         let help = "Answers in parts whose model waits for a slow reader";
@@ -94,15 +94,15 @@ impl StreamMetrics {
     }
 
     /// Counts a stream as in progress.
-    pub(in crate::servable) fn open(&self) -> Open {
+    pub(in crate::servable) fn open(&self) -> OpenStream {
         self.open.inc();
         let (gauge, parts, bytes) = (self.open.clone(), self.parts.clone(), self.bytes.clone());
         let (first, whole) = (self.first.clone(), self.whole.clone());
-        Open { gauge, parts, bytes, first, whole, since: Instant::now(), begun: false }
+        OpenStream { gauge, parts, bytes, first, whole, since: Instant::now(), begun: false }
     }
 }
 
-impl Open {
+impl OpenStream {
     /// Counts a part of `bytes` bytes.
     pub(in crate::servable) fn count(&mut self, bytes: u64) {
         self.parts.inc();
@@ -114,7 +114,7 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.gauge.dec();
         self.whole.observe(self.since.elapsed().as_secs_f64());

@@ -13,15 +13,15 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::model::TenantName;
 
 /// The slots of all tenants, and the waiting requests.
-pub(super) struct Division {
+pub(super) struct SlotDivision {
     slots: u64,
     free: u64,
     /// Guaranteed slots that their tenants do not hold, over all tenants.
     reserved: u64,
-    parts: BTreeMap<TenantName, Part>,
+    tenants: BTreeMap<TenantName, TenantSlots>,
     /// Number of waiting requests, over all tenants.
     waiting: u64,
-    next: u64,
+    next_number: u64,
 }
 
 /// A waiting request for slots.
@@ -33,28 +33,35 @@ pub(super) struct Ticket {
 
 /// The slots of one tenant.
 #[derive(Default)]
-struct Part {
+struct TenantSlots {
     weight: u64,
     guaranteed: u64,
     held: u64,
-    line: VecDeque<Wanted>,
+    queue: VecDeque<QueuedCount>,
 }
 
-struct Wanted {
+struct QueuedCount {
     number: u64,
     count: u64,
 }
 
-impl Division {
+impl SlotDivision {
     pub(super) fn new(slots: u32) -> Self {
         let slots = u64::from(slots);
-        Division { slots, free: slots, reserved: 0, parts: BTreeMap::new(), waiting: 0, next: 0 }
+        SlotDivision {
+            slots,
+            free: slots,
+            reserved: 0,
+            tenants: BTreeMap::new(),
+            waiting: 0,
+            next_number: 0,
+        }
     }
 
     /// Guarantees each of these tenants its part by weight, and no slots to others. Held slots stay
     /// held. Returns true if each tenant is guaranteed at least one slot.
     pub(super) fn divide(&mut self, weights: impl IntoIterator<Item = (TenantName, u32)>) -> bool {
-        self.parts.values_mut().for_each(|part| (part.weight, part.guaranteed) = (1, 0));
+        self.tenants.values_mut().for_each(|part| (part.weight, part.guaranteed) = (1, 0));
         let weights: BTreeMap<_, _> =
             weights.into_iter().map(|(name, weight)| (name, u64::from(weight))).collect();
         let (half, all, tenants) =
@@ -63,29 +70,32 @@ impl Division {
         let at_least = u64::from(tenants <= self.slots * 3 / 4);
 
         for (name, weight) in weights {
-            let part = self.parts.entry(name).or_default();
+            let part = self.tenants.entry(name).or_default();
             (part.weight, part.guaranteed) = (weight, (half * weight / all).max(at_least));
         }
 
-        self.parts.retain(|_, part| part.matters());
-        self.reserved = self.parts.values().map(Part::unused).sum();
+        self.tenants.retain(|_, part| part.is_relevant());
+        self.reserved = self.tenants.values().map(TenantSlots::unused_guarantee).sum();
         at_least == 1
     }
 
     /// The largest number of slots that this tenant can ever hold.
-    pub(super) fn most_for(&self, tenant: &TenantName) -> u64 {
-        let others =
-            self.parts.iter().filter(|(name, _)| *name != tenant).map(|(_, part)| part.guaranteed);
-        let own = self.parts.get(tenant).map_or(0, |part| part.guaranteed);
+    pub(super) fn max_for_tenant(&self, tenant: &TenantName) -> u64 {
+        let others = self
+            .tenants
+            .iter()
+            .filter(|(name, _)| *name != tenant)
+            .map(|(_, part)| part.guaranteed);
+        let own = self.tenants.get(tenant).map_or(0, |part| part.guaranteed);
         self.slots.saturating_sub(others.sum()).max(own).min(self.slots)
     }
 
     /// Takes slots if they are free and no other request waits for them. Returns false if it took
     /// none.
     pub(super) fn try_take(&mut self, tenant: &TenantName, count: u64) -> bool {
-        let part = self.parts.get(tenant);
-        let own_wait = part.is_some_and(|part| !part.line.is_empty());
-        let fits = !own_wait && self.fits(tenant, count, !self.is_waited_for());
+        let part = self.tenants.get(tenant);
+        let own_wait = part.is_some_and(|part| !part.queue.is_empty());
+        let fits = !own_wait && self.fits(tenant, count, !self.has_waiters());
 
         if fits {
             self.take(tenant, count);
@@ -95,34 +105,38 @@ impl Division {
     }
 
     /// Adds a request to the queue.
-    pub(super) fn line_up(&mut self, tenant: &TenantName, count: u64) -> Ticket {
-        let number = self.next;
-        self.next += 1;
+    pub(super) fn enqueue(&mut self, tenant: &TenantName, count: u64) -> Ticket {
+        let number = self.next_number;
+        self.next_number += 1;
         self.waiting += 1;
-        self.parts.entry(tenant.clone()).or_default().line.push_back(Wanted { number, count });
+        self.tenants
+            .entry(tenant.clone())
+            .or_default()
+            .queue
+            .push_back(QueuedCount { number, count });
         Ticket { tenant: tenant.clone(), number }
     }
 
     /// Removes a waiting request. Returns false if it was not waiting, because its slots were taken
     /// before.
-    pub(super) fn leave(&mut self, ticket: &Ticket) -> bool {
-        let Some(part) = self.parts.get_mut(&ticket.tenant) else { return false };
+    pub(super) fn remove(&mut self, ticket: &Ticket) -> bool {
+        let Some(part) = self.tenants.get_mut(&ticket.tenant) else { return false };
 
-        let before = part.line.len();
-        part.line.retain(|wanted| wanted.number != ticket.number);
+        let before = part.queue.len();
+        part.queue.retain(|wanted| wanted.number != ticket.number);
 
-        let left = part.line.len() < before;
+        let left = part.queue.len() < before;
         self.waiting -= u64::from(left);
-        self.forget(&ticket.tenant);
+        self.remove_if_unused(&ticket.tenant);
 
         left
     }
 
     /// Returns slots.
     pub(super) fn give_back(&mut self, tenant: &TenantName, count: u64) {
-        self.change(tenant, |part| part.held = part.held.saturating_sub(count));
+        self.update_tenant(tenant, |part| part.held = part.held.saturating_sub(count));
         self.free += count;
-        self.forget(tenant);
+        self.remove_if_unused(tenant);
     }
 
     /// Takes free slots for waiting requests. Returns the requests that have theirs now.
@@ -141,10 +155,9 @@ impl Division {
 
     /// Tries the first request of each tenant once.
     fn grant_round(&mut self) -> Vec<Ticket> {
-        let waiting = self
-            .parts
-            .iter()
-            .filter_map(|(name, part)| Some((part.claim(), name.clone(), part.line.front()?)));
+        let waiting = self.tenants.iter().filter_map(|(name, part)| {
+            Some((part.held_by_weight(), name.clone(), part.queue.front()?))
+        });
         let mut waiting: Vec<_> = waiting
             .map(|(claim, name, wanted)| (claim, name, wanted.number, wanted.count))
             .collect();
@@ -155,8 +168,8 @@ impl Division {
         for (_, tenant, number, count) in waiting {
             if self.fits(&tenant, count, beyond_guarantees) {
                 self.take(&tenant, count);
-                self.change(&tenant, |part| {
-                    part.line.pop_front();
+                self.update_tenant(&tenant, |part| {
+                    part.queue.pop_front();
                 });
                 self.waiting -= 1;
                 granted.push(Ticket { tenant, number });
@@ -169,75 +182,75 @@ impl Division {
     }
 
     /// True if a request waits.
-    pub(super) fn is_waited_for(&self) -> bool {
+    pub(super) fn has_waiters(&self) -> bool {
         self.waiting > 0
     }
 
     /// True if a request waits for slots of this tenant: the tenant itself waits, or it holds more
     /// than its guarantee.
-    pub(super) fn wants_back(&self, tenant: &TenantName) -> bool {
-        let part = self.parts.get(tenant);
+    pub(super) fn has_waiters_for(&self, tenant: &TenantName) -> bool {
+        let part = self.tenants.get(tenant);
         part.is_some_and(|part| {
-            !part.line.is_empty() || (part.held > part.guaranteed && self.is_waited_for())
+            !part.queue.is_empty() || (part.held > part.guaranteed && self.has_waiters())
         })
     }
 
     /// The tenant that holds the most beyond its guarantee, except those left out.
     pub(super) fn most_beyond_guarantee(&self, left_out: &[TenantName]) -> Option<TenantName> {
         let beyond = self
-            .parts
+            .tenants
             .iter()
             .filter(|(name, part)| part.held > part.guaranteed && !left_out.contains(name));
         beyond.max_by_key(|(_, part)| part.held - part.guaranteed).map(|(name, _)| name.clone())
     }
 
     fn fits(&self, tenant: &TenantName, count: u64, beyond_guarantee: bool) -> bool {
-        let none = Part::default();
-        let part = self.parts.get(tenant).unwrap_or(&none);
-        let of_others = self.reserved - part.unused();
+        let none = TenantSlots::default();
+        let part = self.tenants.get(tenant).unwrap_or(&none);
+        let of_others = self.reserved - part.unused_guarantee();
         let is_guaranteed = part.held + count <= part.guaranteed;
         count <= self.free
             && (is_guaranteed || (beyond_guarantee && count + of_others <= self.free))
     }
 
     fn take(&mut self, tenant: &TenantName, count: u64) {
-        self.change(tenant, |part| part.held += count);
+        self.update_tenant(tenant, |part| part.held += count);
         self.free -= count;
     }
 
-    fn change(&mut self, tenant: &TenantName, change: impl FnOnce(&mut Part)) {
-        if !self.parts.contains_key(tenant) {
-            self.parts.insert(tenant.clone(), Part::default());
+    fn update_tenant(&mut self, tenant: &TenantName, change: impl FnOnce(&mut TenantSlots)) {
+        if !self.tenants.contains_key(tenant) {
+            self.tenants.insert(tenant.clone(), TenantSlots::default());
         }
 
-        let Some(part) = self.parts.get_mut(tenant) else { return };
+        let Some(part) = self.tenants.get_mut(tenant) else { return };
 
-        let before = part.unused();
+        let before = part.unused_guarantee();
         change(part);
-        self.reserved = self.reserved + part.unused() - before;
+        self.reserved = self.reserved + part.unused_guarantee() - before;
     }
 
     /// Removes a tenant without a guarantee, held slots or waiting requests.
-    fn forget(&mut self, tenant: &TenantName) {
-        if self.parts.get(tenant).is_some_and(|part| !part.matters()) {
-            self.parts.remove(tenant);
+    fn remove_if_unused(&mut self, tenant: &TenantName) {
+        if self.tenants.get(tenant).is_some_and(|part| !part.is_relevant()) {
+            self.tenants.remove(tenant);
         }
     }
 }
 
-impl Part {
+impl TenantSlots {
     /// Guaranteed slots that it does not hold.
-    fn unused(&self) -> u64 {
+    fn unused_guarantee(&self) -> u64 {
         self.guaranteed.saturating_sub(self.held)
     }
 
     /// Held slots by weight. The least goes first.
-    fn claim(&self) -> u64 {
+    fn held_by_weight(&self) -> u64 {
         self.held.saturating_mul(1 << 20) / self.weight.max(1)
     }
 
-    fn matters(&self) -> bool {
-        self.guaranteed > 0 || self.held > 0 || !self.line.is_empty()
+    fn is_relevant(&self) -> bool {
+        self.guaranteed > 0 || self.held > 0 || !self.queue.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 
-use super::super::{Http, Trust};
+use super::super::{HttpGrant, TlsRoots};
 use super::*;
 use crate::model::{RequestId, TenantName};
 use crate::tenant::{Quota, Tenant, TenantSettings};
@@ -14,13 +14,18 @@ fn hooks(origins: Option<&[&str]>) -> (Hooks, Arc<Mutex<Vec<String>>>) {
     (outgoing.hooks, lines)
 }
 
-/// The outgoing requests of a tenant's instance with a grant for these origins, and the logged lines.
+/// The outgoing requests of a tenant's instance with a grant for these origins, and the logged
+/// lines.
 fn outgoing(origins: Option<&[&str]>, tenant: &Arc<Tenant>) -> (Outgoing, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = lines.clone();
     let http = origins.map(|origins| {
         let origins = origins.iter().map(|origin| Origin::parse(origin).unwrap()).collect();
-        Arc::new(Http::new(Egress::new(&Trust::new(None).unwrap()), origins, tenant.clone()))
+        Arc::new(HttpGrant::new(
+            Egress::new(&TlsRoots::new(None).unwrap()),
+            origins,
+            tenant.clone(),
+        ))
     });
     let log =
         Arc::new(move |line: super::super::super::LogLine| sink.lock().unwrap().push(line.message));
@@ -129,18 +134,18 @@ async fn every_handle_is_paid_for_and_there_are_no_more_than_the_tenants_memory_
     let (mut outgoing, _) = outgoing(Some(&["https://api.example.com"]), &tenant);
     let mut table = ResourceTable::new();
     let mut push = || {
-        outgoing.pay_for_handles(&mut table);
+        outgoing.charge_handles(&mut table);
         table.push(0_u32).ok()
     };
     let first = push().unwrap();
 
-    assert_eq!(tenant.used(Resource::Memory), 8 * HANDLE);
+    assert_eq!(tenant.used(Resource::Memory), 8 * HANDLE_BYTES);
     let all = (0..100).map_while(|_| push()).count() + 1;
     assert_eq!((all, tenant.used(Resource::Memory)), (16, 1 << 20));
 
     // A freed handle can be used again, and stays charged as long as the instance lives.
     table.delete(first).unwrap();
-    outgoing.pay_for_handles(&mut table);
+    outgoing.charge_handles(&mut table);
     assert!(table.push(0_u32).is_ok() && table.push(0_u32).is_err());
     drop(outgoing);
     assert_eq!(tenant.used(Resource::Memory), 0);

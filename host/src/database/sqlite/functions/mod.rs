@@ -5,47 +5,48 @@
 //! same results as SQLite's and check for cancellation every few bytes. All other functions take
 //! time proportional to their arguments, which are bounded: a few milliseconds.
 
-mod argument;
-mod patch;
+mod character_sets;
+mod characters;
+mod json_patch;
 mod pattern;
 mod search;
-mod sets;
 #[cfg(test)]
 mod tests;
-mod utf8;
+mod values;
 
 use std::cell::Cell;
 
 use rusqlite::functions::{Context, FunctionFlags, SqlFnOutput};
 use rusqlite::{Connection, Error, ffi};
 
-use self::argument::Originals;
-pub(super) use self::pattern::PATTERN;
-use super::watch::Watch;
+pub(super) use self::pattern::MAX_PATTERN;
+use self::values::Builtins;
+use super::watchdog::Watchdog;
 
 /// Steps between two checks for cancellation: about ten microseconds of work.
-const STEPS: usize = 4096;
+const CHECK_STEPS: usize = 4096;
 
 /// Replaces SQLite's functions of the same names on a connection.
-pub(super) fn register(connection: &Connection, watch: &Watch) -> rusqlite::Result<()> {
+pub(super) fn register(connection: &Connection, watch: &Watchdog) -> rusqlite::Result<()> {
     let functions = Functions { connection, watch };
     functions.add("instr", 2, search::instr)?;
     functions.add("replace", 3, search::replace)?;
-    functions.add("trim", 2, |call| sets::trim(call, sets::Ends::Both))?;
-    functions.add("ltrim", 2, |call| sets::trim(call, sets::Ends::Left))?;
-    functions.add("rtrim", 2, |call| sets::trim(call, sets::Ends::Right))?;
-    functions.add("unhex", 2, sets::unhex)?;
+    functions.add("trim", 2, |call| character_sets::trim(call, character_sets::TrimEnds::Both))?;
+    functions.add("ltrim", 2, |call| character_sets::trim(call, character_sets::TrimEnds::Left))?;
+    functions
+        .add("rtrim", 2, |call| character_sets::trim(call, character_sets::TrimEnds::Right))?;
+    functions.add("unhex", 2, character_sets::unhex)?;
     functions.add("like", 2, pattern::like)?;
     functions.add("like", 3, pattern::like)?;
     functions.add("glob", 2, pattern::glob)?;
-    functions.add("json_patch", 2, patch::json_patch)?;
+    functions.add("json_patch", 2, json_patch::json_patch)?;
 
-    functions.add("jsonb_patch", 2, patch::jsonb_patch)
+    functions.add("jsonb_patch", 2, json_patch::jsonb_patch)
 }
 
 struct Functions<'c> {
     connection: &'c Connection,
-    watch: &'c Watch,
+    watch: &'c Watchdog,
 }
 
 impl Functions<'_> {
@@ -61,9 +62,9 @@ impl Functions<'_> {
             | FunctionFlags::SQLITE_DETERMINISTIC
             | FunctionFlags::SQLITE_INNOCUOUS
             | FunctionFlags::SQLITE_RESULT_SUBTYPE;
-        let (check, originals) = (Check::new(self.watch.clone()), Originals::default());
+        let (check, originals) = (StopCheck::new(self.watch.clone()), Builtins::default());
         self.connection.create_scalar_function(name, arguments, flags, move |context| {
-            function(&Call { context, check: &check, originals: &originals })
+            function(&Call { context, check: &check, builtins: &originals })
         })
     }
 }
@@ -71,36 +72,36 @@ impl Functions<'_> {
 /// One call of a function.
 struct Call<'a> {
     context: &'a Context<'a>,
-    check: &'a Check,
-    originals: &'a Originals,
+    check: &'a StopCheck,
+    builtins: &'a Builtins,
 }
 
 /// Ends a function when its statement must end.
-struct Check {
-    watch: Watch,
+struct StopCheck {
+    watch: Watchdog,
     /// Steps since the last check. They add up over calls: a statement may consist of many short
     /// calls.
     steps: Cell<usize>,
 }
 
-impl Check {
-    fn new(watch: Watch) -> Self {
-        Check { watch, steps: Cell::new(0) }
+impl StopCheck {
+    fn new(watch: Watchdog) -> Self {
+        StopCheck { watch, steps: Cell::new(0) }
     }
 
     /// Counts steps of work. Fails if the statement must end.
     #[inline]
-    fn did(&self, steps: usize) -> rusqlite::Result<()> {
+    fn add_steps(&self, steps: usize) -> rusqlite::Result<()> {
         let done = self.steps.get().saturating_add(steps);
         self.steps.set(done);
-        if done < STEPS { Ok(()) } else { self.look() }
+        if done < CHECK_STEPS { Ok(()) } else { self.check_stop() }
     }
 
     #[cold]
-    fn look(&self) -> rusqlite::Result<()> {
+    fn check_stop(&self) -> rusqlite::Result<()> {
         self.steps.set(0);
 
-        if self.watch.stops() {
+        if self.watch.should_stop() {
             Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None))
         } else {
             Ok(())

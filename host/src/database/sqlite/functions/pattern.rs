@@ -1,15 +1,15 @@
 //! LIKE and GLOB with SQLite's semantics.
 
-use super::utf8::Characters;
-use super::{Call, Check, invalid};
+use super::characters::Characters;
+use super::{Call, StopCheck, invalid};
 
 /// Limit of a pattern, in bytes. Matching takes time in the product of the lengths of pattern and
 /// text.
-pub(in super::super) const PATTERN: usize = 256;
+pub(in super::super) const MAX_PATTERN: usize = 256;
 
 /// Special characters of a pattern. 0 means that there is no such character.
 #[derive(Clone, Copy)]
-struct Meaning {
+struct Wildcards {
     any_number: u32,
     any: u32,
     /// Starts a set, or escapes the next character.
@@ -18,14 +18,14 @@ struct Meaning {
     ignores_case: bool,
 }
 
-const LIKE: Meaning = Meaning {
+const LIKE: Wildcards = Wildcards {
     any_number: '%' as u32,
     any: '_' as u32,
     other: 0,
     has_sets: false,
     ignores_case: true,
 };
-const GLOB: Meaning = Meaning {
+const GLOB: Wildcards = Wildcards {
     any_number: '*' as u32,
     any: '?' as u32,
     other: '[' as u32,
@@ -55,7 +55,7 @@ pub(super) fn like(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
     let without = |meaning: u32| if meaning == escape { 0 } else { meaning };
     matches(
         call,
-        Meaning {
+        Wildcards {
             any_number: without(LIKE.any_number),
             any: without(LIKE.any),
             other: escape,
@@ -70,34 +70,34 @@ pub(super) fn glob(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
 }
 
 fn check_length(call: &Call<'_>) -> rusqlite::Result<()> {
-    let is_long = call.text(0)?.is_some_and(|pattern| pattern.len() > PATTERN);
+    let is_long = call.text(0)?.is_some_and(|pattern| pattern.len() > MAX_PATTERN);
     if is_long { Err(invalid("LIKE or GLOB pattern too complex")) } else { Ok(()) }
 }
 
-fn matches(call: &Call<'_>, meaning: Meaning) -> rusqlite::Result<Option<bool>> {
+fn matches(call: &Call<'_>, meaning: Wildcards) -> rusqlite::Result<Option<bool>> {
     check_length(call)?;
 
     let (Some(pattern), Some(text)) = (call.text_to_zero(0)?, call.text_to_zero(1)?) else {
         return Ok(None);
     };
 
-    let matcher = Matcher { meaning, check: call.check };
+    let matcher = Matcher { wildcards: meaning, check: call.check };
     let outcome = matcher.compare(Characters::new(&pattern), Characters::new(&text))?;
 
-    Ok(Some(outcome == Outcome::Match))
+    Ok(Some(outcome == MatchResult::Match))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum MatchResult {
     Match,
-    No,
+    NoMatch,
     /// No match, even if an earlier wildcard of the pattern consumed more of the text.
-    NotAtAll,
+    NoMatchAnywhere,
 }
 
 struct Matcher<'a> {
-    meaning: Meaning,
-    check: &'a Check,
+    wildcards: Wildcards,
+    check: &'a StopCheck,
 }
 
 impl Matcher<'_> {
@@ -105,15 +105,19 @@ impl Matcher<'_> {
         &self,
         mut pattern: Characters<'_>,
         mut text: Characters<'_>,
-    ) -> rusqlite::Result<Outcome> {
-        let meaning = self.meaning;
+    ) -> rusqlite::Result<MatchResult> {
+        let meaning = self.wildcards;
         let mut escaped = None;
         loop {
-            self.check.did(1)?;
+            self.check.add_steps(1)?;
 
             let mut wanted = pattern.read();
             if wanted == 0 {
-                return Ok(if text.is_at_end() { Outcome::Match } else { Outcome::No });
+                return Ok(if text.is_at_end() {
+                    MatchResult::Match
+                } else {
+                    MatchResult::NoMatch
+                });
             }
 
             if wanted == meaning.any_number {
@@ -123,14 +127,14 @@ impl Matcher<'_> {
             if wanted == meaning.other {
                 if meaning.has_sets {
                     if !self.is_in_set(&mut pattern, text.read())? {
-                        return Ok(Outcome::No);
+                        return Ok(MatchResult::NoMatch);
                     }
                     continue;
                 }
 
                 wanted = pattern.read();
                 if wanted == 0 {
-                    return Ok(Outcome::No);
+                    return Ok(MatchResult::NoMatch);
                 }
 
                 escaped = Some(pattern.at);
@@ -139,7 +143,7 @@ impl Matcher<'_> {
             let found = text.read();
             let any = wanted == meaning.any && escaped != Some(pattern.at) && found != 0;
             if !(self.is_same(wanted, found) || any) {
-                return Ok(Outcome::No);
+                return Ok(MatchResult::NoMatch);
             }
         }
     }
@@ -149,12 +153,12 @@ impl Matcher<'_> {
         &self,
         mut pattern: Characters<'_>,
         mut text: Characters<'_>,
-    ) -> rusqlite::Result<Outcome> {
-        let meaning = self.meaning;
+    ) -> rusqlite::Result<MatchResult> {
+        let meaning = self.wildcards;
         let mut wanted = pattern.read();
         while wanted == meaning.any_number || wanted == meaning.any && meaning.any != 0 {
             if wanted == meaning.any && text.read() == 0 {
-                return Ok(Outcome::NotAtAll);
+                return Ok(MatchResult::NoMatchAnywhere);
             }
 
             if wanted == 0 {
@@ -165,53 +169,53 @@ impl Matcher<'_> {
         }
 
         if wanted == 0 {
-            return Ok(Outcome::Match);
+            return Ok(MatchResult::Match);
         }
 
         if wanted == meaning.other {
             if meaning.has_sets {
                 pattern.at -= 1;
-                return self.compare_everywhere(pattern, text);
+                return self.compare_at_each(pattern, text);
             }
 
             wanted = pattern.read();
             if wanted == 0 {
-                return Ok(Outcome::NotAtAll);
+                return Ok(MatchResult::NoMatchAnywhere);
             }
         }
 
         loop {
-            self.check.did(1)?;
+            self.check.add_steps(1)?;
 
             let found = text.read();
             if found == 0 {
-                return Ok(Outcome::NotAtAll);
+                return Ok(MatchResult::NoMatchAnywhere);
             }
 
             if self.is_same(wanted, found) {
                 let outcome = self.compare(pattern, text)?;
-                if outcome != Outcome::No {
+                if outcome != MatchResult::NoMatch {
                     return Ok(outcome);
                 }
             }
         }
     }
 
-    fn compare_everywhere(
+    fn compare_at_each(
         &self,
         pattern: Characters<'_>,
         mut text: Characters<'_>,
-    ) -> rusqlite::Result<Outcome> {
+    ) -> rusqlite::Result<MatchResult> {
         while !text.is_at_end() {
             let outcome = self.compare(pattern, text)?;
-            if outcome != Outcome::No {
+            if outcome != MatchResult::NoMatch {
                 return Ok(outcome);
             }
 
             text.skip();
         }
 
-        Ok(Outcome::NotAtAll)
+        Ok(MatchResult::NoMatchAnywhere)
     }
 
     /// Reads a set from the pattern. Returns true if it contains the character.
@@ -232,7 +236,7 @@ impl Matcher<'_> {
         }
 
         while next != 0 && next != ']' as u32 {
-            self.check.did(1)?;
+            self.check.add_steps(1)?;
 
             if next == '-' as u32 && pattern.peek() != b']' && pattern.peek() != 0 && before > 0 {
                 next = pattern.read();
@@ -251,7 +255,10 @@ impl Matcher<'_> {
 
     fn is_same(&self, one: u32, other: u32) -> bool {
         one == other
-            || self.meaning.ignores_case && one < 0x80 && other < 0x80 && lower(one) == lower(other)
+            || self.wildcards.ignores_case
+                && one < 0x80
+                && other < 0x80
+                && lower(one) == lower(other)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Substring search in linear time (Knuth, Morris and Pratt, 1977).
 
-use super::super::super::limits::VALUE;
-use super::argument::Text;
-use super::{Call, Check, too_big};
+use super::super::super::limits::MAX_VALUE;
+use super::values::Text;
+use super::{Call, StopCheck, too_big};
 
 /// A non-empty search text and its failure table.
 struct Needle<'n> {
@@ -12,11 +12,11 @@ struct Needle<'n> {
 }
 
 impl<'n> Needle<'n> {
-    fn new(bytes: &'n [u8], check: &Check) -> rusqlite::Result<Self> {
+    fn new(bytes: &'n [u8], check: &StopCheck) -> rusqlite::Result<Self> {
         let mut borders = vec![0_u32; bytes.len()];
         let mut length = 0;
         for at in 1..bytes.len() {
-            check.did(1)?;
+            check.add_steps(1)?;
 
             while length > 0 && bytes[length] != bytes[at] {
                 length = borders[length - 1] as usize;
@@ -30,10 +30,15 @@ impl<'n> Needle<'n> {
     }
 
     /// Returns the first match at or after `from`.
-    fn find(&self, haystack: &[u8], from: usize, check: &Check) -> rusqlite::Result<Option<usize>> {
+    fn find(
+        &self,
+        haystack: &[u8],
+        from: usize,
+        check: &StopCheck,
+    ) -> rusqlite::Result<Option<usize>> {
         let mut matched = 0;
         for (at, byte) in haystack.iter().enumerate().skip(from) {
-            check.did(1)?;
+            check.add_steps(1)?;
 
             while matched > 0 && self.bytes[matched] != *byte {
                 matched = self.borders[matched - 1] as usize;
@@ -92,7 +97,7 @@ pub(super) fn replace(call: &Call<'_>) -> rusqlite::Result<Option<Text>> {
         out.extend_from_slice(&text[from..at]);
         out.extend_from_slice(&replacement);
 
-        if out.len() > VALUE {
+        if out.len() > MAX_VALUE {
             return Err(too_big());
         }
 

@@ -2,20 +2,21 @@ use proptest::prelude::*;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
-use super::super::connection::{Guarded, Role};
-use super::super::watch::Ticket;
+use super::super::connection::{GuestConnection, Role};
+use super::super::watchdog::CancelToken;
 use std::time::{Duration, Instant};
 
 use crate::database::{DatabaseConfig, SqlError};
 use crate::model::TenantName;
-use crate::tenant::{Meter, Share, Tenant, Turns};
+use crate::tenant::{CpuShare, FairScheduler, HostWorkMeter, Tenant};
 
-fn guarded() -> (tempfile::TempDir, Guarded) {
+fn guarded() -> (tempfile::TempDir, GuestConnection) {
     let folder = tempfile::tempdir().unwrap();
     let tenant = Tenant::unlimited(TenantName::default_tenant());
-    let meter = Meter::new(Turns::new(1), Share::new(tenant.account().clone()));
+    let meter = HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()));
     let path = folder.path().join("database.sqlite");
-    let guarded = Guarded::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
+    let guarded =
+        GuestConnection::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
 
     (folder, guarded)
 }
@@ -118,14 +119,18 @@ proptest! {
 }
 
 /// Runs a statement with a time limit. Returns the reason of its cancellation and the elapsed time.
-fn watched(guarded: &Guarded, allowed: Duration, statement: &str) -> (Option<SqlError>, Duration) {
-    guarded.authority.begin_statement();
+fn watched(
+    guarded: &GuestConnection,
+    allowed: Duration,
+    statement: &str,
+) -> (Option<SqlError>, Duration) {
+    guarded.authorizer.begin_statement();
 
     let started = Instant::now();
-    guarded.watch.begin(&Ticket::default(), allowed, None).unwrap();
+    guarded.watchdog.begin(&CancelToken::default(), allowed, None).unwrap();
 
     let _ = guarded.connection.query_row(statement, [], |_| Ok(()));
-    (guarded.watch.end(), started.elapsed())
+    (guarded.watchdog.end(), started.elapsed())
 }
 
 #[test]

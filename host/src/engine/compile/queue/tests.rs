@@ -44,7 +44,7 @@ impl Simulation {
 
     fn add(&mut self, name: &str, weight: u64, work: Work) -> Ticket {
         let tenant = tenant(name);
-        let ticket = self.queue.join(&tenant, weight);
+        let ticket = self.queue.enqueue(&tenant, weight);
         self.loads.push(Load { tenant, ticket: ticket.clone(), left: work, started: false });
         self.queue.grant();
         ticket
@@ -68,7 +68,7 @@ impl Simulation {
                 }
                 Work::Sleeps(left) if load.started => {
                     *left -= 1;
-                    self.queue.rest(&load.ticket);
+                    self.queue.release_slot(&load.ticket);
                 }
                 _ => {}
             }
@@ -77,7 +77,7 @@ impl Simulation {
         let over = |load: &Load| matches!(load.left, Work::Computes(0) | Work::Sleeps(0));
         let (ended, left): (Vec<_>, Vec<_>) = self.loads.drain(..).partition(over);
         self.loads = left;
-        ended.iter().for_each(|load| self.queue.leave(&load.ticket));
+        ended.iter().for_each(|load| self.queue.remove(&load.ticket));
         self.queue.grant();
         self.check();
 
@@ -86,14 +86,14 @@ impl Simulation {
 
     /// Checks the invariants.
     fn check(&self) {
-        let running: usize = self.queue.lines.values().map(Line::running).sum();
-        let children: usize = self.queue.lines.values().map(Line::children).sum();
+        let running: usize = self.queue.tenants.values().map(TenantJobs::running).sum();
+        let children: usize = self.queue.tenants.values().map(TenantJobs::children).sum();
         assert!(running <= self.queue.slots && children <= self.queue.children);
 
-        let most = self.queue.lines.values().map(Line::children).max().unwrap_or(0);
+        let most = self.queue.tenants.values().map(TenantJobs::children).max().unwrap_or(0);
         assert!(most <= CHILDREN_OF_ONE);
         assert!(
-            running == self.queue.slots || self.queue.best().is_none(),
+            running == self.queue.slots || self.queue.next_job().is_none(),
             "a slot is free and a job waits"
         );
     }
@@ -218,7 +218,7 @@ fn nothing_is_remembered_once_nobody_is_there() {
     while !simulation.loads.is_empty() {
         simulation.step();
     }
-    assert!(simulation.queue.lines.is_empty());
+    assert!(simulation.queue.tenants.is_empty());
 }
 
 proptest! {
@@ -244,7 +244,7 @@ proptest! {
             prop_assert!(simulation.step <= limit, "jobs are left after {limit} steps");
         }
 
-        prop_assert!(simulation.queue.lines.is_empty());
+        prop_assert!(simulation.queue.tenants.is_empty());
     }
 
     /// A short job of a new tenant ends soon, with any number of computing or sleeping jobs of

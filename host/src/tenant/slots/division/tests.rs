@@ -8,8 +8,8 @@ fn name(index: usize) -> TenantName {
     TenantName::new(NAMES[index]).unwrap()
 }
 
-fn divided(slots: u32, weights: &[u32]) -> Division {
-    let mut division = Division::new(slots);
+fn divided(slots: u32, weights: &[u32]) -> SlotDivision {
+    let mut division = SlotDivision::new(slots);
     division.divide(weights.iter().enumerate().map(|(index, weight)| (name(index), *weight)));
     division
 }
@@ -19,7 +19,7 @@ fn half_of_the_slots_are_guaranteed_by_weight() {
     let mut division = divided(100, &[1, 4]);
     let taken = (0..).take_while(|_| division.try_take(&name(0), 1)).count();
     assert_eq!(taken, 60, "what is not guaranteed to the other");
-    assert_eq!((division.most_for(&name(0)), division.most_for(&name(1))), (60, 90));
+    assert_eq!((division.max_for_tenant(&name(0)), division.max_for_tenant(&name(1))), (60, 90));
     let taken = (0..).take_while(|_| division.try_take(&name(1), 1)).count();
     assert_eq!(taken, 40);
 }
@@ -42,7 +42,7 @@ fn who_waits_is_served_by_what_it_holds_and_a_large_request_is_not_passed_by() {
     let (a, b) = (name(0), name(1));
     assert!(division.try_take(&a, 6) && division.try_take(&b, 2));
 
-    let (large, small) = (division.line_up(&b, 3), division.line_up(&a, 1));
+    let (large, small) = (division.enqueue(&b, 3), division.enqueue(&a, 1));
     division.give_back(&a, 1);
     assert_eq!(division.grant(), [], "the large one holds less and does not fit");
 
@@ -59,12 +59,12 @@ fn who_leaves_lets_those_behind_go_on() {
     let a = name(0);
     assert!(division.try_take(&a, 3));
 
-    let (large, small) = (division.line_up(&a, 4), division.line_up(&a, 1));
+    let (large, small) = (division.enqueue(&a, 4), division.enqueue(&a, 1));
     assert_eq!(division.grant(), []);
     assert!(!division.try_take(&a, 1), "others wait already");
-    assert!(division.leave(&large));
+    assert!(division.remove(&large));
     assert_eq!(division.grant(), std::slice::from_ref(&small));
-    assert!(!division.leave(&small), "it has its slots");
+    assert!(!division.remove(&small), "it has its slots");
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn slots_are_wanted_back_from_who_holds_more_than_its_guarantee() {
     let mut division = divided(8, &[1, 1]);
     let (a, b) = (name(0), name(1));
     assert!(division.try_take(&a, 6) && division.try_take(&b, 1));
-    assert!(!division.wants_back(&a));
+    assert!(!division.has_waiters_for(&a));
 
-    division.line_up(&b, 2);
-    assert_eq!((division.wants_back(&a), division.wants_back(&b)), (true, true));
+    division.enqueue(&b, 2);
+    assert_eq!((division.has_waiters_for(&a), division.has_waiters_for(&b)), (true, true));
     assert_eq!(division.most_beyond_guarantee(&[]), Some(a.clone()));
     assert_eq!(division.most_beyond_guarantee(&[a]), None);
 }
@@ -105,25 +105,25 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// The expected state of a division.
 #[derive(Default)]
-struct Known {
+struct Expected {
     held: [Vec<u64>; NAMES.len()],
     waiting: [Vec<(Ticket, u64)>; NAMES.len()],
 }
 
-impl Known {
-    fn happens(&mut self, division: &mut Division, event: Event) {
+impl Expected {
+    fn apply(&mut self, division: &mut SlotDivision, event: Event) {
         match event {
             Event::Want(tenant, count) if division.try_take(&name(tenant), count) => {
                 self.held[tenant].push(count)
             }
             Event::Want(tenant, count) => {
-                self.waiting[tenant].push((division.line_up(&name(tenant), count), count))
+                self.waiting[tenant].push((division.enqueue(&name(tenant), count), count))
             }
             Event::GiveBack(tenant, index) if index < self.held[tenant].len() => {
                 division.give_back(&name(tenant), self.held[tenant].remove(index));
             }
             Event::Leave(tenant, index) if index < self.waiting[tenant].len() => {
-                assert!(division.leave(&self.waiting[tenant].remove(index).0));
+                assert!(division.remove(&self.waiting[tenant].remove(index).0));
             }
             Event::Divide(weights) => {
                 division.divide(
@@ -141,7 +141,7 @@ impl Known {
         }
     }
 
-    fn check(&self, division: &Division) {
+    fn check(&self, division: &SlotDivision) {
         let held: u64 = self.held.iter().flatten().sum();
         assert_eq!(
             held + division.free,
@@ -150,11 +150,11 @@ impl Known {
         );
         assert_eq!(division.waiting, self.waiting.iter().map(Vec::len).sum::<usize>() as u64);
 
-        let unused = division.parts.values().map(Part::unused).sum::<u64>();
+        let unused = division.tenants.values().map(TenantSlots::unused_guarantee).sum::<u64>();
         assert_eq!(division.reserved, unused);
-        for (tenant, part) in &division.parts {
-            assert!(part.matters(), "{tenant} is not remembered for nothing");
-            let first = part.line.front();
+        for (tenant, part) in &division.tenants {
+            assert!(part.is_relevant(), "{tenant} is not remembered for nothing");
+            let first = part.queue.front();
             let in_vain = first.is_some_and(|first| division.fits(tenant, first.count, false));
             assert!(!in_vain, "{tenant} waits for what is guaranteed to it");
         }
@@ -167,9 +167,9 @@ proptest! {
         slots in 1..20u32,
         events in prop::collection::vec(event(), 1..200),
     ) {
-        let (mut division, mut known) = (Division::new(slots), Known::default());
+        let (mut division, mut known) = (SlotDivision::new(slots), Expected::default());
         for event in events {
-            known.happens(&mut division, event);
+            known.apply(&mut division, event);
             known.check(&division);
         }
     }
@@ -180,8 +180,8 @@ proptest! {
         weights in prop::collection::vec(1..9u32, 3),
         events in prop::collection::vec(event(), 1..200),
     ) {
-        let (mut division, mut known) = (divided(slots, &weights), Known::default());
-        let guaranteed = division.parts[&name(0)].guaranteed;
+        let (mut division, mut known) = (divided(slots, &weights), Expected::default());
+        let guaranteed = division.tenants[&name(0)].guaranteed;
         // The events of the other tenants are arbitrary.
         let of_others = |event: &Event| match event {
             Event::Want(tenant, _) | Event::GiveBack(tenant, _) | Event::Leave(tenant, _) => *tenant > 0,
@@ -189,7 +189,7 @@ proptest! {
         };
 
         for event in events.into_iter().filter(of_others) {
-            known.happens(&mut division, event);
+            known.apply(&mut division, event);
         }
 
         prop_assert!(guaranteed > 0 && division.try_take(&name(0), guaranteed));

@@ -1,0 +1,121 @@
+//! A server with two tenants, one of which attacks.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use tempfile::TempDir;
+
+use super::super::http_client::{self, Client};
+use super::super::models;
+use super::super::process::Server;
+use super::super::throughput::wait_until_ready;
+use super::attacks::Attack;
+
+/// The name of the tenant that attacks.
+pub(super) const ATTACKER: &str = "attacker";
+
+/// The name of the tenant that is measured.
+pub(super) const VICTIM: &str = "victim";
+
+/// The attacker's models that every attack may use.
+const KEPT: [&str; 2] = ["puppet", "ledger"];
+
+/// The longest time for a model to be loaded.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A server that is about to be attacked. Its files are removed on drop.
+pub(super) struct AttackedServer {
+    pub(super) server: Server,
+    folder: TempDir,
+}
+
+impl AttackedServer {
+    /// Starts a server that is configured for that attack.
+    pub(super) fn start(attack: &Attack) -> Result<Self> {
+        Self::configured(attack.server, attack.tenant, attack.reads_log)
+    }
+
+    /// Starts a server with these keys in `wardian.toml` and in the attacker's table. Its log is
+    /// read, or never read.
+    pub(super) fn configured(server: &str, attacker: &str, reads_log: bool) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let configuration =
+            format!("{server}\n[tenants.{VICTIM}]\n[tenants.{ATTACKER}]\n{attacker}\n");
+        fs::write(folder.path().join("wardian.toml"), configuration)?;
+
+        fs::create_dir(folder.path().join("tenants"))?;
+        let models = folder.path().join("models");
+        models::install(&models.join(VICTIM), "house-price", &models::component()?, "")?;
+        models::install(&models.join(VICTIM), "swapped", &models::component()?, "")?;
+        for tenant in [VICTIM, ATTACKER] {
+            models::install_bare(
+                &models.join(tenant),
+                "puppet",
+                &models::test_guest("puppet")?,
+                SETTINGS,
+            )?;
+        }
+        models::install_bare(
+            &models.join(ATTACKER),
+            "ledger",
+            &models::test_guest("ledger")?,
+            "capabilities.sql = true",
+        )?;
+
+        let server = match reads_log {
+            true => Server::wardian_in(folder.path())?,
+            false => Server::wardian_with_unread_log(folder.path())?,
+        };
+        wait_until_ready(&server)?;
+        Ok(AttackedServer { server, folder })
+    }
+
+    /// The repository of a tenant.
+    pub(super) fn repository(&self, tenant: &str) -> PathBuf {
+        self.folder.path().join("models").join(tenant)
+    }
+
+    /// Waits until a model of the attacker's answers.
+    pub(super) fn wait_for(&self, model: &str) -> Result<()> {
+        let (request, started) =
+            (http_client::infer(Some(ATTACKER), model, br#"{"inputs":[]}"#), Instant::now());
+        while Client::connect(self.server.address())?.send(&request)?.is_none() {
+            ensure!(
+                started.elapsed() < LOAD_TIMEOUT,
+                "the attacker's model {model} does not answer"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Removes what an attack has put into the attacker's repository.
+    pub(super) fn clear(&self) -> Result<()> {
+        for entry in fs::read_dir(self.repository(ATTACKER))? {
+            let path = entry?.path();
+            if !KEPT.iter().any(|kept| path.ends_with(kept)) {
+                // An upload that comes in meanwhile keeps its folder from being removed, until the
+                // next attack.
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder of the files of tenants.
+    pub(super) fn tenants(&self) -> PathBuf {
+        self.folder.path().join("tenants")
+    }
+
+    /// A folder on the disk of the repositories that no tenant sees.
+    pub(super) fn staging(&self) -> PathBuf {
+        self.folder.path().join("staging")
+    }
+}
+
+/// Settings that let the attacker's calls last.
+const SETTINGS: &str =
+    "limits = { deadline = \"1h\", cpu_time = \"1h\", request = \"1GiB\", response = \"64MiB\" }";

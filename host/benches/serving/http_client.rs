@@ -1,0 +1,122 @@
+//! As little HTTP as a benchmark's client needs, so that the client takes little of the shared
+//! cores.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The bytes of an inference request, in the name of a tenant if there are several.
+pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let tenant = tenant.map(|tenant| format!("wardian-tenant: {tenant}\r\n")).unwrap_or_default();
+    let head = format!(
+        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: localhost\r\n{tenant}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The bytes of a request for an answer in parts.
+pub(crate) fn stream(model: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST /v2/models/{model}/generate_stream HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body.as_bytes()].concat()
+}
+
+/// The bytes of a request without a body.
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
+}
+
+/// The bytes of a request without a body, in the name of a tenant.
+pub(crate) fn get_as(tenant: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {tenant}\r\n\r\n")
+        .into_bytes()
+}
+
+/// The bytes of an upload of a model's version.
+pub(crate) fn upload(tenant: &str, model: &str, version: u32, component: &[u8]) -> Vec<u8> {
+    let length = component.len();
+    let head = format!(
+        "PUT /v2/repository/models/{model}/versions/{version} HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {tenant}\r\ncontent-type: application/wasm\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), component].concat()
+}
+
+/// Where the parts of a response lie.
+pub(crate) struct Layout {
+    pub(crate) ok: bool,
+    pub(crate) body: Range<usize>,
+}
+
+/// Finds the parts of the response at the start of `bytes`, once it is there as a whole.
+pub(crate) fn layout(bytes: &[u8]) -> Option<Layout> {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let start = head + 4;
+    let body = start..start + content_length(&bytes[..head]);
+    (bytes.len() >= body.end).then(|| Layout { ok: bytes.starts_with(b"HTTP/1.1 200"), body })
+}
+
+fn content_length(head: &[u8]) -> usize {
+    const NAME: &[u8] = b"\r\ncontent-length: ";
+    let Some(at) = head.windows(NAME.len()).position(|window| window == NAME) else { return 0 };
+    let digits = head[at + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'))
+}
+
+/// A connection that waits for each answer.
+pub(crate) struct Client(TcpStream);
+
+/// Far longer than any answer takes that still means something.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// Connects.
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+        let stream =
+            TcpStream::connect_timeout(&address, TIMEOUT).context("cannot connect to a server")?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        Ok(Client(stream))
+    }
+
+    /// Sends a request for an answer in parts and reads all of them: how long until the first had
+    /// come, how long until the end had, and how many there were.
+    pub(crate) fn send_streaming(&mut self, request: &[u8]) -> Result<(Duration, Duration, usize)> {
+        const EVENT: &[u8] = b"data: ";
+        let started = Instant::now();
+        self.0.write_all(request)?;
+        let (mut bytes, mut piece, mut first) = (Vec::new(), vec![0; 64 << 10], None);
+        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+            match self.0.read(&mut piece)? {
+                0 => bail!("a server closed the connection"),
+                length => bytes.extend_from_slice(&piece[..length]),
+            }
+            if first.is_none() && bytes.windows(EVENT.len()).any(|window| window == EVENT) {
+                first = Some(started.elapsed());
+            }
+        }
+        let whole = started.elapsed();
+        let parts = bytes.windows(EVENT.len()).filter(|window| *window == EVENT).count();
+        Ok((first.context("an answer has no parts")?, whole, parts))
+    }
+
+    /// Sends a request: the answer's body, if the answer is 200.
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.0.write_all(request)?;
+        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            match self.0.read(&mut piece)? {
+                0 => bail!("a server closed the connection"),
+                length => bytes.extend_from_slice(&piece[..length]),
+            }
+            if let Some(Layout { ok, body }) = layout(&bytes) {
+                return Ok(ok.then(|| bytes[body].to_vec()));
+            }
+        }
+    }
+}

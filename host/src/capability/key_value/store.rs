@@ -1,0 +1,86 @@
+//! `wasi:keyvalue/store`: operations on one value.
+
+use wasmtime::component::Resource as Handle;
+
+use super::super::Ctx;
+use super::bindings::wasi::keyvalue::store::{Error, Host, HostBucket, KeyResponse};
+use super::error::Refusal;
+use super::opened::Bucket;
+use crate::store::key_value::{self, Key, check_value};
+
+/// The most keys of one page.
+const PAGE: usize = 1000;
+
+impl Host for Ctx {
+    async fn open(&mut self, identifier: String) -> Result<Handle<Bucket>, Error> {
+        Ok(self.open_bucket(&identifier)?)
+    }
+}
+
+impl HostBucket for Ctx {
+    async fn get(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Option<Vec<u8>>, Error> {
+        let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
+        Ok(self
+            .run_read(move |connection| key_value::Bucket::new(connection, &name).get(&key))
+            .await?)
+    }
+
+    async fn set(
+        &mut self,
+        bucket: Handle<Bucket>,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<(), Error> {
+        let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
+        check_value(&value).map_err(Refusal::from)?;
+        Ok(self
+            .run_write(move |connection| {
+                key_value::Bucket::new(connection, &name).set(&key, &value)
+            })
+            .await?)
+    }
+
+    async fn delete(&mut self, bucket: Handle<Bucket>, key: String) -> Result<(), Error> {
+        let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
+        Ok(self
+            .run_write(move |connection| {
+                key_value::Bucket::new(connection, &name).delete(&key).map(drop)
+            })
+            .await?)
+    }
+
+    async fn exists(&mut self, bucket: Handle<Bucket>, key: String) -> Result<bool, Error> {
+        let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
+        Ok(self
+            .run_read(move |connection| key_value::Bucket::new(connection, &name).exists(&key))
+            .await?)
+    }
+
+    /// A cursor is the last key of the previous page, so that a page does not depend on changes
+    /// elsewhere.
+    async fn list_keys(
+        &mut self,
+        bucket: Handle<Bucket>,
+        cursor: Option<String>,
+    ) -> Result<KeyResponse, Error> {
+        let name = self.bucket(&bucket)?;
+        let after = cursor.map(parse_key).transpose()?.map(Key::into_string).unwrap_or_default();
+        let list =
+            move |connection: &_| key_value::Bucket::new(connection, &name).list_keys(&after, PAGE);
+        let keys = self.run_read(list).await?;
+
+        let cursor = if keys.len() == PAGE { keys.last().cloned() } else { None };
+        Ok(KeyResponse { keys, cursor })
+    }
+
+    async fn drop(&mut self, bucket: Handle<Bucket>) -> wasmtime::Result<()> {
+        // The handle exists: the guest's own table has it.
+        let _ = self.close_handle(bucket);
+        Ok(())
+    }
+}
+
+/// Validates a key given by a guest.
+pub(super) fn parse_key(key: String) -> Result<Key, Refusal> {
+    Ok(Key::new(key)?)
+}

@@ -1,0 +1,41 @@
+//! Checks between settings.
+
+use super::Config;
+
+/// Returns all conflicts, each with a remedy.
+pub(super) fn conflicts(config: &Config) -> Vec<String> {
+    [exposed_without_keys(config), interval_conflict(config)].into_iter().flatten().collect()
+}
+
+/// Returns the conflict of a server that other machines can reach without a key.
+pub(super) fn exposed_without_keys(
+    Config { listen, insecure, tenancy, .. }: &Config,
+) -> Option<String> {
+    let exposed =
+        !listen.ip().to_canonical().is_loopback() && !insecure && !tenancy.requires_keys();
+    exposed.then(|| {
+        format!(
+            "listen: other machines could reach {listen}, and no keys are configured; configure one (`wardian key \
+             new` makes it), listen on 127.0.0.1 or [::1], or say --insecure (insecure = true) if whoever can reach \
+             it may use it"
+        )
+    })
+}
+
+/// Returns the conflict of a configuration that has lost its keys, which would silently open the
+/// server.
+pub(super) fn lost_keys(Config { insecure, tenancy, .. }: &Config) -> Option<String> {
+    let unlocked = !insecure && !tenancy.requires_keys();
+    unlocked.then(|| {
+        "keys: this server has asked for keys, and no keys are configured any more; configure one (`wardian key new` \
+         makes it), or say --insecure (insecure = true) if everybody who can reach the server may use it"
+            .to_owned()
+    })
+}
+
+fn interval_conflict(Config { repository, .. }: &Config) -> Option<String> {
+    let (poll, rescan) = (repository.poll_interval, repository.rescan_interval);
+    (poll > rescan).then(|| {
+        format!("poll_interval: {poll:?} is more than rescan_interval, which is {rescan:?}")
+    })
+}

@@ -1,0 +1,69 @@
+//! Limits the number of concurrent deferred tasks of each model.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::model::{ModelName, TenantName};
+
+/// One semaphore for each model with running tasks. Its size is fixed when the first of them
+/// starts.
+#[derive(Default)]
+pub(super) struct TaskConcurrency {
+    models: Mutex<HashMap<(TenantName, ModelName), Weak<Semaphore>>>,
+}
+
+/// The permit to run a task, returned on drop.
+pub(super) struct TaskPermit {
+    _permit: Option<OwnedSemaphorePermit>,
+    _places: Arc<Semaphore>,
+}
+
+impl TaskConcurrency {
+    /// Waits for a permit, in order of arrival. Half of the model's instances, but at least one,
+    /// may run tasks; the others are left for requests.
+    pub(super) async fn acquire(
+        &self,
+        tenant: &TenantName,
+        model: &ModelName,
+        instances: u32,
+    ) -> TaskPermit {
+        let places = self.semaphore(tenant, model, instances);
+        // The semaphore is never closed.
+        TaskPermit { _permit: places.clone().acquire_owned().await.ok(), _places: places }
+    }
+
+    fn semaphore(&self, tenant: &TenantName, model: &ModelName, instances: u32) -> Arc<Semaphore> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (tenant.clone(), model.clone());
+        if let Some(known) = models.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        models.retain(|_, places| places.strong_count() > 0);
+
+        let places = Arc::new(Semaphore::new((instances / 2).max(1) as usize));
+        models.insert(key, Arc::downgrade(&places));
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn half_of_the_instances_are_for_tasks_and_always_one() {
+        let (places, tenant) = (TaskConcurrency::default(), TenantName::default_tenant());
+        for (model, instances, at_once) in [("a", 8, 4), ("b", 1, 1)] {
+            let model = ModelName::new(model).unwrap();
+            let take = || places.acquire(&tenant, &model, instances).now_or_never();
+            let taken: Vec<_> = (0..10).filter_map(|_| take()).collect();
+            assert_eq!(taken.len(), at_once);
+            drop(taken);
+            assert!(take().is_some());
+        }
+    }
+}

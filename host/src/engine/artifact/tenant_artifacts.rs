@@ -1,0 +1,303 @@
+//! The artifacts of one tenant. No other tenant's models use them, so that no tenant can learn from
+//! load times what another has.
+//!
+//! An artifact in use counts against the tenant's quota `storage`. An unused one is kept while
+//! there is room; the least recently used is removed first.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use super::files::{directory_size, read_artifact};
+use super::{Artifact, ArtifactKey, STAGING_PREFIX, write_error};
+use crate::model::{LoadError, QuotaExceeded, Stage};
+use crate::tenant::{QuotaGuard, Resource, Tenant};
+
+/// The artifacts of one tenant.
+pub struct TenantArtifacts {
+    tenant: Arc<Tenant>,
+    folder: PathBuf,
+    index: Mutex<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    artifacts: HashMap<ArtifactKey, Entry>,
+    /// Artifacts that did not fit: the room at that time in bytes, and the error.
+    refused: HashMap<ArtifactKey, (u64, LoadError)>,
+}
+
+struct Entry {
+    size: u64,
+    last_used: SystemTime,
+    lease: Weak<Lease>,
+}
+
+/// Keeps an artifact on disk, counted against its tenant's storage, until it is dropped.
+pub struct Lease {
+    owner: Arc<TenantArtifacts>,
+    held: Option<(QuotaGuard, QuotaGuard)>,
+}
+
+/// The most failures remembered. A forgotten artifact is compiled again before it fails again.
+const MAX_REFUSED: usize = 1000;
+
+impl TenantArtifacts {
+    /// Opens a tenant's folder and creates it if necessary. Removes unused artifacts that exceed
+    /// the quota.
+    pub(super) fn open(tenant: &Arc<Tenant>, folder: PathBuf) -> io::Result<Arc<Self>> {
+        fs::create_dir_all(&folder)?;
+        let mut known = Index::default();
+
+        for (key, path) in artifacts_in(&folder)? {
+            let (size, last_used) = (directory_size(&path)?, fs::metadata(&path)?.modified()?);
+            known.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
+        }
+
+        let artifacts =
+            TenantArtifacts { tenant: tenant.clone(), folder, index: Mutex::new(known) };
+        artifacts.evict_unused();
+
+        Ok(Arc::new(artifacts))
+    }
+
+    /// The tenant that owns the artifacts.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// Reads an artifact; `None` if there is none. A damaged artifact is removed, so that it is
+    /// made again. Fails if it does not fit into the tenant's storage.
+    pub fn get(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
+        let Some(lease) = self.lease(key)? else { return Ok(None) };
+        let folder = self.path_of(key);
+
+        match read_artifact(&folder) {
+            Ok(parts) => {
+                // The folder's modification time records the last use.
+                let _ =
+                    fs::File::open(&folder).and_then(|file| file.set_modified(SystemTime::now()));
+                Ok(Some(parts.with_lease(lease)))
+            }
+            Err(error) => {
+                tracing::warn!(%key, %error, "removing a damaged artifact");
+                drop(lease);
+                self.remove(&mut self.lock(), key);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Returns the bytes that another artifact may have: the tenant's free storage once all unused
+    /// artifacts are removed. Fails if the artifact of that key did not fit before and the room has
+    /// not grown.
+    pub fn room_for(&self, key: &ArtifactKey) -> Result<u64, LoadError> {
+        let room = self.tenant.storage_left();
+        match self.lock().refused.get(key) {
+            Some((room_then, error)) if room <= *room_then => Err(error.clone()),
+            _ => Ok(room),
+        }
+    }
+
+    /// Remembers that an artifact did not fit into `room` bytes, so that it is not compiled again
+    /// in vain.
+    pub fn record_refused(&self, key: &ArtifactKey, room: u64, error: &LoadError) {
+        let mut known = self.lock();
+        if known.refused.len() >= MAX_REFUSED {
+            known.refused.clear();
+        }
+        known.refused.insert(key.clone(), (room, error.clone()));
+    }
+
+    /// Creates a private directory in which to make an artifact, for [`publish`](Self::publish).
+    pub fn stage(&self) -> io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix(STAGING_PREFIX).tempdir_in(&self.folder)
+    }
+
+    /// Moves a finished artifact into place and removes unused ones until it fits. Fails if it does
+    /// not fit, or if the disk fails.
+    pub fn publish(
+        self: &Arc<Self>,
+        key: &ArtifactKey,
+        staged: tempfile::TempDir,
+    ) -> Result<(), LoadError> {
+        let size = directory_size(staged.path()).map_err(write_error)?;
+        let lease = {
+            let mut known = self.lock();
+            let lease = self.acquire_lease(size)?;
+            let entry = Entry { size, last_used: SystemTime::now(), lease: Arc::downgrade(&lease) };
+            known.artifacts.insert(key.clone(), entry);
+            known.refused.remove(key);
+            lease
+        };
+
+        self.evict_unused();
+        let moved = self.move_into_place(key, staged);
+        drop(lease);
+
+        if moved.is_err() {
+            self.lock().artifacts.remove(key);
+            self.report_unused(&self.lock());
+        }
+
+        moved.map_err(write_error)
+    }
+
+    fn move_into_place(&self, key: &ArtifactKey, staged: tempfile::TempDir) -> io::Result<()> {
+        let target = self.path_of(key);
+        fs::File::open(staged.path())?.sync_all()?;
+
+        if target.exists() {
+            fs::remove_dir_all(&target)?;
+        }
+
+        let staged = staged.keep();
+        if let Err(error) = fs::rename(&staged, &target) {
+            let _ = fs::remove_dir_all(&staged);
+            return Err(error);
+        }
+
+        fs::File::open(&self.folder)?.sync_all()
+    }
+
+    /// Removes the unused artifacts that are not in `keep` and were last used at least `max_age`
+    /// ago. Returns their number.
+    pub(super) fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> usize {
+        let mut known = self.lock();
+        let is_due = |key: &ArtifactKey, entry: &Entry| {
+            let age = entry.last_used.elapsed().unwrap_or_default();
+            !entry.is_in_use() && !keep.contains(key) && age >= max_age
+        };
+
+        let due = known.artifacts.iter().filter(|(key, entry)| is_due(key, entry));
+        let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
+
+        due.iter().for_each(|key| self.remove(&mut known, key));
+        due.len()
+    }
+
+    /// True if the tenant has no artifacts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().artifacts.is_empty()
+    }
+
+    /// Removes unused artifacts, the least recently used first, until the rest fits into the
+    /// tenant's storage.
+    fn evict_unused(&self) {
+        let mut known = self.lock();
+        while known.unused_bytes() > self.tenant.storage_left() {
+            let unused = known.artifacts.iter().filter(|(_, entry)| !entry.is_in_use());
+            let Some(oldest) =
+                unused.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone())
+            else {
+                break;
+            };
+
+            tracing::info!(tenant = %self.tenant.name(), key = %oldest, "removing an artifact to make room");
+            self.remove(&mut known, &oldest);
+        }
+
+        self.report_unused(&known);
+    }
+
+    fn remove(&self, known: &mut Index, key: &ArtifactKey) {
+        known.artifacts.remove(key);
+        self.report_unused(known);
+        if let Err(error) = fs::remove_dir_all(self.path_of(key)) {
+            tracing::warn!(%key, %error, "cannot remove an artifact");
+        }
+    }
+
+    /// Marks an artifact as used; `None` if there is none.
+    fn lease(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Arc<Lease>>, LoadError> {
+        let mut known = self.lock();
+        let Some(entry) = known.artifacts.get_mut(key) else { return Ok(None) };
+
+        if let Some(lease) = entry.lease.upgrade() {
+            return Ok(Some(lease));
+        }
+
+        let lease = self.acquire_lease(entry.size)?;
+        (entry.lease, entry.last_used) = (Arc::downgrade(&lease), SystemTime::now());
+        self.report_unused(&known);
+
+        Ok(Some(lease))
+    }
+
+    fn acquire_lease(self: &Arc<Self>, size: u64) -> Result<Arc<Lease>, LoadError> {
+        let (storage, artifacts) = (Resource::Storage, Resource::Artifacts);
+        let held = self
+            .tenant
+            .take(storage, size)
+            .and_then(|held| Ok((held, self.tenant.take(artifacts, size)?)));
+        let held = held.map_err(|QuotaExceeded { limit, .. }| {
+            storage_exceeded(size, limit, self.tenant.storage_left())
+        });
+
+        Ok(Arc::new(Lease { owner: self.clone(), held: Some(held?) }))
+    }
+
+    fn path_of(&self, key: &ArtifactKey) -> PathBuf {
+        self.folder.join(&key.0)
+    }
+
+    /// Reports the size of the unused artifacts to the tenant's usage.
+    fn report_unused(&self, known: &Index) {
+        self.tenant.set_kept(Resource::Artifacts, known.unused_bytes());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the error of an artifact that does not fit into its tenant's storage. All amounts are in
+/// bytes.
+pub(in crate::engine) fn storage_exceeded(size: u64, limit: u64, room: u64) -> LoadError {
+    let reason = format!(
+        "the compiled model has {size} bytes, and of this tenant's quota of {limit} bytes for storage {room} are left; \
+         remove versions that are not needed, or raise quota.storage"
+    );
+    LoadError::new(Stage::Quota, reason)
+}
+
+/// Lists the artifacts in a tenant's folder.
+pub(super) fn artifacts_in(folder: &Path) -> io::Result<Vec<(ArtifactKey, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        found.extend(name.and_then(ArtifactKey::parse).map(|key| (key, path.clone())));
+    }
+    Ok(found)
+}
+
+impl Index {
+    /// The size of all unused artifacts, in bytes.
+    fn unused_bytes(&self) -> u64 {
+        self.artifacts.values().filter(|entry| !entry.is_in_use()).map(|entry| entry.size).sum()
+    }
+}
+
+impl Entry {
+    fn is_in_use(&self) -> bool {
+        self.lease.strong_count() > 0
+    }
+}
+
+impl Lease {
+    /// The tenant that owns the artifact.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.owner.tenant
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.held = None;
+        self.owner.report_unused(&self.owner.lock());
+    }
+}

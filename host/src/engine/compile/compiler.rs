@@ -1,0 +1,110 @@
+//! Starting compile processes when their tenant's turn comes.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+use super::monitor::ProcessMonitor;
+use super::slots::Slots;
+use super::{Job, descriptors};
+use crate::capability::LogSink;
+use crate::files::ConfinedFile;
+use crate::model::{LoadError, Stage};
+use crate::tenant::{FairScheduler, Tenant};
+
+/// Settings of the allocator (mimalloc) in a compile process. Memory counts against
+/// `compile.memory` as soon as it is writable, and by default the allocator makes one GiB writable
+/// at once, and 32 MiB for each thread.
+const ALLOCATOR: [(&str, &str); 2] =
+    [("MIMALLOC_ARENA_EAGER_COMMIT", "0"), ("MIMALLOC_EAGER_COMMIT", "0")];
+
+/// Runs compile processes. Their number is bounded, and tenants share the slots by weight. A clone
+/// is shallow.
+#[derive(Clone)]
+pub struct Compiler {
+    program: PathBuf,
+    slots: Slots,
+}
+
+impl Compiler {
+    /// A compiler that starts `program compile`, at most `children` at a time, of which at most
+    /// `jobs` compute. While guest calls take turns, at most half as many compute as there are
+    /// cores.
+    pub fn new(program: PathBuf, jobs: usize, children: usize, turns: Arc<FairScheduler>) -> Self {
+        Compiler { program, slots: Slots::new(jobs, children, turns) }
+    }
+
+    /// Makes the artifact that a job describes. Waits for the tenant's turn; no time limit runs
+    /// before it. Calls `progress` at the start of each stage, and `log` for every line the guest
+    /// writes. Dropping the future ends the compile process.
+    pub async fn run(
+        &self,
+        tenant: &Tenant,
+        job: &Job,
+        progress: &(dyn Fn(Stage) + Send + Sync),
+        log: &LogSink,
+    ) -> Result<(), LoadError> {
+        let place = self.slots.enqueue(tenant);
+        place.wait_for_slot().await;
+
+        let files = open(job).await?;
+
+        let child = self.start(job, &files).await;
+        let child =
+            child.map_err(|error| host_error(format!("cannot start a compile child: {error}")))?;
+
+        let following = ProcessMonitor::new(child, place, job, progress, log);
+        following
+            .map_err(|error| host_error(format!("cannot follow a compile child: {error}")))?
+            .run()
+            .await
+    }
+
+    async fn start(&self, job: &Job, files: &[File]) -> io::Result<Child> {
+        let (own, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&self.program);
+
+        // The process runs guest code, so it receives nothing of the server's environment.
+        command.arg("compile").env_clear().envs(ALLOCATOR).current_dir("/").kill_on_drop(true);
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
+
+        let child = command.spawn()?;
+        own.set_nonblocking(true)?;
+        descriptors::send(&own, files)?;
+
+        let mut own = tokio::net::UnixStream::from_std(own)?;
+        own.write_all(&serde_json::to_vec(job)?).await?;
+        own.shutdown().await?;
+
+        Ok(child)
+    }
+}
+
+/// Opens the files of a job, in the order in which the compile process expects them.
+async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
+    let component = std::iter::once(("component", &job.component));
+    let sidecars = job.sidecars.iter().map(|(name, input)| (name.as_str(), input));
+    let inputs =
+        component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.file.clone()));
+    let inputs: Vec<_> = inputs.collect();
+
+    let opened =
+        tokio::task::spawn_blocking(move || inputs.into_iter().map(open_one).collect()).await;
+    opened.map_err(|error| host_error(format!("opening the files ended early: {error}")))?
+}
+
+fn open_one((name, file): (String, Option<ConfinedFile>)) -> Result<File, LoadError> {
+    let file = file.ok_or_else(|| host_error(format!("{name}: no file is given")))?;
+    file.open().map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))
+}
+
+pub(super) fn host_error(reason: impl Into<String>) -> LoadError {
+    LoadError::new(Stage::Host, reason)
+}

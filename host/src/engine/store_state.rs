@@ -1,0 +1,130 @@
+//! The host's data in a guest's store.
+
+use wasmtime::ResourceLimiter;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use super::Call;
+use crate::capability::{Ctx, CtxView};
+use crate::model::QuotaExceeded;
+use crate::tenant::QuotaGuard;
+
+/// The host's data in a guest's store.
+pub(super) struct State {
+    pub(super) ctx: Ctx,
+    pub(super) memory: MemoryLimiter,
+    pub(super) call: Call,
+}
+
+impl CtxView for State {
+    fn ctx_mut(&mut self) -> &mut Ctx {
+        &mut self.ctx
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.ctx.wasi()
+    }
+}
+
+/// Limits the sum of all memories in a store, and of all tables; wasmtime's own limits bound each
+/// separately. The memory counts against the tenant's quota until the store is dropped.
+pub(super) struct MemoryLimiter {
+    limit: u64,
+    held: QuotaGuard,
+    /// Bytes that the last growth added, in case the allocation fails.
+    last_growth: u64,
+    /// Elements of all tables, and the number that the last growth added.
+    table_elements: usize,
+    last_table_growth: usize,
+    /// The limit that the guest last hit, which explains a trap that follows.
+    exceeded: Option<ExceededLimit>,
+}
+
+/// A limit on a guest's memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ExceededLimit {
+    /// The model's `limits.memory`.
+    Model,
+    /// The tenant's quota.
+    Tenant(QuotaExceeded),
+}
+
+/// The most elements over all tables of a store: more than there are functions, as a rule.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+
+impl MemoryLimiter {
+    pub(super) fn new(limit: u64, held: QuotaGuard) -> Self {
+        MemoryLimiter {
+            limit,
+            held,
+            last_growth: 0,
+            table_elements: 0,
+            last_table_growth: 0,
+            exceeded: None,
+        }
+    }
+
+    /// Resets the limit hit by an earlier call, which does not explain traps of this one.
+    pub(super) fn begin_call(&mut self) {
+        self.exceeded = None;
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.held.amount()
+    }
+
+    pub(super) fn exceeded(&self) -> Option<ExceededLimit> {
+        self.exceeded
+    }
+
+    fn grow(&mut self, amount: u64) -> Result<(), ExceededLimit> {
+        if self.used().saturating_add(amount) > self.limit {
+            return Err(ExceededLimit::Model);
+        }
+        self.held.grow(amount).map_err(ExceededLimit::Tenant)?;
+        self.last_growth = amount;
+        Ok(())
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let grown = self.grow(desired.saturating_sub(current) as u64);
+        self.exceeded = grown.err().or(self.exceeded);
+        Ok(grown.is_ok())
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.held.shrink(std::mem::take(&mut self.last_growth));
+        self.exceeded = self.exceeded.or(Some(ExceededLimit::Model));
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let added = desired.saturating_sub(current);
+        let fits = self.table_elements.saturating_add(added) <= MAX_TABLE_ELEMENTS;
+        self.last_table_growth = if fits { added } else { 0 };
+        self.table_elements += self.last_table_growth;
+        Ok(fits)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_elements -= std::mem::take(&mut self.last_table_growth);
+        Ok(())
+    }
+}

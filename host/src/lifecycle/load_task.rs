@@ -1,0 +1,89 @@
+//! Loads, each in a task of its own that reports to its tenant's task by events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::loader::EngineLoader;
+use super::manager::Event;
+use super::record::Loaded;
+use crate::model::{LoadError, ModelId, Stage};
+use crate::repository::Candidate;
+use crate::servable::InterceptorChain;
+use crate::tenant::Tenant;
+
+/// The parts that a load works with.
+pub(super) struct LoadTask {
+    pub(super) loader: Arc<EngineLoader>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) tenant: Arc<Tenant>,
+    /// The interceptors whose load hooks run.
+    pub(super) interceptors: Arc<InterceptorChain>,
+}
+
+impl LoadTask {
+    /// Returns `None` if the version is no longer wanted once it has been validated; then nothing
+    /// of it remains.
+    async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Option<Loaded>, LoadError> {
+        self.interceptors.before_load(id).await?;
+        let proved = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
+        self.interceptors.after_load(id).await?;
+        if self.may_publish(id).await { proved.commit().await.map(Some) } else { Ok(None) }
+    }
+
+    async fn may_publish(&self, id: &ModelId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let asked = self
+            .events
+            .send(Event::Validated { name: id.name.clone(), version: id.version, reply })
+            .await;
+        asked.is_ok() && answer.await.unwrap_or(false)
+    }
+}
+
+/// Loads a version and sends the outcome as an event.
+pub(super) async fn run_load(loading: LoadTask, candidate: Candidate) {
+    let (name, version, digest) = (candidate.name.clone(), candidate.version, candidate.digest);
+    let id = ModelId { tenant: loading.tenant.name().clone(), name: name.clone(), version };
+    let events = loading.events.clone();
+    // A task of its own, so that a panic becomes a failed load and not a load that never ends.
+    let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
+    let outcome = load.await.unwrap_or_else(|error| {
+        Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}")))
+    });
+
+    let _ = events.send(Event::Loaded { name, version, digest, outcome }).await;
+}
+
+/// Delay before the next try after a temporary failure.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// Longest delay between two tries.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
+
+/// Delay before a version is loaded again after `failures` consecutive failures, the last at
+/// `stage`; `None` if it is not loaded again.
+pub(super) fn retry_delay(stage: Stage, failures: u32) -> Option<Duration> {
+    match stage {
+        // Retrying at a constant rate does not help a host that is short of memory or threads.
+        Stage::Host => Some(
+            (RETRY_DELAY * 2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
+                .min(MAX_RETRY_DELAY),
+        ),
+        stage => stage.is_transient().then_some(RETRY_DELAY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_trouble_is_tried_again_ever_more_rarely() {
+        let after = |failures| retry_delay(Stage::Host, failures).map(|after| after.as_secs());
+        assert_eq!([1, 2, 3, 6, 7, 100].map(after), [5, 10, 20, 160, 300, 300].map(Some));
+        assert_eq!(retry_delay(Stage::Quota, 9), Some(RETRY_DELAY));
+        assert_eq!(retry_delay(Stage::Load, 1), None);
+    }
+}

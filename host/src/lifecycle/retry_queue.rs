@@ -1,0 +1,69 @@
+//! Versions with temporary failures, and the times of their next tries.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::model::{ModelName, Version};
+
+/// Versions due within this time of the first are retried together with it.
+const COALESCE_WINDOW: Duration = Duration::from_millis(500);
+
+/// Versions to retry, the next one first.
+#[derive(Default)]
+pub(super) struct RetryQueue {
+    due: BTreeSet<(Instant, ModelName, Version)>,
+}
+
+impl RetryQueue {
+    /// Adds a version to retry at `wait_until_due`.
+    pub(super) fn add(&mut self, due: Instant, name: ModelName, version: Version) {
+        self.due.insert((due, name, version));
+    }
+
+    /// Waits until a version is due; for ever if there is none.
+    pub(super) async fn due(&self) {
+        match self.due.first() {
+            Some((due, ..)) => tokio::time::sleep_until((*due).into()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Removes and returns the versions due at `now` or shortly after.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(ModelName, Version)> {
+        let limit = now + COALESCE_WINDOW;
+        let mut taken = Vec::new();
+        while let Some(next) = self.due.pop_first() {
+            if next.0 > limit {
+                self.due.insert(next);
+                break;
+            }
+            taken.push((next.1, next.2));
+        }
+
+        taken
+    }
+
+    /// Removes all versions.
+    pub(super) fn clear(&mut self) {
+        self.due.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_due_at_about_the_same_time_is_tried_together() {
+        let mut retries = RetryQueue::default();
+        let (iris, first, now) =
+            (ModelName::new("iris").unwrap(), Version::new(1).unwrap(), Instant::now());
+        let at = |millis| now + Duration::from_millis(millis);
+
+        [0, 400, 2000].into_iter().for_each(|millis| retries.add(at(millis), iris.clone(), first));
+        retries.due().await;
+        assert_eq!(retries.take_due(at(0)).len(), 2);
+        assert_eq!(retries.take_due(at(1000)).len(), 0);
+        assert_eq!(retries.take_due(at(2000)).len(), 1);
+    }
+}

@@ -1,0 +1,222 @@
+//! Events of versions: start of a load, its outcome, an open circuit breaker, the end of a drain.
+
+use std::time::Instant;
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::watch;
+
+use super::super::drain::Drain;
+use super::super::load_task::{LoadTask, retry_delay, run_load};
+use super::super::manager::{Event, Phase};
+use super::super::metrics::TenantMetrics;
+use super::super::record::Loaded;
+use super::Reconciler;
+use crate::model::{LoadError, ModelId, ModelName, Stage, Version};
+use crate::repository::Digest;
+use crate::servable::InterceptorChainHandle;
+use crate::tenant::LogDecision;
+
+/// Writes a log line about a version, within the tenant's rate limit.
+macro_rules! say {
+    ($task:expr, $level:ident, $($what:tt)*) => {
+        match $task.log_limit.next(Instant::now()) {
+            LogDecision::Write => tracing::$level!(tenant = %$task.tenant, $($what)*),
+            LogDecision::DropAndReport => tracing::warn!(
+                tenant = %$task.tenant,
+                "more lines about loading this tenant's versions are left out for a minute; the index tells of each"
+            ),
+            LogDecision::Drop => {}
+        }
+    };
+}
+
+impl Reconciler {
+    pub(super) fn start_loading(&mut self, name: &ModelName, version: Version) {
+        let (Some(owner), Some(record)) = (&self.owner_record, self.models.get_mut(name)) else {
+            return;
+        };
+        let (Some(digest), Some(events)) =
+            (record.candidate_digest(version), self.events.upgrade())
+        else {
+            return;
+        };
+        if let Err(refusal) = owner.take_quota(record, name, version) {
+            let error = LoadError::new(Stage::Quota, refusal.to_string());
+            return self.record_failure(name, version, digest, error);
+        }
+
+        let Some(candidate) = record.start_loading(version) else { return };
+        let wrapped =
+            owner.chain_handle_for(name).map(InterceptorChainHandle::chain).unwrap_or_default();
+        let (loader, tenant) = (self.loader.clone(), owner.tenant().clone());
+        tokio::spawn(run_load(
+            LoadTask { loader, events, tenant, interceptors: wrapped },
+            candidate,
+        ));
+        self.running_loads += 1;
+        say!(self, info, model = %name, %version, %digest, "loading");
+    }
+
+    /// Records a failure, and schedules a retry if it may be temporary.
+    fn record_failure(
+        &mut self,
+        name: &ModelName,
+        version: Version,
+        digest: Digest,
+        error: LoadError,
+    ) {
+        let Some(record) = self.models.get_mut(name) else { return };
+        let stage = error.stage;
+        let text = error.to_string();
+        let failures = record.record_failure(version, digest, error);
+
+        // A repeated temporary failure is logged once.
+        if failures == 1 || !stage.is_transient() {
+            say!(self, warn, model = %name, %version, error = %text, "cannot serve");
+        }
+        if let Some(after) = retry_delay(stage, failures).filter(|_| self.phase == Phase::Running) {
+            self.retries.add(Instant::now() + after, name.clone(), version);
+        }
+    }
+
+    /// True if a validated version is to be published. Called before its migrations are committed:
+    /// they are committed only if it is, and once they are, it serves, if only for a moment.
+    pub(super) fn may_publish(&self, name: &ModelName, version: Version) -> bool {
+        let wanted = self.models.get(name).is_some_and(|record| record.may_publish(version));
+        wanted && self.owner_record.is_some() && self.phase == Phase::Running
+    }
+
+    pub(super) fn handle_loaded(
+        &mut self,
+        name: ModelName,
+        version: Version,
+        digest: Digest,
+        outcome: Result<Option<Loaded>, LoadError>,
+    ) {
+        self.running_loads = self.running_loads.saturating_sub(1);
+        self.collection_due = true;
+        match outcome {
+            // The version of a removed tenant would use that tenant's quota and grants.
+            _ if self.owner_record.is_none() => self.abandon_load(&name, version),
+            Ok(Some(loaded)) if self.phase == Phase::Running => {
+                self.start_serving(&name, version, digest, loaded)
+            }
+            // Not wanted; or published by the next start, because the server stops.
+            Ok(_) => self.abandon_load(&name, version),
+            Err(error) => {
+                self.increment(|metrics| &metrics.failures);
+                self.record_failure(&name, version, digest, error);
+            }
+        }
+
+        self.increment(|metrics| &metrics.loads);
+        self.reconcile(&name);
+    }
+
+    fn start_serving(
+        &mut self,
+        name: &ModelName,
+        version: Version,
+        digest: Digest,
+        loaded: Loaded,
+    ) {
+        let wrapping = self.owner_record.as_ref().and_then(|owner| owner.chain_handle_for(name));
+        let Some(record) = self.models.get_mut(name) else { return };
+
+        let trips = loaded.0.breaker_trips();
+        wrapping.into_iter().for_each(|wrapping| loaded.0.set_interceptors(wrapping));
+
+        let before = record.start_serving(version, digest, loaded);
+        self.start_drain(name, version, before);
+        self.watch_trips(name, version, digest, trips);
+        self.increment(|metrics| &metrics.swaps);
+
+        tracing::info!(tenant = %self.tenant, model = %name, %version, "ready");
+    }
+
+    /// Drops the result of a load.
+    fn abandon_load(&mut self, name: &ModelName, version: Version) {
+        if let Some(record) = self.models.get_mut(name) {
+            record.abandon_load(version);
+        }
+    }
+
+    /// Sends an event whenever the circuit breaker of a version opens, for as long as the version
+    /// lives.
+    fn watch_trips(
+        &self,
+        name: &ModelName,
+        version: Version,
+        digest: Digest,
+        mut trips: watch::Receiver<u64>,
+    ) {
+        let (events, name) = (self.events.clone(), name.clone());
+        tokio::spawn(async move {
+            while trips.changed().await.is_ok() {
+                let Some(events) = events.upgrade() else { return };
+                let _ = events.send(Event::Tripped { name: name.clone(), version, digest }).await;
+            }
+        });
+    }
+
+    /// Lets an older version take the place of one that keeps failing, if there is one.
+    pub(super) fn handle_tripped(&mut self, name: &ModelName, version: Version, digest: Digest) {
+        let Some(record) = self.models.get_mut(name) else { return };
+
+        let rolls_back = record.roll_back(version, digest);
+        tracing::warn!(
+            tenant = %self.tenant, model = %name, %version, rolls_back, "keeps failing; out of service for now"
+        );
+        self.increment(|metrics| &metrics.trips);
+
+        self.reconcile(name);
+    }
+
+    /// Starts the task that drains a version.
+    fn start_drain(&self, name: &ModelName, version: Version, ending: Option<Drain>) {
+        let Some(ending) = ending else { return };
+
+        let (events, name) = (self.events.clone(), name.clone());
+        // Begun before the task runs, so that the interceptors that serve now see the drain even if
+        // they are drained next.
+        let ending = ending.begin();
+        tokio::spawn(async move {
+            ending.run().await;
+            if let Some(events) = events.upgrade() {
+                let _ = events.send(Event::Drained { name, version }).await;
+            }
+        });
+    }
+
+    pub(super) fn stop_serving(&mut self, name: &ModelName, version: Version) {
+        let ending = self.models.get_mut(name).and_then(|record| record.stop_serving(version));
+        self.start_drain(name, version, ending);
+    }
+
+    pub(super) fn handle_drained(&mut self, name: &ModelName, version: Version) {
+        if let Some(record) = self.models.get_mut(name) {
+            record.record_drained(version);
+        }
+
+        let serves = self.models.get(name).is_some_and(|record| record.is_serving(version));
+        // Other content may serve under the same number by now, possibly of a later tenant of this
+        // name, and use the same metrics.
+        if !serves && !self.registry.serves(&self.tenant, name, version) {
+            self.loader.forget_metrics(&ModelId {
+                tenant: self.tenant.clone(),
+                name: name.clone(),
+                version,
+            });
+        }
+
+        self.collection_due = true;
+        self.reconcile(name);
+    }
+
+    /// Increments a counter of the tenant, unless it was removed.
+    fn increment(&self, what: impl FnOnce(&TenantMetrics) -> &Counter) {
+        if let Some(owner) = &self.owner_record {
+            what(&owner.metrics).inc();
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The announcement of a source: the complete result of one scan.
+
+use std::sync::Arc;
+
+use super::Digest;
+use crate::files::ConfinedFile;
+use crate::model::{ConfigTable, ModelName, ModelSettings, TenantName, Version};
+
+/// The complete result of one scan of a tenant's repository. It replaces every earlier
+/// announcement: a model or version that is not in it is no longer wanted.
+#[derive(Clone, Debug)]
+pub struct AspiredVersions {
+    /// The tenant that owns the repository.
+    pub tenant: TenantName,
+    /// Identifies the source that announces this. A tenant's repository may be replaced by another
+    /// one.
+    pub source: u64,
+    /// Models and versions, sorted by name, then version. An entry for a model as a whole precedes
+    /// its versions. While degraded, this is the result of the last successful scan.
+    pub seen: Vec<Observed>,
+    /// The reason why the repository cannot be trusted now; `None` if it can. While set, all
+    /// serving versions stay and the reason is reported.
+    pub degraded: Option<Degraded>,
+    /// The reason why the scan was incomplete; `None` if it was complete. Versions that were not
+    /// scanned keep serving.
+    pub partial: Option<String>,
+    /// True once every entry that existed at the start has been seen settled. Stays true.
+    pub first_settled: bool,
+    /// Number of rescans requested before this scan began.
+    pub rescans_requested: u64,
+}
+
+/// The reason why a repository cannot be trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Degraded {
+    /// Text for the tenant: names files relative to the repository only.
+    pub reason: String,
+    /// Text for the operator: includes host paths and other tenants' names.
+    pub detail: String,
+    /// True if an operator has to act. False for a missing repository, which may come back by
+    /// itself.
+    pub needs_operator: bool,
+}
+
+impl From<String> for Degraded {
+    fn from(reason: String) -> Self {
+        Degraded { detail: reason.clone(), reason, needs_operator: false }
+    }
+}
+
+impl AspiredVersions {
+    /// The announcement before the first scan.
+    pub fn empty(tenant: TenantName) -> Self {
+        AspiredVersions {
+            tenant,
+            source: 0,
+            seen: Vec::new(),
+            degraded: None,
+            partial: None,
+            first_settled: false,
+            rescans_requested: 0,
+        }
+    }
+
+    /// Returns every entry of one model.
+    pub fn for_model<'a>(&'a self, name: &'a ModelName) -> impl Iterator<Item = &'a Observed> {
+        let start = self.seen.partition_point(|seen| seen.name() < name);
+        self.seen.iter().skip(start).take_while(move |seen| seen.name() == name)
+    }
+
+    /// Returns true if both announcements of one source have the same content.
+    pub(super) fn has_same_content(&self, other: &AspiredVersions) -> bool {
+        // Destructured so that a new field cannot be forgotten here.
+        let AspiredVersions {
+            tenant: _,
+            source: _,
+            seen,
+            degraded,
+            partial,
+            first_settled,
+            rescans_requested: asked,
+        } = self;
+        (degraded, partial, first_settled, asked)
+            == (&other.degraded, &other.partial, &other.first_settled, &other.rescans_requested)
+            && *seen == other.seen
+    }
+
+    /// Returns true if no entry is still changing.
+    pub fn is_settled(&self) -> bool {
+        !self.seen.iter().any(|seen| matches!(seen, Observed::Unsettled { .. }))
+    }
+}
+
+/// The state of one model or version in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // Nearly everything that is seen is whole.
+pub enum Observed {
+    /// A version that can be loaded.
+    Candidate(Candidate),
+    /// Present now, or a moment ago, and still changing. The serving version stays.
+    Unsettled {
+        /// The model.
+        name: ModelName,
+        /// The version; `None` if this concerns all versions.
+        version: Option<Version>,
+    },
+    /// Present and invalid. The serving version stays and the reason is reported.
+    Faulty {
+        /// The model.
+        name: ModelName,
+        /// The version; `None` if this concerns all versions.
+        version: Option<Version>,
+        /// The fault and its remedy. Names files relative to the repository only.
+        reason: String,
+    },
+    /// Absent, although the model's settings name it.
+    Missing {
+        /// The model.
+        name: ModelName,
+        /// The version.
+        version: Version,
+        /// The setting that names it, and the remedy.
+        reason: String,
+    },
+}
+
+impl Observed {
+    /// The model that the entry is, or belongs to.
+    pub fn name(&self) -> &ModelName {
+        match self {
+            Observed::Candidate(candidate) => &candidate.name,
+            Observed::Unsettled { name, .. }
+            | Observed::Faulty { name, .. }
+            | Observed::Missing { name, .. } => name,
+        }
+    }
+
+    /// Returns true if the repository contains it, valid or not.
+    pub fn is_present(&self) -> bool {
+        !matches!(self, Observed::Missing { .. })
+    }
+
+    /// The version; `None` if the entry concerns the model as a whole.
+    pub fn version(&self) -> Option<Version> {
+        match self {
+            Observed::Candidate(candidate) => Some(candidate.version),
+            Observed::Unsettled { version, .. } | Observed::Faulty { version, .. } => *version,
+            Observed::Missing { version, .. } => Some(*version),
+        }
+    }
+}
+
+/// A version that can be loaded: its files have settled and its component is structurally complete.
+///
+/// The digests describe the files as they were read. The files can change afterwards, so code that
+/// opens one must compare what it reads with the digest stored here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The model.
+    pub name: ModelName,
+    /// The version.
+    pub version: Version,
+    /// The component file.
+    pub component: ConfinedFile,
+    /// Digest of the component.
+    pub component_digest: Digest,
+    /// Size of the component in bytes.
+    pub component_size: u64,
+    /// Time of the component file's last status change by the file system's clock, in seconds and
+    /// nanoseconds.
+    pub changed_at: (i64, i64),
+    /// The other files of the version, sorted by name.
+    pub sidecars: Vec<Sidecar>,
+    /// The golden requests, which the version must answer as recorded before it is published.
+    pub golden: Option<Sidecar>,
+    /// The model's settings.
+    pub settings: Arc<ModelSettings>,
+    /// The model's live configuration.
+    pub live: Arc<LiveConfig>,
+    /// Identity of the candidate: equal for equal component, sidecars, golden requests and
+    /// settings, at any path. The version policy and the live configuration are not part of it,
+    /// because a change of these does not reload a version.
+    pub digest: Digest,
+}
+
+impl Candidate {
+    /// Total size of all files in bytes.
+    pub fn size(&self) -> u64 {
+        let beside = self.sidecars.iter().chain(&self.golden);
+        self.component_size + beside.map(|sidecar| sidecar.size).sum::<u64>()
+    }
+}
+
+/// The part of a model's configuration that can change while it serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveConfig {
+    /// Values of the last valid `config.toml`; empty if there is none.
+    pub values: Arc<ConfigTable>,
+    /// The fault of the present file; `None` if it is valid or absent.
+    pub fault: Option<String>,
+}
+
+/// A file of a version besides its component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sidecar {
+    /// File name, by which the model opens it.
+    pub name: String,
+    /// The file itself.
+    pub file: ConfinedFile,
+    /// Digest of its content.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// Returns the identity of a candidate. Compared only within one run of the host.
+pub(super) fn identity(
+    component: &Digest,
+    sidecars: &[Sidecar],
+    golden: Option<&Sidecar>,
+    settings: &ModelSettings,
+) -> Digest {
+    // Destructured so that a new setting cannot be forgotten here.
+    let ModelSettings { versions: _, isolation, instances, batching, limits, .. } = settings;
+    let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } =
+        settings;
+    let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();
+    let golden = golden.map(|sidecar| sidecar.digest);
+    let in_force = (
+        isolation,
+        instances,
+        batching,
+        limits,
+        (streaming, sessions, deferred),
+        warmup,
+        breaker,
+        capabilities,
+    );
+    // `Debug` quotes and escapes texts, so two different inputs never produce the same text.
+    Digest::sha256(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
+}

@@ -1,0 +1,295 @@
+//! Confined access to the files beneath one root.
+//!
+//! A tenant that can write into a repository must not be able to make the host read any other file.
+//! So a link is resolved to its real path, which must lie beneath the root and is then opened from
+//! the root down, one component at a time, following no link: replacing a folder by a link in
+//! between makes the opening fail. Only regular files are read, and opening never blocks, not even
+//! on a FIFO. The root is held open, so all steps use the same folder even if its path later leads
+//! elsewhere.
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
+
+use super::layout::is_temporary;
+use super::root::OpenRoot;
+use super::stability::Stamp;
+pub(crate) use crate::disk_errors::plain;
+use crate::files::{ConfinedFile, OpenFolder, current_path, path_in};
+
+/// A repository's root, opened for one scan.
+pub(super) struct ConfinedDir {
+    folder: Arc<OpenFolder>,
+    /// Path of the root.
+    real: PathBuf,
+    stamp: Stamp,
+    /// Number of entries that may still be listed.
+    entries: Cell<usize>,
+}
+
+/// Maximum number of entries that an upload may list.
+pub(super) const MAX_ENTRIES: usize = 100_000;
+
+/// An entry of a folder.
+pub(super) struct DirEntry {
+    pub(super) name: String,
+    pub(super) kind: EntryKind,
+}
+
+/// The kind of an entry, after links were followed.
+pub(super) enum EntryKind {
+    /// A regular file.
+    File(FileRef),
+    /// A folder.
+    Folder(FileRef),
+    /// A FIFO, a socket or a device.
+    Special,
+    /// A link that cannot be followed, or an unreadable entry, with the reason.
+    Broken(String),
+}
+
+/// A path beneath the root, free of links, and its stamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FileRef {
+    pub(super) path: PathBuf,
+    pub(super) stamp: Stamp,
+}
+
+impl ConfinedDir {
+    /// Opens a root for a scan that may list this many entries. Fails on an I/O error.
+    pub(super) fn new(root: OpenRoot, entries: usize) -> io::Result<Self> {
+        let OpenRoot { folder, real } = root;
+        let stamp = stamp(&folder.metadata()?);
+        Ok(ConfinedDir { folder, real, stamp, entries: Cell::new(entries) })
+    }
+
+    /// The root itself.
+    pub(super) fn root(&self) -> FileRef {
+        FileRef { path: PathBuf::new(), stamp: self.stamp }
+    }
+
+    /// Descriptor of the root.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        self.folder.descriptor()
+    }
+
+    /// Replaces the path of `place` by an absolute one.
+    pub(super) fn absolute(&self, place: FileRef) -> FileRef {
+        FileRef { path: self.real.join(place.path), ..place }
+    }
+
+    /// Returns a handle of a file, to be opened later.
+    pub(super) fn file(&self, path: PathBuf) -> ConfinedFile {
+        self.folder.file(path)
+    }
+
+    /// Returns the entries of a folder, sorted by name, without hidden and temporary ones. A name
+    /// that is not UTF-8 contains replacement characters, which no valid name has. Fails on an I/O
+    /// error, and if the limit of entries is exceeded.
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let folder = self.folder.open_folder(path)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let left = self
+                .entries
+                .get()
+                .checked_sub(1)
+                .ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?;
+            self.entries.set(left);
+            let shown = name.to_string_lossy().into_owned();
+            if !is_temporary(&shown) {
+                entries.push(DirEntry { name: shown, kind: self.kind(&folder, path, name) });
+            }
+        }
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    /// Opens a regular file for reading. Fails if the path now contains a link, or is not a regular
+    /// file.
+    pub(super) fn open_file(&self, path: &Path) -> io::Result<(File, Stamp)> {
+        let file = self.folder.open_file(path)?;
+        let stamp = stamp(&file.metadata()?);
+        Ok((file, stamp))
+    }
+
+    /// Returns the kind of an entry of an open folder.
+    fn kind(&self, folder: &OwnedFd, path: &Path, name: &OsStr) -> EntryKind {
+        let there = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => there,
+            Err(error) => {
+                return EntryKind::Broken(format!(
+                    "cannot be read: {}",
+                    read_error_text(&error.into())
+                ));
+            }
+        };
+        let path = path.join(name);
+        if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
+            return kind_from_stat(path, &there);
+        }
+        match self.resolve_link(&path) {
+            Ok((path, there)) => kind_from_stat(path, &there),
+            Err(why) => EntryKind::Broken(why),
+        }
+    }
+
+    /// Follows a link that leads to an entry beneath the root.
+    fn resolve_link(&self, path: &Path) -> Result<(PathBuf, Stat), String> {
+        let nowhere = |error: io::Error| format!("a link that leads nowhere: {}", plain(&error));
+        let root = current_path(self.folder()).map_err(nowhere)?;
+        let real = fs::canonicalize(path_in(self.folder(), path)).map_err(nowhere)?;
+        let Ok(path) = real.strip_prefix(root) else {
+            return Err(
+                "a link that leaves the repository; only links within it are followed".into()
+            );
+        };
+        let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let there = statat(self.folder(), at, AtFlags::SYMLINK_NOFOLLOW);
+        let there =
+            there.map_err(|error| format!("cannot be read: {}", read_error_text(&error.into())))?;
+        Ok((path.to_owned(), there))
+    }
+}
+
+fn kind_from_stat(path: PathBuf, there: &Stat) -> EntryKind {
+    let place = FileRef { path, stamp: stamp_from_stat(there) };
+    match FileType::from_raw_mode(there.st_mode) {
+        FileType::RegularFile => EntryKind::File(place),
+        FileType::Directory => EntryKind::Folder(place),
+        _ => EntryKind::Special,
+    }
+}
+
+const TOO_MANY_ENTRIES: &str = "the repository holds more files and folders than are looked at; remove some, or raise max_versions in wardian.toml";
+
+#[allow(clippy::unnecessary_cast)] // The types of these fields differ between machines.
+fn stamp_from_stat(there: &Stat) -> Stamp {
+    Stamp {
+        device: there.st_dev as u64,
+        inode: there.st_ino as u64,
+        size: there.st_size as u64,
+        modified: (there.st_mtime as i64, there.st_mtime_nsec as i64),
+        changed: (there.st_ctime as i64, there.st_ctime_nsec as i64),
+    }
+}
+
+/// Returns the stamp of a file.
+pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
+    Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    }
+}
+
+/// Returns the text of a read error, with a remedy where there is one.
+pub(crate) fn read_error_text(error: &io::Error) -> String {
+    let text = plain(error);
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{text}; the user that runs wardian must be able to read it")
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn tree(root: &Path) -> ConfinedDir {
+        let real = root.canonicalize().unwrap();
+        ConfinedDir::new(
+            OpenRoot { folder: Arc::new(OpenFolder::open(&real).unwrap()), real },
+            MAX_ENTRIES,
+        )
+        .unwrap()
+    }
+
+    fn kind_of(tree: &ConfinedDir, name: &str) -> String {
+        match tree
+            .list(Path::new(""))
+            .unwrap()
+            .into_iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.kind)
+        {
+            Some(EntryKind::File(place)) => format!("file {}", place.path.display()),
+            Some(EntryKind::Folder(_)) => "folder".into(),
+            Some(EntryKind::Special) => "special".into(),
+            Some(EntryKind::Broken(why)) => why,
+            None => "not listed".into(),
+        }
+    }
+
+    #[test]
+    fn links_are_followed_only_within_the_root() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "x").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir(at("..2026")).unwrap();
+        fs::write(at("..2026/iris.wasm"), "x").unwrap();
+        symlink("..2026", at("..data")).unwrap();
+        symlink("..data/iris.wasm", at("iris.wasm")).unwrap();
+        symlink(outside.path().join("secret"), at("leaves")).unwrap();
+        symlink("../../../../etc/passwd", at("climbs")).unwrap();
+        symlink("nothing", at("dangles")).unwrap();
+        symlink("loops", at("loops")).unwrap();
+        let tree = tree(root.path());
+        assert_eq!(kind_of(&tree, "iris.wasm"), "file ..2026/iris.wasm");
+        assert!(kind_of(&tree, "leaves").contains("leaves the repository"));
+        assert!(kind_of(&tree, "climbs").starts_with("a link that"));
+        assert!(kind_of(&tree, "dangles").contains("leads nowhere"));
+        assert!(kind_of(&tree, "loops").contains("leads nowhere"));
+        assert_eq!(kind_of(&tree, "..data"), "not listed");
+    }
+
+    #[test]
+    fn a_folder_swapped_for_a_link_after_the_look_is_not_entered() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("model.wasm"), "x").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        symlink(outside.path(), root.path().join("iris")).unwrap();
+        let tree = tree(root.path());
+        assert!(tree.open_file(Path::new("iris/model.wasm")).is_err());
+        symlink(outside.path().join("model.wasm"), root.path().join("x.wasm")).unwrap();
+        assert!(tree.open_file(Path::new("x.wasm")).is_err());
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_told_with_what_it_needs() {
+        let told = read_error_text(&io::Error::from_raw_os_error(13));
+        assert_eq!(told, "permission denied; the user that runs wardian must be able to read it");
+        assert_eq!(read_error_text(&io::Error::from_raw_os_error(2)), "no such file or directory");
+    }
+
+    #[test]
+    fn a_fifo_is_neither_waited_for_nor_read() {
+        use rustix::fs::{CWD, Mode, mknodat};
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("pipe.wasm");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let tree = tree(root.path());
+        assert_eq!(kind_of(&tree, "pipe.wasm"), "special");
+        assert!(tree.open_file(Path::new("pipe.wasm")).is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! The folder of a version in the repository, and the steps that change it atomically.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, fsync, renameat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::staging_dir::{StagingDir, VERSION, open_folder, open_or_create};
+use super::{UploadError, UploadTarget};
+use crate::repository::confined_dir::ConfinedDir;
+use crate::repository::layout::COMPONENT;
+
+/// The result of placing a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// There was no component before.
+    New,
+    /// It replaced another component.
+    Replaced,
+}
+
+/// The present state of a version's folder.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) model: Option<OwnedFd>,
+    pub(super) version: Option<OwnedFd>,
+    /// True if the version has a component.
+    pub(super) component: bool,
+}
+
+/// Opens the folders of a version, as far as they exist. Fails if a file or link is in the way that
+/// an upload must not change.
+pub(super) fn find(tree: &ConfinedDir, target: &UploadTarget) -> Result<Found, UploadError> {
+    let (name, number) = (target.name.as_str(), target.version.to_string());
+    if kind(tree.folder(), &format!("{name}.wasm"))?.is_some_and(|kind| kind != FileType::Directory)
+    {
+        return conflict(format!(
+            "the model is the file {name}.wasm, which has no numbered versions; remove it, or move it to \
+             {name}/1/{COMPONENT}"
+        ));
+    }
+    let mut found = Found { model: folder(tree.folder(), name, name)?, ..Found::default() };
+    if let Some(model) = &found.model {
+        found.version = folder(model, &number, &format!("{name}/{number}"))?;
+    }
+    if let Some(version) = &found.version {
+        found.component = match kind(version, COMPONENT)? {
+            None => false,
+            Some(FileType::RegularFile) => true,
+            Some(_) => {
+                return conflict(format!(
+                    "{name}/{number}/{COMPONENT} is not a regular file; remove it first"
+                ));
+            }
+        };
+    }
+    Ok(found)
+}
+
+/// Moves a staged component into place, atomically and durably.
+pub(super) fn put(
+    tree: &ConfinedDir,
+    target: &UploadTarget,
+    staged: &StagingDir,
+) -> Result<PutOutcome, UploadError> {
+    let found = find(tree, target)?;
+    let Some(version) = found.version else { return put_folder(tree, target, staged, found.model) };
+    renameat(staged.version()?, COMPONENT, &version, COMPONENT)?;
+    fsync(&version)?;
+    Ok(if found.component { PutOutcome::Replaced } else { PutOutcome::New })
+}
+
+fn put_folder(
+    tree: &ConfinedDir,
+    target: &UploadTarget,
+    staged: &StagingDir,
+    model: Option<OwnedFd>,
+) -> Result<PutOutcome, UploadError> {
+    let name = target.name.as_str();
+    let model = model.map_or_else(|| open_or_create(tree.folder(), name), Ok)?;
+    // Renaming a folder does not replace another one, unless that is empty.
+    let moved = renameat(staged.folder(), VERSION, &model, target.version.to_string());
+    if let Err(error) = moved {
+        remove_if_empty(tree, name);
+        return match error {
+            Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR => {
+                conflict("it was put there meanwhile; try again".into())
+            }
+            error => Err(error.into()),
+        };
+    }
+    fsync(&model)?;
+    fsync(tree.folder())?;
+    Ok(PutOutcome::New)
+}
+
+/// Renames a version's folder to a hidden name in the root, so that all of it disappears at once.
+/// Needs no space on a full disk.
+pub(super) fn move_aside(
+    tree: &ConfinedDir,
+    target: &UploadTarget,
+    hidden: &str,
+) -> Result<(), UploadError> {
+    let Found { model: Some(model), version: Some(_), .. } = find(tree, target)? else {
+        return Err(UploadError::NotFound);
+    };
+    renameat(&model, target.version.to_string(), tree.folder(), hidden)?;
+    fsync(&model)?;
+    remove_if_empty(tree, target.name.as_str());
+    fsync(tree.folder())?;
+    Ok(())
+}
+
+fn remove_if_empty(tree: &ConfinedDir, name: &str) {
+    // Fails if the folder is not empty.
+    let _ = unlinkat(tree.folder(), name, AtFlags::REMOVEDIR);
+}
+
+fn folder(within: impl AsFd, name: &str, shown: &str) -> Result<Option<OwnedFd>, UploadError> {
+    match kind(&within, name)? {
+        None => Ok(None),
+        Some(FileType::Directory) => Ok(Some(open_folder(within, name)?)),
+        Some(FileType::Symlink) => conflict(format!(
+            "{shown} is a symbolic link, and what lies behind it is for whoever made it to change"
+        )),
+        Some(_) => conflict(format!("{shown} is not a folder; remove it first")),
+    }
+}
+
+/// Returns the type of an entry, following no link.
+fn kind(within: impl AsFd, name: &str) -> Result<Option<FileType>, UploadError> {
+    match statat(within, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn conflict<T>(reason: String) -> Result<T, UploadError> {
+    Err(UploadError::Conflict(reason))
+}

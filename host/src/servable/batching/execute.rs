@@ -1,0 +1,279 @@
+//! Runs a batch in one guest call, and its requests one by one if that fails.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batcher::{Batcher, Item, Reply};
+use super::runner::{BatchResponses, CallOutcome, Runner};
+use super::{BatchForm, join};
+use crate::engine::{Budget, Call};
+use crate::model::{InferError, InferRequest, InferResponse, RequestId};
+use crate::servable::infer::response_validator;
+use crate::servable::{Inference, Timings};
+
+/// The least CPU time of a batch call, whatever calls usually take.
+const MIN_CPU_TIME: Duration = Duration::from_millis(100);
+
+/// A batch call may take this many times the usual time. Beyond it, one of its requests is taken to
+/// be at fault.
+const OVERRUN_FACTOR: u32 = 8;
+
+/// Limit on the request ids of a batch in log lines, in bytes: some seven of the usual length.
+const MAX_REQUEST_IDS: usize = 256;
+
+/// Answers all requests of a batch. Stops once all receivers are gone.
+pub(super) async fn execute<C: Runner>(
+    batcher: &Arc<Batcher>,
+    caller: &Arc<C>,
+    mut batch: Vec<Item>,
+    place: Result<C::Permit, InferError>,
+) {
+    batch.iter_mut().for_each(|item| item.queue_guard = None);
+    match place {
+        Err(error) => batch.into_iter().for_each(|item| send_reply(item.reply, Err(error.clone()))),
+        Ok(place) if batch.len() > 1 => execute_batch(batcher, caller, batch, place).await,
+        Ok(place) => {
+            if let Some(item) = batch.pop() {
+                execute_single(batcher, caller, item, place).await;
+            }
+        }
+    }
+}
+
+async fn execute_single<C: Runner>(
+    batcher: &Batcher,
+    caller: &Arc<C>,
+    item: Item,
+    place: C::Permit,
+) {
+    let Item { request, call, arrived, mut reply, .. } = item;
+    let queue = arrived.elapsed();
+    let (budget, then) = (call.budget.clone(), response_validator(&batcher.metadata, &request));
+    let rows = batcher.metadata.rows(&request);
+
+    caller.record_call(1);
+    let called = tokio::select! {
+        biased;
+        called = caller.run_single(place, request, call, then) => called,
+        () = reply.closed() => return,
+    };
+
+    let answer = called.map(|CallOutcome { outcome: response, instance, compute }| {
+        batcher.record_call_time(1, compute, &budget);
+        caller.record_execution(rows, instance, compute);
+        let timings = Timings { queue, instance, compute, ..Timings::default() };
+        Inference { response, timings, after_response: None }
+    });
+    send_reply(reply, answer);
+}
+
+async fn execute_batch<C: Runner>(
+    batcher: &Arc<Batcher>,
+    caller: &Arc<C>,
+    batch: Vec<Item>,
+    place: C::Permit,
+) {
+    let started = Instant::now();
+    let mut batch = batch;
+    caller.record_call(batch.len());
+    let call = new_joint_call(batcher, &**caller, &batch, started);
+    let budget = call.budget.clone();
+
+    let (requests, replies) = requests_and_replies(&mut batch);
+    let called = tokio::select! {
+        biased;
+        called = run_joint_call(batcher, caller, &requests, place, call) => called,
+        () = all_closed(replies) => return,
+    };
+
+    match called {
+        Ok(CallOutcome { outcome, instance, compute }) => {
+            batcher.record_call_time(batch.len(), compute, &budget);
+            let rows = batch.iter().map(|item| batcher.metadata.rows(&item.request)).sum();
+            caller.record_execution(rows, instance, compute);
+            for (item, response) in batch.into_iter().zip(outcome) {
+                let timings = Timings {
+                    queue: started.saturating_duration_since(item.arrived),
+                    instance,
+                    compute,
+                    ..Timings::default()
+                };
+                send_reply(
+                    item.reply,
+                    response.map(|response| Inference { response, timings, after_response: None }),
+                );
+            }
+        }
+        Err(error) if is_host_error(&error) => {
+            batch.into_iter().for_each(|item| send_reply(item.reply, Err(error.clone())))
+        }
+        Err(error) => {
+            caller.record_batch_failure(batch.len(), &error);
+            execute_separately(batcher, caller, batch);
+        }
+    }
+}
+
+/// Answers each request by itself, in order, after the batch has failed: one of them is at fault,
+/// and it is unknown which.
+fn execute_separately<C: Runner>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>) {
+    let (batcher, caller) = (batcher.clone(), caller.clone());
+    tokio::spawn(async move {
+        for mut item in batch {
+            let place = tokio::select! {
+                biased;
+                () = item.reply.closed() => continue,
+                place = caller.acquire() => place,
+            };
+            match place {
+                Ok(place) => {
+                    let (batcher, caller) = (batcher.clone(), caller.clone());
+                    tokio::spawn(
+                        async move { execute_single(&batcher, &caller, item, place).await },
+                    );
+                }
+                Err(error) => send_reply(item.reply, Err(error)),
+            }
+        }
+    });
+}
+
+/// Runs a request twice in one call, to validate that the model batches as it declares.
+pub(in crate::servable) async fn self_check_batch<C: Runner>(
+    batcher: &Batcher,
+    caller: &Arc<C>,
+    request: &InferRequest,
+    place: C::Permit,
+    call: Call,
+) -> Result<(), InferError> {
+    if batcher.form == BatchForm::Joined && !join::can_join(request, request) {
+        return Ok(());
+    }
+
+    let answers = run_joint_call(batcher, caller, &[request, request], place, call).await?.outcome;
+    answers.into_iter().try_for_each(|answer| answer.map(drop))
+}
+
+async fn run_joint_call<C: Runner>(
+    batcher: &Batcher,
+    caller: &Arc<C>,
+    requests: &[&InferRequest],
+    place: C::Permit,
+    call: Call,
+) -> Result<CallOutcome<BatchResponses>, InferError> {
+    match batcher.form {
+        BatchForm::Joined => {
+            caller
+                .run_single(
+                    place,
+                    join::join(requests),
+                    call,
+                    joined_response_splitter(batcher, requests),
+                )
+                .await
+        }
+        BatchForm::SideBySide => {
+            let copies = requests.iter().copied().cloned().collect();
+            caller.run_batch(place, copies, call, response_list_validator(batcher, requests)).await
+        }
+    }
+}
+
+/// Returns the function that validates the response to joined requests and splits it.
+fn joined_response_splitter(
+    batcher: &Batcher,
+    requests: &[&InferRequest],
+) -> impl FnOnce(InferResponse) -> Result<BatchResponses, InferError> + Send + use<> {
+    // Joined requests have the same outputs.
+    let as_promised =
+        requests.first().map(|request| response_validator(&batcher.metadata, request));
+
+    let rows: Vec<_> = requests.iter().filter_map(|request| join::rows(request)).collect();
+    move |response| {
+        let response = as_promised
+            .map_or(Ok(InferResponse::default()), |as_promised| as_promised(response))?;
+        let answers = join::split(&response, &rows).map_err(InferError::BadOutput)?;
+        Ok(answers.into_iter().map(Ok).collect())
+    }
+}
+
+/// Returns the function that validates the responses to requests side by side.
+fn response_list_validator(
+    batcher: &Batcher,
+    requests: &[&InferRequest],
+) -> impl FnOnce(BatchResponses) -> Result<BatchResponses, InferError> + Send + use<> {
+    let as_promised: Vec<_> =
+        requests.iter().map(|request| response_validator(&batcher.metadata, request)).collect();
+    move |answers| {
+        let (given, asked) = (answers.len(), as_promised.len());
+        if given != asked {
+            return Err(InferError::BadOutput(format!(
+                "infer-batch gave {given} answers to {asked} requests"
+            )));
+        }
+        Ok(answers
+            .into_iter()
+            .zip(as_promised)
+            .map(|(answer, as_promised)| as_promised(answer?))
+            .collect())
+    }
+}
+
+/// Returns the call of a batch. Its CPU time is the sum of its requests' and its deadline the
+/// latest of theirs, but both are bounded by a multiple of the usual time: if one request never
+/// ends, there must be time left to answer the others.
+fn new_joint_call<C: Runner>(batcher: &Batcher, caller: &C, batch: &[Item], now: Instant) -> Call {
+    let budgets = || batch.iter().map(|item| &item.call.budget);
+    let deadline = budgets().map(Budget::deadline).max().unwrap_or(now);
+    let (mut allowed, mut cpu_time) = (
+        deadline.saturating_duration_since(now),
+        budgets().map(Budget::cpu_time).sum::<Duration>(),
+    );
+
+    if let Some(usual) = batcher.call_time.estimate(batch.len()) {
+        allowed = allowed.min(usual.saturating_mul(OVERRUN_FACTOR).max(allowed / 2));
+    }
+    if let Some(usual) = batcher.cpu_time.estimate(batch.len()) {
+        cpu_time = cpu_time.min(usual.saturating_mul(OVERRUN_FACTOR).max(MIN_CPU_TIME));
+    }
+
+    caller.new_call(Budget::new(now, allowed, cpu_time), joined_request_ids(batch))
+}
+
+/// The ids of a batch's requests, cut at the limit for log lines.
+fn joined_request_ids(batch: &[Item]) -> RequestId {
+    let mut names = String::new();
+
+    for (index, item) in batch.iter().enumerate() {
+        let name = item.call.context.request_id.as_str();
+        if index > 0 && names.len() + name.len() > MAX_REQUEST_IDS {
+            names.push_str(&format!(",+{}", batch.len() - index));
+            break;
+        }
+        names.push_str(if index > 0 { "," } else { "" });
+        names.push_str(name);
+    }
+
+    RequestId::new(names.into()).unwrap_or_default()
+}
+
+fn requests_and_replies(batch: &mut [Item]) -> (Vec<&InferRequest>, Vec<&mut Reply>) {
+    batch.iter_mut().map(|item| (&item.request, &mut item.reply)).unzip()
+}
+
+async fn all_closed(replies: Vec<&mut Reply>) {
+    for reply in replies {
+        reply.closed().await;
+    }
+}
+
+/// True if the call failed for a reason independent of its requests. A quota error is not: retrying
+/// each request alone shows whether the instance or one large request exceeded it.
+fn is_host_error(error: &InferError) -> bool {
+    matches!(error, InferError::Overloaded | InferError::Internal(_))
+}
+
+fn send_reply(reply: Reply, answer: Result<Inference, InferError>) {
+    // The receiver is gone if the client has disconnected.
+    let _ = reply.send(answer);
+}

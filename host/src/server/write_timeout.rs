@@ -1,0 +1,122 @@
+//! How long a client may take for what is sent to it.
+
+use std::time::{Duration, Instant};
+
+/// The least rate at which a client must take its answers, in bytes per second. A slow mobile
+/// connection reaches it.
+const MIN_RATE: u32 = 16 << 10;
+
+/// The time that a client has left to take bytes. It runs only while the socket is full, so neither
+/// a slow model nor a pause between requests uses it up. Each byte that is taken adds the time that
+/// it takes at [`MIN_RATE`].
+#[derive(Clone, Debug)]
+pub(super) struct WriteTimeout {
+    /// The most time that may pass without a byte, and the most that can be left.
+    most: Duration,
+    left: Duration,
+    /// When the socket became full.
+    full_since: Option<Instant>,
+}
+
+impl WriteTimeout {
+    pub(super) fn new(most: Duration) -> Self {
+        WriteTimeout { most, left: most, full_since: None }
+    }
+
+    /// The socket takes no more.
+    pub(super) fn on_blocked(&mut self, now: Instant) {
+        self.full_since.get_or_insert(now);
+    }
+
+    /// The socket has taken so many bytes.
+    pub(super) fn on_written(&mut self, bytes: usize, now: Instant) {
+        if let Some(since) = self.full_since.take() {
+            self.left = self.left.saturating_sub(now.saturating_duration_since(since));
+        }
+        self.left = self.left.saturating_add(time_for(bytes)).min(self.most);
+    }
+
+    /// When the socket became full, if it is.
+    pub(super) fn full_since(&self) -> Option<Instant> {
+        self.full_since
+    }
+
+    /// When the time is up, while the socket is full.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.full_since.map(|since| since + self.left)
+    }
+}
+
+/// The time that so many bytes may take.
+fn time_for(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64) / MIN_RATE
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MOST: Duration = Duration::from_secs(30);
+
+    /// The time until a client is cut off that takes so many bytes at each step of a second, up to
+    /// an hour.
+    fn lasts(bytes: usize) -> Duration {
+        let start = Instant::now();
+        let mut allowance = WriteTimeout::new(MOST);
+        for second in 0..3600 {
+            let now = start + second * SECOND;
+            if allowance.deadline().is_some_and(|due| due <= now) {
+                return second * SECOND;
+            }
+            if bytes > 0 {
+                allowance.on_written(bytes, now);
+            }
+            allowance.on_blocked(now);
+        }
+        Duration::MAX
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_or_too_little_is_cut_off_and_a_slow_one_is_not() {
+        assert_eq!(lasts(0), MOST);
+        assert!(lasts(1) < 2 * MOST);
+        assert!(lasts(MIN_RATE as usize / 2) < 3 * MOST);
+        assert_eq!(lasts(MIN_RATE as usize), Duration::MAX);
+    }
+
+    #[test]
+    fn time_runs_only_while_the_socket_is_full() {
+        let now = Instant::now();
+        let mut allowance = WriteTimeout::new(MOST);
+        assert_eq!(allowance.deadline(), None);
+        allowance.on_written(1, now);
+        assert_eq!(allowance.deadline(), None, "an hour later as well");
+        allowance.on_blocked(now + 3600 * SECOND);
+        assert_eq!(allowance.deadline(), Some(now + 3600 * SECOND + MOST));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_nobody_has_more_than_the_timeout_and_the_least_rate_allow(
+            steps in prop::collection::vec((0..40u64, 0..2_000_000usize), 1..50)
+        ) {
+            let start = Instant::now();
+            let (mut now, mut taken) = (start, 0);
+            let mut allowance = WriteTimeout::new(MOST);
+            for (seconds, bytes) in steps {
+                allowance.on_blocked(now);
+                let due = allowance.deadline().unwrap();
+                prop_assert!(due <= now + MOST && due <= start + MOST + time_for(taken));
+                now += Duration::from_secs(seconds);
+                if due <= now {
+                    break;
+                }
+                allowance.on_written(bytes, now);
+                taken += bytes;
+            }
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! Queue of a store's jobs. They run in order, one at a time, on a thread that may block.
+//!
+//! The thread exists only while there are jobs, and for a short idle time after. All waiting jobs
+//! run in one transaction. Each has a savepoint, so a failed job rolls back only its own changes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::StoreError;
+use super::file::{OpenFile, StoreFile, used_pages};
+use crate::tenant::Tenant;
+
+/// Limit of waiting jobs. Each belongs to a call or request that waits for it.
+const MAX_WAITING: usize = 4096;
+
+/// Limit of jobs in one transaction: enough to share the cost of a commit, few enough to keep the
+/// first job's wait short.
+const MAX_BATCH: usize = 256;
+
+/// Time that an idle worker waits for further jobs, so that a series of single jobs does not need a
+/// new thread each.
+const IDLE_WAIT: Duration = Duration::from_millis(2);
+
+pub(super) struct JobQueue {
+    file: StoreFile,
+    /// Runtime of the workers; `None` runs them on the runtime of the caller.
+    runtime: Option<Handle>,
+    queue: Mutex<Queue>,
+    /// Signalled when a job arrives while the worker is idle.
+    job_added: Condvar,
+    /// Locked only by the worker.
+    connection: Mutex<Option<OpenFile>>,
+    /// Error of the last attempt to open the file, so that it is logged once.
+    last_open_error: Mutex<Option<StoreError>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// A worker exists.
+    running: bool,
+    /// The worker waits for further jobs.
+    idle: bool,
+    /// The file is closed for good.
+    closed: bool,
+}
+
+struct Job {
+    kind: JobKind,
+    work: Work,
+}
+
+/// Access that a job needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JobKind {
+    Read,
+    Write,
+    /// A write that is allowed even if the quota is used up.
+    WriteOverQuota,
+}
+
+/// Work of a job. If it receives an error in place of the connection, it fails with that error.
+type Work = Box<dyn FnOnce(Result<&Connection, StoreError>) -> FinishedJob + Send>;
+
+impl Job {
+    fn fail_unrun(self, error: StoreError) {
+        ((self.work)(Err(error)).notify)(Ok(()));
+    }
+}
+
+/// A finished job and its notification, which is sent after the commit.
+struct FinishedJob {
+    failed: bool,
+    notify: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+impl JobQueue {
+    pub(super) fn new(file: StoreFile, runtime: Option<Handle>) -> Self {
+        let (queue, handed_in, connection, trouble) = Default::default();
+        JobQueue {
+            file,
+            runtime,
+            queue,
+            job_added: handed_in,
+            connection,
+            last_open_error: trouble,
+        }
+    }
+
+    pub(super) fn tenant(&self) -> &Arc<Tenant> {
+        self.file.tenant()
+    }
+
+    /// Submits a job and waits for its result.
+    pub(super) async fn submit<T: Send + 'static>(
+        self: &Arc<Self>,
+        kind: JobKind,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let pump = self.clone();
+        let work = Box::new(move |connection: Result<&Connection, StoreError>| {
+            let outcome = connection.and_then(work);
+            let failed = outcome.is_err();
+            let tell = Box::new(move |end: Result<(), StoreError>| {
+                let outcome = end.and(outcome).map_err(|error| pump.file.distinguish_full(error));
+                // The caller may have stopped waiting.
+                drop(sender.send(outcome));
+            });
+
+            FinishedJob { failed, notify: tell }
+        });
+        self.enqueue(Job { kind, work })?;
+
+        receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a job was lost".into())))
+    }
+
+    fn enqueue(self: &Arc<Self>, job: Job) -> Result<(), StoreError> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return Err(StoreError::Unavailable("the server is stopping".into()));
+        }
+
+        if queue.jobs.len() >= MAX_WAITING {
+            return Err(StoreError::Busy);
+        }
+
+        queue.jobs.push_back(job);
+
+        if !std::mem::replace(&mut queue.running, true) {
+            self.spawn_worker();
+        } else if std::mem::take(&mut queue.idle) {
+            self.job_added.notify_one();
+        }
+
+        Ok(())
+    }
+
+    fn spawn_worker(self: &Arc<Self>) {
+        let pump = self.clone();
+        let work = move || pump.run_worker();
+        match &self.runtime {
+            // Spawned from within the runtime: a thread inherits its parent's scheduling class, and
+            // guest threads have idle priority.
+            Some(runtime) => drop(runtime.spawn(async { drop(tokio::task::spawn_blocking(work)) })),
+            None => drop(tokio::task::spawn_blocking(work)),
+        }
+    }
+
+    fn run_worker(self: &Arc<Self>) {
+        let _running = WorkerGuard(self);
+        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out of the lock, so that a panicking job drops the connection together with its
+        // open transaction.
+        let mut connection = kept.take();
+        while let Some(jobs) = self.next_batch() {
+            self.run_batch(&mut connection, jobs);
+        }
+
+        *kept = connection;
+    }
+
+    /// Returns the waiting jobs; `None` if there are none after the idle time, which ends the
+    /// worker.
+    fn next_batch(&self) -> Option<Vec<Job>> {
+        let mut queue = self.lock();
+        if queue.jobs.is_empty() {
+            queue.idle = true;
+
+            let waited =
+                self.job_added.wait_timeout_while(queue, IDLE_WAIT, |queue| queue.jobs.is_empty());
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue.idle = false;
+        }
+
+        let together = queue.jobs.len().min(MAX_BATCH);
+        let jobs: Vec<_> = queue.jobs.drain(..together).collect();
+
+        queue.running = !jobs.is_empty();
+
+        queue.running.then_some(jobs)
+    }
+
+    fn run_batch(&self, connection: &mut Option<OpenFile>, jobs: Vec<Job>) {
+        let opened = match connection.take() {
+            Some(open) => Ok(open),
+            None => self.open(),
+        };
+        let open = match opened {
+            Ok(open) => connection.insert(open),
+            Err(error) => return jobs.into_iter().for_each(|job| job.fail_unrun(error.clone())),
+        };
+
+        if let Err(error) = self.run_transaction(open, jobs) {
+            tracing::warn!(tenant = %self.tenant().name(), %error, "a tenant's store");
+            *connection = None;
+        }
+    }
+
+    fn open(&self) -> Result<OpenFile, StoreError> {
+        let opened = self.file.open();
+        let trouble = opened.as_ref().err().cloned();
+        let mut told = self.last_open_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(error), true) = (&trouble, *told != trouble) {
+            let (tenant, file) = (self.tenant().name(), self.file.path().display());
+            tracing::error!(%tenant, %file, %error, "cannot open a tenant's store");
+        }
+
+        *told = trouble;
+
+        opened
+    }
+
+    /// Accepts no more jobs and closes the file. Blocks until `until` at the latest.
+    pub(super) fn close(&self, until: Instant) {
+        self.lock().closed = true;
+
+        loop {
+            if let Ok(mut connection) = self.connection.try_lock() {
+                if let Some(opened) = connection.take() {
+                    opened.close(self.tenant());
+                }
+                return;
+            }
+
+            if Instant::now() >= until {
+                return tracing::warn!(tenant = %self.tenant().name(), "a tenant's store was not closed in time");
+            }
+
+            std::thread::sleep(IDLE_WAIT);
+        }
+    }
+
+    /// Runs jobs in one transaction, or without one if all of them read. Fails if the connection
+    /// must not be used again.
+    fn run_transaction(&self, opened: &mut OpenFile, jobs: Vec<Job>) -> Result<(), StoreError> {
+        let (connection, journal) = (&opened.connection, &mut opened.journal);
+        if jobs.iter().all(|job| job.kind == JobKind::Read) {
+            jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).notify)(Ok(())));
+            return Ok(());
+        }
+
+        journal.begin(connection);
+
+        let begin = |limit| execute(connection, "BEGIN IMMEDIATE").map(|()| limit);
+        let limit = match self.file.apply_quota(connection).and_then(begin) {
+            Ok(limit) => limit,
+            Err(error) => {
+                jobs.into_iter().for_each(|job| job.fail_unrun(error.clone()));
+                return Err(error);
+            }
+        };
+        let (mut done, mut jobs) = (Vec::new(), jobs.into_iter());
+        for job in jobs.by_ref() {
+            done.push(run_in_savepoint(connection, job, limit));
+
+            if connection.is_autocommit() {
+                fail_rolled_back(done, jobs);
+                return Ok(());
+            }
+        }
+
+        let end = execute(connection, "COMMIT");
+        // The commit counts, even if the size cannot be read.
+        let _ = self.file.record_size(connection);
+
+        done.into_iter().for_each(|done| (done.notify)(end.clone()));
+        journal.checkpoint_if_long(connection);
+
+        // Some errors have already rolled back the transaction.
+        if end.is_err() && !connection.is_autocommit() {
+            execute(connection, "ROLLBACK")
+        } else {
+            Ok(())
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs one job within the transaction.
+fn run_in_savepoint(connection: &Connection, job: Job, limit: u64) -> FinishedJob {
+    let limit = match job.kind {
+        JobKind::Read => return (job.work)(Ok(connection)),
+        JobKind::Write => limit,
+        JobKind::WriteOverQuota => u64::MAX,
+    };
+
+    let begun = used_pages(connection)
+        .and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
+
+    let before = match begun {
+        Ok(before) => before,
+        Err(error) => return (job.work)(Err(error)),
+    };
+    let done = (job.work)(Ok(connection)).check_quota(connection, before, limit);
+    if connection.is_autocommit() {
+        return done;
+    }
+
+    // The savepoint itself is removed in both cases.
+    let end = if done.failed { "ROLLBACK TO job; RELEASE job" } else { "RELEASE job" };
+    match execute(connection, end) {
+        Ok(()) => done,
+        Err(error) => done.fail(error),
+    }
+}
+
+impl FinishedJob {
+    /// Turns a success into a failure if the job used pages beyond the quota.
+    fn check_quota(self, connection: &Connection, before: u64, limit: u64) -> FinishedJob {
+        match used_pages(connection) {
+            Ok(after) if !self.failed && after > limit && after > before => {
+                self.fail(StoreError::Full)
+            }
+            Err(error) if !self.failed => self.fail(error),
+            _ => self,
+        }
+    }
+
+    fn fail(self, error: StoreError) -> FinishedJob {
+        FinishedJob { failed: true, notify: Box::new(move |_| (self.notify)(Err(error))) }
+    }
+}
+
+/// Handles an error, such as a full disk, that has rolled back the whole transaction. The last
+/// finished job caused it.
+fn fail_rolled_back(mut done: Vec<FinishedJob>, rest: impl Iterator<Item = Job>) {
+    if let Some(failed) = done.pop() {
+        // This job already has the error.
+        (failed.notify)(Ok(()));
+    }
+
+    let reason =
+        StoreError::Unavailable("a write that could not be carried out has undone this one".into());
+    done.into_iter().for_each(|done| (done.notify)(Err(reason.clone())));
+    rest.for_each(|job| job.fail_unrun(reason.clone()));
+}
+
+fn execute(connection: &Connection, statements: &str) -> Result<(), StoreError> {
+    Ok(connection.execute_batch(statements)?)
+}
+
+/// Starts another worker if this one panics.
+struct WorkerGuard<'a>(&'a Arc<JobQueue>);
+
+impl Drop for WorkerGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.lock();
+            // Jobs that were submitted in the meantime depend on this worker.
+            queue.running = !queue.jobs.is_empty();
+
+            if queue.running {
+                self.0.spawn_worker();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use thread_priority::unix::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy,
+    };
+
+    use super::super::{Durability, Stores};
+    use super::*;
+    use crate::model::TenantName;
+    use crate::tenant::{Quota, TenantSettings, set_idle_priority};
+
+    fn store(folder: &tempfile::TempDir) -> super::super::Store {
+        let tenant = Tenant::unlimited(TenantName::default_tenant());
+        Stores::new(folder.path().into(), Durability::Full).for_tenant(&tenant)
+    }
+
+    fn add(connection: &Connection) -> Result<i64, StoreError> {
+        connection
+            .execute_batch("CREATE TABLE IF NOT EXISTS t (n INTEGER); INSERT INTO t VALUES (1)")?;
+        count(connection)
+    }
+
+    fn count(connection: &Connection) -> Result<i64, StoreError> {
+        Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_there_for_the_next_and_after_closing() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = store(&folder);
+        let written = (0..100).map(|_| first.write(add));
+        let mut counts = futures_util::future::try_join_all(written).await.unwrap();
+
+        counts.sort_unstable();
+        assert_eq!(counts, (1..=100).collect::<Vec<_>>());
+        drop(first);
+        assert_eq!(store(&folder).read(count).await, Ok(100));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_takes_back_its_own_part_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let fail = |connection: &Connection| add(connection).and(Err::<(), _>(StoreError::Busy));
+        let (one, failed, two) =
+            tokio::join!(store.write(add), store.write(fail), store.write(add));
+        assert_eq!((one.is_ok(), failed, two.is_ok()), (true, Err(StoreError::Busy), true));
+        assert_eq!(store.read(count).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_job_is_carried_out_although_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let impatient = tokio::time::timeout(Duration::ZERO, store.write(add)).await;
+
+        assert!(impatient.is_err());
+        assert_eq!(store.read(count).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_the_end_of_itself_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let panicked = store.write(|_| -> Result<(), StoreError> { panic!("a fault") }).await;
+
+        assert!(matches!(panicked, Err(StoreError::Unavailable(_))));
+        assert_eq!(store.write(add).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_finds_no_room_is_the_only_one_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = limited(&folder, 64 << 10);
+
+        store.write(add).await.unwrap();
+
+        let large = |connection: &Connection| {
+            Ok(connection.execute("INSERT INTO t VALUES (zeroblob(1000000))", [])?)
+        };
+
+        for round in 0..20 {
+            // Submitted together, so they share a transaction.
+            let (one, full, two) =
+                tokio::join!(store.write(add), store.write(large), store.write(add));
+            assert_eq!((one.is_ok(), full, two.is_ok()), (true, Err(StoreError::Full), true));
+            assert_eq!(store.read(count).await, Ok(2 * round + 3));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_must_not_wait_for_room_is_written_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = limited(&folder, 64 << 10);
+
+        store.write(add).await.unwrap();
+
+        let page = |connection: &Connection| {
+            Ok(connection.execute("INSERT INTO t VALUES (zeroblob(5000))", [])?)
+        };
+        while store.write(page).await.is_ok() {}
+        assert_eq!(store.write(page).await, Err(StoreError::Full));
+        assert_eq!(store.write_over_quota(page).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn an_error_that_undoes_a_whole_transaction_is_told_to_all_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = limited(&folder, 64 << 10);
+
+        store.write(add).await.unwrap();
+
+        // Beyond the slack, SQLite's own limit ends the transaction.
+        let huge = |connection: &Connection| {
+            Ok(connection.execute("INSERT INTO t VALUES (zeroblob(90000000))", [])?)
+        };
+        let (go, wait) = std::sync::mpsc::channel();
+        let until_all_are_there = store.write(move |_| Ok(wait.recv()));
+        let (_, one, full, two, _) = tokio::join!(
+            biased;
+            until_all_are_there, store.write(add), store.write(huge), store.write(add), async { go.send(()) }
+        );
+        assert_eq!((one.is_err(), full, two.is_err()), (true, Err(StoreError::Full), true));
+        assert_eq!(store.write(add).await, Ok(2));
+    }
+
+    #[test]
+    fn what_guests_threads_hand_in_is_worked_off_by_threads_of_the_other_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let store = runtime.block_on(async { store(&folder) });
+        let policy = |_: &Connection| Ok(thread_schedule_policy().unwrap());
+        let guest = std::thread::spawn(move || {
+            set_idle_priority();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(store.write(policy))
+        });
+        let ordinary = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+
+        assert_eq!(guest.join().unwrap(), Ok(ordinary));
+    }
+
+    fn limited(folder: &tempfile::TempDir, data: u64) -> super::super::Store {
+        let quota = Quota { data, ..Quota::unlimited() };
+        let settings = TenantSettings { quota, ..TenantSettings::default() };
+        let tenant = Tenant::new(TenantName::default_tenant(), settings);
+        Stores::new(folder.path().into(), Durability::Full).for_tenant(&tenant)
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_none_of_ours_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("default")).unwrap();
+        std::fs::write(
+            folder.path().join("default/store.sqlite"),
+            "not a database, but long enough for a header",
+        )
+        .unwrap();
+        assert!(matches!(store(&folder).read(count).await, Err(StoreError::Unavailable(_))));
+    }
+}

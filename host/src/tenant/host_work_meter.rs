@@ -1,0 +1,176 @@
+//! Turns and CPU time of host work for a tenant.
+//!
+//! Host work takes turns as guests do. Short work starts at once if its tenant is not ahead of the
+//! others. Work of a tenant that is ahead, and work that has run for a slice, waits for a turn. So
+//! host work is charged while it is done, and keeps no other tenant from its share of the cores.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::{CpuMeter, CpuShare, FairScheduler, TurnTicket, set_idle_priority, thread_time};
+
+/// Time for which work runs before it yields to others.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// Interval at which work that waits for its turn checks for cancellation.
+const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Meters the work of one thread. A clone is the same meter.
+#[derive(Clone)]
+pub struct HostWorkMeter(Arc<Mutex<MeterState>>);
+
+struct MeterState {
+    turns: Arc<FairScheduler>,
+    share: Arc<CpuShare>,
+    cpu_meter: CpuMeter,
+    /// CPU time of the thread that is charged already, or charged to no tenant.
+    charged: Duration,
+    /// End of the current slice.
+    slice_ends: Instant,
+    /// CPU time of the current piece of work.
+    used: Duration,
+    /// The metered threads have idle priority from their start.
+    always_idle_priority: bool,
+    /// The current thread has idle priority.
+    idle_priority: bool,
+    /// Held while work runs that had to wait for its turn.
+    ticket: Option<TurnTicket>,
+}
+
+/// Charges the current thread's CPU time. Charges the rest on drop.
+pub struct MeterGuard(HostWorkMeter);
+
+impl HostWorkMeter {
+    /// A meter that charges this share. A thread whose work turns out to be long is set to idle
+    /// priority for good.
+    pub fn new(turns: Arc<FairScheduler>, share: Arc<CpuShare>) -> Self {
+        HostWorkMeter::with_priority(turns, share, false)
+    }
+
+    /// A meter for threads that have idle priority already.
+    pub(super) fn for_idle_threads(turns: Arc<FairScheduler>, share: Arc<CpuShare>) -> Self {
+        HostWorkMeter::with_priority(turns, share, true)
+    }
+
+    fn with_priority(turns: Arc<FairScheduler>, share: Arc<CpuShare>, always_back: bool) -> Self {
+        let (bill, paid, used, slice_ends) =
+            (CpuMeter::default(), Duration::ZERO, Duration::ZERO, Instant::now());
+        let (stepped_back, place) = (always_back, None);
+        let reading = MeterState {
+            turns,
+            share,
+            cpu_meter: bill,
+            charged: paid,
+            slice_ends,
+            used,
+            always_idle_priority: always_back,
+            idle_priority: stepped_back,
+            ticket: place,
+        };
+
+        HostWorkMeter(Arc::new(Mutex::new(reading)))
+    }
+
+    /// Charges the current thread's CPU time until the result is dropped, and adds it to
+    /// `cpu_meter`.
+    pub fn start_charging(&self, bill: &CpuMeter) -> MeterGuard {
+        let mut reading = self.lock();
+        (reading.cpu_meter, reading.charged, reading.idle_priority) =
+            (bill.clone(), thread_time(), reading.always_idle_priority);
+        MeterGuard(self.clone())
+    }
+
+    /// Begins a piece of work, in its turn. Fails with the result of `stop_reason` if that is not
+    /// `None` while the work waits.
+    pub fn begin_work<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
+        let mut reading = self.lock();
+        reading.used = Duration::ZERO;
+        if !reading.turns.may_start(&reading.share) {
+            return reading.take_turn(why_stop);
+        }
+
+        reading.slice_ends = Instant::now() + SLICE;
+        Ok(())
+    }
+
+    /// Yields to other work if the slice is over, and continues in a turn.
+    pub fn yield_if_due<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
+        let mut reading = self.lock();
+        if Instant::now() < reading.slice_ends {
+            return Ok(());
+        }
+
+        reading.charge();
+        reading.lower_priority_if_long();
+        reading.take_turn(why_stop)
+    }
+
+    /// Ends a piece of work: charges its CPU time and gives its turn back.
+    pub fn end_work(&self) {
+        let mut reading = self.lock();
+        reading.charge();
+        reading.ticket = None;
+    }
+
+    /// True if the thread was set to idle priority for the last charged work.
+    pub fn has_idle_priority(&self) -> bool {
+        self.lock().idle_priority
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MeterState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MeterState {
+    fn charge(&mut self) {
+        let now = thread_time();
+        let time = now.saturating_sub(std::mem::replace(&mut self.charged, now));
+        self.used += time;
+        self.cpu_meter.add(time);
+        self.turns.charge(&self.share, time);
+    }
+
+    /// Reading requests and running short calls must not wait for long work, even in its turn.
+    fn lower_priority_if_long(&mut self) {
+        if self.used >= SLICE && !self.idle_priority {
+            set_idle_priority();
+            self.idle_priority = true;
+        }
+    }
+
+    fn take_turn<E>(&mut self, mut why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        match &mut self.ticket {
+            Some(place) => place.requeue(&mut context),
+            none => *none = Some(self.turns.enqueue(&self.share)),
+        }
+
+        while self.ticket.as_ref().is_some_and(|place| !place.poll_granted(&mut context)) {
+            if let Some(why) = why_stop() {
+                return Err(why);
+            }
+            thread::park_timeout(CANCEL_CHECK_INTERVAL);
+        }
+
+        self.slice_ends = Instant::now() + SLICE;
+        Ok(())
+    }
+}
+
+impl Drop for MeterGuard {
+    fn drop(&mut self) {
+        self.0.end_work();
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

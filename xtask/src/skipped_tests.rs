@@ -1,0 +1,69 @@
+//! Tells at the end which tests were skipped, for want of what, and the command that brings it.
+//!
+//! A test that lacks something passes and appends a line to the file that the environment variable
+//! [`VARIABLE`] names: the test's name, what it lacks and the command, with tabs between them
+//! (`tests/harness/requirement.rs` writes it).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::workspace::target;
+
+/// Names the file for the tests.
+pub(crate) const VARIABLE: &str = "WARDIAN_SKIPPED_TESTS";
+
+/// Makes the file empty, and returns where it is.
+pub(crate) fn create_file() -> Result<PathBuf> {
+    let file = target().join("skipped-tests.tsv");
+    fs::create_dir_all(target())?;
+    fs::write(&file, "")?;
+    Ok(file)
+}
+
+/// Prints what the tests have written.
+pub(crate) fn print_report(file: &PathBuf) {
+    let lines = fs::read_to_string(file).unwrap_or_default();
+    eprint!("{}", summary(&lines));
+}
+
+fn summary(lines: &str) -> String {
+    let mut groups: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for line in lines.lines() {
+        let mut fields = line.splitn(3, '\t');
+        if let (Some(test), Some(lacking), Some(command)) =
+            (fields.next(), fields.next(), fields.next())
+        {
+            groups.entry((lacking, command)).or_default().insert(test);
+        }
+    }
+
+    let count: usize = groups.values().map(BTreeSet::len).sum();
+    let mut text = format!("{count} tests were skipped{}\n", if count == 0 { "" } else { ":" });
+    for ((lacking, command), tests) in groups {
+        text += &format!("  {} for want of {lacking}; to run them: {command}\n", tests.len());
+        tests.iter().for_each(|test| text += &format!("    {test}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_grouped_by_what_they_lack() {
+        let lines = "b\tPostgreSQL\tapt-get install postgresql\na\tPostgreSQL\tapt-get install postgresql\n\
+                     a\tPostgreSQL\tapt-get install postgresql\nc\tnginx\tapt-get install nginx\n";
+        let expected = "3 tests were skipped:\n  2 for want of PostgreSQL; to run them: apt-get install postgresql\n    \
+                        a\n    b\n  1 for want of nginx; to run them: apt-get install nginx\n    c\n";
+        assert_eq!(summary(lines), expected);
+    }
+
+    #[test]
+    fn nothing_skipped_is_told_too() {
+        assert_eq!(summary(""), "0 tests were skipped\n");
+    }
+}
