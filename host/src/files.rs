@@ -1,6 +1,6 @@
 //! Safe access to files that others can change at any time.
 //!
-//! A file is opened once, from a [`OpenFolder`] that is held open, one path component at a time and
+//! A file is opened once, from an [`OpenFolder`] that is held open, one path component at a time and
 //! following no link; without blocking, even on a FIFO; and only if it is a regular file. Callers
 //! receive a descriptor. So whatever is renamed, replaced or linked meanwhile, only files of that
 //! folder are read.
@@ -167,9 +167,11 @@ fn descend(
 ) -> io::Result<(OwnedFd, usize)> {
     let (mut at, mut steps) = (from, 0);
     let mut names = path.components().peekable();
+
     if names.peek().is_none() {
         at = rustix::fs::openat(&at, ".", last, Mode::empty())?;
     }
+
     while let Some(name) = names.next() {
         let Component::Normal(name) = name else {
             return Err(io::Error::other("not a plain path"));
@@ -178,6 +180,7 @@ fn descend(
         at = rustix::fs::openat(&at, name, flags, Mode::empty())?;
         steps += 1;
     }
+
     Ok((at, steps))
 }
 
@@ -213,6 +216,7 @@ mod tests {
         fifo(&at("fifo"));
         assert_eq!(read_regular(&at("file"), 3).unwrap(), b"con");
         assert_eq!(read_regular(&at("file"), 100).unwrap(), b"content");
+
         for other in ["link", "fifo", ".", "nothing"] {
             assert!(open_regular(&at(other)).is_err(), "{other}");
         }
@@ -236,18 +240,22 @@ mod tests {
 
         let folder = Arc::new(OpenFolder::open(&inside).unwrap());
         let file = folder.file("a/file".into());
+
         for other in ["link/file", "file", "fifo", "a", "", "../inside/a/file", "nothing"] {
             assert!(folder.open_file(Path::new(other)).is_err(), "{other}");
         }
+
         assert!(
             folder.open_folder(Path::new("a")).is_ok()
                 && folder.open_folder(Path::new("link")).is_err()
         );
+
         fs::rename(&inside, &moved).unwrap();
         fs::create_dir_all(inside.join("a")).unwrap();
         fs::write(inside.join("a/file"), "another").unwrap();
         assert_eq!(file.read(100).unwrap(), b"content");
         assert_eq!(fs::read(path_in(folder.descriptor(), "a/file")).unwrap(), b"content");
+
         assert_ne!(file, Arc::new(OpenFolder::open(&inside).unwrap()).file("a/file".into()));
     }
 }

@@ -75,11 +75,13 @@ pub fn check(file: &Path) -> Result<(), JournalError> {
         Ok(frames) => frames,
         Err(source) => return Err(JournalError::Unreadable { journal, source }),
     };
+
     log_damage(&journal, &frames);
     // Another program that closes the file may run a checkpoint between the two reads; the second
     // one then finds no journal.
     let foreign = is_foreign(&frames, file)
         && frames::read(&journal).is_ok_and(|frames| is_foreign(&frames, file));
+
     if foreign { Err(JournalError::Foreign { journal }) } else { Ok(()) }
 }
 
@@ -143,6 +145,7 @@ impl Journal {
         if std::mem::replace(&mut self.is_begun, true) {
             return;
         }
+
         // If this fails, for example on a full disk, the write that follows fails too and reports
         // the error.
         if let Err(error) = begin(connection) {
@@ -167,12 +170,15 @@ impl Journal {
         if !self.is_begun {
             return Ok(true);
         }
+
         let number = file_number(connection)?;
         if number % 4 == 1 {
             connection.pragma_update(None, "application_id", number + 1)?;
         }
+
         let folded = truncate(connection)?;
         self.is_begun = !folded;
+
         Ok(folded)
     }
 
@@ -195,9 +201,11 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
     // Limited to 31 bits, because SQLite stores the number signed.
     let stamp = i64::from(random_number() & 0x7fff_fffc);
     connection.pragma_update(None, "application_id", stamp)?;
+
     if truncate(connection)? {
         connection.pragma_update(None, "application_id", stamp + 1)?;
     }
+
     Ok(())
 }
 
@@ -239,9 +247,11 @@ pub fn checkpoint_abandoned(root: &Path, name: &str, until: Instant) {
         if length(&journal_path(&file)) == 0 {
             continue;
         }
+
         if Instant::now() >= until {
             return tracing::warn!(name, "not all journals were folded in time");
         }
+
         if let Err(error) = checkpoint_file(&file) {
             tracing::warn!(file = %file.display(), error, "a journal was not folded");
         }
@@ -254,6 +264,7 @@ fn checkpoint_file(file: &Path) -> Result<(), String> {
         let connection = Connection::open(file)?;
         Journal::new(file, &connection)?.end(&connection)
     };
+
     match fold() {
         Ok(true) => Ok(()),
         Ok(false) => Err("somebody reads it".into()),

@@ -44,36 +44,44 @@ pub(super) fn read(journal: &Path) -> io::Result<Frames> {
 fn read_from(mut input: impl Read) -> io::Result<Frames> {
     let mut frames = Frames::default();
     let mut header = [0; HEADER];
+
     // A power cut can leave a new journal with a partial or empty header.
     if !fill(&mut input, &mut header)? || header == [0; HEADER] {
         return Ok(frames);
     }
+
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its header is damaged");
     let mut reader = FrameReader::new(&header).ok_or_else(invalid)?;
     let mut pending = None;
     let (mut broken, mut since_commit) = (false, 0);
     let mut frame = vec![0; FRAME_HEADER + reader.page_size];
+
     while fill(&mut input, &mut frame)? {
         // The rest are frames of an earlier use of the file.
         if frame[8..16] != header[16..24] {
             break;
         }
+
         if broken || !reader.verify(&frame) {
             frames.is_damaged |= broken;
             broken = true;
             frames.lost += 1;
             continue;
         }
+
         since_commit += 1;
         if word(&frame, 0) == 1 {
             pending = Some(word(&frame, FRAME_HEADER + APPLICATION_ID));
         }
+
         if word(&frame, 4) != 0 {
             frames.committed += std::mem::take(&mut since_commit);
             frames.application_id = pending.take().or(frames.application_id);
         }
     }
+
     frames.lost += since_commit;
+
     Ok(frames)
 }
 
@@ -101,6 +109,7 @@ impl FrameReader {
     fn new(header: &[u8; HEADER]) -> Option<Self> {
         let magic = word(header, 0);
         let page_size = word(header, 8) as usize;
+
         if magic & !1 != MAGIC
             || !page_size.is_power_of_two()
             || !(512..=65536).contains(&page_size)
@@ -109,6 +118,7 @@ impl FrameReader {
         }
         let mut reader = FrameReader { page_size, big_endian: magic & 1 == 1, sum: (0, 0) };
         reader.sum = reader.checksum(&header[..24]);
+
         (reader.sum == (word(header, 24), word(header, 28))).then_some(reader)
     }
 
@@ -118,15 +128,18 @@ impl FrameReader {
         self.sum = self.checksum(&frame[..8]);
         self.sum = self.checksum(&frame[FRAME_HEADER..]);
         let same = self.sum == (word(frame, 16), word(frame, 20));
+
         if !same {
             self.sum = before;
         }
+
         same
     }
 
     fn checksum(&self, bytes: &[u8]) -> (u32, u32) {
         let (mut one, mut two) = self.sum;
         let (pairs, _) = bytes.as_chunks::<8>();
+
         for [a, b, c, d, e, f, g, h] in pairs.iter().copied() {
             let read = |bytes| {
                 if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
@@ -134,6 +147,7 @@ impl FrameReader {
             one = one.wrapping_add(read([a, b, c, d])).wrapping_add(two);
             two = two.wrapping_add(read([e, f, g, h])).wrapping_add(one);
         }
+
         (one, two)
     }
 }

@@ -59,6 +59,7 @@ fn the_file_alone_is_a_whole_backup_once_it_is_folded() {
     assert!(!journal_path(&file).exists());
     let copy = folder.path().join("copy.sqlite");
     fs::copy(&file, &copy).unwrap();
+
     assert_eq!(Open::at(&copy).numbers(), [0, 1, 2, 3, 4]);
 }
 
@@ -69,12 +70,15 @@ fn a_journal_that_a_kill_has_left_is_taken_over_again_and_again() {
         let mut open = Open::at(&file);
         assert_eq!(open.journal.is_begun, round > 0);
         open.write(round);
+
         if round == 2 {
             assert!(open.journal.checkpoint(&open.connection).unwrap());
             open.write(100 + round);
         }
+
         open.kill();
     }
+
     assert_eq!(Open::at(&file).numbers(), [0, 1, 2, 3, 4, 102]);
 }
 
@@ -99,7 +103,9 @@ fn a_backup_beside_the_journal_of_a_killed_server_is_told() {
         fs::copy(backup, &file).unwrap();
         assert!(is_refused(&file), "{}", backup.display());
     }
+
     fs::remove_file(journal_path(&file)).unwrap();
+
     assert_eq!(Open::at(&file).numbers(), [1, 2]);
 }
 
@@ -119,6 +125,7 @@ fn a_journal_in_the_middle_of_folding_belongs_to_the_file() {
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
     open.kill();
+
     assert_eq!(Open::at(&file).numbers(), [1, 2, 3]);
 }
 
@@ -131,6 +138,7 @@ fn what_an_earlier_release_has_left_is_taken_over() {
     connection.execute_batch("CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (7)").unwrap();
     drop(connection);
     assert!(length(&journal_path(&file)) > 0);
+
     assert_eq!(Open::at(&file).numbers(), [7]);
 }
 
@@ -159,6 +167,7 @@ fn a_damaged_journal_is_told() {
 
     fs::write(&journal, b"this was never a journal, whatever else it may be").unwrap();
     let told = check(&file).unwrap_err().to_string();
+
     assert!(
         told.contains("store.sqlite-wal cannot be read") && told.contains("delete the journal"),
         "{told}"
@@ -175,6 +184,7 @@ fn journals_that_nobody_has_opened_are_folded() {
     open.kill();
     checkpoint_abandoned(folder.path(), "store.sqlite", Instant::now() + Duration::from_secs(60));
     assert_eq!(length(&journal_path(&file)), 0);
+
     assert_eq!(Open::at(&file).numbers(), [1]);
 }
 
@@ -190,5 +200,6 @@ fn a_long_journal_is_folded() {
     assert_eq!(open.journal.length(), 0);
     open.write(3);
     open.kill();
+
     assert_eq!(Open::at(&file).numbers(), [1, 2, 3]);
 }

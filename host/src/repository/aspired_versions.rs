@@ -80,6 +80,7 @@ impl AspiredVersions {
             first_settled,
             rescans_requested: asked,
         } = self;
+
         (degraded, partial, first_settled, asked)
             == (&other.degraded, &other.partial, &other.first_settled, &other.rescans_requested)
             && *seen == other.seen
@@ -236,6 +237,7 @@ pub(super) fn identity(
         breaker,
         capabilities,
     );
+
     // `Debug` quotes and escapes texts, so two different inputs never produce the same text.
     Digest::sha256(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
 }

@@ -64,10 +64,12 @@ const COMPONENT_VERSION: u16 = 0x0d;
 pub fn check(file: impl Read + Seek, length: u64) -> Result<(), IncompleteComponent> {
     let mut reader = BufReader::new(file);
     reader.rewind()?;
+
     match check_header(&mut reader, length) {
         Err(IncompleteComponent::NotWasm) => return Err(other_kind(&mut reader)?),
         header => header?,
     }
+
     let mut position = 8;
     for _ in 0..MAX_SECTIONS {
         if position == length {
@@ -75,6 +77,7 @@ pub fn check(file: impl Read + Seek, length: u64) -> Result<(), IncompleteCompon
         }
         position = skip_section(&mut reader, position, length)?;
     }
+
     Err(IncompleteComponent::TooManySections)
 }
 
@@ -82,20 +85,25 @@ fn check_header(reader: &mut impl Read, length: u64) -> Result<(), IncompleteCom
     let mut header = Vec::with_capacity(8);
     reader.take(8).read_to_end(&mut header)?;
     let start = &header[..header.len().min(4)];
+
     if header.is_empty() {
         return Err(IncompleteComponent::Empty);
     }
+
     if start == ELF {
         return Err(IncompleteComponent::Precompiled);
     }
+
     if !MAGIC.starts_with(start) {
         return Err(IncompleteComponent::NotWasm);
     }
+
     let &[_, _, _, _, low, high, layer, _] = &header[..] else {
         return Err(IncompleteComponent::Truncated(format!(
             "{length} bytes are shorter than the header"
         )));
     };
+
     check_version(u16::from_le_bytes([low, high]), layer)
 }
 
@@ -126,12 +134,15 @@ fn skip_section<R: Read + Seek>(
     read_byte(&mut left, position)?;
     let (size, size_bytes) = read_size(&mut left, position)?;
     let end = position + 1 + size_bytes + u64::from(size);
+
     if end > length {
         return Err(IncompleteComponent::Truncated(format!(
             "the section at byte {position} ends at byte {end}, but the file at {length}"
         )));
     }
+
     reader.seek_relative(i64::from(size))?;
+
     Ok(end)
 }
 
@@ -147,6 +158,7 @@ fn read_size(reader: &mut impl Read, position: u64) -> Result<(u32, u64), Incomp
                 .map_err(|_| IncompleteComponent::Malformed(position));
         }
     }
+
     Err(IncompleteComponent::Malformed(position))
 }
 
@@ -194,9 +206,11 @@ mod tests {
     fn every_cut_within_a_section_is_noticed() {
         let long = [&[0, 0x80, 0x02][..], &[9; 256]].concat();
         let whole = component(&[&long]);
+
         for length in 9..whole.len() {
             assert!(checked(&whole[..length]).starts_with("truncated: "), "{length}");
         }
+
         for length in 1..8 {
             assert!(checked(&whole[..length]).starts_with("truncated: "), "{length}");
         }

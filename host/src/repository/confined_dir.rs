@@ -97,24 +97,31 @@ impl ConfinedDir {
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         let folder = self.folder.open_folder(path)?;
         let mut entries = Vec::new();
+
         for entry in Dir::read_from(&folder)? {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
+
             if name == "." || name == ".." {
                 continue;
             }
+
             let left = self
                 .entries
                 .get()
                 .checked_sub(1)
                 .ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?;
+
             self.entries.set(left);
             let shown = name.to_string_lossy().into_owned();
+
             if !is_temporary(&shown) {
                 entries.push(DirEntry { name: shown, kind: self.kind(&folder, path, name) });
             }
         }
+
         entries.sort_by(|one, other| one.name.cmp(&other.name));
+
         Ok(entries)
     }
 
@@ -137,10 +144,12 @@ impl ConfinedDir {
                 ));
             }
         };
+
         let path = path.join(name);
         if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
             return kind_from_stat(path, &there);
         }
+
         match self.resolve_link(&path) {
             Ok((path, there)) => kind_from_stat(path, &there),
             Err(why) => EntryKind::Broken(why),
@@ -157,10 +166,12 @@ impl ConfinedDir {
                 "a link that leaves the repository; only links within it are followed".into()
             );
         };
+
         let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let there = statat(self.folder(), at, AtFlags::SYMLINK_NOFOLLOW);
         let there =
             there.map_err(|error| format!("cannot be read: {}", read_error_text(&error.into())))?;
+
         Ok((path.to_owned(), there))
     }
 }
@@ -260,6 +271,7 @@ mod tests {
         assert!(kind_of(&tree, "climbs").starts_with("a link that"));
         assert!(kind_of(&tree, "dangles").contains("leads nowhere"));
         assert!(kind_of(&tree, "loops").contains("leads nowhere"));
+
         assert_eq!(kind_of(&tree, "..data"), "not listed");
     }
 
@@ -272,6 +284,7 @@ mod tests {
         let tree = tree(root.path());
         assert!(tree.open_file(Path::new("iris/model.wasm")).is_err());
         symlink(outside.path().join("model.wasm"), root.path().join("x.wasm")).unwrap();
+
         assert!(tree.open_file(Path::new("x.wasm")).is_err());
     }
 
@@ -290,6 +303,7 @@ mod tests {
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let tree = tree(root.path());
         assert_eq!(kind_of(&tree, "pipe.wasm"), "special");
+
         assert!(tree.open_file(Path::new("pipe.wasm")).is_err());
     }
 }

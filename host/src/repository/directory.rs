@@ -138,10 +138,12 @@ impl Directory {
             announce,
             announced_at: None,
         };
+
         thread::Builder::new()
             .name(name)
             .spawn(|| essential::run("repository watch", || watching.run()))
             .map_err(DirectoryError::Thread)?;
+
         Ok(Directory { number, bell, announced, uploads })
     }
 
@@ -240,12 +242,14 @@ impl WatchThread {
                 rescans_requested: asked,
                 ..aspired
             });
+
             let ended = Instant::now();
             let allowed = pace.record(ended - began, ended);
             let due = due.into_iter().chain(unwatched.then_some(ended + MIN_SCAN_INTERVAL)).min();
             // A large repository is not polled more often than it can be scanned.
             let next = (ended + self.interval(degraded)).max(allowed);
             let next = due.map_or(next, |due| due.max(allowed).min(next));
+
             if !self.sleep(next, allowed, asked) {
                 return;
             }
@@ -284,9 +288,11 @@ impl WatchThread {
                 Err(RecvTimeoutError::Timeout) => return !self.bell.stopped.load(Ordering::SeqCst),
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
+
             if self.bell.stopped.load(Ordering::SeqCst) {
                 return false;
             }
+
             if self.bell.asked.load(Ordering::SeqCst) > answered {
                 next = next.min(allowed);
             }
@@ -323,9 +329,11 @@ impl FolderWatcher {
             stale: stale.clone(),
             unreliable_reason: None,
         };
+
         if mode == WatchMode::Poll {
             return Ok(nothing);
         }
+
         match notify::recommended_watcher(move |event| handle_event(event, &stale, &bell)) {
             Ok(watcher) => Ok(FolderWatcher { watcher: Some(watcher), ..nothing }),
             Err(error) if auto => {
@@ -355,16 +363,19 @@ impl FolderWatcher {
                 .map(|place| (place.path.clone(), (place.stamp.device, place.stamp.inode)))
                 .collect(),
         };
+
         let mut trouble =
             remote.map(|kind| format!("changes made elsewhere on {kind} raise no events"));
         if folders.len() > MAX_WATCHED_FOLDERS && remote.is_none() {
             trouble = Some(format!("the repository has more than {MAX_WATCHED_FOLDERS} folders"));
         }
+
         // Removed before new watches are added: a renamed folder has one watch under both names.
         for path in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
             // The system has often dropped this watch already.
             let _ = watcher.unwatch(path);
         }
+
         let (mut new, mut lost) = (Vec::new(), false);
         for (path, id) in
             wanted.iter().filter(|(path, id)| all || self.watched.get(*path) != Some(id))
@@ -380,13 +391,16 @@ impl FolderWatcher {
                 }
             }
         }
+
         if lost {
             return self.switch_to_polling();
         }
+
         self.watched.retain(|path, id| !all && wanted.get(path) == Some(id));
         let any = !new.is_empty();
         self.watched.extend(new);
         self.set_unreliable_reason(trouble);
+
         any
     }
 
@@ -423,6 +437,7 @@ pub fn check_events() -> Result<(), DirectoryError> {
 fn handle_event(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Wakeup) {
     let of_ignored = event.as_ref().is_ok_and(concerns_ignored_files);
     let kind = event.map_or(EventKind::Any, |event| event.kind);
+
     match kind {
         // Reading files during a scan raises these events itself.
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
@@ -433,6 +448,7 @@ fn handle_event(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: 
         }
         _ => {}
     }
+
     if !of_ignored {
         bell.ring();
     }
@@ -471,6 +487,7 @@ fn network_file_system(place: &FileRef) -> Option<&'static str> {
         0x0bd0_0bd0 => "Lustre",
         _ => return None,
     };
+
     Some(kind)
 }
 
@@ -493,7 +510,9 @@ mod tests {
         let event = names.iter().fold(Event::new(kind), |event, name| {
             event.add_path(PathBuf::from("/models").join(name))
         });
+
         handle_event(Ok(event), &AtomicBool::new(false), &bell);
+
         rung.try_recv().is_ok()
     }
 
@@ -501,6 +520,7 @@ mod tests {
     fn what_happens_to_ignored_names_wakes_nobody() {
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+
         for name in [
             ".put-1",
             ".wardian-upload",
@@ -520,9 +540,11 @@ mod tests {
                 "{name} was renamed to one that counts"
             );
         }
+
         for name in ["iris.wasm", "iris", "README.md", "..data", "..2026_02_01"] {
             assert!(wakes_the_thread(written, &[name]), "{name}");
         }
+
         assert!(wakes_the_thread(written, &[]), "who knows what was written");
     }
 
@@ -535,6 +557,7 @@ mod tests {
         handle_event(Ok(event), &AtomicBool::new(false), &bell);
         assert!(rung.try_recv().is_ok());
         handle_event(Err(notify::Error::generic("trouble")), &AtomicBool::new(false), &bell);
+
         assert!(rung.try_recv().is_ok());
     }
 }

@@ -139,9 +139,11 @@ impl FileCache {
     ) -> ReadOutcome {
         let settle = self.settle;
         let known = look(&mut self.known, self.round, file, Some(role));
+
         if let Some(due) = if_in_future(known.look.settles_at(settle)) {
             return ReadOutcome::Unsettled(due);
         }
+
         if known.judged.is_none() {
             let judged = read_if_stable(tree, file, role, &mut self.effort);
             known.judged = match judged {
@@ -155,6 +157,7 @@ impl FileCache {
                 }
             };
         }
+
         match known.judged.clone() {
             Some(judged) => judged.map_or_else(ReadOutcome::Faulty, ReadOutcome::Settled),
             None => ReadOutcome::Unsettled(Instant::now() + settle),
@@ -176,6 +179,7 @@ fn look<'k>(
     let look = Stability::observe(Some(known.look), now, place.stamp);
     let judged = known.judged.take().filter(|_| look == known.look);
     *known = CachedFile { look, judged, round };
+
     known
 }
 
@@ -200,19 +204,23 @@ fn read_if_stable(
             role.max_size()
         ))));
     }
+
     let (opened, before) = match tree.open_file(&file.path) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+
     if before != file.stamp {
         return Ok(None);
     }
+
     let (opened, digest) = effort.hash_file(opened, before);
     let (Some(mut opened), Some(digest)) = (opened, digest?) else { return Ok(None) };
     let judged = check_content(&mut opened, role, size)?;
     let after = super::confined_dir::stamp(&opened.metadata()?);
     let steady = after == file.stamp;
+
     Ok(steady.then(|| judged.map(|said| FileContent { digest, size, parsed: said })))
 }
 

@@ -24,6 +24,7 @@ pub(super) fn hash_file(file: &File, seen: Stamp, pace: &Pacer) -> io::Result<Op
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK.min(usize::try_from(seen.size).unwrap_or(CHUNK).max(1))];
     let mut file = file.take(seen.size);
+
     for number in 0.. {
         if number % CHUNKS_PER_CHECK == CHUNKS_PER_CHECK - 1
             && stamp(&file.get_ref().metadata()?) != seen
@@ -34,11 +35,13 @@ pub(super) fn hash_file(file: &File, seen: Stamp, pace: &Pacer) -> io::Result<Op
         let Ok(read) = pace.run_blocking(|| read_retrying(&mut file, &mut chunk)) else {
             return Ok(None);
         };
+
         match read? {
             0 => break,
             read => hasher.update(&chunk[..read]),
         }
     }
+
     Ok(Some(Digest::finish(hasher)))
 }
 

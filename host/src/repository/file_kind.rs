@@ -29,6 +29,7 @@ pub(super) fn by_content(bytes: &[u8]) -> Option<&'static str> {
         _ if is_safetensors(bytes) => "a safetensors file",
         _ => return text(bytes),
     };
+
     Some(kind)
 }
 
@@ -56,6 +57,7 @@ pub(super) fn by_name(name: &str) -> Option<&'static str> {
         "zip" | "gz" | "tgz" | "tar" | "xz" | "zst" | "7z" => "an archive",
         _ => return None,
     };
+
     Some(kind)
 }
 
@@ -65,17 +67,22 @@ fn archive(bytes: &[u8]) -> &'static str {
         Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
         _ => 0,
     };
+
     let name = bytes.get(30..30 + length.min(512)).unwrap_or_default();
     let ends = |ending: &[u8]| name.ends_with(ending);
+
     if ends(b"/data.pkl") || ends(b"/version") || ends(b"/.format_version") || ends(b"/byteorder") {
         return "a PyTorch model";
     }
+
     if ends(b".npy") {
         return "a NumPy archive (.npz)";
     }
+
     if ends(b"metadata.json") || ends(b"model.weights.h5") {
         return "a Keras model";
     }
+
     "a ZIP archive"
 }
 
@@ -108,12 +115,15 @@ fn text(bytes: &[u8]) -> Option<&'static str> {
         }
         Err(_) => return None,
     };
+
     let printable = |char: char| !char.is_control() || matches!(char, '\n' | '\r' | '\t');
     if text.len() < 4 || !text.chars().all(printable) {
         return None;
     }
+
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
+
     Some(match () {
         () if begins(&["version https://git-lfs"]) => {
             "a Git LFS pointer (`git lfs pull` fetches the file)"
@@ -175,6 +185,7 @@ mod tests {
         ] {
             assert_eq!(by_content(bytes), Some(kind), "{bytes:?}");
         }
+
         for bytes in [&b""[..], b"he", b"\0\x01\x02\x03\x04", b"\xff\xfe\xfd\xfc\xfb"] {
             assert_eq!(by_content(bytes), None, "{bytes:?}");
         }

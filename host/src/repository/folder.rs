@@ -27,6 +27,7 @@ impl Scan<'_> {
         let (mut settings, mut live) =
             (Arc::new(ModelSettings::default()), Arc::<LiveConfig>::default());
         let mut versions = Vec::new();
+
         for DirEntry { name: entry, kind } in entries {
             match (Version::parse(&entry), kind) {
                 (Some(version), kind) => versions.push((version, kind)),
@@ -37,15 +38,18 @@ impl Scan<'_> {
                 (None, kind) => self.note_misplaced(name, &entry, &kind),
             }
         }
+
         if versions.is_empty() {
             self.result.notes.add(misplaced::no_versions(name));
         }
+
         let before = self.result.seen.len();
         self.add_missing_versions(name, &settings.versions, &versions);
         versions.sort_by_key(|(version, _)| *version);
         // The model itself counts as one version. The newest versions take precedence.
         let counted = 1 + self.take_versions(versions.len().saturating_sub(1));
         versions.drain(..versions.len().saturating_sub(counted));
+
         for (version, kind) in versions {
             self.version(
                 name,
@@ -58,6 +62,7 @@ impl Scan<'_> {
                 },
             );
         }
+
         if !trouble.is_empty() {
             self.result.seen.truncate(before);
             self.add_problems(name, None, trouble);
@@ -74,10 +79,12 @@ impl Scan<'_> {
         let VersionPolicy::Only(named) = policy else { return };
         let there: BTreeSet<_> = there.iter().map(|(version, _)| *version).collect();
         let missing = named.iter().filter(|version| !there.contains(version));
+
         for version in missing.take(MAX_MISSING) {
             let reason = format!(
                 "`versions` in {name}/{SETTINGS} names it, and there is no folder {name}/{version}"
             );
+
             self.result.seen.push(Observed::Missing {
                 name: name.clone(),
                 version: *version,
@@ -104,10 +111,13 @@ impl Scan<'_> {
                 _ => {}
             }
         }
+
         for file in files.into_iter().filter(|file| file.name != COMPONENT) {
             self.add_part(name, version, file, &mut None, &mut parts, &mut trouble);
         }
+
         limit_sidecars(&parts, &mut trouble);
+
         trouble.into_result().map(|()| parts)
     }
 
@@ -133,6 +143,7 @@ impl Scan<'_> {
             EntryKind::Folder(_) => Some(misplaced::folder_in_model(name, entry)),
             _ => misplaced::file_in_model(name, entry),
         };
+
         if let Some(note) = note {
             self.result.notes.add(note);
         }
@@ -154,13 +165,16 @@ impl Scan<'_> {
                 wrong_kind_message(&version.to_string(), kind),
             );
         };
+
         let Some(entries) = self.list_folder(name, Some(version), &place) else { return };
         let mut trouble = Problems::default();
         self.check_settled(&place, &mut trouble);
         let mut component = None;
+
         for entry in entries {
             self.add_part(name, version, entry, &mut component, &mut parts, &mut trouble);
         }
+
         limit_sidecars(&parts, &mut trouble);
         match component.filter(|_| trouble.is_empty()) {
             Some((place, content)) => self.add_candidate(name, version, (&place, content), parts),
@@ -187,12 +201,14 @@ impl Scan<'_> {
             GOLDEN => FileRole::Golden,
             _ => FileRole::Sidecar,
         };
+
         if role == FileRole::Sidecar && entry.contains(char::REPLACEMENT_CHARACTER) {
             let entry = printable(&entry);
             return trouble.faults.push(format!(
                 "{entry}: its name is not UTF-8 text, so no model can ask for it; rename it"
             ));
         }
+
         let place = match kind {
             EntryKind::File(place) if role != FileRole::Sidecar || is_printable_name(&entry) => {
                 place
@@ -212,13 +228,16 @@ impl Scan<'_> {
                 return;
             }
         };
+
         // One more than allowed is enough to refuse all.
         if role == FileRole::Sidecar && parts.sidecars.len() > MAX_SIDECARS {
             return;
         }
+
         if let Some(note) = misplaced::file_in_version(name, version, &entry) {
             self.result.notes.add(note);
         }
+
         let Some(content) = self.read(&place, &entry, role, trouble) else { return };
         match role {
             FileRole::Component => *component = Some((place, content)),

@@ -78,15 +78,18 @@ impl FolderClaims {
         let hosts = own
             .into_iter()
             .find(|(_, ResolvedPath { folders, .. })| paths_overlap(folders, &claim.folders));
+
         let mut claims = self.lock();
         let judged = match hosts {
             Some((what, _)) => Err(Overlap::Host(what)),
             None => find_conflict(tenant, &claim, &claims),
         };
+
         match judged {
             Ok(()) => drop(claims.insert(tenant.clone(), claim)),
             Err(_) => drop(claims.remove(tenant)),
         }
+
         judged
     }
 
@@ -111,6 +114,7 @@ fn find_conflict(
     let others = others.iter().filter(|(name, _)| *name != tenant);
     let mut stronger =
         others.filter(|(_, other)| (other.links, other.moved) <= (claim.links, claim.moved));
+
     match stronger.find(|(_, other)| paths_overlap(&other.folders, &claim.folders)) {
         Some((name, _)) => Err(Overlap::Tenant(name.clone())),
         None => Ok(()),
@@ -143,9 +147,11 @@ mod tests {
         let grounds = FolderClaims::default();
         grounds.claim(&name("a"), claim(&[1, 2, 3], 0, false)).unwrap();
         let overlaps = Err(Overlap::Tenant(name("a")));
+
         for inodes in [&[1, 2, 3][..], &[1, 2, 3, 4], &[1, 2], &[1], &[7, 3]] {
             assert_eq!(grounds.claim(&name("b"), claim(inodes, 1, false)), overlaps, "{inodes:?}");
         }
+
         assert_eq!(grounds.claim(&name("b"), claim(&[1, 2, 5], 1, false)), Ok(()));
         assert_eq!(grounds.claim(&name("a"), claim(&[1, 2, 3], 0, false)), Ok(()), "it is its own");
         grounds.release(&name("b"), 7);
@@ -154,6 +160,7 @@ mod tests {
             Ok(()),
             "more links lose"
         );
+
         assert!(grounds.claim(&name("b"), claim(&[1, 2, 5], 1, false)).is_err());
     }
 
@@ -178,10 +185,13 @@ mod tests {
             let folders = resolve(path).unwrap().folders;
             grounds.claim(&name("a"), Claim { source: 1, folders, links: 0, moved: false })
         };
+
         for path in [&around, &state, &state.join("a"), &state.join("a/b")] {
             assert_eq!(claim(path), Err(Overlap::Host("state directory")), "{}", path.display());
         }
+
         std::fs::create_dir(around.join("models")).unwrap();
+
         assert_eq!(claim(&around.join("models")), Ok(()));
     }
 }

@@ -18,16 +18,20 @@ use crate::model::{
 pub fn names(text: &str) {
     accepted(text, ModelName::new(text));
     accepted(text, TenantName::new(text));
+
     if let Some(version) = Version::parse(text) {
         assert!(version.number() > 0);
         stays_inside(text, &version.to_string());
     }
+
     for shelf in [Namespace::Models, Namespace::Interceptors] {
         for entry in [classify_file(shelf, text), classify_folder(shelf, text)] {
             check_entry(text, shelf, entry);
         }
     }
+
     assert!(!printable(text).contains(char::is_control));
+
     units(text);
 }
 
@@ -38,6 +42,7 @@ fn check_entry(text: &str, shelf: Namespace, entry: EntryMeaning) {
         assert_eq!(name.is_interceptor(), shelf == Namespace::Interceptors);
         assert_eq!(ModelName::parse(name.as_str()).as_ref(), Ok(name));
     }
+
     match entry {
         EntryMeaning::Bare(model) => assert_eq!(format!("{}.wasm", model.base_name()), text),
         EntryMeaning::Precompiled(model) => {
@@ -75,10 +80,12 @@ fn units(text: &str) {
         Ok(size) => assert_eq!(parse_size(&format_size(size)), Ok(size)),
         Err(fault) => check_text(&fault, 300),
     }
+
     match parse_duration(text) {
         Ok(duration) => assert_eq!(parse_duration(&format_duration(duration)), Ok(duration)),
         Err(fault) => check_text(&fault, 300),
     }
+
     assert_eq!(is_temporary(text), is_temporary(&format!("a{text}")) || text.starts_with('.'));
 }
 
@@ -91,13 +98,16 @@ pub fn model_toml(text: &str) {
             return check_text(&faults.to_string(), 8000);
         }
     };
+
     let limits = &settings.limits;
     assert!(settings.instances.min <= settings.instances.max && settings.instances.max > 0);
     assert!((64 << 10..=4 << 30).contains(&limits.memory));
     assert!((1..=2 << 30).contains(&limits.request) && (1..=2 << 30).contains(&limits.response));
+
     for time in [limits.deadline, limits.cpu_time] {
         assert!((1..=3_600_000).contains(&time.as_millis()), "{time:?}");
     }
+
     match &settings.versions {
         VersionPolicy::Latest(count) => assert!(*count > 0),
         VersionPolicy::Only(versions) => {
@@ -105,7 +115,9 @@ pub fn model_toml(text: &str) {
         }
         VersionPolicy::All => {}
     }
+
     let told: usize =
         settings.capabilities.config.iter().map(|(key, value)| key.len() + value.len()).sum();
+
     assert!(told <= 64 << 10);
 }

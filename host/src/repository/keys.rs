@@ -52,6 +52,7 @@ impl fmt::Display for TomlFaults {
             let separator = if index == 0 { "" } else { "; " };
             write!(out, "{separator}{} line {}: {}", self.file, fault.line, fault.text)?;
         }
+
         match self.count - self.list.len() {
             0 => Ok(()),
             more => write!(out, "; and {more} more"),
@@ -99,6 +100,7 @@ fn read_quoted(
     let Some(bare::QuotedText { text: quoted, values }) = quoted else {
         return keep_first(file, text, syntax);
     };
+
     let (table, still) = DeTable::parse_recoverable(&quoted);
     if !still.is_empty() {
         return keep_first(file, text, syntax);
@@ -111,6 +113,7 @@ fn read_quoted(
             faults.push((value.start, value.advice));
         }
     }
+
     keep_first(file, &quoted, faults)
 }
 
@@ -283,6 +286,7 @@ impl<'t> TableReader<'t> {
         // Faults beyond the first ones are not shown, and comparing every key with every known one
         // is slow.
         let compared = if self.faults.len() < MAX_LISTED { self.known.as_slice() } else { &[] };
+
         match nearest(key, compared.iter().copied()).first() {
             Some(near) => format!("unknown key; the keys here are {known}; did you mean '{near}'?"),
             None => format!("unknown key; the keys here are {known}"),

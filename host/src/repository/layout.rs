@@ -65,9 +65,11 @@ pub(super) fn classify_file(shelf: Namespace, name: &str) -> EntryMeaning {
     if let Some(stem) = name.strip_suffix(".wasm") {
         return classify_name(shelf, name, stem, EntryMeaning::Bare);
     }
+
     if let Some(stem) = name.strip_suffix(".cwasm") {
         return classify_name(shelf, name, stem, EntryMeaning::Precompiled);
     }
+
     misplaced::file_in_root(name).map_or(EntryMeaning::Ignored, EntryMeaning::Misplaced)
 }
 
@@ -86,6 +88,7 @@ pub(super) fn is_model_folder(name: &str) -> bool {
         classify_file(Namespace::Models, name),
         EntryMeaning::Bare(_) | EntryMeaning::Precompiled(_)
     ) || name.ends_with(".toml");
+
     !is_temporary(name)
         && !file
         && matches!(classify_folder(Namespace::Models, name), EntryMeaning::Model(_))
@@ -143,6 +146,7 @@ mod tests {
         ] {
             assert!(is_temporary(name), "{name}");
         }
+
         for name in ["iris.wasm", "tmp", "1", "a.temporary", "part.json"] {
             assert!(!is_temporary(name), "{name}");
         }
@@ -163,10 +167,12 @@ mod tests {
             classify_file(Namespace::Interceptors, "audit.wasm"),
             EntryMeaning::Bare(audit())
         );
+
         assert_eq!(classify_folder(Namespace::Interceptors, "audit"), EntryMeaning::Model(audit()));
         let stats = ModelName::interceptor("stats").unwrap();
         assert_eq!(classify_file(Namespace::Interceptors, "stats.wasm"), EntryMeaning::Bare(stats));
         let again = ModelName::interceptor("interceptors").unwrap();
+
         assert_eq!(
             classify_folder(Namespace::Interceptors, "interceptors"),
             EntryMeaning::Model(again)
@@ -186,10 +192,12 @@ mod tests {
             classify_root_folder("Interceptors"),
             EntryMeaning::Reserved(model("Interceptors"))
         );
+
         assert_eq!(classify_root_folder("stats"), EntryMeaning::Reserved(model("stats")));
         assert_eq!(classify_root_file("stats.wasm"), EntryMeaning::Reserved(model("stats")));
         assert!(matches!(classify_root_file("my model.wasm"), EntryMeaning::Misplaced(_)));
         assert!(matches!(classify_root_file("iris.toml"), EntryMeaning::Misplaced(_)));
+
         assert!(matches!(classify_root_folder("my models"), EntryMeaning::Misplaced(_)));
     }
 

@@ -18,16 +18,20 @@ pub(super) fn file_in_root(name: &str) -> Option<String> {
             "{shown} is ignored: golden requests lie beside their component, in NAME/1/{GOLDEN}"
         ));
     }
+
     if name == SETTINGS || name == LIVE_CONFIG {
         return Some(format!(
             "{shown} is ignored: the settings of a model lie in its folder, in NAME/{name}"
         ));
     }
+
     if let Some(stem) = name.strip_suffix(".toml") {
         let stem = super::layout::printable(stem);
         return Some(format!("'{shown}' is not read; settings go into {stem}/{SETTINGS}"));
     }
+
     let kind = by_name(name)?;
+
     Some(format!("{shown} is ignored: it is {kind}; {COMPONENTS}"))
 }
 
@@ -39,11 +43,14 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
             "{model}/{shown} is ignored: components lie in version folders; move it to {model}/1/{COMPONENT}"
         ));
     }
+
     if let Some(kind) = by_name(name) {
         return Some(format!("{model}/{shown} is ignored: it is {kind}; {COMPONENTS}"));
     }
+
     let beside =
         [".bin", ".json", ".dat", ".csv", ".weights"].iter().any(|ending| name.ends_with(ending));
+
     beside.then(|| {
         format!("{model}/{shown} is ignored: what a version needs lies in its folder; move it to {model}/1/{shown}")
     })
@@ -95,6 +102,7 @@ pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> Strin
             return format!("{missing}; {shown} is {kind}, and {COMPONENTS}");
         }
     }
+
     missing
 }
 
@@ -105,6 +113,7 @@ fn intended_version(name: &str) -> Option<Version> {
         .trim_start_matches("version")
         .trim_start_matches('v')
         .trim_start_matches(['-', '_', '.', '0']);
+
     let number = number.strip_suffix(".0").unwrap_or(number);
     Version::parse(number)
 }
@@ -121,6 +130,7 @@ mod tests {
     fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
         let a = model("a");
         let version = Version::new(1).unwrap();
+
         for (told, says) in [
             (
                 file_in_root("a.onnx"),
@@ -158,6 +168,7 @@ mod tests {
                 "{name}"
             );
         }
+
         assert_eq!(no_component(["x.bin"].into_iter()), "no model.wasm in it yet");
     }
 

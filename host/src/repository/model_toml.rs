@@ -32,6 +32,7 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
         keys.table("breaker", |keys| breaker(keys, &mut settings.breaker));
         keys.table("capabilities", |keys| capabilities(keys, &mut settings.capabilities));
     })?;
+
     Ok(settings)
 }
 
@@ -45,6 +46,7 @@ pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, TomlFaults> {
             keys.report_table(&why);
         }
     })?;
+
     Ok(config)
 }
 
@@ -158,6 +160,7 @@ fn capabilities(keys: &mut TableReader<'_>, settings: &mut Capabilities) {
         let config = texts(value)?;
         check_config(&config).map(|()| config)
     });
+
     keys.read("http", &mut settings.http, origins(MAX_ORIGINS));
     keys.read("key_value", &mut settings.key_value, boolean);
     keys.read("sql", &mut settings.sql, boolean);
@@ -218,6 +221,7 @@ mod tests {
             read.into_iter().collect::<Vec<_>>(),
             [("a b".into(), "".into()), ("threshold".into(), "0.5".into())]
         );
+
         for (text, says) in [
             (
                 "threshold = 0.5",
@@ -259,6 +263,7 @@ mod tests {
              [capabilities]\nconfig = { threshold = \"0.5\" }\nhttp = [\"https://A.example:443\", \"http://127.0.0.1:9000\"]\n\
              key_value = true\nsql = true\n",
         );
+
         let expected = ModelSettings {
             versions: VersionPolicy::All,
             isolation: Isolation::Pooled,
@@ -301,6 +306,7 @@ mod tests {
                 sql: true,
             },
         };
+
         assert_eq!(read, expected);
     }
 
@@ -312,6 +318,7 @@ mod tests {
         assert_eq!(policy("'all'"), VersionPolicy::All);
         let versions = [1, 3].map(|number| Version::new(number).unwrap()).to_vec();
         assert_eq!(policy("[3, 1, 3]"), VersionPolicy::Only(versions));
+
         for text in [
             "'newest'",
             "2",
@@ -336,6 +343,7 @@ mod tests {
             "versoins = 'all'\n[instances]\nmax = 0\n\n[limits]\nmemory = \"8GiB\"\ndeadline = 5\ncpu = '1s'\n\
              [batching]\nmax_batch_size = 0\n[warmup]\nrequests = -1\n",
         );
+
         for says in [
             "line 1: versoins: unknown key; the keys here are versions, isolation",
             "line 3: instances.max: 0 is not between 1 and 10000",
@@ -369,6 +377,7 @@ mod tests {
         ] {
             assert!(fault(text).contains(says), "{}", fault(text));
         }
+
         assert_eq!(parse_model_toml("a = \nb = \n").unwrap_err().count(), 2);
     }
 
@@ -382,7 +391,9 @@ mod tests {
             told.len() < 4000 && told.contains("line 10:") && told.ends_with("; and 99990 more"),
             "{told}"
         );
+
         let told = fault(&format!("limits.memory = \"{}1B\"", " ".repeat(100_000)));
+
         assert!(told.len() < 500, "{told}");
     }
 

@@ -31,6 +31,7 @@ impl OperatorNotes {
                 "more than {MAX_NOTES} files and folders are ignored; those beyond are not listed"
             ));
         }
+
         lines
     }
 }
@@ -49,6 +50,7 @@ mod tests {
         assert!(now.added_since(&now).is_empty());
         (0..10_000).for_each(|number| now.add(format!("note {number}")));
         assert_eq!(now.added_since(&OperatorNotes::default()).len(), MAX_NOTES + 1);
+
         assert!(now.added_since(&now).is_empty());
     }
 }

@@ -40,8 +40,10 @@ pub(super) fn resolve(path: &Path) -> io::Result<ResolvedPath> {
             found.folders.truncate(found.folders.len().saturating_sub(1).max(1));
             continue;
         }
+
         let next = found.real.join(&step);
         let metadata = fs::symlink_metadata(&next)?;
+
         if !metadata.is_symlink() {
             found.folders.push(folder_id(&metadata));
             found.real = next;
@@ -52,12 +54,15 @@ pub(super) fn resolve(path: &Path) -> io::Result<ResolvedPath> {
         if followed > MAX_LINKS {
             return Err(rustix::io::Errno::LOOP.into());
         }
+
         let target = fs::read_link(&next)?;
         found.links.insert(next);
+
         if target.is_absolute() {
             found.real = "/".into();
             found.folders.truncate(1);
         }
+
         left.extend(steps(&target));
     }
     Ok(found)
@@ -70,6 +75,7 @@ fn steps(path: &Path) -> Vec<OsString> {
         Component::ParentDir => Some("..".into()),
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     });
+
     let mut steps: Vec<_> = steps.collect();
     steps.reverse();
     steps
@@ -90,6 +96,7 @@ mod tests {
         symlink("a", at("relative")).unwrap();
         symlink(at("relative/b"), at("absolute")).unwrap();
         symlink("loops", at("loops")).unwrap();
+
         for (path, links) in [
             ("a/b", &[][..]),
             ("a/../a/./b", &[]),
@@ -103,6 +110,7 @@ mod tests {
             assert_eq!(found.folders.len(), found.real.components().count(), "{path}");
             assert_eq!(found.links, links.iter().map(|link| at(link)).collect(), "{path}");
         }
+
         assert!(resolve(&at("loops")).is_err() && resolve(&at("a/nothing")).is_err());
     }
 }

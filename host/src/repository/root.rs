@@ -4,7 +4,7 @@
 //! again at the same path is accepted, for example a volume that is mounted again. A link is
 //! followed only if it was there when the repository was first opened: a folder that has become a
 //! link since then is refused. The target must not overlap another tenant's repository
-//! ([`grounds`](super::folder_claims)).
+//! ([`folder_claims`](super::folder_claims)).
 
 use std::collections::BTreeSet;
 use std::io;
@@ -72,12 +72,14 @@ pub fn refused_roots(
     let root = |tenant: &TenantName, path| {
         RepositoryRoot::new(tenant.clone(), path, 0, Some(grounds.clone()))
     };
+
     // Kept until all are checked, since each holds its claim.
     let roots: Vec<_> = tenants.iter().map(|(tenant, path)| (tenant, root(tenant, path))).collect();
     let refused = roots.iter().filter_map(|(tenant, root)| match root.open() {
         Err(RootError::Refused(why)) => Some(((*tenant).clone(), why.detail)),
         _ => None,
     });
+
     refused.collect()
 }
 
@@ -98,15 +100,18 @@ impl RepositoryRoot {
     pub(super) fn open(&self) -> Result<OpenRoot, RootError> {
         let mut before = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let found = resolve(&self.path)?;
+
         if let Some(opened) = &*before {
             self.check_links(&found, opened)?;
         }
+
         self.claim(&found, before.as_ref().is_some_and(|opened| opened.first_real != found.real))?;
 
         let folder = Arc::new(OpenFolder::open(&found.real)?);
         if Some(folder.id()) != found.folder() {
             return Err(io::Error::other("it was replaced while it was being opened").into());
         }
+
         let folder = match &mut *before {
             Some(opened) if opened.folder.id() == folder.id() => opened.folder.clone(),
             Some(opened) => {
@@ -119,6 +124,7 @@ impl RepositoryRoot {
                 folder
             }
         };
+
         Ok(OpenRoot { folder, real: found.real })
     }
 
@@ -212,6 +218,7 @@ mod tests {
         assert!(why.detail.contains("home/models"), "{why:?}");
         fs::remove_file(at("home/models")).unwrap();
         fs::create_dir(at("home/models")).unwrap();
+
         assert!(!Arc::ptr_eq(&first.folder, &root.open().unwrap().folder));
     }
 
@@ -226,6 +233,7 @@ mod tests {
         symlink("two", at("next")).unwrap();
         fs::rename(at("next"), at("models")).unwrap();
         let two = root.open().unwrap().real;
+
         assert!(one.ends_with("one") && two.ends_with("two"));
     }
 
@@ -249,6 +257,7 @@ mod tests {
             root(&at("link"), Some(&grounds), "b").open(),
             Err(RootError::Refused(_))
         ));
+
         a.open().unwrap();
     }
 }

@@ -59,12 +59,14 @@ pub(super) fn scan(
     let (interceptors, models): (Vec<_>, Vec<_>) =
         claims.into_iter().partition(|(name, _)| name.is_interceptor());
     scan.scan_models(interceptors);
+
     if scan.result.partial {
         let limit = bound.versions;
         return Err(io::Error::other(format!(
             "{INTERCEPTORS}: more than {limit} versions (max_versions)"
         )));
     }
+
     let (known, others): (Vec<_>, Vec<_>) =
         models.into_iter().partition(|(name, _)| bound.known.contains(name));
     scan.scan_models(known);
@@ -72,6 +74,7 @@ pub(super) fn scan(
 
     scan.contents.end_scan();
     scan.save_version_numbers();
+
     Ok(scan.result)
 }
 
@@ -130,6 +133,7 @@ impl Scan<'_> {
                 claims.entry(name).or_default().push(claim);
             }
         }
+
         Ok(claims)
     }
 
@@ -139,11 +143,13 @@ impl Scan<'_> {
         let EntryKind::Folder(place) = kind else {
             return Err(io::Error::other(wrong_kind_message(INTERCEPTORS, kind)));
         };
+
         self.result.folders.push(place.clone());
         let entries = self.tree.list(&place.path);
         let unreadable = |error: io::Error| {
             io::Error::other(format!("{INTERCEPTORS}: {}", read_error_text(&error)))
         };
+
         self.name_claims(Namespace::Interceptors, entries.map_err(unreadable)?)
     }
 
@@ -197,12 +203,14 @@ impl Scan<'_> {
     fn scan_model(&mut self, name: &ModelName, claims: Vec<NameClaim>) {
         let mut refused = Vec::new();
         let mut others = Vec::new();
+
         for claim in claims {
             match claim {
                 NameClaim::Refused(reason) => refused.push(reason),
                 other => others.push(other),
             }
         }
+
         match (others.pop(), others.is_empty()) {
             (None, _) => self.add_faulty(name, None, refused.join("; ")),
             (Some(NameClaim::Bare(place)), true) => self.scan_bare(name, &place),
@@ -222,6 +230,7 @@ impl Scan<'_> {
         let Some(component) = component.filter(|_| trouble.is_empty()) else {
             return self.add_problems(name, None, trouble);
         };
+
         match self.numbers.number(name, component.digest) {
             Some(version) => {
                 self.add_candidate(name, version, (place, component), VersionParts::default())
@@ -299,6 +308,7 @@ impl Scan<'_> {
                 trouble.unsettled = true;
             }
         }
+
         None
     }
 
@@ -320,10 +330,12 @@ impl Scan<'_> {
             },
             kind => fault = Some(wrong_kind_message(LIVE_CONFIG, kind)),
         }
+
         let fault = fault.map(|fault| format!("{fault}; what it said before stays in force"));
         if let Some(fault) = &fault {
             self.result.notes.add(format!("{name}/{fault}"));
         }
+
         Arc::new(LiveConfig { values: self.contents.live(name, values), fault })
     }
 

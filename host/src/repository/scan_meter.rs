@@ -68,7 +68,8 @@ impl ScanMeter {
     }
 
     /// Returns the file and its digest. The digest is `None` if the file, whose stamp is `seen`,
-    /// changes or is removed meanwhile. Fails on a read error.
+    /// changes or is removed meanwhile. The file is `None` if the work was cancelled. Fails on a
+    /// read error.
     pub(super) fn hash_file(
         &mut self,
         file: File,

@@ -40,6 +40,7 @@ impl ScanRateLimiter {
             debt: debt.min(MAX_WAIT / SHARE),
             at: now,
         };
+
         now + self.debt * SHARE
     }
 }
@@ -52,12 +53,14 @@ mod tests {
     fn scans_within(took: Duration, seconds: u64) -> u32 {
         let start = Instant::now();
         let (mut pace, mut now, mut count) = (ScanRateLimiter::new(start), start, 0);
+
         while now < start + Duration::from_secs(seconds) {
             now += took;
             count += 1;
             // The watch thread pauses at least this long between scans.
             now = pace.record(took, now).max(now + Duration::from_millis(50));
         }
+
         count
     }
 
@@ -67,6 +70,7 @@ mod tests {
             let spent = took * u64::from(scans_within(Duration::from_millis(took), 60));
             assert!(spent <= 250 + 60_000 / 20 + took, "{spent} ms for looks of {took} ms");
         }
+
         assert!(
             scans_within(Duration::from_millis(30), 10) <= 26,
             "without an allowance it would be 125"
@@ -83,6 +87,7 @@ mod tests {
         let start = Instant::now();
         let mut pace = ScanRateLimiter::new(start);
         let look = Duration::from_millis(60);
+
         for second in [0, 10, 20, 30] {
             let mut now = start + Duration::from_secs(second);
             for _ in 0..3 {

@@ -86,6 +86,7 @@ impl Scanner {
                 return self.unreadable(&error, Vec::new());
             }
         };
+
         let numbers =
             match self.numbers.take().map_or_else(|| VersionNumbers::open(&self.state), Ok) {
                 Ok(numbers) => self.numbers.insert(numbers),
@@ -93,27 +94,33 @@ impl Scanner {
                     return self.numbers_unreadable(&error, vec![tree.absolute(tree.root())]);
                 }
             };
+
         let known = self.present.keys().map(|(name, _)| name.clone()).collect();
         let bound = ScanLimits { versions: self.max_versions, known: &known };
         let sight = match scan(&tree, &mut self.contents, numbers, bound) {
             Ok(sight) => sight,
             Err(error) => return self.unreadable(&error, vec![tree.absolute(tree.root())]),
         };
+
         let ScanResult { mut seen, folders, notes, due, partial, empty } = sight;
         let folders: Vec<_> = folders.into_iter().map(|place| tree.absolute(place)).collect();
         let device = tree.root().stamp.device;
+
         if is_unmounted(self.device, device, empty) {
             let error = io::Error::other(
                 "it is empty and on another device than before, like an unmounted volume",
             );
             return self.unreadable(&error, folders);
         }
+
         self.device = Some(device);
         self.log_notes(notes);
         self.set_partial(partial);
+
         if partial {
             seen.extend(self.unscanned(&seen));
         }
+
         self.finish(seen, folders, due)
     }
 
@@ -126,9 +133,11 @@ impl Scanner {
                  remove some, or raise max_versions in wardian.toml"
             )
         });
+
         if let Some(reason) = reason.as_ref().filter(|_| self.aspired.partial.is_none()) {
             tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
         }
+
         self.aspired.partial = reason;
     }
 
@@ -140,6 +149,7 @@ impl Scanner {
         let is_unlooked = |name, version| {
             !looked_at.contains(&(name, Some(version))) && !looked_at.contains(&(name, None))
         };
+
         let unlooked = self.present.keys().filter(|(name, version)| is_unlooked(name, *version));
         unlooked
             .map(|(name, version)| Observed::Unsettled {
@@ -159,6 +169,7 @@ impl Scanner {
         let is_going = |seen: &Observed| {
             seen.version().is_some_and(|version| gone.contains_key(&(seen.name().clone(), version)))
         };
+
         // Not reported as missing until it is known to be gone.
         seen.retain(|seen| seen.is_present() || !is_going(seen));
         due = due.into_iter().chain(gone.values().copied()).min();
@@ -166,15 +177,18 @@ impl Scanner {
             gone.into_keys()
                 .map(|(name, version)| Observed::Unsettled { name, version: Some(version) }),
         );
+
         seen.sort_by(|one, other| {
             (one.name(), one.version()).cmp(&(other.name(), other.version()))
         });
         if self.aspired.degraded.take().is_some() {
             tracing::info!(tenant = %self.aspired.tenant, "repository is readable again");
         }
+
         self.aspired.seen = seen;
         let waited_enough = self.started_at.elapsed() >= FIRST_SCAN_TIMEOUT;
         self.aspired.first_settled |= waited_enough || self.aspired.is_settled();
+
         ScanOutcome { aspired: self.aspired.clone(), folders, due }
     }
 
@@ -201,7 +215,9 @@ impl Scanner {
             let due = *since.get_or_insert(now) + settle;
             (due > now).then(|| missing.insert(key.clone(), due)).is_some()
         });
+
         self.present.extend(versions.into_iter().map(|key| (key, None)));
+
         missing
     }
 
@@ -218,8 +234,10 @@ impl Scanner {
             "its version numbers cannot be read: {}: {why}; mend the file, or remove it to count from 1 again",
             file.display()
         );
+
         let reason =
             format!("its version numbers cannot be read: {why}; the host's log names the file");
+
         self.degraded(Degraded { reason, detail, needs_operator: true }, folders)
     }
 
@@ -274,6 +292,7 @@ mod tests {
             settle,
             max_versions: 10,
         };
+
         let root = RepositoryRoot::new(config.tenant.clone(), folder.path(), 1, None);
         let mut scanner = Scanner::new(&config, Arc::new(root), ScanMeter::unmetered());
         let name = ModelName::new("iris").unwrap();
@@ -285,12 +304,14 @@ mod tests {
             let now = start + Duration::from_millis(millis);
             scanner.update_missing(seen, now).into_iter().collect::<Vec<_>>()
         };
+
         assert_eq!(missing(&there, 0), []);
         assert_eq!(missing(&[], 1000), [(key.clone(), start + Duration::from_millis(1100))]);
         assert_eq!(missing(&there, 1050), []);
         assert_eq!(missing(&[], 1090), [(key.clone(), start + Duration::from_millis(1190))]);
         assert_eq!(missing(&model_faulty, 1150), []);
         assert_eq!(missing(&[], 1160), [(key, start + Duration::from_millis(1260))]);
+
         assert_eq!(missing(&[], 1260), []);
     }
 }

@@ -44,6 +44,7 @@ impl Source {
             let url = remote.url.to_string();
             (Mirror::start(tenant.clone(), remote, directory.clone(), metrics), url)
         });
+
         Ok(Source { directory, mirror })
     }
 

@@ -57,6 +57,7 @@ mod tests {
         let start = Instant::now();
         let mut previous = None;
         let mut settled = Vec::new();
+
         for &(millis, stamp) in looks {
             let now = start + Duration::from_millis(millis);
             let look = Stability::observe(previous, now, stamp);
@@ -65,6 +66,7 @@ mod tests {
             }
             previous = Some(look);
         }
+
         settled
     }
 

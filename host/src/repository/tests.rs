@@ -69,6 +69,7 @@ impl Bench {
         let waited = patiently(async {
             announced.wait_for(|aspired| right(aspired)).await.unwrap().clone()
         });
+
         waited.unwrap_or_else(|| {
             let last = self.announced.borrow().clone();
             panic!(
@@ -122,6 +123,7 @@ fn line(seen: &Observed) -> String {
     let id = seen
         .version()
         .map_or(seen.name().to_string(), |version| format!("{}/{version}", seen.name()));
+
     match seen {
         Observed::Unsettled { .. } => format!("{id} unsettled"),
         Observed::Faulty { reason, .. } => format!("{id} faulty: {reason}"),
@@ -472,6 +474,7 @@ fn a_rescan_is_answered_by_a_look_that_began_after_it() {
         settle: Duration::ZERO,
         ..config(folder.path(), WatchMode::Poll)
     };
+
     let directory = Directory::spawn(patient).unwrap();
     for label in 'a'..='z' {
         fs::write(folder.path().join(format!("models/{label}.wasm")), component(label)).unwrap();
@@ -495,6 +498,7 @@ fn a_sidecar_whose_name_is_no_text_is_refused_with_a_reason() {
     bench.sees(&["iris/1 a"]);
     let name = std::ffi::OsStr::from_bytes(b"weights-\xff.bin");
     fs::write(bench.root().join("iris/1").join(name), "x").unwrap();
+
     bench.sees(&[
         "iris/1 faulty: weights-\u{fffd}.bin: its name is not UTF-8 text, so no model can ask for it; rename it",
     ]);
@@ -513,6 +517,7 @@ fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
         .unwrap()
         .unwrap()
         .clone();
+
     let reason = degraded.degraded.clone().unwrap().reason;
     assert!(reason.contains("its version numbers cannot be read"), "{reason}");
     assert!(!reason.contains(&*folder.path().to_string_lossy()), "{reason}");
@@ -521,6 +526,7 @@ fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
     let whole = |aspired: &Arc<AspiredVersions>| {
         aspired.degraded.is_none() && shape(aspired) == ["iris/1 a"]
     };
+
     patiently(announced.wait_for(whole)).unwrap().unwrap();
 }
 

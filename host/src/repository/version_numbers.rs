@@ -48,6 +48,7 @@ impl VersionNumbers {
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),
         };
+
         Ok(VersionNumbers { folder: folder.into(), latest: counted, unsaved: BTreeSet::new() })
     }
 
@@ -56,13 +57,16 @@ impl VersionNumbers {
     pub(super) fn number(&mut self, name: &ModelName, digest: Digest) -> Option<Version> {
         let before = self.latest.get(name.as_str());
         let same = before.filter(|counted| counted.digest == digest.to_string());
+
         if let Some(same) = same {
             return Version::new(same.version);
         }
+
         let version = before.map_or(0, |counted| counted.version).checked_add(1)?;
         self.latest
             .insert(name.to_string(), NumberedDigest { version, digest: digest.to_string() });
         self.unsaved.insert(name.clone());
+
         Version::new(version)
     }
 
@@ -76,6 +80,7 @@ impl VersionNumbers {
         if self.unsaved.is_empty() {
             return Ok(());
         }
+
         let temporary = self.folder.join(".versions.json.tmp");
         let mut file = File::create(&temporary)?;
         file.write_all(&serde_json::to_vec_pretty(&self.latest)?)?;
@@ -84,6 +89,7 @@ impl VersionNumbers {
         // Makes the rename durable.
         File::open(&self.folder)?.sync_all()?;
         self.unsaved.clear();
+
         Ok(())
     }
 }
@@ -93,6 +99,7 @@ fn parse(bytes: &[u8]) -> io::Result<BTreeMap<String, NumberedDigest>> {
     let sound = counted
         .values()
         .all(|counted| counted.version > 0 && Digest::parse(&counted.digest).is_some());
+
     sound
         .then_some(counted)
         .ok_or_else(|| io::Error::other("it holds a version or digest that is none"))
@@ -108,8 +115,10 @@ mod tests {
         let number = |content: &&str| {
             numbers.number(&name, Digest::sha256(content.as_bytes())).unwrap().number()
         };
+
         let given = contents.iter().map(number).collect();
         numbers.save().unwrap();
+
         given
     }
 
@@ -143,6 +152,7 @@ mod tests {
         assert!(numbers.is_unsaved(&name));
         fs::create_dir(&state).unwrap();
         numbers.save().unwrap();
+
         assert!(!numbers.is_unsaved(&name));
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn quote(text: &str, faults: impl IntoIterator<Item = usize>) -> Opti
         quoted.text.push_str(&format!("{key} = \"{value}\""));
         let advice = format!("{key}: a text needs quotes; write {key} = \"{value}\"");
         quoted.values.push(UnquotedValue { start: place, end: quoted.text.len(), advice });
+
         copied = start + line.len();
     }
     quoted.text.push_str(text.get(copied..)?);
@@ -59,6 +60,7 @@ fn split_unquoted(line: &str) -> Option<(&str, &str)> {
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
     let sound = !key.is_empty() && key.chars().all(plain) && !value.is_empty();
     let opens = value.starts_with(['[', '{']) || value.contains(['"', '\'', '\\', ']', '}']);
+
     (sound && !opens && !value.chars().any(char::is_control)).then_some((key, value))
 }
 

@@ -123,6 +123,7 @@ pub(crate) fn texts(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, Str
         let value = text(value.get_ref()).map_err(|why| format!("'{key}': {why}"))?;
         Ok((key.to_string(), value))
     };
+
     table.iter().map(pair).collect()
 }
 

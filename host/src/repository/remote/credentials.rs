@@ -71,10 +71,12 @@ fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String
         Ok((ObjectStoreScheme::MicrosoftAzure, _)) => &AZURE,
         _ => return why,
     };
+
     let CredentialVariables { store, variables, usual, public } = credentials;
     if variables.iter().any(|variable| is_set(variable)) || !mentions_credentials(&why) {
         return why;
     }
+
     format!(
         "there are no credentials for {store}: set {usual} in the environment of this server, or {public} if the bucket \
          is public ({why})"
@@ -95,6 +97,7 @@ fn mentions_credentials(why: &str) -> bool {
         "denied",
         "token",
     ];
+
     signs.iter().any(|sign| lower.contains(sign))
 }
 

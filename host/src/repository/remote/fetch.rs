@@ -47,10 +47,12 @@ impl FetchJob {
             }
             Err(why) => Err(why),
         };
+
         if outcome.is_err() {
             // A staging directory that stayed would accumulate with every refresh.
             let _ = tokio::fs::remove_dir_all(&staged).await;
         }
+
         outcome
     }
 
@@ -64,6 +66,7 @@ impl FetchJob {
                     .map_err(|why| format!("{name}: {why}"))?;
             }
         }
+
         Ok(())
     }
 
@@ -90,8 +93,10 @@ impl FetchJob {
                 plain_error(&error)
             )
         };
+
         let mut file = File::create_new(to).await.map_err(unwritable)?;
         let (mut pieces, mut got) = (answer.into_stream(), 0);
+
         while let Some(piece) = tokio::time::timeout(STALL_TIMEOUT, pieces.next())
             .await
             .map_err(|_| stalled_message())?
@@ -104,9 +109,11 @@ impl FetchJob {
             self.metrics.record_bytes(piece.len() as u64);
             file.write_all(&piece).await.map_err(unwritable)?;
         }
+
         if got != object.tag.size {
             return Err(format!("{got} bytes came where {} were listed", object.tag.size));
         }
+
         file.sync_all().await.map_err(unwritable)
     }
 }

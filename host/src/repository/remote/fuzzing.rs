@@ -14,8 +14,10 @@ pub fn object(text: &str) {
         steps.iter().all(|step| matches!(step, Component::Normal(_))),
         "{file:?} leads elsewhere"
     );
+
     assert!((1..=4).contains(&steps.len()) && steps.len() == file.split('/').count(), "{file:?}");
     assert!(!file.contains(char::is_control), "{file:?}");
     assert_eq!(file, text);
+
     assert_eq!(SyncUnit::of(&file), Some((unit, name)));
 }

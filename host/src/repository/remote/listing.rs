@@ -52,6 +52,7 @@ pub(super) async fn list(location: &StoreLocation) -> Result<Listing, String> {
     location.skipped.take();
     let mut objects = location.store.list(prefix);
     let mut listing = Listing::default();
+
     for _ in 0..=MAX_OBJECTS {
         let next = tokio::time::timeout(STALL_TIMEOUT, objects.next()).await;
         match next.map_err(|_| format!("nothing came for {} s", STALL_TIMEOUT.as_secs()))? {
@@ -61,6 +62,7 @@ pub(super) async fn list(location: &StoreLocation) -> Result<Listing, String> {
             None => return Ok(listing.with_skipped(location.skipped.take())),
         }
     }
+
     Err(format!("there are more than {MAX_OBJECTS} objects; name a folder that holds models only"))
 }
 

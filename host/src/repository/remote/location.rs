@@ -35,6 +35,7 @@ impl StoreLocation {
             ObjectStoreScheme::parse(url).map_err(|error| store_error_text(&error))?;
         let skipped = SkippedObjects::default();
         let store = store(scheme, url, &skipped).map_err(|error| store_error_text(&error))?;
+
         Ok(StoreLocation { store, prefix, skipped })
     }
 }
@@ -101,8 +102,10 @@ pub(super) fn store_error_text(error: &(dyn Error + 'static)) -> String {
     if let Some(refusal) = refusal(error) {
         return sanitize(&refusal.to_string(), MAX_TEXT);
     }
+
     let mut text = error.to_string();
     let mut cause = error.source();
+
     while let Some(error) = cause {
         let told = error.to_string();
         if !text.contains(&told) {
@@ -110,10 +113,12 @@ pub(super) fn store_error_text(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
+
     let words = text.split_whitespace().map(|word| match word.split_once('?') {
         Some((place, _)) if place.contains("://") => place,
         _ => word,
     });
+
     sanitize(&words.collect::<Vec<_>>().join(" "), MAX_TEXT)
 }
 
@@ -126,6 +131,7 @@ fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e NotAListing> {
         }
         cause = error.source();
     }
+
     None
 }
 

@@ -32,11 +32,13 @@ impl RemoteMetrics {
             "Refreshes of a remote repository, well or not",
             refreshes,
         );
+
         registry.register(
             "repository_refresh_failures",
             "Refreshes of a remote repository that failed",
             failures,
         );
+
         let help = "What was fetched from a remote repository";
         registry.register_with_unit("repository_fetched", help, Unit::Bytes, bytes);
         let help = "When a remote repository was last refreshed well, since 1970";
@@ -46,6 +48,7 @@ impl RemoteMetrics {
             Unit::Seconds,
             refreshed,
         );
+
         metrics
     }
 
@@ -65,6 +68,7 @@ impl TenantMetrics {
     pub(super) fn record_refresh(&self, well: bool) {
         self.all.refreshes.get_or_create(&self.label).inc();
         let failures = self.all.failures.get_or_create(&self.label).clone();
+
         if well {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.all.refreshed.get_or_create(&self.label).set(now.as_secs_f64());

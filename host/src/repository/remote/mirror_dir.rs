@@ -91,13 +91,16 @@ impl MirrorDir {
                 staged.join(place.file_name().unwrap_or_default())
             }
         };
+
         File::open(staged)?.sync_all()?;
         if folder.is_dir() {
             self.put(&ready, &place)?;
         } else {
             self.put_with_model_folder(&ready, &place, folder)?;
         }
+
         File::open(folder)?.sync_all()?;
+
         remove(staged)
     }
 
@@ -108,10 +111,12 @@ impl MirrorDir {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+
         if !matches!(unit, SyncUnit::Bare(_)) {
             // Fails while the folder is not empty.
             let _ = fs::remove_dir(self.root().join(unit.model().as_str()));
         }
+
         remove(&gone)
     }
 
@@ -124,6 +129,7 @@ impl MirrorDir {
                 remove(&path)?;
             }
         }
+
         Ok(())
     }
 
@@ -138,6 +144,7 @@ impl MirrorDir {
             Err(_) if folder.is_dir() => self.put(&within, place),
             put => put,
         });
+
         put.and(remove(&model))
     }
 
@@ -146,14 +153,17 @@ impl MirrorDir {
         if !place.is_dir() {
             return fs::rename(staged, place);
         }
+
         if exchange(staged, place).is_ok() {
             return Ok(());
         }
+
         // Without an atomic exchange the version is missing for a moment, which is shorter than the
         // settle time.
         let before = self.fresh_path();
         fs::rename(place, &before)?;
         fs::rename(staged, place)?;
+
         remove(&before)
     }
 
@@ -190,6 +200,7 @@ fn remove(path: &Path) -> io::Result<()> {
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
+
     removed
         .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
@@ -216,6 +227,7 @@ mod tests {
             held.is_empty() && !root(&disk.base).exists(),
             "nothing is wanted before it is known what is"
         );
+
         put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
         put(&disk, "b/model.toml", &[("model.toml", "x")]);
         put(&disk, "b/1/model.wasm", &[("model.wasm", "old"), ("gone.bin", "x")]);
@@ -235,10 +247,13 @@ mod tests {
         disk.remove(&unit("interceptors/audit/1/model.wasm")).unwrap();
         disk.remove(&unit("interceptors/log.wasm")).unwrap();
         fs::remove_dir(at("interceptors")).unwrap();
+
         for path in ["b/1/model.wasm", "b/model.toml", "iris.wasm", "never/1/model.wasm"] {
             disk.remove(&unit(path)).unwrap();
         }
+
         assert_eq!(fs::read_dir(root(&disk.base)).unwrap().count(), 0);
+
         assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
     }
 
@@ -247,6 +262,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let (disk, _) = MirrorDir::open(base.path().join("a")).unwrap();
         let together = std::sync::Barrier::new(2);
+
         for round in 0..500 {
             std::thread::scope(|scope| {
                 for version in 1..=2 {
@@ -260,11 +276,14 @@ mod tests {
                     });
                 }
             });
+
             let read = |version| {
                 fs::read_to_string(disk.root().join(format!("m{round}/{version}/model.wasm")))
             };
+
             assert_eq!((read(1).unwrap(), read(2).unwrap()), ("1".into(), "2".into()));
         }
+
         assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
     }
 
@@ -284,6 +303,7 @@ mod tests {
         assert_eq!(fs::read_dir(all.path()).unwrap().count(), 1);
         let (disk, found) = MirrorDir::open(all.path().join("a")).unwrap();
         assert!(found == held && disk.is_visible);
+
         assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
     }
 }

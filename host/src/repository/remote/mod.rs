@@ -5,13 +5,13 @@
 //! directory that a background task keeps up to date. So files become candidates in one way only,
 //! and a host starts with the mirrored versions even if the store is down.
 //!
-//! A refresh ([`refresh`]) is a sequence of steps. `listing` lists the objects, and `answer` has
-//! checked that the store's response is a listing at all. `hold` decides if the listing is accepted
-//! and `plan` which objects to fetch or remove (both are pure). `fetch` downloads changed objects
-//! and `disk` moves them into the mirror. `record` keeps the ETag of each mirrored object, so an
-//! unchanged object is not fetched again, even after a restart. Files that belong together
-//! ([`unit`]) appear together: a version's folder is assembled in a staging directory and then
-//! exchanged with the present one.
+//! A refresh ([`refresh`]) is a sequence of steps. `listing` lists the objects, and `listing_check`
+//! has checked that the store's response is a listing at all. `shrink_guard` decides if the listing
+//! is accepted and `plan` which objects to fetch or remove (both are pure). `fetch` downloads
+//! changed objects and `mirror_dir` moves them into the mirror. `record` keeps the ETag of each
+//! mirrored object, so an unchanged object is not fetched again, even after a restart. Files that
+//! belong together ([`sync_unit`]) appear together: a version's folder is assembled in a staging
+//! directory and then exchanged with the present one.
 //!
 //! After any failure the mirror stays as it is: a failed listing changes nothing, a version with an
 //! object that cannot be fetched is not updated, a model's old versions stay until one of its new
@@ -123,6 +123,7 @@ impl Mirror {
         let refresher = Refresher::new(tenant.clone(), config, metrics);
         let task =
             tokio::spawn(run(refresher, tenant, directory, asked.clone(), announce)).abort_handle();
+
         Mirror { asked, status, task }
     }
 

@@ -29,14 +29,17 @@ pub(super) fn plan(listed: &Files<ListedObject>, held: &Files<ContentTag>, quota
         remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(),
         ..Plan::default()
     };
+
     let mut outgoing = replaceable_bytes(listed, held);
     let staying: u64 = listed.keys().filter_map(|unit| held.get(unit)).map(held_size).sum();
     let mut taken = staying + outgoing.values().sum::<u64>();
+
     for (unit, files) in changed_units(listed, held) {
         let instead_of = held.get(unit).map_or(0, held_size);
         let left_to_it = outgoing.get_mut(unit.model()).filter(|_| unit.is_version());
         let made_free = left_to_it.as_ref().map_or(0, |left| size(files).min(**left));
         let with_it = (taken - instead_of).saturating_add(size(files) - made_free);
+
         match check(unit, files, quota).and_then(|()| check_room(with_it, quota)) {
             Ok(()) => {
                 taken = with_it;
@@ -46,6 +49,7 @@ pub(super) fn plan(listed: &Files<ListedObject>, held: &Files<ContentTag>, quota
             Err(why) => drop(plan.refused.insert(unit.clone(), why)),
         }
     }
+
     plan
 }
 
@@ -103,6 +107,7 @@ fn check(
     if !unit.is_complete(files) {
         return Err(format!("no {COMPONENT} in it yet"));
     }
+
     // The component and the golden requests are not sidecars.
     if files.len() > MAX_SIDECARS + 2 {
         return Err(format!(
@@ -110,6 +115,7 @@ fn check(
             files.len()
         ));
     }
+
     files.iter().try_for_each(|(name, object)| check_size(unit, name, object.tag.size, quota))
 }
 
@@ -118,6 +124,7 @@ fn check_size(unit: &SyncUnit, name: &str, size: u64, quota: &Quota) -> Result<(
     if size > most {
         return Err(format!("{name} has {size} bytes, and {most} are allowed"));
     }
+
     quota.check_artifact(size).map_err(|_| {
         let most = format_size(quota.artifact_size);
         format!("{name} has {size} bytes, and this tenant's quota `artifact_size` is {most}")
@@ -128,6 +135,7 @@ fn check_room(with_it: u64, quota: &Quota) -> Result<(), String> {
     if with_it <= quota.storage {
         return Ok(());
     }
+
     let most = format_size(quota.storage);
     Err(format!(
         "with it there would be {with_it} bytes, and this tenant's quota `storage` is {most}"
@@ -159,6 +167,7 @@ pub(super) mod tests {
             let object = ListedObject { path: path.into(), etag: Some(mark.into()), tag, modified };
             listed.entry(unit).or_default().insert(name, object);
         }
+
         listed
     }
 
@@ -183,15 +192,18 @@ pub(super) mod tests {
             ("b/1/w.bin", "1", 9, 0),
             ("c.wasm", "1", 9, 0),
         ];
+
         let now = [
             ("a.wasm", "1", 9, 5),
             ("b/1/model.wasm", "1", 9, 0),
             ("b/1/w.bin", "2", 9, 0),
             ("d/model.toml", "1", 9, 0),
         ];
+
         let plan = plan(&listed(&now), &held(&listed(&before)), &unlimited());
         assert_eq!(paths(&plan.fetch), ["d/model.toml", "b/1"]);
         assert_eq!(paths(&plan.remove), ["c.wasm"]);
+
         assert_eq!(plan.refused, BTreeMap::new());
     }
 
@@ -201,6 +213,7 @@ pub(super) mod tests {
         let half = listed(&[("b/1/w.bin", "2", 9, 0)]);
         let plan = plan(&half, &held(&whole), &unlimited());
         assert_eq!((paths(&plan.fetch), paths(&plan.remove)), (vec![], vec![]));
+
         assert!(
             plan.refused.values().all(|why| why == "no model.wasm in it yet")
                 && plan.refused.len() == 1
@@ -215,9 +228,11 @@ pub(super) mod tests {
             ("b.wasm", "1", 10, 0),
             ("c/model.toml", "1", 300 << 10, 0),
         ]);
+
         let plan = plan(&now, &Files::new(), &quota);
         assert_eq!(paths(&plan.fetch), ["b.wasm"]);
         let why: Vec<_> = plan.refused.values().collect();
+
         assert!(
             why[0].contains("262144 are allowed") && why[1].contains("`artifact_size` is 10B"),
             "{why:?}"
@@ -233,9 +248,11 @@ pub(super) mod tests {
             ("c.wasm", "1", 30, 2),
             ("d.wasm", "1", 10, 4),
         ]);
+
         assert_eq!(paths(&plan(&now, &Files::new(), &quota).fetch), ["b.wasm", "c.wasm", "d.wasm"]);
         let mut have = held(&now);
         have.retain(|unit, _| unit.path() == "a.wasm");
+
         assert_eq!(paths(&plan(&now, &have, &quota).fetch), ["b.wasm", "d.wasm"]);
     }
 
@@ -250,11 +267,13 @@ pub(super) mod tests {
                 ("c.wasm", "1", 1, 2),
             ])
         };
+
         let fetched = |size| paths(&plan(&now(size), &have, &quota).fetch);
         assert_eq!(fetched(80), ["a/2"]);
         assert_eq!(fetched(10), ["a/2"], "it may not come, and then the larger one stays");
         assert_eq!(fetched(81), [""; 0]);
         let now = listed(&[("b.wasm", "1", 20, 0), ("c.wasm", "1", 80, 2)]);
+
         assert_eq!(
             paths(&plan(&now, &have, &quota).fetch),
             ["c.wasm"],
@@ -273,11 +292,13 @@ pub(super) mod tests {
                 (version, true) => format!("m{}/{version}/model.wasm", model % 4),
                 (version, false) => format!("m{}/{version}/w.bin", model % 4),
             };
+
             let mark = (mark % 3).to_string();
             for (unit, files) in self::listed(&[(&path, &mark, size.into(), modified)]) {
                 listed.entry(unit).or_insert_with(BTreeMap::new).extend(files);
             }
         }
+
         listed
     }
 
@@ -287,6 +308,7 @@ pub(super) mod tests {
             let quota = Quota { storage: storage.into(), artifact_size: artifact.into(), ..unlimited() };
             let (listed, held) = (made(&now), held(&made(&before)));
             let plan = plan(&listed, &held, &quota);
+
             for unit in listed.keys().chain(held.keys()) {
                 let same = listed.get(unit).map(tags).as_ref() == held.get(unit);
                 let (fetched, removed) = (plan.fetch.contains(unit), plan.remove.contains(unit));
@@ -311,6 +333,7 @@ pub(super) mod tests {
             let unreplaced = models_without_replacement(&listed, &held);
             held.retain(|unit, _| !plan.remove.contains(unit) || unreplaced.contains(unit.model()));
             let after: u64 = held.values().map(held_size).sum();
+
             prop_assert!(plan.fetch.is_empty() || after <= quota.storage);
         }
 
@@ -322,6 +345,7 @@ pub(super) mod tests {
             have.retain(|unit, _| first.fetch.contains(unit));
             let second = plan(&listed, &have, &unlimited());
             prop_assert_eq!((second.fetch.len(), second.remove.len()), (0, 0));
+
             prop_assert_eq!(second.refused, first.refused);
         }
     }

@@ -30,15 +30,18 @@ pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<ContentTag>> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => Record::default(),
         Err(error) => return Err(error),
     };
+
     let mut found = Vec::new();
     walk(root, "", DEPTH, &mut found)?;
     let mut held: Files<ContentTag> = Files::new();
+
     for (path, size) in found {
         let Some((unit, name)) = SyncUnit::of(&path) else { continue };
         let unknown = ContentTag { mark: String::new(), size };
         let tag = known.files.get(&path).filter(|tag| tag.size == size).cloned().unwrap_or(unknown);
         held.entry(unit).or_default().insert(name, tag);
     }
+
     Ok(held)
 }
 
@@ -47,11 +50,13 @@ pub(super) fn write(record: &Path, held: &Files<ContentTag>) -> io::Result<()> {
     let files = held
         .iter()
         .flat_map(|(unit, files)| files.iter().map(|(name, tag)| (unit.file(name), tag.clone())));
+
     let bytes = serde_json::to_vec(&Record { files: files.collect() })?;
     let mut file = tempfile::NamedTempFile::new_in(record.parent().unwrap_or(Path::new("")))?;
     file.write_all(&bytes)?;
     file.as_file().sync_all()?;
     file.persist(record)?;
+
     Ok(())
 }
 
@@ -67,17 +72,21 @@ fn walk(
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
+
         if is_temporary(&name) {
             continue;
         }
+
         let path = if within.is_empty() { name } else { format!("{within}/{name}") };
         let metadata = entry.metadata()?;
+
         if metadata.is_file() {
             found.push((path, metadata.len()));
         } else if metadata.is_dir() && depth > 1 {
             walk(&entry.path(), &path, depth - 1, found)?;
         }
     }
+
     Ok(())
 }
 
@@ -103,18 +112,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (root, record) = (folder.path().join("mirror"), folder.path().join("record.json"));
         fs::create_dir_all(root.join("b/1")).unwrap();
+
         for path in ["a.wasm", "b/1/model.wasm", "b/1/cut.bin", "b/1/new.bin", "README.md"] {
             fs::write(root.join(path), "four").unwrap();
         }
+
         let written = [
             ("a.wasm", "x", 4),
             ("b/1/model.wasm", "y", 4),
             ("b/1/cut.bin", "z", 5),
             ("gone.wasm", "x", 4),
         ];
+
         write(&record, &held(&written.map(|(path, mark, size)| (path, tag(mark, size))))).unwrap();
         let expected =
             [("a.wasm", "x"), ("b/1/model.wasm", "y"), ("b/1/cut.bin", ""), ("b/1/new.bin", "")];
+
         assert_eq!(
             read(&root, &record).unwrap(),
             held(&expected.map(|(path, mark)| (path, tag(mark, 4))))
@@ -129,6 +142,7 @@ mod tests {
         let nothing = held(&[("a.wasm", tag("", 4))]);
         assert_eq!(read(folder.path(), &record).unwrap(), nothing);
         fs::write(&record, "{\"files\": {\"a.wasm\"").unwrap();
+
         assert_eq!(read(folder.path(), &record).unwrap(), nothing);
     }
 }

@@ -99,19 +99,23 @@ impl Refresher {
             refreshed,
             Err(RefreshError::Failed(_) | RefreshError::ShrinkPending(_))
         ));
+
         self.failures = if matches!(refreshed, Err(RefreshError::Failed(_))) {
             self.failures.saturating_add(1)
         } else {
             0
         };
+
         let again = match &refreshed {
             Err(RefreshError::Failed(_)) => backoff(self.failures, self.config.refresh),
             Err(RefreshError::ShrinkPending(_)) => self.shrink_confirmation(),
             Ok(()) | Err(RefreshError::Refused(_)) => self.config.refresh,
         };
+
         let told = |trouble: RefreshError| {
             format!("the repository {}: {}", self.config.url, trouble.into_reason())
         };
+
         RefreshOutcome { trouble: refreshed.err().map(told), retry_after: again }
     }
 
@@ -126,6 +130,7 @@ impl Refresher {
             Some(mirrored) => mirrored,
             None => open(&self.config).await.map_err(RefreshError::Failed)?,
         };
+
         let listing = list(&location).await;
         let done = match listing {
             Ok(listing) => self.apply_listing(&listing, &location, &mut mirrored).await,
@@ -134,7 +139,9 @@ impl Refresher {
                 credentials::explain(&self.config.url, why)
             ))),
         };
+
         self.mirrored = Some(mirrored);
+
         done
     }
 
@@ -149,6 +156,7 @@ impl Refresher {
             };
             self.location = Some(Arc::new(opened.map_err(failed)?));
         }
+
         self.location.clone().ok_or_else(|| RefreshError::Failed("cannot be opened".into()))
     }
 
@@ -167,6 +175,7 @@ impl Refresher {
             Instant::now(),
             self.shrink_confirmation(),
         );
+
         if let Some(hold) = &self.hold {
             return Err(RefreshError::ShrinkPending(shrink_message(
                 hold,
@@ -174,6 +183,7 @@ impl Refresher {
                 self.shrink_confirmation(),
             )));
         }
+
         let plan = plan(&listing.files, &mirrored.held, &self.tenant.settings().quota);
         let mut failed = BTreeMap::new();
         let (settings, versions): (Vec<_>, Vec<_>) =
@@ -187,6 +197,7 @@ impl Refresher {
         // Interceptors are mirrored before the models that came with them.
         let (wrapping, models) = versions.partition(|unit| unit.model().is_interceptor());
         self.fetch(wrapping, listing, location, mirrored, &mut failed).await;
+
         match missing_interceptor(listing, mirrored) {
             None => self.fetch(models, listing, location, mirrored, &mut failed).await,
             // A model without its interceptor would serve unchecked.
@@ -200,20 +211,25 @@ impl Refresher {
                 )
             })),
         }
+
         // A replacement may have failed, and an interceptor that is still needed must not be
         // removed.
         let unreplaced = models_without_replacement(&listing.files, &mirrored.held);
         let gone: Vec<_> =
             plan.remove.iter().filter(|unit| !unreplaced.contains(unit.model())).collect();
+
         for unit in &gone {
             remove(unit, mirrored, &mut failed).await;
         }
+
         let worth = failed.is_empty() || !mirrored.held.is_empty();
         finish(mirrored, worth).await.map_err(RefreshError::Failed)?;
+
         if !plan.fetch.is_empty() || !gone.is_empty() {
             let (fetched, removed) = (plan.fetch.len(), gone.len());
             tracing::info!(tenant = %self.tenant.name(), fetched, removed, failed = failed.len(), "repository refreshed");
         }
+
         match (failed.is_empty(), plan.refused.is_empty()) {
             (true, true) => Ok(()),
             (true, false) => Err(RefreshError::Refused(join_reasons(&plan.refused))),
@@ -237,14 +253,17 @@ impl Refresher {
             .into_iter()
             .filter_map(|unit| self.job(unit, listing, location, mirrored))
             .collect();
+
         let mut done =
             stream::iter(jobs.into_iter().map(FetchJob::run)).buffer_unordered(CONCURRENT_FETCHES);
         let mut saved = Instant::now();
+
         while let Some((unit, outcome)) = done.next().await {
             match outcome {
                 Ok(files) => drop(mirrored.held.insert(unit, files)),
                 Err(why) => drop(failed.insert(unit, why)),
             }
+
             // Saved regularly, so that hours of fetching are not lost if the process ends.
             if saved.elapsed() > Duration::from_secs(1) {
                 let _ = save(mirrored).await;
@@ -274,6 +293,7 @@ impl Refresher {
             let (tenant, url) = (self.tenant.name(), &self.config.url);
             tracing::warn!(%tenant, %url, count, first, "objects that are no part of a model are not fetched");
         }
+
         self.ignored.clone_from(&listing.ignored);
     }
 }
@@ -308,6 +328,7 @@ async fn finish(mirrored: &mut MirrorState, worth: bool) -> Result<(), String> {
         let fill = move || disk.make_visible().and_then(|()| disk.remove_others()).map(|()| disk);
         mirrored.disk = blocking(fill).await?;
     }
+
     Ok(())
 }
 
@@ -330,6 +351,7 @@ fn join_reasons(troubles: &BTreeMap<SyncUnit, String>) -> String {
         .take(MAX_LISTED)
         .map(|(unit, why)| format!("{}: {why}", unit.path()))
         .collect();
+
     let told = format!("not everything is taken over: {}", told.join("; "));
     match troubles.len().saturating_sub(MAX_LISTED) {
         0 => told,
@@ -371,6 +393,7 @@ mod tests {
         let troubles: BTreeMap<_, _> = (1..=7)
             .map(|number| (SyncUnit::of(&format!("m{number}.wasm")).unwrap().0, "why".to_owned()))
             .collect();
+
         assert!(
             join_reasons(&troubles).ends_with("m5.wasm: why; and 2 more"),
             "{}",

@@ -32,11 +32,13 @@ pub(super) fn check_shrink(
     if !has_shrunk(listed, held) {
         return None;
     }
+
     let missing: BTreeSet<_> = held
         .keys()
         .filter(|unit| unit.is_version() && !listed.contains_key(unit))
         .cloned()
         .collect();
+
     match before.filter(|hold| missing.is_subset(&hold.missing)) {
         Some(hold) if now.saturating_duration_since(hold.since) >= wait => None,
         Some(hold) => Some(hold),
@@ -44,8 +46,8 @@ pub(super) fn check_shrink(
     }
 }
 
-/// Returns true if less than half of the versions are left. A version that replaces another one of
-/// its model counts as left, even before it is complete, because the old one stays until then.
+/// Returns true if less than half of the versions are left. Every complete listed version counts,
+/// and also an incomplete one of a mirrored model, since its old version stays until then.
 fn has_shrunk(listed: &Files<ListedObject>, held: &Files<ContentTag>) -> bool {
     let before = held.keys().filter(|unit| unit.is_version());
     let known: BTreeSet<_> = before.clone().map(SyncUnit::model).collect();
@@ -84,6 +86,7 @@ mod tests {
             );
             hold.is_none()
         });
+
         judged.collect()
     }
 
@@ -105,6 +108,7 @@ mod tests {
                 WAIT,
             )
         };
+
         assert_eq!(judged("a/1/model.wasm", "a/2/w.bin"), None);
         assert!(judged("a/1/model.wasm", "b/2/w.bin").is_some());
     }
@@ -121,11 +125,13 @@ mod tests {
             believed("abcd", &[(0, "a"), (60, "b"), (119, "b"), (120, "b")]),
             [false, false, false, true]
         );
+
         assert_eq!(
             believed("abcd", &[(0, ""), (60, "a")]),
             [false, true],
             "less is missing than before"
         );
+
         assert_eq!(believed("abcd", &[(0, ""), (30, "abcd"), (60, "")]), [false, true, false]);
     }
 

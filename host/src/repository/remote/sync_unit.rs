@@ -31,10 +31,12 @@ impl SyncUnit {
         if names.iter().any(|name| is_temporary(name) || !is_printable_name(name)) {
             return None;
         }
+
         let (shelf, names) = match &names[..] {
             [first, names @ ..] if *first == INTERCEPTORS => (Namespace::Interceptors, names),
             names => (Namespace::Models, names),
         };
+
         match *names {
             [file] => bare(shelf, file),
             [model, file] if is_shared_file(file) => {

@@ -29,9 +29,11 @@ fn mirrored(quota: Quota) -> Mirrored {
         quota,
         ..TenantSettings::unlimited(RepositoryLocation::Directory("models".into()))
     };
+
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let metrics = RemoteMetrics::default();
     let refresher = refresher(&tenant, &metrics, folder.path(), store.clone());
+
     Mirrored { folder, store, tenant, metrics, refresher }
 }
 
@@ -90,10 +92,12 @@ async fn a_mirror_becomes_what_the_store_holds() {
         (mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")),
         ("one".into(), "one".into())
     );
+
     assert_eq!(
         (mirrored.read("b/notes.txt"), mirrored.read("deep/1/2/3")),
         ("nothing".into(), "nothing".into())
     );
+
     mirrored.put("b/1/w.bin", "two").await;
     mirrored.delete("iris.wasm").await;
     assert_eq!(mirrored.refresh().await, "");
@@ -101,6 +105,7 @@ async fn a_mirror_becomes_what_the_store_holds() {
         (mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")),
         ("nothing".into(), "two".into())
     );
+
     assert_eq!(mirrored.read("b/1/model.wasm"), "one");
 }
 
@@ -119,12 +124,15 @@ async fn a_version_is_taken_over_whole_or_not_at_all() {
         told.contains("s3://bucket/models: not everything is taken over: b/1: w.bin has 9 bytes"),
         "{told}"
     );
+
     assert_eq!(
         (mirrored.read("b/1/model.wasm"), mirrored.read("c.wasm")),
         ("one".into(), "two".into())
     );
+
     mirrored.put("b/1/w.bin", "two").await;
     assert_eq!(mirrored.refresh().await, "");
+
     assert_eq!(
         (mirrored.read("b/1/model.wasm"), mirrored.read("b/1/w.bin")),
         ("two".into(), "two".into())
@@ -135,10 +143,12 @@ async fn a_version_is_taken_over_whole_or_not_at_all() {
 async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
     let mut mirrored = mirrored(Quota { artifact_size: 5, ..Quota::unlimited() });
     let models = ["a", "interceptors/a"];
+
     for model in models {
         mirrored.put(&format!("{model}/model.toml"), "# one").await;
         mirrored.put(&format!("{model}/1/model.wasm"), "one").await;
     }
+
     assert_eq!(mirrored.refresh().await, "");
     for (file, content, why) in [
         ("w.bin", "two", "no model.wasm in it yet"),
@@ -149,6 +159,7 @@ async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
             mirrored.delete(&format!("{model}/1/model.wasm")).await;
             mirrored.put(&format!("{model}/2/{file}"), content).await;
         }
+
         // In the second refresh, the kept files were already kept before.
         for _ in 0..2 {
             let told = mirrored.refresh().await;
@@ -158,11 +169,14 @@ async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
                 assert_eq!(mirrored.read(&format!("{model}/model.toml")), "# one");
             }
         }
+
         mirrored.start_again();
     }
+
     for model in models {
         mirrored.put(&format!("{model}/2/model.wasm"), "two").await;
     }
+
     assert_eq!(mirrored.refresh().await, "");
     for model in models {
         assert_eq!(mirrored.read(&format!("{model}/2/model.wasm")), "two");
@@ -171,8 +185,10 @@ async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
         mirrored.delete(&format!("{model}/2/model.wasm")).await;
         mirrored.delete(&format!("{model}/2/w.bin")).await;
     }
+
     assert_ne!(mirrored.refresh().await, "");
     assert_eq!(mirrored.refresh().await, "");
+
     assert_eq!(mirrored.read("a/2/model.wasm"), "nothing", "nothing is to replace it");
 }
 
@@ -191,6 +207,7 @@ async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
     assert_eq!(mirrored.read("a/1/model.wasm"), "one");
     fs::remove_file(&in_its_way).unwrap();
     assert_eq!(mirrored.refresh().await, "");
+
     assert_eq!(
         (mirrored.read("a/1/model.wasm"), mirrored.read("a/2/model.wasm")),
         ("nothing".into(), "two".into())
@@ -206,6 +223,7 @@ async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_lis
         prefix: Path::from("models"),
         skipped: Default::default(),
     });
+
     let listing = list(&location).await.unwrap();
     let (unit, files) = listing.files.first_key_value().unwrap();
     let (disk, _) = MirrorDir::open(mirrored.folder.path().join("a")).unwrap();
@@ -215,11 +233,13 @@ async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_lis
             (unit.clone(), files.clone(), location.clone(), disk.clone());
         FetchJob { unit, files, held: Default::default(), location, disk, metrics: metrics.clone() }
     };
+
     mirrored.put("b/1/model.wasm", "two").await;
     let (_, outcome) = job().run().await;
     assert_eq!(outcome.unwrap_err(), "model.wasm: it has changed since it was listed");
     mirrored.delete("b/1/model.wasm").await;
     let (_, outcome) = job().run().await;
+
     assert!(outcome.unwrap_err().contains("model.wasm: "));
 }
 
@@ -240,9 +260,11 @@ async fn nothing_is_fetched_again_that_has_not_changed() {
         (mirrored.read("iris.wasm"), mirrored.read("b/1/model.wasm")),
         ("own".into(), "own".into())
     );
+
     fs::write(at.join("iris.wasm"), "cut short, or more").unwrap();
     mirrored.start_again();
     assert_eq!(mirrored.refresh().await, "");
+
     assert_eq!(mirrored.read("iris.wasm"), "one", "what is on disk is not what was put there");
 }
 
@@ -252,16 +274,19 @@ async fn an_empty_listing_is_believed_at_the_second_time_only() {
     for path in ["a.wasm", "b.wasm", "c.wasm"] {
         mirrored.put(path, "one").await;
     }
+
     assert_eq!(mirrored.refresh().await, "");
     for path in ["a.wasm", "b.wasm", "c.wasm"] {
         mirrored.delete(path).await;
     }
+
     let told = mirrored.refresh().await;
     assert!(told.contains("3 of 3 versions are not listed any more"), "{told}");
     assert_eq!(mirrored.read("a.wasm"), "one");
     mirrored.start_again();
     assert_ne!(mirrored.refresh().await, "", "a host that starts again asks twice again");
     assert_eq!(mirrored.refresh().await, "");
+
     assert_eq!(mirrored.read("a.wasm"), "nothing");
 }
 
@@ -281,6 +306,7 @@ async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
             .unwrap(),
         ..TenantSettings::default()
     };
+
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let config =
         crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
@@ -296,5 +322,6 @@ async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
         source.rescan().await.unwrap().degraded.is_some(),
         "an empty folder would unload what serves"
     );
+
     assert!(source.uploads().unwrap_err().to_string().contains("http://127.0.0.1:9/models"));
 }

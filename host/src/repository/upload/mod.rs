@@ -3,7 +3,7 @@
 //! An [`Uploads`] belongs to one repository. An upload is written into its own staging directory,
 //! in a hidden folder ([`staging_dir`]) of the repository's root, on the same file system as the
 //! models and ignored by scans. Once complete it is a [`ReceivedUpload`], which returns the
-//! [`EvictionCandidate`](super::Candidate) that it will be, with the settings and sidecars already
+//! [`Candidate`](super::Candidate) that it will be, with the settings and sidecars already
 //! present, so that it can be loaded before it is placed. It is placed by one rename, of a new
 //! version's folder or of the file over the present one. From then on it is an ordinary file in the
 //! repository.
@@ -96,6 +96,7 @@ impl Uploads {
         drop(tenant.take(Resource::Storage, announced)?);
         let (staged, storage) = (StagingDir::new(&tree)?, tenant.take(Resource::Storage, 0)?);
         let (uploads, tenant) = (self.clone(), tenant.clone());
+
         Upload::begin(UploadContext { uploads, tenant, target, tree, staged, storage, _slot: slot })
     }
 
@@ -107,7 +108,9 @@ impl Uploads {
             let _turn = self.turn();
             version_dir::move_aside(&tree, target, &hidden)?;
         }
+
         staging_dir::remove(tree.folder(), &hidden);
+
         Ok(())
     }
 

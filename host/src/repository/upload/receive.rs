@@ -37,6 +37,7 @@ impl Upload {
         self.file.write_all(piece)?;
         self.hasher.update(piece);
         self.size = size;
+
         Ok(())
     }
 
@@ -48,6 +49,7 @@ impl Upload {
         rustix::fs::fsync(self.holding.staged.version()?)?;
         let changed = stamp(&self.file.metadata()?).changed;
         let Upload { holding, hasher, size, .. } = self;
+
         Ok(ReceivedUpload::new(holding, Digest::from(hasher), size, changed))
     }
 }
@@ -58,9 +60,11 @@ pub(super) fn check_size(tenant: &Tenant, size: u64) -> Result<(), UploadError> 
         limit: refusal.limit,
         allowed_by: "the tenant's quota artifact_size",
     })?;
+
     if size > MAX_COMPONENT_SIZE {
         return Err(UploadError::TooLarge { limit: MAX_COMPONENT_SIZE, allowed_by: "the server" });
     }
+
     Ok(())
 }
 

@@ -63,10 +63,13 @@ impl ReceivedUpload {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
         };
+
         if stamp.size != self.size {
             return Ok(false);
         }
+
         let (_, digest) = self.holding.uploads.effort.clone().hash_file(file, stamp);
+
         Ok(digest? == Some(self.digest))
     }
 
@@ -77,6 +80,7 @@ impl ReceivedUpload {
         let VersionParts { settings, live, sidecars, golden } =
             parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
         let digest = identity(&self.digest, &sidecars, golden.as_ref(), &settings);
+
         Ok(Candidate {
             name,
             version,
@@ -97,10 +101,12 @@ impl ReceivedUpload {
     pub fn put(&mut self, verified: &Candidate) -> Result<PutOutcome, UploadError> {
         let uploads = self.holding.uploads.clone();
         let _turn = uploads.turn();
+
         if self.candidate()?.digest != verified.digest {
             let changed = "what lies beside the component changed while it was being verified; upload it again";
             return Err(UploadError::Conflict(changed.into()));
         }
+
         version_dir::put(&self.holding.tree, &self.holding.target, &self.holding.staged)
     }
 }

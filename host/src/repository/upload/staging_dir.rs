@@ -47,6 +47,7 @@ impl StagingDir {
         let lock = File::from(openat(&folder, LOCK, OFlags::RDWR | NEW_FILE, FILE_MODE)?);
         // A file system without locks is not shared by two servers.
         let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+
         Ok(StagingDir { all: Arc::new(all), name, folder, _lock: lock })
     }
 
@@ -95,13 +96,14 @@ pub(super) fn remove_abandoned(tree: &ConfinedDir) {
     let deleted = names(tree.folder()).into_iter().filter(|name| name.starts_with(DELETED));
     deleted.for_each(|name| remove(tree.folder(), &name));
     let Ok(all) = open_folder(tree.folder(), FOLDER) else { return };
+
     for name in names(&all).into_iter().filter(|name| !is_held(&all, name)) {
         tracing::info!(name, "removing an upload that was cut off");
         remove(&all, &name);
     }
 }
 
-/// Returns the names in a folder. Skips names that are not UTF-8, and stops at a read error.
+/// Returns the names in a folder. Skips names that are not UTF-8, and entries that cannot be read.
 fn names(folder: &OwnedFd) -> Vec<String> {
     let entries = Dir::read_from(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned).ok());

@@ -24,9 +24,11 @@ impl UploadTarget {
                 "'{name}' cannot be uploaded to: the repository does not read it as a model's folder; use another name"
             )));
         }
+
         let no_version = || {
             UploadError::InvalidName("a version is a number from 1, without leading zeros".into())
         };
+
         Ok(UploadTarget { name, version: Version::parse(version).ok_or_else(no_version)? })
     }
 }
@@ -52,12 +54,14 @@ mod tests {
             "iris.wasm",
             "iris.cwasm",
         ];
+
         for model in bad.into_iter().chain(ignored) {
             assert!(
                 matches!(UploadTarget::parse(model, "1"), Err(UploadError::InvalidName(_))),
                 "{model}"
             );
         }
+
         for version in
             ["", "0", "01", "-1", "+1", "1.0", "..", "1/..", "v1", "18446744073709551616"]
         {

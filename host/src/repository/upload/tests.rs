@@ -38,7 +38,9 @@ impl Bench {
             1,
             None,
         );
+
         let uploads = Uploads::new(Arc::new(root), ScanMeter::unmetered());
+
         Bench { folder, tenant, uploads }
     }
 
@@ -106,6 +108,7 @@ fn a_new_version_appears_and_an_old_one_is_replaced() {
     assert_eq!(fs::read(bench.path("iris/3/model.wasm")).unwrap(), component('b'));
     bench.write("iris/4/golden.json", "{}");
     assert_eq!(bench.put("iris", "4", &component('b')).unwrap(), PutOutcome::New);
+
     assert_eq!((bench.staged(), bench.stored()), (0, 0));
 }
 
@@ -131,6 +134,7 @@ fn a_candidate_is_what_it_will_be_in_its_place() {
     let Err(UploadError::Invalid(fault)) = received.candidate() else {
         panic!("it has faulty settings")
     };
+
     assert!(fault.stage == Stage::Read && fault.reason.contains("model.toml line 1"), "{fault}");
 }
 
@@ -143,6 +147,7 @@ fn what_was_not_verified_together_is_not_put_together() {
     assert!(conflict(received.put(&candidate)).contains("changed while it was being verified"));
     assert!(!bench.path("iris/1").exists());
     let candidate = received.candidate().unwrap();
+
     assert_eq!(received.put(&candidate).unwrap(), PutOutcome::New);
 }
 
@@ -158,6 +163,7 @@ fn what_others_hold_is_left_alone() {
     fs::create_dir_all(bench.path("real/4/model.wasm")).unwrap();
     fs::create_dir(bench.path("real/5")).unwrap();
     symlink("../1/model.wasm", bench.path("real/5/model.wasm")).unwrap();
+
     for (model, version, says) in [
         ("bare", "1", "the model is the file bare.wasm"),
         ("file", "1", "file is not a folder"),
@@ -172,11 +178,13 @@ fn what_others_hold_is_left_alone() {
         let refused = conflict(bench.remove(model, version));
         assert!(refused.contains(says), "{refused}");
     }
+
     // Created while the upload was in progress.
     let mut received = bench.receive("late", "1", &component('a')).unwrap();
     let candidate = received.candidate().unwrap();
     symlink("real", bench.path("late")).unwrap();
     assert!(received.put(&candidate).is_err());
+
     assert!(!bench.path("real/1/version").exists() && bench.path("real/1/model.wasm").exists());
 }
 
@@ -188,6 +196,7 @@ fn nothing_is_received_through_a_link() {
     symlink(outside.path(), bench.path(staging_dir::FOLDER)).unwrap();
     assert!(matches!(bench.begin("iris", "1"), Err(UploadError::Unwritable(_))));
     bench.uploads.remove_abandoned();
+
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
 }
 
@@ -206,6 +215,7 @@ fn only_whole_components_are_taken() {
         };
         assert!(fault.reason.contains(says), "{fault}");
     }
+
     assert_eq!((bench.staged(), bench.stored(), bench.path("iris").exists()), (0, 0, false));
 }
 
@@ -219,6 +229,7 @@ fn storage_is_taken_as_it_comes_and_given_back() {
     let Err(UploadError::QuotaExceeded(refusal)) = upload.write(&[0; 30]) else {
         panic!("it fitted")
     };
+
     assert_eq!((refusal.quota, refusal.limit), ("storage", 100));
     drop(upload);
     assert_eq!((bench.staged(), bench.stored()), (0, 50));
@@ -228,6 +239,7 @@ fn storage_is_taken_as_it_comes_and_given_back() {
     let received = bench.receive("iris", "1", &component('a')).unwrap();
     assert_eq!(bench.stored(), 50 + component('a').len() as u64);
     drop(received);
+
     assert_eq!((bench.staged(), bench.stored()), (0, 50));
 }
 
@@ -237,8 +249,10 @@ fn a_component_is_no_larger_than_its_tenant_may_have() {
     let begin = |announced| {
         bench.uploads.begin(&bench.tenant, UploadTarget::parse("iris", "1").unwrap(), announced)
     };
+
     let mut upload = begin(40).unwrap();
     upload.write(&[0; 40]).unwrap();
+
     for refused in [upload.write(&[0]), begin(41).map(drop)] {
         let refused = refused.unwrap_err().to_string();
         assert!(
@@ -246,12 +260,14 @@ fn a_component_is_no_larger_than_its_tenant_may_have() {
             "{refused}"
         );
     }
+
     let unlimited = Bench::new();
     let announced = unlimited.uploads.begin(
         &unlimited.tenant,
         UploadTarget::parse("iris", "1").unwrap(),
         (1 << 30) + 1,
     );
+
     assert!(matches!(announced, Err(UploadError::TooLarge { limit, .. }) if limit == 1 << 30));
 }
 
@@ -262,8 +278,10 @@ fn only_so_many_are_received_at_once() {
     let Err(UploadError::QuotaExceeded(refusal)) = bench.begin("iris", "1") else {
         panic!("it was taken")
     };
+
     assert_eq!(refusal.quota, "uploads");
     uploads.pop();
+
     assert!(bench.begin("iris", "1").is_ok());
 }
 
@@ -274,15 +292,18 @@ fn whoever_puts_last_is_there_whole() {
         let bench = &bench;
         move || bench.put("iris", "1", &component(label)).is_ok()
     };
+
     std::thread::scope(|scope| {
         for label in ['a', 'b', 'c'] {
             scope.spawn(put(label));
         }
         scope.spawn(|| (0..20).for_each(|_| drop(bench.remove("iris", "1"))));
     });
+
     bench.put("iris", "1", &component('d')).unwrap();
     assert_eq!(fs::read(bench.path("iris/1/model.wasm")).unwrap(), component('d'));
     assert_eq!(fs::read_dir(bench.path("iris/1")).unwrap().count(), 1);
+
     assert_eq!(bench.staged(), 0);
 }
 
@@ -302,6 +323,7 @@ fn a_removed_version_takes_an_empty_model_with_it() {
     bench.remove("iris", "1").unwrap();
     assert!(bench.path("iris/model.toml").exists());
     assert!(matches!(bench.remove("nobody", "1"), Err(UploadError::NotFound)));
+
     assert_eq!(bench.staged(), 0);
 }
 
@@ -318,5 +340,6 @@ fn what_a_killed_server_left_is_cleared_and_what_is_received_is_not() {
     assert_eq!(bench.staged(), 1);
     assert!(!bench.path(".wardian-deleted-1-2-3").exists());
     drop(upload);
+
     assert_eq!(bench.staged(), 0);
 }

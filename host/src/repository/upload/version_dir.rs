@@ -39,10 +39,12 @@ pub(super) fn find(tree: &ConfinedDir, target: &UploadTarget) -> Result<Found, U
              {name}/1/{COMPONENT}"
         ));
     }
+
     let mut found = Found { model: folder(tree.folder(), name, name)?, ..Found::default() };
     if let Some(model) = &found.model {
         found.version = folder(model, &number, &format!("{name}/{number}"))?;
     }
+
     if let Some(version) = &found.version {
         found.component = match kind(version, COMPONENT)? {
             None => false,
@@ -54,6 +56,7 @@ pub(super) fn find(tree: &ConfinedDir, target: &UploadTarget) -> Result<Found, U
             }
         };
     }
+
     Ok(found)
 }
 
@@ -80,6 +83,7 @@ fn put_folder(
     let model = model.map_or_else(|| open_or_create(tree.folder(), name), Ok)?;
     // Renaming a folder does not replace another one, unless that is empty.
     let moved = renameat(staged.folder(), VERSION, &model, target.version.to_string());
+
     if let Err(error) = moved {
         remove_if_empty(tree, name);
         return match error {
@@ -89,8 +93,10 @@ fn put_folder(
             error => Err(error.into()),
         };
     }
+
     fsync(&model)?;
     fsync(tree.folder())?;
+
     Ok(PutOutcome::New)
 }
 
@@ -104,10 +110,12 @@ pub(super) fn move_aside(
     let Found { model: Some(model), version: Some(_), .. } = find(tree, target)? else {
         return Err(UploadError::NotFound);
     };
+
     renameat(&model, target.version.to_string(), tree.folder(), hidden)?;
     fsync(&model)?;
     remove_if_empty(tree, target.name.as_str());
     fsync(tree.folder())?;
+
     Ok(())
 }
 

@@ -22,19 +22,24 @@ pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, Strin
         }
         Ok(())
     })?;
+
     let container = root.get("ContainerName").ok_or("it has no ContainerName")?;
     if !asked.is_of_bucket(container) {
         return Err(format!("it lists the container '{}'", printable(container)));
     }
+
     if listed.unwrap_or_default() != prefix {
         return Err(format!("its <Prefix> is not '{}', which was asked for", printable(&prefix)));
     }
+
     let next = next.ok_or("it has no <NextMarker>")?;
     if !next.is_empty() && asked.query("marker").as_deref() == Some(&*next) {
         return Err("it says that it follows itself".into());
     }
+
     if !blobs {
         return Err("it has no <Blobs>".into());
     }
+
     Ok(entries)
 }

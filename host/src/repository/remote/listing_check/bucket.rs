@@ -37,7 +37,9 @@ pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, Strin
         }
         Ok(())
     })?;
+
     page.check(asked, &prefix)?;
+
     Ok(entries)
 }
 
@@ -48,16 +50,19 @@ impl Page {
         if !asked.is_of_bucket(name) && !asked.url.as_str().contains("-s3alias") {
             return Err(format!("it lists the bucket '{}'", printable(name)));
         }
+
         if self.prefix.as_deref().unwrap_or_default() != prefix {
             return Err(format!(
                 "its <Prefix> is not '{}', which was asked for",
                 printable(prefix)
             ));
         }
+
         let token = asked.query("continuation-token");
         if self.token.is_some() && self.token != token {
             return Err("it is another page than the one asked for".into());
         }
+
         let next = self.next.as_deref().filter(|next| !next.is_empty());
         match (self.truncated.as_deref(), next) {
             (Some("true"), None) => Err("it is cut off, and has no <NextContinuationToken>".into()),

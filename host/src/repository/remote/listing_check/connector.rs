@@ -111,16 +111,19 @@ impl CheckingClient {
             _ if !parts.status.is_success() => return Ok(HttpResponse::from_parts(parts, body)),
             _ => {}
         }
+
         let answer = collect(body).await?;
         // Checking a long listing takes long.
         let checked = tokio::task::spawn_blocking(move || {
             let entries = asked.check(&answer)?;
             Ok((entries.skipped(), entries.without(&answer)))
         });
+
         let checked = checked.await.unwrap_or_else(|error| Err(error.to_string()));
         let ((count, first), answer) = checked.or_else(refuse)?;
         self.skipped.add(count, first);
         parts.headers.remove(hyper::header::CONTENT_LENGTH);
+
         Ok(HttpResponse::from_parts(parts, answer.into()))
     }
 }
@@ -133,6 +136,7 @@ async fn collect(body: HttpResponseBody) -> Result<Vec<u8>, HttpError> {
             return refuse(format!("it has more than {} MiB", MAX_RESPONSE >> 20));
         }
     }
+
     Ok(answer)
 }
 
@@ -156,6 +160,7 @@ impl ListingRequest {
             Protocol::Azure => asked.query("comp").as_deref() == Some("list"),
             Protocol::WebDav => request.method().as_str() == "PROPFIND",
         };
+
         is_listing.then_some(asked)
     }
 

@@ -51,10 +51,12 @@ pub(super) fn read(
     let mut open: Vec<OpenElement> = Vec::new();
     let mut path = String::new();
     let mut is_closed = is_empty;
+
     loop {
         let start = position(&reader);
         let event =
             reader.read_event().map_err(|error| format!("it is not well-formed XML: {error}"))?;
+
         match event {
             Event::Start(_) | Event::Empty(_) if is_closed => {
                 return Err("it has more than one root element".into());
@@ -100,6 +102,7 @@ fn read_root(
             Event::Eof => return Err("it is empty".into()),
             _ => continue,
         };
+
         let name = local(root);
         if name != expected.name {
             return Err(format!(
@@ -108,11 +111,13 @@ fn read_root(
                 expected.name
             ));
         }
+
         if let Some(wanted) = expected.namespace
             && !matches!(namespace, ResolveResult::Bound(found) if found.as_ref() == wanted.as_bytes())
         {
             return Err(format!("<{name}> is not in the namespace {wanted}"));
         }
+
         return Ok((attributes(root), is_empty));
     }
 }
@@ -128,9 +133,11 @@ fn enter(path: &mut String, element: &BytesStart<'_>, start: usize) -> OpenEleme
     if outer > 0 {
         path.push('/');
     }
+
     path.push_str(&local(element));
     // Azure encodes names that XML cannot hold, and marks them with this attribute.
     let is_encoded = element.attributes().flatten().any(|pair| pair.key.as_ref() == b"Encoded");
+
     OpenElement { start, outer, text: (!is_encoded).then(String::new) }
 }
 

@@ -37,6 +37,7 @@ impl Entries {
             Some(key) if !is_path(key) => self.skip(key, span),
             Some(_) => {}
         }
+
         Ok(())
     }
 
@@ -56,11 +57,14 @@ impl Entries {
     pub(super) fn without(&self, answer: &[u8]) -> Vec<u8> {
         let mut rest = Vec::with_capacity(answer.len());
         let mut at = 0;
+
         for span in &self.cut {
             rest.extend_from_slice(answer.get(at..span.start).unwrap_or_default());
             at = span.end;
         }
+
         rest.extend_from_slice(answer.get(at..).unwrap_or_default());
+
         rest
     }
 }

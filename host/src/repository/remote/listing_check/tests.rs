@@ -127,8 +127,10 @@ fn page(protocol: Protocol, keys: &[Vec<u8>]) -> Vec<u8> {
             "</D:multistatus>",
         ),
     };
+
     let (head, before, after): (String, String, String) = (head, before, after);
     let entries = keys.iter().flat_map(|key| [before.as_bytes(), key, after.as_bytes()].concat());
+
     head.bytes().chain(entries).chain(tail.bytes()).collect()
 }
 
@@ -180,6 +182,7 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
             "",
         ),
     ];
+
     for protocol in PROTOCOLS {
         for (answer, says) in others {
             let refused = listing(protocol, success(protocol), answer.as_bytes()).unwrap_err();
@@ -189,17 +192,20 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
             );
             assert!(refused.contains(says), "{protocol:?} {answer}: {refused}");
         }
+
         for other in PROTOCOLS.into_iter().filter(|other| *other != protocol) {
             assert!(
                 listing(protocol, success(protocol), &sound(other)).is_err(),
                 "{protocol:?} {other:?}"
             );
         }
+
         // The right document under another status is refused too.
         for status in [201, 204, 206, if protocol == Protocol::WebDav { 200 } else { 207 }] {
             let refused = listing(protocol, status, &sound(protocol)).unwrap_err();
             assert!(refused.contains(&format!("its status is {status}")), "{refused}");
         }
+
         assert!(listing(protocol, 404, b"").is_err(), "{protocol:?}");
     }
 }
@@ -295,6 +301,7 @@ fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
         "models/&#0;",
         "models/ends in a space ",
     ];
+
     for protocol in [Protocol::S3, Protocol::Azure] {
         let mut keys: Vec<_> = odd.iter().map(|key| key.as_bytes().to_vec()).collect();
         keys.push(b"models/not \xff UTF-8".to_vec());
@@ -305,10 +312,13 @@ fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
             [long.as_bytes(), b"models/a\\b", b"models/a b/1/x", b"models/folder/", b"models/"]
                 .map(Vec::from),
         );
+
         let listed = listing(protocol, 200, &page(protocol, &keys)).unwrap();
         assert_eq!(files(&listed), ["iris.wasm"]);
+
         assert_eq!(listed.ignored.map(|(count, _)| count), Some(skipped + 3), "{protocol:?}");
     }
+
     let odd = [
         "models/a//x",
         "models/a%01b",
@@ -317,10 +327,12 @@ fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
         "elsewhere/x.wasm",
         "models/../x.wasm",
     ];
+
     let keys = odd.map(Vec::from).into_iter().chain([b"models/iris.wasm".to_vec()]);
     let listed =
         listing(Protocol::WebDav, 207, &page(Protocol::WebDav, &keys.collect::<Vec<_>>())).unwrap();
     assert_eq!(files(&listed), ["iris.wasm"]);
+
     assert_eq!(listed.ignored, Some((odd.len(), "/models/a//x".into())));
 }
 
@@ -364,6 +376,7 @@ proptest! {
             let listed = listing(protocol, success(protocol), &page(protocol, &written));
             let listed = files(&listed.map_err(|why| TestCaseError::fail(format!("{protocol:?}: {why}")))?);
             prop_assert!(listed.contains(&"kept.wasm".to_owned()), "{:?} {:?}", protocol, listed);
+
             // Each listed object exists under that key or, over WebDAV, under an equivalent one.
             for file in listed.iter().filter(|file| *file != "kept.wasm" && protocol != Protocol::WebDav) {
                 prop_assert!(keys.contains(file), "{:?} {:?}", protocol, file);

@@ -34,6 +34,7 @@ pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, Strin
         }
         Ok(())
     })?;
+
     is_listed
         .then_some(entries)
         .ok_or_else(|| format!("it does not list the folder /{folder} itself"))
