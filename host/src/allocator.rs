@@ -1,7 +1,6 @@
-//! The program's memory allocator: mimalloc, because it gives memory back to the system soon after
-//! it was freed.
+//! The program's memory allocator: mimalloc, which returns freed memory to the system early.
 //!
-//! glibc keeps what a burst of large requests has taken, for as long as the process lives.
+//! glibc keeps the memory of a burst of large requests for the life of the process.
 //! `docs/benchmarks.md` has the comparison. SQLite and other C code use the system's allocator.
 
 use mimalloc::MiMalloc;

@@ -1,8 +1,8 @@
-//! Tasks and threads that the server cannot do without.
+//! Tasks and threads without which the server cannot work.
 //!
-//! A server whose manager or clock has ended answers requests and does nothing else. If one of
-//! these panics, the process ends with a line in the log and status [`EXIT_STATUS`], and what
-//! supervises it starts it again.
+//! A server whose manager or clock has ended would still answer requests and do nothing else. If
+//! one of these panics, the process ends with a log line and status [`EXIT_STATUS`], and its
+//! supervisor starts it again.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 
 use crate::telemetry;
 
-/// The status with which the process ends (`EX_SOFTWARE` of BSD's `sysexits.h`).
+/// The exit status of the process (`EX_SOFTWARE` in BSD's `sysexits.h`).
 pub const EXIT_STATUS: i32 = 70;
 
-/// Starts a task that the server cannot do without.
+/// Spawns an essential task.
 pub(crate) fn spawn(
     name: &'static str,
     task: impl Future<Output = ()> + Send + 'static,
@@ -28,14 +28,14 @@ pub(crate) fn spawn(
     })
 }
 
-/// Runs the work of a thread that the server cannot do without.
+/// Runs the work of an essential thread.
 pub(crate) fn run(name: &'static str, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         end_process(name);
     }
 }
 
-/// Ends the process. The panic itself is in the log already.
+/// Ends the process. The panic itself is already logged.
 fn end_process(name: &str) -> ! {
     tracing::error!(
         task = name,
@@ -51,10 +51,10 @@ mod tests {
 
     use super::*;
 
-    /// Set in the process that is to end.
+    /// The environment variable of the process that is to end.
     const CHILD: &str = "WARDIAN_TEST_ESSENTIAL";
 
-    /// Runs one test of this module again, in a process of its own, and returns its status.
+    /// Runs one test of this module again in a process of its own, and returns its status.
     fn status_of(test: &str) -> Option<i32> {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", &format!("essential::tests::{test}")]).env(CHILD, "1");

@@ -7,95 +7,109 @@
 //!
 //! # The two flows
 //!
-//! Everything here belongs to one of two flows, and they meet in [`registry`] and nowhere else.
+//! Everything here belongs to one of two flows. They meet in [`registry`] and nowhere else.
 //!
-//! **A request**, from left to right, and back by return value: [`api`] tells from its key whose it
-//! is, takes its place in the tenant's quota, and decodes the wire format into the vocabulary of
-//! [`model`] → [`dataplane`] finds the version that serves and sets the deadline → [`servable`]
-//! leads it through the tenant's interceptors, each a servable of its own, none of which is passed
-//! by, waits for the right to have an instance at work, and groups requests where the model takes
-//! several → [`engine`] makes an instance (or the pool has one), runs the guest within its limits
-//! and when its tenant's turn has come, and says what its end means → [`api`] encodes the answer,
-//! or maps the error by one table. Guards give back what was taken, whatever happens on the way. An
-//! answer in parts goes the same way and owns what it holds until its last part is taken: the guest
-//! hands its parts to an emitter (`capability/emitter.rs`), which suspends it while its reader is
-//! slow.
+//! **A request:**
 //!
-//! A request of a session waits until those before it are done, and what its call has left is kept
-//! in the tenant's [`store`] before it is answered (`servable/sequence`). What it has left for
-//! later begins when its answer is on its way: [`deferred`] works it off, one call after another,
-//! in the version that serves then.
+//! 1. [`api`] authenticates the API key, takes a place in the tenant's quota, and decodes the wire
+//!    format into the types of [`model`].
+//! 2. [`dataplane`] finds the version that serves and sets the deadline.
+//! 3. [`servable`] passes the request through the tenant's interceptors, each of which is a
+//!    servable of its own, acquires an instance, and groups requests if the model accepts batches.
+//! 4. [`engine`] creates an instance unless the pool has one, and runs the guest within its limits
+//!    and when its tenant has a turn.
+//! 5. [`api`] encodes the response, or maps the error by one table.
 //!
-//! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and
-//! announces everything it sees → the tenant's own task in [`lifecycle`] asks its policy for the
-//! next action → its loader finds the artifact or has a child process compile, load and snapshot
-//! the component → the version warms up and answers its golden requests → one atomic swap in
-//! [`registry`] makes it live → what it replaced answers its last requests, says goodbye and gives
-//! its memory back. A repository behind a URL is mirrored into a directory by a task of its own,
-//! and is from there on a directory like any other. A tenant's interceptors take the same way
-//! before its models do, and are asked about every model that comes. An upload is received beside
-//! the models, shown to load and answer, and renamed in: from there it is a dropped `.wasm` like
-//! any other.
+//! Guards release on drop what the request acquired, whatever its outcome. A streamed response
+//! takes the same way and holds its guards until its last part is taken: the guest passes its parts
+//! to an emitter (`capability/emitter.rs`), which suspends it while the client is slow.
 //!
-//! # What depends on what
+//! A request of a session waits for the requests before it, and the state that its call leaves is
+//! kept in the tenant's [`store`] before the response (`servable/session`). Deferred tasks begin
+//! once the response is on its way: [`deferred`] runs them one call after another, in the version
+//! that serves at that time.
 //!
-//! Nothing names a module to its left:
+//! **A dropped `.wasm`:**
+//!
+//! 1. [`repository`] notices it, waits until the file is stable, and announces the whole scan.
+//! 2. The tenant's own task in [`lifecycle`] asks its policy for the next action.
+//! 3. The loader finds the artifact, or has a compile process compile, load and snapshot the
+//!    component.
+//! 4. The version warms up and answers its golden requests.
+//! 5. One atomic swap in [`registry`] publishes it.
+//! 6. The version that it replaced drains, runs its unload hook and is freed.
+//!
+//! A repository behind a URL is mirrored into a directory by a task of its own, and is treated as a
+//! directory from there on. A tenant's interceptors are loaded in the same way before its models,
+//! and validate every new version of a model. An upload is received beside the models, validated,
+//! and renamed into the repository.
+//!
+//! # Layers
+//!
+//! A module uses only modules further down. `cargo xtask lint` checks the exact table, in
+//! `xtask/src/tidy/layers.rs`.
 //!
 //! ```text
-//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability ─┬→ store ────┬→ tenant → model
-//!                              ├→ deferred ───────┤                                             └→ database ─┘
-//!                              └→ lifecycle ─┬────┘
-//!                                            └→ repository → tenant → model
+//! cli
+//!  └ server
+//!     ├ config
+//!     └ api
+//!        ├ dataplane ─ registry ─ servable ─ engine ─ capability ─ store, database
+//!        ├ deferred ── registry, servable, store
+//!        └ lifecycle ─ registry, servable, repository
+//! below all of them: tenant ─ model
 //! ```
 //!
-//! Whoever writes files may ask `disk` whether there was no room for them.
-//! Whoever reads files that others can change opens them through [`files`]. What is kept in SQLite
-//! files goes through [`journal`], which keeps each file and what was last written to it together.
+//! Modules that open files which others can change use [`files`]. SQLite files go through
+//! [`journal`], which keeps each file and its last transaction together.
 //!
 //! # Tenants
 //!
-//! Tenants do not trust each other, and nobody trusts their models. [`tenant`] holds whatever
-//! belongs to one: who may ask in its name, how much it may hold and holds now, what its guests
-//! have written, and how far it has come in CPU time. A tenant is decided once, where a request
-//! enters (`api/auth.rs`) or where a source announces (`repository/directory.rs`), and every name
-//! after that is looked up within it. What it takes, it takes as a guard: concurrency and a place
-//! in the queue for a request, an instance and its memory for as long as the instance lives, a
-//! model's place while it is loaded. The cores are shared by turns (`tenant/fair_scheduler.rs`):
-//! who has come least far in CPU time by weight goes next.
+//! Tenants do not trust each other, and the host trusts none of their models. [`tenant`] holds the
+//! state of a tenant: its API keys, its quotas and their use, the log of its guests, and its
+//! virtual time. The tenant is decided once, where a request enters (`api/auth.rs`) or where a
+//! repository is scanned (`repository/directory.rs`), and every later name is looked up within it.
+//! Quota is acquired as a guard: concurrency and a queue place for a request, an instance and its
+//! memory for the life of the instance, a model for as long as it is loaded. The cores are shared
+//! by turns (`tenant/fair_scheduler.rs`): the tenant with the least CPU time by weight goes first.
 //!
 //! # Invariants
 //!
-//! - Only [`api`] knows a wire format. Only [`engine`] and [`capability`] name wasmtime. Only
-//!   `repository/directory.rs` names notify, and only `repository/remote` object_store.
+//! - Only [`api`] knows a wire format and a status code of the server. Next to it,
+//!   `server/accept.rs` names axum for the body of a response, and the client in [`cli`] for HTTP's
+//!   types.
+//! - Only [`engine`] and [`capability`] name wasmtime, but for the error in [`server`].
+//! - Only `repository/directory.rs` names notify, only `repository/remote` object_store, and only
+//!   `database/postgres` tokio-postgres. `xtask/src/tidy/crates.rs` lists these places, and those
+//!   that name rusqlite.
 //! - [`model`] and `lifecycle/policy.rs` do no I/O.
 //! - A request never compiles, and never waits for the load of another model. No lock is held
 //!   across an await on its path.
-//! - Compiled code is shared by models of one tenant, by digest, and never between tenants. An
-//!   instance is not shared at all: one request at a time, one tenant and version for life, and
-//!   none after a trap.
-//! - What serves is never taken down for something that has not shown that it can serve.
-//! - What one tenant's files make the host do is done by a thread and a task of that tenant's own,
-//!   and bounded: it delays nobody else's.
-//! - A repository's files are opened beneath its root's open folder, over no link, and the root is
-//!   nobody else's.
-//! - No request, guest or file of one tenant can name anything of another: what is another's does
-//!   not exist.
-//! - A guest runs on the threads for guests only while it holds a turn, and on a thread that serves
-//!   HTTP for a millisecond or two, and only if its tenant is within its share of the cores or not
-//!   ahead of the others. What the host does for a call with much data, such as looking at a large
-//!   answer, is done beside it, or on threads for such work, and its tenant pays for it.
-//! - Machine code is only ever read from the artifact store, which only this program's own compile
-//!   children write; nothing precompiled is accepted from outside. `engine/map_artifact.rs` is the one place
-//!   that is unsafe.
-//! - A guest reaches nobody but the origins its model was granted, at the addresses that were
-//!   checked, through its tenant's own connections. `capability/http` is the one place where a
-//!   guest's bytes leave the host.
-//! - A guest's statement reaches its tenant's database and no other, and is judged while it is
-//!   prepared. Migrations are kept when their version goes live, or not at all.
-//! - What lasts beyond a call is in its tenant's [`store`], and nothing of a call that tries a
-//!   version out is.
-//! - Whatever a caller or a guest can make grow has a bound: bodies, nesting, queues, log lines,
-//!   memory, tables, handles, time.
+//! - Models of one tenant share compiled code by digest; models of different tenants never do. An
+//!   instance is not shared at all: it serves one request at a time, one tenant and version for
+//!   life, and none after a trap.
+//! - A version that serves is replaced only by one that has been validated.
+//! - Host work for one tenant's files runs on a thread and a task of that tenant, within bounds,
+//!   and delays no other tenant.
+//! - The files of a repository are opened beneath its root's open directory and over no link. No
+//!   two repositories overlap.
+//! - No request, guest or file of one tenant can name anything of another: for one tenant, the
+//!   others do not exist.
+//! - A guest runs on a guest thread only while it holds a turn. It runs on an HTTP thread for a
+//!   millisecond or two, and only if its tenant is within its share of the cores or not ahead of
+//!   the others. Host work on large data, such as the encoding of a large response, is done on
+//!   other threads, and its tenant is charged.
+//! - Machine code is only ever read from the artifact store, which only this program's compile
+//!   processes write. Precompiled code from outside is refused. `engine/map_artifact.rs` is the one
+//!   unsafe place.
+//! - A guest reaches only the origins that its model was granted, at addresses that were checked,
+//!   through its tenant's own connections. `capability/http` is the one place where a guest's bytes
+//!   leave the host.
+//! - A guest's statement reaches only its tenant's database, and is checked while it is prepared.
+//!   Migrations are committed when their version is published, or not at all.
+//! - State that outlives a call is in its tenant's [`store`]. Validation leaves nothing there.
+//! - Everything that a caller or a guest can make grow has a bound: bodies, nesting, queues, log
+//!   lines, memory, tables, handles, time.
 
 pub mod cli;
 

@@ -1,4 +1,4 @@
-//! The program: parses, runs one subcommand, and turns its outcome into an exit code.
+//! The program: parses the command line, runs one subcommand, and exits with its code.
 
 mod allocator;
 

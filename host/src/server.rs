@@ -1,8 +1,8 @@
-//! The composition root: builds every part, bottom up, and takes them down again in order.
+//! The composition root: builds every part, bottom up, and shuts them down in order.
 //!
-//! Starting, the socket listens before anything is loaded, so that health can be asked at once.
-//! Stopping, it is closed last: until everything has drained, new work is refused with an answer
-//! and not with a closed port.
+//! At start the socket listens before any model is loaded, so that health requests are answered at
+//! once. At shutdown it closes last: until everything has drained, new work is refused with a
+//! response and not with a closed port.
 
 mod accept;
 mod accept_queue;
@@ -50,18 +50,18 @@ use crate::store::Stores;
 use crate::telemetry::{Telemetry, register_log};
 use crate::tenant::{self, FairScheduler, Slots, Tenant, TenantChanges, Tenants, Workers};
 
-/// Why a server could not be built.
+/// An error that keeps a server from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}: {error}; {}", listen_advice(error.kind()))]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// The engine cannot be built.
+    /// The WebAssembly engine cannot be built.
     #[error("cannot build the engine: {0:#}")]
     Engine(wasmtime::Error),
     /// The state directory cannot be used.
@@ -69,21 +69,21 @@ pub enum ServerError {
     State {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// The models' directory that is made for a first try cannot be made.
+    /// The default models directory cannot be created.
     #[error("cannot create the directory '{path}' for models: {error}; name another with --models")]
     Models {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// The threads for guests cannot be started.
+    /// The threads for guests or for host work cannot be started.
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
-    /// Whom models may believe cannot be told.
+    /// The TLS root certificates for outgoing calls cannot be loaded.
     #[error(transparent)]
     Trust(#[from] TlsRootsError),
     /// The models' directory cannot be watched.
@@ -91,7 +91,7 @@ pub enum ServerError {
     Directory(#[from] DirectoryError),
 }
 
-/// What to do where an address cannot be listened on.
+/// The advice in the error for an address that cannot be bound.
 fn listen_advice(why: ErrorKind) -> &'static str {
     match why {
         ErrorKind::AddrInUse => {
@@ -109,7 +109,7 @@ fn listen_advice(why: ErrorKind) -> &'static str {
     }
 }
 
-/// What to do where the state directory cannot be used.
+/// The advice in the error for a state directory that cannot be used.
 fn state_advice(why: ErrorKind) -> &'static str {
     match why {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
@@ -120,7 +120,7 @@ fn state_advice(why: ErrorKind) -> &'static str {
     }
 }
 
-/// A server that listens and is about to serve.
+/// A server that listens and does not accept connections yet.
 pub struct Server {
     config: Config,
     listener: TcpListener,
@@ -133,14 +133,14 @@ pub struct Server {
     registry: Registry,
     databases: Databases,
     stores: Stores,
-    /// The task that follows the tenants' configuration.
+    /// The task that applies changes of the tenants' configuration.
     tenancy: AbortHandle,
 }
 
 impl Server {
-    /// Builds a server. `watched` is what the configuration was read from, and will be read from
-    /// again; `program` is this program, started again to compile. Must be called within a tokio
-    /// runtime.
+    /// Builds a server. `watched` holds the configuration files, which are read again when they
+    /// change. `program` is the path of this program, which is started again to compile. Must be
+    /// called within a tokio runtime.
     pub async fn build(
         mut config: Config,
         watched: WatchedConfig,
@@ -150,12 +150,14 @@ impl Server {
             tracing::warn!("{shortage}");
             config.http.max_connections = shortage.connections;
         }
+
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().unwrap_or(config.listen);
         let telemetry = Arc::new(Telemetry::default());
         telemetry.register(register_log);
         let metrics = telemetry.register(ConnectionMetrics::register);
         let connections = Connections::new(config.http.max_connections as usize, metrics);
+
         let (stores, databases) = (build_stores(&config), databases(&config, &telemetry)?);
         let (sequences, chains) = build_session_parts(&stores, &telemetry);
         let loader = build_loader(
@@ -167,18 +169,24 @@ impl Server {
             sequences.clone(),
         )?;
         let loader = Arc::new(loader);
+
         let workers = loader.workers().clone();
+
         let marker = KeyMarker::new(&config.state);
         marker.set(config.tenancy.requires_keys()).map_err(|error| state_error(&config, error))?;
+
         let registry = Registry::default();
         let deferred = TaskRunner::start(registry.clone(), sequences, chains);
+
         let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
         let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
         let slots = loader.slots().clone();
         slots.divide(&tenants.all());
         telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
+
         let ready = Arc::default();
         let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
+
         let sources = tenants.all().into_iter();
         let remotes = telemetry.register(RemoteMetrics::register);
         let grounds = Arc::new(grounds(&config, &watched, &tenants));
@@ -187,10 +195,12 @@ impl Server {
         let sources =
             sources.map(|tenant| source_parts.spawn(&tenant).map(|source| (tenant, source)));
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
+
         let ready_timeout = config.ready_timeout;
         let parts =
             ManagerParts { loader, registry: registry.clone(), sources, ready, ready_timeout };
         let manager = telemetry.register(|metrics| Manager::start(parts, metrics));
+
         let watch = TenancyWatch::start(watched);
         let state = ApiState {
             dataplane: dataplane.clone(),
@@ -204,9 +214,11 @@ impl Server {
             hosts: AllowedHosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
+
         let following =
             follow_tenancy(watch, source_parts, tenants, slots, manager.clone(), deferred.clone());
         let tenancy = essential::spawn("configuration of tenants", following).abort_handle();
+
         let api = Api::new(state);
         Ok(Server {
             config,
@@ -224,18 +236,20 @@ impl Server {
         })
     }
 
-    /// Where it listens; tells the port where the configuration said 0.
+    /// The address that it listens on, with the real port if the configured one is 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `shutdown` resolves, then drains and returns, within the drain timeout.
+    /// Serves until `shutdown` resolves, then drains and returns within the drain timeout.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let sweeper = essential::spawn("idle instances", retire_idle(self.registry.clone()));
+
         let ending = GracefulShutdown::new();
         let (api, config, connections) = (&self.api, &self.config.http, &self.connections);
         let acceptor = Acceptor { api, config, connections, graceful: &ending };
         let lobby = AcceptQueue::new(queue_capacity(config.max_connections));
+
         let stop = async {
             shutdown.await;
             self.tenancy.abort();
@@ -243,10 +257,12 @@ impl Server {
             drain(&self.dataplane, &self.deferred, &self.manager, &timetable).await;
             timetable.end
         };
+
         let end = tokio::select! {
             () = acceptor.run(&self.listener, lobby) => Instant::now(),
             end = stop => end,
         };
+
         drop(self.listener);
         sweeper.abort();
         let (databases, stores) = (self.databases, self.stores);
@@ -254,10 +270,12 @@ impl Server {
             stores.close(end);
             databases.close(end);
         });
-        // Every request has its answer by now; this is for the last bytes to leave.
+
+        // Every request has its response by now. This leaves time for the last bytes to be sent.
         let last_bytes = end.min(Instant::now() + FLUSH_TIMEOUT);
         let (left, closed) =
             tokio::join!(tokio::time::timeout_at(last_bytes.into(), ending.shutdown()), closing);
+
         if left.is_err() {
             tracing::warn!("closing connections that did not end");
         }
@@ -269,15 +287,15 @@ impl Server {
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// When each step of stopping is over at the latest. Whoever has told the server to stop may kill
-/// it after the timeout, so there is nothing that comes after it.
+/// The deadlines of the steps of a shutdown. A supervisor may kill the process after the timeout,
+/// so no step comes after it.
 struct ShutdownDeadlines {
-    /// Requests and the tasks they leave, while their models serve. Otherwise one tenant's long
-    /// task would keep all others' models from being told of their end.
+    /// For requests and deferred tasks, whose models still serve. It is earlier than `models`, so
+    /// that one tenant's long task does not keep the models of others from their unload hooks.
     work: Instant,
-    /// Models: the last of their requests, and their hooks.
+    /// For models: their last requests and their unload hooks.
     models: Instant,
-    /// Everything: the last bytes, the tenants' stores and databases.
+    /// For everything: the last bytes, the tenants' stores and databases.
     end: Instant,
 }
 
@@ -292,7 +310,7 @@ impl ShutdownDeadlines {
     }
 }
 
-/// What the sources of tenants' models are made with.
+/// The parts that every source of models is built from.
 struct SourceFactory {
     config: Config,
     workers: Workers,
@@ -312,13 +330,14 @@ impl SourceFactory {
     }
 }
 
-/// What the state directory is called.
+/// The name of the state directory in messages.
 const STATE_DIRECTORY: &str = "state directory";
 
-/// The folders that are nobody's repository, and where those of all tenants are now.
+/// The directories that no repository may overlap, with the present repositories of all tenants.
 fn grounds(config: &Config, watched: &WatchedConfig, tenants: &Tenants) -> FolderClaims {
     let own = [(STATE_DIRECTORY, config.state.clone())].into_iter().chain(watched.paths());
     let grounds = FolderClaims::new(own.collect());
+
     for tenant in tenants.all() {
         if let Some(path) = tenant.settings().repository.directory() {
             grounds.reserve(tenant.name(), path);
@@ -327,7 +346,7 @@ fn grounds(config: &Config, watched: &WatchedConfig, tenants: &Tenants) -> Folde
     grounds
 }
 
-/// Puts in force what the configuration says of tenants, whenever that changes.
+/// Applies the tenants' configuration whenever it changes.
 async fn follow_tenancy(
     mut watch: TenancyWatch,
     sources: SourceFactory,
@@ -339,16 +358,19 @@ async fn follow_tenancy(
     loop {
         let tenancy = watch.next().await;
         record_keys_required(&sources.config, tenancy.requires_keys()).await;
+
         let Tenancy { tenants: settings, keys } =
             tenancy.sharing(sources.config.http.max_connections);
         let TenantChanges { added_or_moved: adopted, removed: dismissed } =
             tenants.apply(settings, keys);
         slots.divide(&tenants.all());
+
         for tenant in dismissed {
             tracing::info!(tenant = %tenant.name(), "tenant removed");
             manager.remove_tenant(tenant.name().clone()).await;
             deferred.forget_tenant(tenant.name());
         }
+
         for tenant in adopted {
             tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
             match sources.spawn(&tenant) {
@@ -361,7 +383,7 @@ async fn follow_tenancy(
     }
 }
 
-/// Notes in the state directory whether keys are asked for, for the next start.
+/// Records in the state directory whether keys are configured, for the next start.
 async fn record_keys_required(config: &Config, asks_for_keys: bool) {
     let marker = KeyMarker::new(&config.state);
     let noted = tokio::task::spawn_blocking(move || marker.set(asks_for_keys)).await;
@@ -374,11 +396,12 @@ fn state_error(config: &Config, error: std::io::Error) -> ServerError {
     ServerError::State { path: config.state.clone(), error }
 }
 
-/// The tenants' databases, in the state directory.
+/// Builds the tenants' databases, whose files lie in the state directory.
 pub fn databases(config: &Config, telemetry: &Telemetry) -> Result<Databases, ServerError> {
     let metrics = telemetry.register(DatabaseMetrics::register);
     let trust = TlsRoots::new(config.egress.ca_certificates.as_deref())?;
     let turns = FairScheduler::for_this_machine();
+
     Ok(Databases::new(
         config.state.join("tenants"),
         config.database.clone(),
@@ -388,17 +411,17 @@ pub fn databases(config: &Config, telemetry: &Telemetry) -> Result<Databases, Se
     ))
 }
 
-/// Builds what keeps things for tenants. Nothing is made on disk before there are some.
+/// Builds the tenants' stores. A store creates its files when it is first used.
 pub fn build_stores(config: &Config) -> Stores {
     Stores::new(config.state.join("tenants"), config.data.durability)
 }
 
-/// Builds what keeps sessions and tasks.
+/// Builds the parts that keep sessions and deferred tasks.
 pub fn build_session_parts(stores: &Stores, telemetry: &Telemetry) -> (Sessions, TaskChains) {
     telemetry.register(|metrics| Sessions::new(stores.clone(), metrics))
 }
 
-/// Builds what turns candidates into servables; `check` uses it without a server around it.
+/// Builds the loader of models. `wardian check` uses it without a server.
 pub fn build_loader(
     config: &Config,
     program: PathBuf,
@@ -410,13 +433,16 @@ pub fn build_loader(
     let engine =
         Engine::new(&config.engine, databases.turns().clone()).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
+
     let artifacts = config.artifacts_dir();
     let store = ArtifactStore::open(&artifacts)
         .map_err(|error| ServerError::State { path: artifacts, error })?;
+
     let threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let metrics = telemetry.register(ServableMetrics::register);
     let (jobs, children) = (config.compile.jobs as usize, config.compile.children as usize);
     let compiler = Compiler::new(program, jobs, children, databases.turns().clone());
+
     let limits = LoaderConfig {
         engine: config.engine.clone(),
         compile: config.compile.limits.clone(),
@@ -442,7 +468,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|error| ServerError::Listen { address, error })
 }
 
-/// Refuses new work, lets what is under way finish, and unloads everything.
+/// Refuses new work, waits for the work under way, and unloads every model.
 async fn drain(
     dataplane: &DataPlane,
     deferred: &TaskRunner,
@@ -452,22 +478,24 @@ async fn drain(
     tracing::info!("draining");
     manager.freeze();
     dataplane.stop();
-    // While their models serve, and in this order: requests leave tasks behind, and tasks no
-    // requests.
+
+    // The models still serve here. Requests come first: they leave deferred tasks, and tasks leave
+    // no requests.
     let work = async {
         dataplane.wait_until_idle().await;
         deferred.drain().await;
     };
     let _ = tokio::time::timeout_at(timetable.work.into(), work).await;
+
     deferred.stop();
-    // Requests may go on meanwhile.
+    // Requests may still be running.
     match tokio::time::timeout_at(timetable.models.into(), manager.stop()).await {
         Ok(()) => tracing::info!("drained"),
         Err(_) => tracing::warn!("not everything has drained in time"),
     }
 }
 
-/// Lets go of instances that have waited for work for too long.
+/// Retires instances that have been idle for too long, once a second.
 async fn retire_idle(registry: Registry) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {

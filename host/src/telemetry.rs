@@ -1,4 +1,4 @@
-//! The registry that `/metrics` is made from. Each module owns its own metrics.
+//! The metrics registry, and the log of the process. Each module registers its own metrics.
 
 mod log_writer;
 mod text_format;
@@ -14,17 +14,17 @@ pub(crate) use self::log_writer::{LogWriter, register as register_log};
 pub use self::text_format::to_text_format;
 use crate::model::TenantName;
 
-/// The log of the process, once it is written by a thread of its own.
+/// The log writer of the process, once it has started.
 static LOG: OnceLock<LogWriter> = OnceLock::new();
 
-/// Starts the thread that writes the log of this process to standard error. Fails if there is no
-/// thread for it.
+/// Starts the thread that writes the log of this process to standard error. Fails if the thread
+/// cannot be started.
 pub(crate) fn start_log() -> io::Result<LogWriter> {
     let writer = LogWriter::start(io::stderr())?;
     Ok(LOG.get_or_init(|| writer).clone())
 }
 
-/// Waits until the lines that were logged so far are written, for a second at most.
+/// Waits until the lines logged so far are written, for a second at most.
 pub(crate) fn flush_log() {
     if let Some(log) = LOG.get() {
         log.flush();
@@ -35,24 +35,24 @@ pub(crate) fn flush_log() {
 #[derive(Default)]
 pub struct Telemetry {
     registry: Mutex<Registry>,
-    /// Bytes of all metrics when they were rendered last.
+    /// Bytes of all metrics, as of the last rendering.
     length: AtomicUsize,
 }
 
 impl Telemetry {
-    /// Lets a module register its metrics under the prefix `wardian_`.
+    /// Calls `register` with the registry of the prefix `wardian_`.
     pub fn register<M>(&self, register: impl FnOnce(&mut Registry) -> M) -> M {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         register(registry.sub_registry_with_prefix("wardian"))
     }
 
-    /// One tenant's part of the metrics, in the same format: nothing of the host's own, and of no
-    /// other tenant.
+    /// Renders the metrics of one tenant in the same format, without those of the host and of other
+    /// tenants.
     pub fn render_for_tenant(&self, tenant: &TenantName) -> String {
         filter_tenant(tenant, &self.render())
     }
 
-    /// About how many bytes all metrics have.
+    /// The approximate size of all metrics in bytes.
     pub fn length(&self) -> usize {
         self.length.load(Ordering::Relaxed)
     }
@@ -68,8 +68,8 @@ impl Telemetry {
     }
 }
 
-/// Keeps the lines that carry the tenant's label, and what introduces them. No label's value can
-/// forge another label: all are names, which hold neither quotes nor commas, or words of our own.
+/// Keeps the lines with the tenant's label, and their descriptions. No label value can forge
+/// another label: values are names without quotes and commas, or constants.
 fn filter_tenant(tenant: &TenantName, text: &str) -> String {
     let (first, later) = (format!("{{tenant=\"{tenant}\""), format!(",tenant=\"{tenant}\""));
     let mut kept = String::new();

@@ -36,8 +36,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     print_step(
         "testing the guests and the tools; the first time takes about two minutes on two cores",
     );
-    // Not in one go: together with the guests, the engine would be built with other features, and
-    // again for a build of the host alone.
+    // In two steps: with the guests, the engine would be built with other features, and again for a
+    // build of the host alone.
     run(cargo()
         .args(["test", "--workspace"])
         .args(WITHOUT_FUZZ)
@@ -59,7 +59,7 @@ fn test_host(arguments: &[String]) -> Result<()> {
         .env(skipped_tests::VARIABLE, &skipped);
     command.env_remove("WARDIAN_NODE_PACKAGES");
 
-    // The tests that need these are skipped without them, and say so.
+    // Tests that need these are skipped without them, and are reported.
     for (variable, environment) in python::environments() {
         match environment {
             Ok(python) => drop(command.env(variable, python)),
@@ -95,7 +95,7 @@ pub(crate) fn lint() -> Result<()> {
     ]))
 }
 
-/// What the fuzz targets call exists only in the build that [`fuzz`] makes.
+/// The functions that fuzz targets call exist only in the build that [`fuzz`] makes.
 const WITHOUT_FUZZ: [&str; 2] = ["--exclude", "wardian-fuzz"];
 
 pub(crate) fn ci() -> Result<()> {
@@ -119,13 +119,13 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     run(cargo().args(["bench", "--package", "wardian", "--bench", "serving", "--"]).args(arguments))
 }
 
-/// Runs one server for long under traffic, swaps and attacks, for so many minutes if that is given.
+/// Runs one server under traffic, swaps and attacks, for the given number of minutes.
 pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     let minutes = arguments.first().map_or("30", String::as_str);
     bench(&["--only", "soak", "--minutes", minutes].map(str::to_owned))
 }
 
-/// Says what comes next, apart from what cargo prints.
+/// Prints the next step, set apart from cargo's own output.
 fn print_step(text: &str) {
     eprintln!("==> {text}");
 }

@@ -1,12 +1,12 @@
-//! Writing files that somebody may be watching.
+//! Writes files that a server may be watching.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Makes `path` hold `content`, whole at every moment. Nothing happens if it does already, so that
-/// a server which watches it does not load it again.
+/// Makes `path` hold `content`, which is complete at every moment. An unchanged file is not
+/// written, so that a server does not load it again.
 pub(crate) fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == content) {
         return Ok(());
@@ -18,14 +18,14 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    // The server ignores this ending.
+    // The server ignores this extension.
     let temporary = path.with_added_extension("tmp");
     fs::write(&temporary, content)?;
     fs::rename(&temporary, path)?;
     Ok(())
 }
 
-/// Bytes of all files in a folder and its folders; 0 if there is none.
+/// Returns the bytes of all files in a folder and below. 0 if it does not exist.
 pub(crate) fn folder_size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {
@@ -36,7 +36,7 @@ pub(crate) fn folder_size(folder: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// Makes `to` a copy of `from`.
+/// Copies a file, unless `to` is a copy already.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_if_changed(to, &content)

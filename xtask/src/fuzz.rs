@@ -1,8 +1,8 @@
-//! Builds the fuzz targets and feeds each of them for a while.
+//! Builds the fuzz targets and runs each of them for a while.
 //!
-//! `cargo fuzz` would build every dependency anew with coverage, which for the engine takes ten
-//! minutes. What is fuzzed is the host's own code, so `fuzz/rustc.sh` adds coverage to the
-//! workspace's crates alone, and the dependencies are those of every other debug build.
+//! `cargo fuzz` would build every dependency with coverage, which takes ten minutes for the engine.
+//! Only the host's own code is of interest, so `fuzz/rustc.sh` adds coverage to the workspace's
+//! crates alone, and the dependencies are those of every debug build.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{cargo, root, run, target};
 
-/// Enough to find what a change broke, on every change; new ground takes hours.
+/// Enough to find a fault that a change brings. New ground takes hours.
 const SECONDS: u32 = 15;
 
-/// Runs the targets named, or all: `[seconds] [target...]`.
+/// Runs the named targets, or all: `[seconds] [target...]`.
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
     let seconds: Option<u32> = arguments.first().and_then(|first| first.parse().ok());
     let named = if seconds.is_some() { &arguments[1..] } else { arguments };
@@ -26,8 +26,8 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
     )
 }
 
-/// Runs all targets as `cargo xtask ci` does: from one seed, so that what is found is what the
-/// change broke and not what chance turned up.
+/// Runs all targets as part of `cargo xtask ci`, from a fixed seed, so that findings come from the
+/// change and not from chance.
 pub(crate) fn run_for_ci() -> Result<()> {
     run_targets(targets()?, SECONDS, Some("-seed=1"))
 }
@@ -38,7 +38,7 @@ fn run_targets(targets: Vec<String>, seconds: u32, seed: Option<&str>) -> Result
     for group in targets.chunks(cores) {
         let started = group.iter().map(|target| start(target, seconds, seed));
         let running = started.collect::<Result<Vec<_>>>()?;
-        // All are waited for before the first fault is told, so that none is left running.
+        // All of them end before the first fault is reported, so that none keeps running.
         let ends: Vec<_> =
             group.iter().zip(running).map(|(target, running)| finish(target, running)).collect();
         ends.into_iter().collect::<Result<()>>()?;
@@ -75,7 +75,7 @@ fn start(target: &str, seconds: u32, seed: Option<&str>) -> Result<Child> {
     if dictionary.exists() {
         command.arg(format!("-dict={}", dictionary.display()));
     }
-    // An input is a few kilobytes: whatever takes seconds or a gigabyte is a finding.
+    // An input has a few kilobytes, so seconds or a gigabyte are a finding.
     command
         .args(["-timeout=5", "-rss_limit_mb=1024", &format!("-max_total_time={seconds}")])
         .args(seed);

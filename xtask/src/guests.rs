@@ -1,4 +1,4 @@
-//! Builds every guest and lays them out: the example models as a repository that can be served, the
+//! Builds every guest and copies it into `target/`: the example models as a repository, the
 //! interceptors and the test guests side by side.
 //!
 //! ```text
@@ -23,7 +23,7 @@ const PROFILE: &str = "guest";
 /// An example model: a crate in `guest-models/`.
 struct Example {
     name: &'static str,
-    /// Files of its crate that go beside the component.
+    /// Files of its crate that are copied beside the component.
     sidecars: &'static [&'static str],
 }
 
@@ -38,12 +38,11 @@ const EXAMPLES: &[Example] = &[
     Example { name: "upper", sidecars: &["golden.json"] },
 ];
 
-/// An example that is served without a folder of its own.
+/// An example without a folder of its own.
 const BARE_EXAMPLE: &str = "iris";
 
-/// Crates in `guest-models/interceptors/`. They do not lie in the repository of the examples:
-/// whoever serves that wants to see models first, and put an interceptor in front of them while
-/// they serve.
+/// Crates in `guest-models/interceptors/`. They are kept out of the repository of the examples, so
+/// that a reader first sees models and then puts an interceptor in front of them.
 const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 
 /// Crates in `tests/guests/`.
@@ -62,10 +61,10 @@ const TEST_GUESTS: &[&str] = &[
     "streamer",
 ];
 
-/// Those of them that are also wanted as components that cannot be snapshotted.
+/// Those that are also built as components without a snapshot.
 const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];
 
-/// Builds all guests and lays them out under `target/`.
+/// Builds all guests and copies them into `target/`.
 pub(crate) fn build() -> Result<()> {
     compile(INTERCEPTORS.iter().chain(TEST_GUESTS).chain(&example_names()))?;
     lay_out_examples()?;
@@ -73,8 +72,7 @@ pub(crate) fn build() -> Result<()> {
     NO_SNAPSHOT.iter().try_for_each(|name| lay_out_no_snapshot(name))
 }
 
-/// Builds the example models alone, and the interceptors that the documentation puts in front of
-/// them.
+/// Builds the example models and the interceptors of the documentation.
 pub(crate) fn build_examples() -> Result<()> {
     compile(INTERCEPTORS.iter().chain(&example_names()))?;
     lay_out_examples()
@@ -94,7 +92,7 @@ fn lay_out_examples() -> Result<()> {
 
 fn compile<'a>(names: impl Iterator<Item = &'a &'static str>) -> Result<()> {
     let mut command = cargo();
-    // A folder of its own, so that building guests never waits for a build of the host.
+    // A folder of its own, so that a build of guests never waits for one of the host.
     command
         .args(["build", "--profile", PROFILE, "--target", GUEST_TARGET, "--target-dir"])
         .arg(target().join("guests"));
@@ -111,7 +109,7 @@ fn lay_out(example: &Example) -> Result<()> {
     if settings.exists() {
         copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
     }
-    // The component comes last: when it is there, what it reads is there too.
+    // The component comes last, after the files that it reads.
     example
         .sidecars
         .iter()
@@ -119,7 +117,7 @@ fn lay_out(example: &Example) -> Result<()> {
     copy(&component(example.name), &version.join("model.wasm"))
 }
 
-/// A test guest again, as a component that cannot be snapshotted.
+/// Writes a test guest as a component without a snapshot.
 fn lay_out_no_snapshot(name: &str) -> Result<()> {
     let built =
         std::fs::read(component(name)).with_context(|| format!("cannot read the {name}"))?;

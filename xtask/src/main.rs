@@ -1,4 +1,4 @@
-//! The project's own commands. `cargo xtask` lists them; `cargo xtask ci` is what has to pass.
+//! The commands of the project. `cargo xtask` lists them; `cargo xtask ci` must pass.
 
 mod commands;
 mod files;

@@ -1,9 +1,9 @@
-//! Makes a component that no snapshot can be taken of.
+//! Makes a component of which no snapshot can be taken.
 //!
-//! Compilers emit none of the instructions that a snapshot cannot hold, so one is patched in. The
-//! guest's code holds, once, a number that occurs nowhere else. The instruction that pushes it is
-//! 11 bytes long: room for an `elem.drop` and for pushing zero instead. Whether it is ever executed
-//! does not matter: its mere presence forbids the snapshot.
+//! Compilers emit none of the instructions that forbid a snapshot, so one is patched in. The
+//! guest's code holds, once, a number that occurs nowhere else. The instruction that pushes it has
+//! 11 bytes: room for an `elem.drop` and for pushing zero instead. The instruction's presence
+//! forbids the snapshot, even if it never runs.
 
 use anyhow::{Result, ensure};
 

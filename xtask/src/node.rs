@@ -9,8 +9,8 @@ use anyhow::Result;
 use crate::files::{copy, write_if_changed};
 use crate::workspace::{root, run, target};
 
-/// The folder with what `tests/package.json` asks for; it is filled anew when that file has
-/// changed.
+/// Returns the folder with the packages of `tests/package.json`. It is filled again when that file
+/// has changed.
 pub(crate) fn packages() -> Result<PathBuf> {
     let wanted = root().join("tests/package.json");
     let folder = target().join("node");

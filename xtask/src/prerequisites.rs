@@ -1,4 +1,4 @@
-//! Finds out what a build needs before it begins, and installs what rustup can install.
+//! Checks the requirements of a build, and installs what rustup can install.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,11 +17,11 @@ pub(crate) const DISK_TO_SERVE: u64 = 2 << 30;
 /// Bytes that `cargo xtask test` leaves in `target/`, measured and rounded up.
 pub(crate) const DISK_TO_TEST: u64 = 6 << 30;
 
-/// Makes sure that guests and the host can be built into `disk` bytes of `target/`.
+/// Checks that guests and the host can be built into `disk` bytes of `target/`.
 ///
 /// # Errors
 ///
-/// One sentence for each thing that is missing and cannot be installed.
+/// One sentence for each requirement that is missing and cannot be installed.
 pub(crate) fn ensure(disk: u64) -> Result<()> {
     let checks = [guest_target(), c_compiler(), disk_space(disk)];
     let missing: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
@@ -32,7 +32,8 @@ pub(crate) fn ensure(disk: u64) -> Result<()> {
     bail!("this machine cannot build Wardian yet\n  - {}", missing.join("\n  - "));
 }
 
-/// Makes sure that a component of the toolchain is installed, such as `clippy`.
+/// Checks that a component of the toolchain is installed, such as `clippy`, and installs it
+/// otherwise.
 pub(crate) fn ensure_component(name: &str, program: &str) -> Result<()> {
     if succeeds(Command::new("cargo").args([program, "--version"])) {
         return Ok(());
@@ -44,7 +45,7 @@ pub(crate) fn ensure_component(name: &str, program: &str) -> Result<()> {
     bail!("the toolchain component {name} is missing; install it: rustup component add {name}");
 }
 
-/// A toolchain that was installed before this project named its target lacks it, and rustup then
+/// A toolchain that was installed before this project named its target lacks the target, and rustup
 /// does not add it by itself.
 fn guest_target() -> Result<(), String> {
     if has_guest_target() {
@@ -87,7 +88,7 @@ fn c_compiler() -> Result<(), String> {
     Ok(())
 }
 
-/// Counts what is there already as if it were free: a build replaces it or uses it.
+/// Counts the present build outputs as free, since a build replaces or uses them.
 fn disk_space(needed: u64) -> Result<(), String> {
     let Some(free) = free_bytes(&root()) else { return Ok(()) };
     let available = free.saturating_add(folder_size(&target()));
@@ -103,8 +104,7 @@ fn disk_space(needed: u64) -> Result<(), String> {
     ))
 }
 
-/// Bytes that an unprivileged process may still write to the file system of a folder; `None` where
-/// `df` cannot tell.
+/// The free bytes of a folder's file system for an unprivileged process. `None` if `df` fails.
 fn free_bytes(folder: &Path) -> Option<u64> {
     let output = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -112,7 +112,7 @@ fn free_bytes(folder: &Path) -> Option<u64> {
     available_kib(&text).map(|kib| kib.saturating_mul(1024))
 }
 
-/// Reads the fourth column of the second line, as POSIX lays the output of `df -P` out.
+/// Reads the fourth column of the second line of `df -P`, as POSIX defines it.
 fn available_kib(text: &str) -> Option<u64> {
     text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
 }

@@ -19,7 +19,7 @@ struct Environment {
     variable: &'static str,
 }
 
-/// Every environment. Clients are apart where they need different versions of a package.
+/// Every environment. Clients that need different versions of a package have separate ones.
 const ENVIRONMENTS: [Environment; 6] = [
     environment("main", "tests/requirements.txt", "WARDIAN_PYTHON"),
     environment("openapi", "tests/clients/openapi.requirements.txt", "WARDIAN_PYTHON_OPENAPI"),
@@ -41,8 +41,8 @@ const fn environment(
     Environment { name, requirements, variable }
 }
 
-/// Makes every environment whose list of packages has changed, all at once. Gives the interpreter
-/// of each, and the variable that names it to the tests.
+/// Installs every environment whose list of packages has changed, all at once. Returns the variable
+/// and the interpreter of each.
 pub(crate) fn environments() -> Vec<(&'static str, Result<PathBuf>)> {
     let installer = installer().map_err(|error| format!("{error:#}"));
     thread::scope(|scope| {
@@ -60,8 +60,8 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| Err(anyhow!("the installation panicked")))
 }
 
-/// An interpreter with pip, which installs for the others: making pip anew in each takes longer
-/// than most packages.
+/// Returns an interpreter with pip, which installs for the others: installing pip in each takes
+/// longer than most packages.
 fn installer() -> Result<PathBuf> {
     let folder = target().join("python/installer");
     let python = folder.join("bin/python");

@@ -1,5 +1,4 @@
-//! Builds the server as it ships: optimised, without debug information, which goes into a file
-//! beside it.
+//! Builds the server for release: optimised, with its debug information in a file of its own.
 //!
 //! ```text
 //! target/release/wardian         the program, with the names of its functions
@@ -14,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{cargo, output, root, run, target};
 
-/// Builds the program, and returns where it is.
+/// Builds the program and returns its path.
 pub(crate) fn build() -> Result<PathBuf> {
     run(cargo().args(["build", "--release", "--package", "wardian"]))?;
 
@@ -23,9 +22,8 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Takes the debug information out of a copy of the program that was built for the tests, and fails
-/// if any is left or the copy does not run. Building the program as it ships would take ten minutes
-/// more.
+/// Splits the debug information of a copy of the test build. Fails if any is left or the copy does
+/// not run. A release build would take ten minutes more.
 pub(crate) fn check_split() -> Result<()> {
     let folder = target().join("split");
     let program = folder.join("wardian");
@@ -59,12 +57,11 @@ fn split_debug_information(program: &Path) -> Result<()> {
     strip.arg("--strip-debug").arg(format!("--add-gnu-debuglink={}", debug.display()));
     run(strip.arg(program).arg(&lean))?;
 
-    // Renamed and not overwritten: the program may be running, and cargo keeps a link to what it
-    // built.
+    // Renamed and not overwritten: the program may be running, and cargo keeps a hard link to it.
     fs::rename(&lean, program).with_context(|| format!("cannot replace {}", program.display()))
 }
 
-/// True if a program holds a section of line tables.
+/// True if a program has line tables.
 fn has_debug_information(program: &Path) -> Result<bool> {
     let content =
         fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
@@ -74,7 +71,7 @@ fn has_debug_information(program: &Path) -> Result<bool> {
     Ok(names.split(|byte| *byte == 0).any(|name| name == b".debug_line"))
 }
 
-/// The names of an ELF file's sections, each with a zero at its end.
+/// The names of an ELF file's sections, each followed by a zero.
 ///
 /// Follows the System V ABI's layout of a 64-bit little-endian file.
 fn section_names(elf: &[u8]) -> Option<&[u8]> {
@@ -103,12 +100,12 @@ fn objcopy() -> Result<Command> {
     );
 
     let mut command = Command::new(program);
-    // It is linked with the compiler's own LLVM.
+    // It is linked with the compiler's LLVM.
     command.env("LD_LIBRARY_PATH", sysroot.join("lib"));
     Ok(command)
 }
 
-/// The folder in which cargo builds the host.
+/// The folder of cargo's build outputs for the host.
 fn build_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

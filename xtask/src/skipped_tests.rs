@@ -1,8 +1,9 @@
-//! Tells at the end which tests were skipped, for want of what, and the command that brings it.
+//! Reports the tests that were skipped, the requirement they lack, and the command that installs
+//! it.
 //!
-//! A test that lacks something passes and appends a line to the file that the environment variable
-//! [`VARIABLE`] names: the test's name, what it lacks and the command, with tabs between them
-//! (`tests/harness/requirement.rs` writes it).
+//! A test that lacks a requirement passes and appends a line to the file that the environment
+//! variable [`VARIABLE`] names: the test, the requirement and the command, separated by tabs (see
+//! `tests/harness/requirement.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,10 +13,10 @@ use anyhow::Result;
 
 use crate::workspace::target;
 
-/// Names the file for the tests.
+/// The environment variable that names the file.
 pub(crate) const VARIABLE: &str = "WARDIAN_SKIPPED_TESTS";
 
-/// Makes the file empty, and returns where it is.
+/// Empties the file and returns its path.
 pub(crate) fn create_file() -> Result<PathBuf> {
     let file = target().join("skipped-tests.tsv");
     fs::create_dir_all(target())?;
@@ -23,7 +24,7 @@ pub(crate) fn create_file() -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Prints what the tests have written.
+/// Prints the report.
 pub(crate) fn print_report(file: &PathBuf) {
     let lines = fs::read_to_string(file).unwrap_or_default();
     eprint!("{}", summary(&lines));

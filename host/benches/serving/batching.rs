@@ -1,5 +1,5 @@
-//! What grouping requests gains under load, and what it costs a request that is alone: each model
-//! beside itself with `max_batch_size = 1`.
+//! Measures batching: its gain under load, and its cost for a request that is alone. Each model is
+//! compared with itself at `max_batch_size = 1`.
 
 use std::path::Path;
 
@@ -18,10 +18,10 @@ const MODELS: [&str; 2] = ["language-id", "digits-wide"];
 
 const ISOLATIONS: [(&str, &str); 2] = [("fresh", "request"), ("pooled", "pooled")];
 
-/// The connections that the aims are about, where none are given.
+/// The connections of the aims, used unless others are given.
 const CONNECTIONS: [usize; 2] = [1, 64];
 
-/// A model, with and without batches, and what was measured of either: once a round.
+/// A model with and without batches, and its results in each round.
 struct Pair {
     model: &'static str,
     isolation: &'static str,
@@ -79,7 +79,7 @@ fn pairs(options: &Options) -> Vec<Pair> {
     pairs
 }
 
-/// In turns, so that what disturbs one disturbs the other.
+/// Measures in turns, so that a disturbance affects both.
 fn measure(options: &Options, server: &Server, pairs: &mut [Pair]) -> Result<()> {
     for _ in 0..options.rounds() {
         for pair in &mut *pairs {
@@ -105,7 +105,7 @@ impl Pair {
         load::run(server, &load, options.window())
     }
 
-    /// What batches come to by that figure, when being alone is 1.
+    /// The ratio of batched to alone for a figure.
     fn ratio(&self, field: fn(&LoadResult) -> f64) -> f64 {
         median(
             self.batched

@@ -1,4 +1,4 @@
-//! A hundred models in one server: memory, and the time until all have answered.
+//! Measures a hundred models in one server: memory, and the time until all have answered.
 
 use std::path::Path;
 use std::time::Instant;
@@ -48,8 +48,8 @@ struct Series {
 }
 
 impl Series {
-    /// Starts a server twice with the same state, first without any artifacts. Tells its memory
-    /// when cold.
+    /// Starts a server twice with the same state, first without artifacts. Returns its memory at
+    /// the cold start.
     fn start(&self, table: &mut Table, case: &Case, empty: Option<Memory>) -> Result<Memory> {
         let folder = tempfile::tempdir()?;
         self.install(folder.path())?;

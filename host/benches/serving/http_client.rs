@@ -1,5 +1,4 @@
-//! As little HTTP as a benchmark's client needs, so that the client takes little of the shared
-//! cores.
+//! A minimal HTTP client, which takes little of the cores that it shares with the server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// The bytes of an inference request, in the name of a tenant if there are several.
+/// The bytes of an inference request. `tenant` is named if there are several.
 pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let tenant = tenant.map(|tenant| format!("wardian-tenant: {tenant}\r\n")).unwrap_or_default();
@@ -18,7 +17,7 @@ pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// The bytes of a request for an answer in parts.
+/// The bytes of a request for a streamed response.
 pub(crate) fn stream(model: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let head = format!(
@@ -27,12 +26,12 @@ pub(crate) fn stream(model: &str, body: &str) -> Vec<u8> {
     [head.as_bytes(), body.as_bytes()].concat()
 }
 
-/// The bytes of a request without a body.
+/// The bytes of a GET request.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
-/// The bytes of a request without a body, in the name of a tenant.
+/// The bytes of a GET request of a tenant.
 pub(crate) fn get_as(tenant: &str, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {tenant}\r\n\r\n")
         .into_bytes()
@@ -47,13 +46,13 @@ pub(crate) fn upload(tenant: &str, model: &str, version: u32, component: &[u8]) 
     [head.as_bytes(), component].concat()
 }
 
-/// Where the parts of a response lie.
+/// The status and the body of a response, by its place.
 pub(crate) struct Layout {
     pub(crate) ok: bool,
     pub(crate) body: Range<usize>,
 }
 
-/// Finds the parts of the response at the start of `bytes`, once it is there as a whole.
+/// Finds the body of the response at the start of `bytes`, once it is complete.
 pub(crate) fn layout(bytes: &[u8]) -> Option<Layout> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let start = head + 4;
@@ -68,10 +67,10 @@ fn content_length(head: &[u8]) -> usize {
     digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'))
 }
 
-/// A connection that waits for each answer.
+/// A connection with one request at a time.
 pub(crate) struct Client(TcpStream);
 
-/// Far longer than any answer takes that still means something.
+/// The longest wait for a response.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
@@ -84,8 +83,8 @@ impl Client {
         Ok(Client(stream))
     }
 
-    /// Sends a request for an answer in parts and reads all of them: how long until the first had
-    /// come, how long until the end had, and how many there were.
+    /// Sends a request and reads the streamed response. Returns the time to the first part, the
+    /// time to the end, and the number of parts.
     pub(crate) fn send_streaming(&mut self, request: &[u8]) -> Result<(Duration, Duration, usize)> {
         const EVENT: &[u8] = b"data: ";
         let started = Instant::now();
@@ -105,7 +104,7 @@ impl Client {
         Ok((first.context("an answer has no parts")?, whole, parts))
     }
 
-    /// Sends a request: the answer's body, if the answer is 200.
+    /// Sends a request. Returns the body of the response if its status is 200.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>> {
         self.0.write_all(request)?;
         let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);

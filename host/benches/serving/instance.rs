@@ -1,4 +1,5 @@
-//! A fresh instance and a pooled call, without HTTP: the library itself, called in a loop.
+//! Measures calls in a fresh and in a pooled instance without HTTP, by calls of the library in a
+//! loop.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,14 +21,14 @@ use super::options::Options;
 use super::report::{Table, format_number};
 use super::{models, native, process};
 
-/// Where a call's time went, in microseconds.
+/// The time of a call, in microseconds.
 struct Call {
     whole: f64,
     instance: f64,
     compute: f64,
 }
 
-/// Alone, and on two threads: what resets an instance's memory may disturb the other cores.
+/// One thread and two: resetting an instance's memory may disturb other cores.
 const THREADS: [usize; 2] = [1, 2];
 
 /// Measures and prints.
@@ -67,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     for ((name, _), threads, calls) in &calls {
-        // Others can only make it slower, so the quickest round is the truest.
+        // Other processes can only slow a round down, so the quickest round is the truest.
         let Some(call) = calls.iter().min_by(|one, other| one.whole.total_cmp(&other.whole)) else {
             continue;
         };
@@ -81,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The trees alone: what a call is about.
+/// The time of the model's trees alone.
 fn predict(options: &Options) -> Result<f64> {
     let trees = native::trees()?;
     let row = [6480.0, 3.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0];
@@ -92,7 +93,7 @@ fn predict(options: &Options) -> Result<f64> {
     Ok(microseconds(started.elapsed()) / f64::from(options.calls()))
 }
 
-/// The first case as golden requests, which is how the library reads a request.
+/// The first case as golden requests, the form in which the library reads a request.
 fn golden(cases: &[models::Case]) -> Result<Vec<u8>> {
     let case = cases.first().context("no golden case")?;
     let request: serde_json::Value = serde_json::from_slice(&case.request)?;

@@ -1,5 +1,5 @@
-//! What interceptors cost: the same model behind none, one and three of them, each of which hands
-//! on what it gets.
+//! Measures interceptors: the same model behind none, one and three of them, which pass requests on
+//! unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::process::Server;
 use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
 
-/// How many there are, and whether they are pooled.
+/// The name, the number of interceptors and their isolation.
 const CHAINS: [(&str, usize, &str); 5] = [
     ("none", 0, ""),
     ("1 fresh", 1, "request"),
@@ -22,7 +22,7 @@ const CHAINS: [(&str, usize, &str); 5] = [
     ("3 pooled", 3, "pooled"),
 ];
 
-/// What the others are held against; it comes first.
+/// The chain that the others are compared with.
 const NONE: usize = 0;
 
 /// Measures and prints.
@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ]);
     for connections in options.connections() {
         let mut results: Vec<Vec<LoadResult>> = servers.iter().map(|_| Vec::new()).collect();
-        // In turns, so that what disturbs one disturbs all.
+        // In turns, so that a disturbance affects all.
         for _ in 0..options.rounds() {
             for (server, rounds) in servers.iter().zip(&mut results) {
                 let load = Workload {
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A server with `house-price` behind so many interceptors, which has become ready.
+/// Starts a server with `house-price` behind `count` interceptors and waits until it is ready.
 fn serve(folder: &Path, (name, count, isolation): &(&str, usize, &str)) -> Result<Server> {
     let repository = folder.join(name.replace(' ', "-"));
     models::install(&repository, "house-price", &models::component()?, "")?;

@@ -1,5 +1,4 @@
-//! Values by key: what an operation takes that a guest makes, beside the same statement on the same
-//! kind of file.
+//! Measures key-value operations of a guest beside the same statements on a file of the same kind.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,10 +16,10 @@ use super::process::Server;
 use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
 
-/// Operations of one request, so that HTTP is a small part of what is measured.
+/// Operations of one request, so that HTTP is a small part of the result.
 const OPERATIONS_PER_REQUEST: usize = 100;
 
-/// Short values, as counters and small states are; in turns, since SQLite writes nothing where
+/// Short values, as in counters and small states. They alternate, since SQLite writes nothing if
 /// nothing changes.
 const VALUES: [&str; 2] = ["a value of thirty-two characters", "another one as long as the first"];
 
@@ -77,7 +76,7 @@ fn wardian(folder: &Path) -> Result<Server> {
     Ok(server)
 }
 
-/// Operations per second that guests make, of so many requests at once.
+/// Operations per second of guests, with `connections` requests at once.
 fn guest_rate(
     server: &Server,
     operation: Operation,
@@ -107,7 +106,7 @@ fn guest_rate(
     })
 }
 
-/// The same by so many threads with the file open.
+/// The same with as many threads, each with the file open.
 fn native_rate(
     file: &Path,
     operation: Operation,
@@ -136,7 +135,7 @@ fn native_rate(
     })
 }
 
-/// Has so many workers work for a while. Gives what all have done per second.
+/// Runs `workers` workers for a while. Returns their operations per second.
 fn run_workers<W>(
     workers: usize,
     window: Duration,
@@ -187,7 +186,7 @@ impl Operation {
         }
     }
 
-    /// What the guest is told, on a key of that client's own.
+    /// The input for the guest, with a key of the client's own.
     fn words(self, number: usize, value: &str) -> String {
         let argument = match self {
             Operation::Get => String::new(),

@@ -1,5 +1,5 @@
-//! So many connections, each of which asks again as soon as it has its answer, or when its next
-//! request is due.
+//! Closed-loop and open-loop load: each connection sends its next request after the last response,
+//! or when it is due.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,29 +16,29 @@ use super::models::Case;
 use super::process::Server;
 use super::process_stats;
 
-/// What a server did in one window.
+/// The results of one window.
 pub(crate) struct LoadResult {
-    /// Requests answered per second.
+    /// Responses per second.
     pub(crate) rate: f64,
-    /// Half were answered within so many microseconds.
+    /// The median latency in microseconds.
     pub(crate) p50: f64,
-    /// 99 of 100 were answered within so many microseconds.
+    /// The 99th percentile of the latency in microseconds.
     pub(crate) p99: f64,
-    /// Microseconds of the server's CPU time per request.
+    /// CPU time of the server per request, in microseconds.
     pub(crate) cpu: f64,
 }
 
-/// What is asked, and how hard.
+/// The requests to send and their rate.
 pub(crate) struct Workload<'a> {
-    /// Which model is asked.
+    /// The model.
     pub(crate) model: &'a str,
-    /// What it is asked, in turns.
+    /// The requests, sent in turn.
     pub(crate) cases: &'a [Case],
-    /// How many ask at the same time.
+    /// The number of connections.
     pub(crate) connections: usize,
-    /// In whose name, if it is not the only tenant's.
+    /// The tenant. `None` if there is only one.
     pub(crate) tenant: Option<&'a str>,
-    /// Requests per second, over all connections; `None` for as many as there are answers to.
+    /// Requests per second over all connections. `None` for a closed loop.
     pub(crate) rate: Option<f64>,
 }
 
@@ -46,9 +46,9 @@ const WARMING_UP: u8 = 0;
 const MEASURING: u8 = 1;
 const DONE: u8 = 2;
 
-/// Keeps a server busy and measures it for a while, after warming up.
+/// Sends the load and measures the server for a window after a warm-up.
 pub(crate) fn run(server: &Server, load: &Workload<'_>, window: Duration) -> Result<LoadResult> {
-    // One thread: it takes less of the cores that the server needs than one per connection would.
+    // One thread takes less of the cores that the server needs than one per connection would.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let phase = Arc::new(AtomicU8::new(WARMING_UP));
@@ -69,7 +69,7 @@ pub(crate) fn run(server: &Server, load: &Workload<'_>, window: Duration) -> Res
     })
 }
 
-/// Runs the clock, and tells how long it measured and what CPU time the server used meanwhile.
+/// Sets the phases. Returns the length of the measurement and the server's CPU time in it.
 async fn measure_window(
     pid: u32,
     phase: &AtomicU8,
@@ -83,13 +83,13 @@ async fn measure_window(
     Ok((started.elapsed(), process_stats::cpu_time(pid)? - before))
 }
 
-/// When a connection's requests are due.
+/// The due times of a connection's requests.
 struct Schedule {
     offset: Duration,
     interval: Duration,
 }
 
-/// A connection that has got its first answer, which was right.
+/// A connection whose first response was correct.
 struct Connection {
     stream: TcpStream,
     request: Vec<u8>,
@@ -109,16 +109,16 @@ async fn first_exchange(address: SocketAddr, request: Vec<u8>, case: &Case) -> R
 }
 
 impl Connection {
-    /// Asks until it is over: the nanoseconds each answer took while measuring.
+    /// Sends until the phase is over. Returns the nanoseconds of each response in the measurement.
     async fn repeat(mut self, phase: Arc<AtomicU8>, pace: Option<Schedule>) -> Result<Vec<u32>> {
         let mut latencies = Vec::with_capacity(1 << 16);
         let mut started = Instant::now();
         let mut due = started + pace.as_ref().map_or(Duration::ZERO, |pace| pace.offset);
         loop {
             if let Some(Schedule { interval, .. }) = pace {
-                // A request that could not be sent when it was due, because the answer before it
-                // was late, has waited since then; that the client itself wakes late is not the
-                // server's doing.
+                // A request that could not be sent when it was due, because the response before it
+                // was late, counts from when it was due. A late wake-up of the client is not
+                // counted.
                 started = if Instant::now() < due {
                     tokio::time::sleep_until(due.into()).await;
                     Instant::now()

@@ -1,4 +1,4 @@
-//! What serving in a sandbox costs: Wardian beside a plain axum handler that runs the same trees.
+//! Measures the cost of the sandbox: Wardian beside a plain axum handler that runs the same trees.
 //!
 //! ```text
 //! cargo xtask guests
@@ -6,10 +6,9 @@
 //! cargo bench -p wardian -- --only throughput --seconds 5
 //! ```
 //!
-//! Everything is measured side by side in one run, in turns, and told as ratios: absolute times
-//! mean little on a machine that others use too. Client and servers share the cores, so a server's
-//! CPU time per request is the steadiest of the figures. A missed aim is reported and fails
-//! nothing.
+//! Everything is measured side by side in one run, in turns, and reported as ratios, since absolute
+//! times mean little on a shared machine. Client and servers share the cores, so a server's CPU
+//! time per request is the steadiest figure. A missed aim is reported and fails nothing.
 
 mod options;
 mod report;

@@ -1,4 +1,4 @@
-//! `house-price` as it is built, its golden requests, and repositories made of it.
+//! The built `house-price` with its golden requests, and repositories made of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use wasmparser::{Parser, Payload};
 
-/// The component that `cargo xtask guests` has built.
+/// The component as `cargo xtask guests` built it.
 pub(crate) fn component() -> Result<Vec<u8>> {
     fs::read(folder().join("model.wasm"))
         .context("house-price is not built; run `cargo xtask guests` first")
 }
 
-/// The component of a guest made for tests.
+/// The component of a test guest.
 pub(crate) fn test_guest(name: &str) -> Result<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/test-guests")
@@ -27,7 +27,7 @@ pub(crate) fn interceptor() -> Result<Vec<u8>> {
     fs::read(path).context("redact is not built; run `cargo xtask guests` first")
 }
 
-/// The component with a custom section behind it: the same code under another digest.
+/// The component with a custom section at its end: the same code with another digest.
 pub(crate) fn relabelled(component: &[u8], label: u64) -> Vec<u8> {
     let mut bytes = component.to_vec();
     // Section 0, eleven bytes: a name of two, then the data.
@@ -37,7 +37,7 @@ pub(crate) fn relabelled(component: &[u8], label: u64) -> Vec<u8> {
     bytes
 }
 
-/// The puppet with that script, see `tests/guests/README.md`.
+/// The test guest with that script, see `tests/guests/README.md`.
 pub(crate) fn puppet(script: &str) -> Result<Vec<u8>> {
     const MARKER: &[u8] = b"@@PUPPET-SCRIPT:";
     const LENGTH: usize = 240;
@@ -52,7 +52,7 @@ pub(crate) fn puppet(script: &str) -> Result<Vec<u8>> {
     Ok(component)
 }
 
-/// The component with so many more core instances, at most 127, of an empty module.
+/// The component with `count` more core instances, at most 127, of an empty module.
 pub(crate) fn with_core_instances(component: &[u8], count: u8) -> Result<Vec<u8>> {
     ensure!(count < 0x80, "too many core instances for one byte");
     let module = u8::try_from(core_modules(component)?).ok().filter(|&index| index < 0x80);
@@ -67,7 +67,7 @@ pub(crate) fn with_core_instances(component: &[u8], count: u8) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// How many core modules a component defines, without those of components within it.
+/// The number of core modules that a component defines, without those of nested components.
 fn core_modules(component: &[u8]) -> Result<usize> {
     let (mut depth, mut modules) = (0_usize, 0);
     for payload in Parser::new(0).parse_all(component) {
@@ -84,7 +84,7 @@ fn core_modules(component: &[u8]) -> Result<usize> {
     Ok(modules)
 }
 
-/// Puts version 1 of a model into a repository, without golden requests, with these settings.
+/// Writes version 1 of a model into a repository, without golden requests.
 pub(crate) fn install_bare(
     repository: &Path,
     name: &str,
@@ -97,7 +97,7 @@ pub(crate) fn install_bare(
     Ok(fs::write(version.join("model.wasm"), component)?)
 }
 
-/// Puts a version of a model into a repository, with its golden requests and these settings.
+/// Writes version 1 of `house-price` into a repository, with its golden requests.
 pub(crate) fn install(
     repository: &Path,
     name: &str,
@@ -112,8 +112,7 @@ pub(crate) fn install(
     Ok(fs::write(version.join("model.wasm"), component)?)
 }
 
-/// Puts version 1 of an example model into a repository under another name, as it is built, with
-/// these settings.
+/// Writes version 1 of an example model into a repository under another name.
 pub(crate) fn install_example(
     repository: &Path,
     example: &str,
@@ -132,23 +131,23 @@ pub(crate) fn install_example(
     Ok(())
 }
 
-/// A request and its answer.
+/// A request and the expected response.
 pub(crate) struct Case {
     /// The request's JSON.
     pub(crate) request: Vec<u8>,
-    /// The first element of the first output that must come out.
+    /// The first element of the first output.
     pub(crate) answer: Value,
 }
 
 impl Case {
-    /// Whether that body is the right answer.
+    /// True if `body` is the expected response.
     pub(crate) fn is_answered_by(&self, body: &[u8]) -> bool {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
         first(&answer).is_some_and(|first| same(first, &self.answer))
     }
 }
 
-/// The golden requests that are about one house.
+/// The golden requests for one house.
 pub(crate) fn cases() -> Result<Vec<Case>> {
     let text = fs::read(folder().join("golden.json")).context("run `cargo xtask guests` first")?;
     let golden: Value = serde_json::from_slice(&text)?;
@@ -164,7 +163,7 @@ fn case_of(case: &Value) -> Option<Case> {
     })
 }
 
-/// The golden requests of an example, taken apart into requests of one row.
+/// The golden requests of an example, split into requests of one row.
 pub(crate) fn rows_of(example: &str) -> Result<Vec<Case>> {
     let text = fs::read(folder_of(example).join("golden.json"))
         .context("run `cargo xtask guests` first")?;
@@ -187,8 +186,8 @@ fn rows_of_case(case: &Value) -> Option<Vec<Case>> {
     let row = |(data, answer): (&[Value], &Value)| {
         let shape: Vec<_> = std::iter::once(&Value::from(1)).chain(inner).cloned().collect();
         let input = json!({ "name": input["name"], "datatype": input["datatype"], "shape": shape, "data": data });
-        // A sum may come out otherwise in its last digits where more is computed at once; what it
-        // says is the same.
+        // A sum may differ in its last digits when more rows are computed at once; the label does
+        // not.
         let outputs = [json!({ "name": output["name"] })];
         let request = serde_json::to_vec(&json!({ "inputs": [input], "outputs": outputs })).ok()?;
         Some(Case { request, answer: answer.clone() })

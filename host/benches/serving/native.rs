@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::native_stream;
 use tokio::net::TcpListener;
 
-// Its tests run with the model; here they would only raise warnings.
+// Its tests run with the model. Here they would only raise warnings.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../../../guest-models/house-price/src/trees.rs"]
 mod trees;
@@ -57,7 +57,7 @@ struct Output {
 
 type Refusal = (StatusCode, &'static str);
 
-/// Serves until it is killed, at the latest with whoever started it.
+/// Serves until the process is killed, at the latest with its parent.
 pub(crate) fn serve() -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -73,7 +73,7 @@ pub(crate) fn serve() -> Result<()> {
     })
 }
 
-/// The trees that are also in the component.
+/// The trees of the component.
 pub(crate) fn trees() -> Result<Trees> {
     let parsed = Trees::parse(include_str!("../../../guest-models/house-price/trees.txt"));
     parsed.map_err(anyhow::Error::msg).context("trees.txt")
@@ -100,7 +100,7 @@ fn answer(trees: &Trees, request: Request) -> Result<Response, Refusal> {
     })
 }
 
-/// What Wardian and the model in it check of an input.
+/// Checks an input as Wardian and the model do.
 fn check(trees: &Trees, input: &Input) -> Result<(), &'static str> {
     let [rows, features] = input.shape;
     if input.name != "features" || input.datatype != "FP64" {

@@ -1,5 +1,5 @@
-//! The baseline of answers in parts: axum's own server-sent events, with the same parts in them,
-//! made as they are written or, as a model that computes has to, on another thread.
+//! The baseline of streamed responses: server-sent events of axum with the same parts, made while
+//! they are written or, as for a model that computes, on another thread.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -26,7 +26,7 @@ struct Part {
     index: u32,
 }
 
-/// What answers as the test guest `streamer` does.
+/// The routes that respond as the test guest `streamer` does.
 pub(super) fn routes() -> Router {
     let at_once = Router::new().route("/v2/models/streamer/generate_stream", post(at_once));
     at_once.route("/v2/models/threaded/generate_stream", post(on_a_thread))
@@ -38,7 +38,7 @@ async fn at_once(body: Bytes) -> Result<Sse<impl Stream<Item = Made>>, StatusCod
 
 async fn on_a_thread(body: Bytes) -> Result<Sse<impl Stream<Item = Made>>, StatusCode> {
     let mut events = events(&body)?;
-    // As many as lie between a guest and its reader.
+    // The capacity of the channel between a guest and its reader.
     let (sender, receiver) = channel(16);
     tokio::task::spawn_blocking(move || events.try_for_each(|event| sender.blocking_send(event)));
     Ok(Sse::new(unfold(receiver, async |mut receiver| {

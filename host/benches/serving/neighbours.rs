@@ -1,4 +1,4 @@
-//! What a tenant gets beside one that takes all it can, and whether CPU time follows the weights.
+//! Measures a tenant beside one that takes all it can, and the shares of CPU time by weight.
 
 use std::fs;
 use std::io::Write;
@@ -17,7 +17,7 @@ use super::process::Server;
 use super::report::{Aim, Table, format_number, median};
 use super::throughput::wait_until_ready;
 
-/// Requests that the greedy tenant keeps going.
+/// Requests that the greedy tenant keeps under way.
 const GREEDY: usize = 64;
 
 /// Connections of the tenant that is measured.
@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     shares(options)
 }
 
-/// A tenant with short requests at half of what the cores can do, alone and beside one that spins.
+/// Measures a tenant with short requests at half of the capacity, alone and beside one that spins.
 fn measure_latency(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = two_tenants(folder.path(), 1)?;
@@ -62,7 +62,7 @@ fn measure_latency(options: &Options) -> Result<()> {
     flood(options, &server, &cases)
 }
 
-/// The same tenant with as many short requests as it gets answers to.
+/// Measures the same tenant with a closed loop.
 fn flood(options: &Options, server: &Server, cases: &[Case]) -> Result<()> {
     let flood = Workload {
         model: "house-price",
@@ -101,7 +101,7 @@ fn ratio(one: &[LoadResult], other: &[LoadResult], field: fn(&LoadResult) -> f64
     median(one.iter().zip(other).map(|(one, other)| field(one) / field(other)))
 }
 
-/// Two tenants that both take all they can, by their weights.
+/// Measures the shares of two tenants that take all they can.
 fn shares(options: &Options) -> Result<()> {
     let mut table =
         Table::new(&["weights", "CPU s of a", "CPU s of b", "a's share", "by weight", "÷"]);
@@ -132,9 +132,9 @@ fn shares(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A server with tenants a, which has that weight, and b, which has 1.
+/// Starts a server with the tenant a, of that weight, and the tenant b, of weight 1.
 fn two_tenants(folder: &Path, weight: u32) -> Result<Server> {
-    // Nothing ends a request here but the client.
+    // Only the client ends a request here.
     let endless =
         format!("instances.max = {GREEDY}\nlimits = {{ deadline = \"1h\", cpu_time = \"1h\" }}\n");
     let puppet = models::test_guest("puppet")?;
@@ -154,7 +154,7 @@ fn two_tenants(folder: &Path, weight: u32) -> Result<Server> {
     Ok(server)
 }
 
-/// Requests that go on until this is dropped.
+/// Requests that run until this is dropped.
 struct Spinning {
     _connections: Vec<TcpStream>,
 }
@@ -171,13 +171,13 @@ impl Spinning {
             stream.write_all(&request).map(|()| stream)
         };
         let connections = (0..requests).map(|_| start()).collect::<std::io::Result<_>>()?;
-        // Until all of them have begun.
+        // Leaves time for all of them to begin.
         std::thread::sleep(Duration::from_millis(200));
         Ok(Spinning { _connections: connections })
     }
 }
 
-/// CPU time that the guests of tenants a and b have used.
+/// The CPU time of the guests of tenants a and b.
 fn cpu_seconds(server: &Server) -> Result<(f64, f64)> {
     let body = Client::connect(server.address())?
         .send(&get("/v2/tenants"))?

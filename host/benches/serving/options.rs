@@ -1,4 +1,4 @@
-//! What to measure, and for how long.
+//! The options of the benchmark.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,34 +8,34 @@ use clap::{Parser, ValueEnum};
 /// Measures Wardian beside a native handler.
 #[derive(Parser)]
 pub(crate) struct Options {
-    /// How long each server is measured at a time
+    /// Length of each measurement in seconds
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
-    /// How often everything is measured; medians are reported
+    /// Number of measurements; medians are reported
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Measure one part only
     #[arg(long)]
     only: Option<Part>,
-    /// How many connections at a time [default: 1, 16 and 64]
+    /// Numbers of connections [default: 1, 16 and 64]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1000))]
     connections: Vec<u16>,
-    /// Another build of wardian to measure beside this one, to see what a change gains
+    /// Another build of wardian to measure beside this one
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) against: Option<PathBuf>,
     /// Measure one attack of `abuse` only
     #[arg(long, value_name = "NAME")]
     attack: Option<String>,
-    /// How long `soak` takes
+    /// Length of `soak` in minutes
     #[arg(long, default_value_t = 30.0, value_name = "MINUTES", value_parser = minutes)]
     minutes: f64,
-    /// A short run, to see that everything works
+    /// A short run, to check that everything works
     #[arg(long)]
     quick: bool,
-    /// Be the native server; the benchmark starts itself again with this
+    /// Run as the native server; the benchmark starts itself with this
     #[arg(long, hide = true)]
     pub(crate) native: bool,
-    /// What `cargo bench` says to every benchmark
+    /// Passed by `cargo bench` to every benchmark
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Options {
 pub(crate) enum Part {
     /// Requests per second, latencies and CPU time per request
     Throughput,
-    /// What grouping requests gains, and what it costs who is alone
+    /// The gain of batching, and its cost for a single request
     Batching,
     /// A fresh instance and a pooled call, without HTTP
     Instance,
@@ -57,9 +57,9 @@ pub(crate) enum Part {
     Streaming,
     /// Values by key: operations per second
     Keyvalue,
-    /// What a tenant gets beside one that takes all it can
+    /// A tenant beside one that takes all it can
     Neighbours,
-    /// What interceptors add to a request
+    /// The cost of interceptors
     Interceptors,
     /// Statements from a guest and natively
     Sql,
@@ -67,12 +67,12 @@ pub(crate) enum Part {
     Sessions,
     /// A tenant beside another one that attacks the server
     Abuse,
-    /// Half an hour of traffic, swaps and attacks; never measured unless it is asked for
+    /// Half an hour of traffic, swaps and attacks; runs only on request
     Soak,
 }
 
 impl Options {
-    /// What to measure, in order.
+    /// The parts to measure, in order.
     pub(crate) fn parts(&self) -> Vec<Part> {
         let all = || {
             Part::value_variants()
@@ -84,32 +84,32 @@ impl Options {
         self.only.map_or_else(all, |part| vec![part])
     }
 
-    /// Whether that attack is measured.
+    /// True if that attack is measured.
     pub(crate) fn includes(&self, attack: &str) -> bool {
         self.attack.as_deref().is_none_or(|only| only == attack)
     }
 
-    /// How long the soak takes.
+    /// The length of the soak.
     pub(crate) fn soak(&self) -> Duration {
         Duration::from_secs_f64(60.0 * self.minutes)
     }
 
-    /// How often everything is measured.
+    /// The number of measurements.
     pub(crate) fn rounds(&self) -> usize {
         if self.quick { 1 } else { self.rounds as usize }
     }
 
-    /// How long each server is measured at a time.
+    /// The length of each measurement.
     pub(crate) fn window(&self) -> Duration {
         Duration::from_secs_f64(if self.quick { 0.5 } else { self.seconds })
     }
 
-    /// How many connections at a time.
+    /// The numbers of connections.
     pub(crate) fn connections(&self) -> Vec<usize> {
         self.connections_or(&[1, 16, 64])
     }
 
-    /// How many connections at a time, or these if nothing is said.
+    /// The numbers of connections, or these by default.
     pub(crate) fn connections_or(&self, usual: &[usize]) -> Vec<usize> {
         if self.connections.is_empty() {
             usual.into()
@@ -118,12 +118,12 @@ impl Options {
         }
     }
 
-    /// How many models share a server.
+    /// The number of models in one server.
     pub(crate) fn models(&self) -> usize {
         if self.quick { 10 } else { 100 }
     }
 
-    /// How many calls are made in a row without HTTP.
+    /// The number of calls in a row without HTTP.
     pub(crate) fn calls(&self) -> u32 {
         if self.quick { 2_000 } else { 20_000 }
     }

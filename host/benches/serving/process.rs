@@ -1,4 +1,4 @@
-//! The servers that are measured, each a process of its own.
+//! The measured servers, each in a process of its own.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -9,36 +9,36 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// How long a server may take to listen. Loading models comes after that.
+/// The longest wait for a server to listen. Models are loaded later.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server that listens. Killed on drop.
+/// A server that listens. It is killed on drop.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     log: Receiver<Line>,
-    /// The end of a log that nobody reads, which stays open.
+    /// The unread end of the log, which stays open.
     unread: Option<ChildStderr>,
 }
 
-/// A line that a server wrote, and when it came.
+/// A line of output with its time.
 pub(crate) struct Line {
     pub(crate) at: Instant,
     pub(crate) text: String,
 }
 
 impl Server {
-    /// The native handler: this program again.
+    /// Starts the native server, which is this program.
     pub(crate) fn native() -> Result<Self> {
         Self::start(Command::new(std::env::current_exe()?).arg("--native"))
     }
 
-    /// Wardian, with that repository and that state.
+    /// Starts Wardian with that repository and state.
     pub(crate) fn wardian(models: &Path, state: &Path) -> Result<Self> {
         Self::wardian_of(program().as_ref(), models, state)
     }
 
-    /// The same of any build of Wardian.
+    /// Starts another build of Wardian.
     pub(crate) fn wardian_of(program: &Path, models: &Path, state: &Path) -> Result<Self> {
         let mut command = Command::new(program);
         command
@@ -46,18 +46,17 @@ impl Server {
             .arg(models)
             .arg("--state")
             .arg(state);
-        // In a folder of its own no wardian.toml is lying about.
+        // This folder holds no wardian.toml.
         command.current_dir(models).env_remove("RUST_LOG");
         Self::start(&mut command)
     }
 
-    /// Wardian with the configuration in that folder, whose models it serves and where it keeps its
-    /// state.
+    /// Starts Wardian with the configuration in a folder that also holds the models and the state.
     pub(crate) fn wardian_in(folder: &Path) -> Result<Self> {
         Self::start(&mut in_folder(folder))
     }
 
-    /// The same, with a log that goes into a pipe which nobody reads.
+    /// The same, with a log that goes into an unread pipe.
     pub(crate) fn wardian_with_unread_log(folder: &Path) -> Result<Self> {
         let mut server = Self::start_with(&mut in_folder(folder), |_| None)?;
         server.unread = server.child.stderr.take();
@@ -68,7 +67,7 @@ impl Server {
         Self::start_with(command, |child| child.stderr.take())
     }
 
-    /// Starts a server and follows what it writes to the log that is taken from it.
+    /// Starts a server and reads the log that `log` returns.
     fn start_with(
         command: &mut Command,
         log: impl FnOnce(&mut Child) -> Option<ChildStderr>,
@@ -89,17 +88,17 @@ impl Server {
         Ok(server)
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process.
+    /// The process id of the server.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has logged since this was last asked.
+    /// The lines that it has logged since the last call.
     pub(crate) fn log(&self) -> impl Iterator<Item = Line> {
         self.log.try_iter()
     }
@@ -112,7 +111,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.unread.take());
-        // It may have ended by itself, which whoever talked to it has noticed.
+        // It may have exited already, which its clients have noticed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -126,17 +125,17 @@ fn in_folder(folder: &Path) -> Command {
     command
 }
 
-/// The program that is measured.
+/// The measured program.
 pub(crate) fn program() -> &'static str {
     env!("CARGO_BIN_EXE_wardian")
 }
 
-/// Sends every line on with its time, until the writer is gone.
+/// Sends every line with its time, until the writer closes.
 fn follow(stream: impl Read + Send + 'static) -> Receiver<Line> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let lines = BufReader::new(stream).lines().map_while(Result::ok);
-        // A pipe that nobody reads would stop the server one day.
+        // An unread pipe would block the server some day.
         lines.for_each(|text| drop(sender.send(Line { at: Instant::now(), text })));
     });
     receiver

@@ -1,4 +1,4 @@
-//! What Linux tells of a process and of the machine.
+//! Reads the resources of a process, and a description of the machine, from `/proc`.
 
 use std::fs;
 use std::num::NonZero;
@@ -24,11 +24,11 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
 /// Memory that a process has, in bytes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Memory {
-    /// Its pages in memory, shared ones counted whole.
+    /// Resident pages, shared ones counted whole.
     pub(crate) resident: f64,
-    /// Its pages in memory, each shared one counted by its share.
+    /// Resident pages, each shared one counted by its share.
     pub(crate) proportional: f64,
-    /// Its pages in memory that no file stands behind.
+    /// Resident pages without a file behind them.
     pub(crate) anonymous: f64,
 }
 
@@ -64,7 +64,7 @@ fn count(folder: &str) -> Result<usize> {
     Ok(fs::read_dir(folder).context("a server is gone")?.count())
 }
 
-/// The machine in a line, and how busy others keep it.
+/// A line about the machine, with its load.
 pub(crate) fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let info = read("/proc/cpuinfo");

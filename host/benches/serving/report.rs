@@ -1,12 +1,12 @@
 //! Aligned tables, medians, and aims met or missed.
 
-/// A table of text, aligned to the right but for its first column.
+/// A table of text. The first column is aligned to the left, the others to the right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     pub(crate) fn new(columns: &[&str]) -> Self {
         Table { rows: vec![columns.iter().map(|column| column.to_string()).collect()] }
     }
@@ -16,7 +16,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Prints it under a title.
+    /// Prints the table under a title.
     pub(crate) fn print(&self, title: &str) {
         println!("\n{title}\n");
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -35,7 +35,7 @@ impl Table {
     }
 }
 
-/// What a figure should be.
+/// The aim of a figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Aim {
     AtLeast(f64),
@@ -43,7 +43,7 @@ pub(crate) enum Aim {
 }
 
 impl Aim {
-    /// Prints whether it is met. Never fails: a benchmark tells, it does not judge.
+    /// Prints the figure and its aim. A missed aim is no failure.
     pub(crate) fn print(self, what: &str, ratio: f64) {
         let (sign, aim, met) = match self {
             Aim::AtLeast(aim) => ('≥', aim, ratio >= aim),
@@ -53,7 +53,7 @@ impl Aim {
     }
 }
 
-/// The middle one, or the mean of the two in the middle; NaN of none.
+/// The median. NaN if there are no values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -65,7 +65,7 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// A number with as many digits as are worth reading.
+/// Formats a number with three significant digits or so.
 pub(crate) fn format_number(value: f64) -> String {
     match value {
         _ if value.is_nan() => "-".into(),

@@ -1,5 +1,5 @@
-//! Round trips of sessions: each finds a state on disk and leaves another one there before it is
-//! answered.
+//! Measures requests of sessions: each reads a state from disk and stores another one before its
+//! response.
 
 use std::path::Path;
 use std::thread;
@@ -21,14 +21,14 @@ const CONNECTIONS: [usize; 2] = [1, 16];
 /// Bytes of each state.
 const STATE: usize = 1000;
 
-/// A way of asking.
+/// A server and the kind of its requests.
 struct Kind {
     name: &'static str,
     server: Server,
     session: bool,
 }
 
-/// What was measured in one window.
+/// The results of one window.
 struct Measured {
     rate: f64,
     p50: f64,
@@ -111,7 +111,7 @@ fn measure(kind: &Kind, connections: usize, window: Duration) -> Result<Measured
     Ok(Measured { rate, p50: median(latencies) })
 }
 
-/// A connection, and what it asks again and again.
+/// Opens a connection. Returns it with the request to repeat.
 fn open_session(kind: &Kind, number: usize) -> Result<(Client, Vec<u8>)> {
     let mut client = Client::connect(kind.server.address())?;
     let request = |start| {
@@ -127,7 +127,7 @@ fn open_session(kind: &Kind, number: usize) -> Result<(Client, Vec<u8>)> {
     Ok((client, request(false)))
 }
 
-/// How long each answer took, in microseconds.
+/// Returns the latencies in microseconds.
 fn send_until(mut client: Client, request: &[u8], end: Instant) -> Result<Vec<f64>> {
     let mut latencies = Vec::new();
     while Instant::now() < end {

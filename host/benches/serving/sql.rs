@@ -1,4 +1,5 @@
-//! Statements from a guest beside the same ones made natively, on a file with the same settings.
+//! Measures statements of a guest beside the same ones in process, on a file with the same
+//! settings.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +16,7 @@ use super::process::Server;
 use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
 
-/// What is measured: its name, how it is repeated, how often in one call, and the statement.
+/// The name, the guest's command, the repetitions in one call, and the statement.
 const KINDS: [(&str, &str, u32, &str); 3] = [
     ("read by key", "query", 2000, "select text from entries where id = $1 % 1000 + 1"),
     (
@@ -43,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn compare(options: &Options, synchronous: &str) -> Result<()> {
-    // Beside each other, so that both write to the same disk.
+    // Both write to the same disk.
     let folder = tempfile::tempdir()?;
     let server = serve(folder.path(), synchronous)?;
     let native = native(&folder.path().join("native.sqlite"), synchronous)?;

@@ -1,4 +1,4 @@
-//! Answers in parts: how long until the first is there, and what each of many costs.
+//! Measures streamed responses: the time to the first part, and the cost of each of many.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::process_stats;
 use super::report::{Aim, Table, format_number, median};
 use super::throughput::wait_until_ready;
 
-/// Parts of a long answer: a text of some thousand words.
+/// Parts of a long response: a text of about a thousand words.
 const PARTS: usize = 1000;
 
 /// A server and its name in the tables.
@@ -23,15 +23,15 @@ struct Contender {
     server: Server,
 }
 
-/// What was measured of one contender in one round, in microseconds.
+/// The results of one contender in one round, in microseconds.
 struct Measured {
-    /// Half of the answers of one part had their first after so long.
+    /// The median time to the first part, for responses of one part.
     first: f64,
-    /// Half of the answers of one part were complete after so long.
+    /// The median time to the end, for responses of one part.
     single: f64,
-    /// What a part takes in a long answer.
+    /// The time per part in a long response.
     part: f64,
-    /// What a part takes of the server's CPU time in a long answer.
+    /// The server's CPU time per part in a long response.
     cpu: f64,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A Wardian with the streamer in it that has become ready.
+/// Starts Wardian with the model `streamer` and waits until it is ready.
 fn wardian(name: &'static str, folder: &Path, isolation: &str) -> Result<Contender> {
     let (repository, state) = (folder.join(isolation), folder.join("state").join(isolation));
     let version = repository.join("streamer/1");
@@ -137,8 +137,8 @@ fn aims(rounds: &[Vec<Measured>]) {
             &format!("{name}/native time to the first part"),
             ratio(rounds, native, |m| m.first),
         );
-        // Native's parts are made while they are written, and leave together; a guest's come one by
-        // one.
+        // The native server makes its parts while it writes, and sends them together; a guest's
+        // arrive one by one.
         Aim::AtMost(3.0)
             .print(&format!("{name}/native CPU per part"), ratio(rounds, native, |m| m.cpu));
         println!(

@@ -1,4 +1,4 @@
-//! From a dropped file to the first answer of the new version.
+//! Measures the time from a dropped file to the first response of the new version.
 
 use std::fs;
 use std::path::Path;
@@ -14,19 +14,19 @@ use super::process::{Line, Server};
 use super::report::{Table, format_number, median};
 use super::throughput::wait_until_ready;
 
-/// How often the server is asked whether the new version answers yet.
+/// The interval between two requests for the version that serves.
 const POLL: Duration = Duration::from_millis(1);
 
-/// Far longer than a swap takes.
+/// The longest wait for a swap.
 const SWAP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The steps of one swap, in milliseconds.
 struct Swap {
-    /// Until the file counts: noticed, unchanged for the settle time, read.
+    /// Until the file is stable: noticed, unchanged for the settle time, read.
     noticed: f64,
-    /// Until it is ready: compiled or found, linked, warmed up.
+    /// Until the version is ready: compiled or found, linked, warmed up.
     loaded: f64,
-    /// Until the first answer.
+    /// Until the first response.
     whole: f64,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut swaps = Swapper::start(folder.path())?;
     let labels = 1..=options.rounds() as u64 + 1;
     let cold: Vec<_> = labels.clone().map(|label| swaps.swap(label)).collect::<Result<_>>()?;
-    // The same files again: their artifacts are in the store by now.
+    // The same files again, with their artifacts in the store.
     let warm: Vec<_> = labels.map(|label| swaps.swap(label)).collect::<Result<_>>()?;
     let mut table =
         Table::new(&["artifact store", "ms", "of it: settled and read", "loaded", "answered"]);
@@ -78,7 +78,7 @@ impl<'a> Swapper<'a> {
         Ok(Swapper { folder, component, server, client, request })
     }
 
-    /// Replaces the component by itself under another label.
+    /// Replaces the component with itself under another label.
     fn swap(&mut self, label: u64) -> Result<Swap> {
         let staged = self.folder.join("staged.wasm");
         fs::write(&staged, models::relabelled(&self.component, label))?;
@@ -94,7 +94,7 @@ impl<'a> Swapper<'a> {
         Ok(self.steps(started, whole))
     }
 
-    /// The version that answers now.
+    /// Returns the version that serves.
     fn version(&mut self) -> Result<String> {
         let body = self
             .client
@@ -104,9 +104,9 @@ impl<'a> Swapper<'a> {
         answer["model_version"].as_str().map(str::to_owned).context("an answer names no version")
     }
 
-    /// The steps, as the server's log tells them.
+    /// The steps according to the server's log.
     fn steps(&self, started: Instant, whole: Duration) -> Swap {
-        // The log's own thread may be a moment behind.
+        // The log thread may be a moment behind.
         std::thread::sleep(Duration::from_millis(20));
         let lines: Vec<_> = self.server.log().collect();
         let when = |word: &str| {

@@ -1,4 +1,4 @@
-//! Requests per second, latencies and CPU time per request: native, pooled, fresh.
+//! Measures requests per second, latencies and CPU time per request: native, pooled, fresh.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::options::Options;
 use super::process::{self, Server};
 use super::report::{Aim, Table, format_number, median};
 
-/// The aims are about that many connections.
+/// The number of connections of the aims.
 const AIMED_AT: usize = 16;
 
-/// What Wardian is held against; it comes first.
+/// The contender that the others are compared with.
 const NATIVE: usize = 0;
 
 /// A server and its name in the tables.
@@ -24,7 +24,7 @@ struct Contender {
     server: Server,
 }
 
-/// What was measured of one contender at one number of connections, once a round.
+/// The results of one contender at one number of connections, in each round.
 type Rounds = Vec<LoadResult>;
 
 /// Measures and prints.
@@ -54,7 +54,7 @@ fn contenders(folder: &Path, options: &Options) -> Result<Vec<Contender>> {
     Ok(contenders)
 }
 
-/// A Wardian with `house-price` in it that has become ready.
+/// Starts Wardian with `house-price` and waits until it is ready.
 fn wardian(
     name: &'static str,
     program: &Path,
@@ -69,7 +69,7 @@ fn wardian(
     Ok(Contender { name, server })
 }
 
-/// Waits until every model has been tried.
+/// Waits until every model is loaded or has failed.
 pub(crate) fn wait_until_ready(server: &Server) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(600);
     let (mut client, started) = (Client::connect(server.address())?, Instant::now());
@@ -80,7 +80,8 @@ pub(crate) fn wait_until_ready(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// In turns, so that what disturbs one disturbs all. By connections, then by contender.
+/// Measures in turns, so that a disturbance affects all. Returns results by connections, then by
+/// contender.
 fn measure(
     options: &Options,
     contenders: &[Contender],

@@ -41,13 +41,13 @@ pub(super) struct Bench {
     /// Connections, each with one request under way
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
-    /// How long to measure
+    /// Duration of the measurement
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     duration: Duration,
-    /// How long to send before measuring
+    /// Duration of the load before the measurement
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     warm_up: Duration,
-    /// Requests a second that are due, over all connections
+    /// Requests due per second, over all connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Print a JSON document
@@ -58,16 +58,19 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn run(self) -> Result<Outcome> {
         let (inputs, request) = self.request_args.read()?;
+
         let measured = block_on(async {
             match self.request_body(inputs, request).await? {
                 Ok(body) => load_generator::run(self.load(body)).await.map(Ok),
                 Err(answer) => Ok(Err(answer)),
             }
         })?;
+
         let tally = match measured {
             Ok(tally) => tally,
             Err(answer) => return print_error(&answer, self.json),
         };
+
         let seconds = self.duration.as_secs_f64();
         if self.json {
             output::print_json(&self.to_json(&tally, seconds))?;
@@ -94,8 +97,8 @@ impl Bench {
         }
     }
 
-    /// What every request sends: what was given, or zeros. What the server answers to a question
-    /// for metadata comes back if it is an error.
+    /// Returns the body of every request: the given one, or one of zeros. If the request for the
+    /// model's metadata fails, returns the server's response instead.
     async fn request_body(
         &self,
         inputs: Vec<Input>,
@@ -104,12 +107,15 @@ impl Bench {
         if let Some(body) = request {
             return Ok(Ok(body.into()));
         }
+
         let answer = self.request_args.connect().await?.get(&self.request_args.path()).await?;
         if !answer.status.is_success() {
             return Ok(Err(answer));
         }
+
         let metadata =
             serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
+
         let body = if inputs.is_empty() {
             serde_json::to_vec(&zero_request(&metadata))?
         } else {
@@ -127,7 +133,8 @@ impl Bench {
     }
 }
 
-/// A request with a zero, or an empty text, for every element; one where any number will do.
+/// Builds a request with a zero or an empty text for every element. A dimension of any size gets
+/// one element.
 fn zero_request(metadata: &Value) -> Value {
     let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
     let tensor = |spec: &Value| {

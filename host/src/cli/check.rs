@@ -32,7 +32,7 @@ pub(super) struct Check {
     /// versions), or a whole repository
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Print what was found as JSON, and no progress
+    /// Print the result as JSON, and no progress
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -59,7 +59,7 @@ impl Check {
     }
 }
 
-/// What the host would pass over because of its name.
+/// Returns a failed report if the host would skip the model because of its name.
 fn check_name(kind: PathKind, path: &Path) -> Option<VersionReport> {
     let name = layout::model_name_of(path);
     let reason = match (kind, ModelName::new(&name)) {
@@ -79,10 +79,11 @@ fn check_name(kind: PathKind, path: &Path) -> Option<VersionReport> {
 
 async fn check(kind: PathKind, path: &Path, trial: OfflineLoader) -> Result<Vec<VersionReport>> {
     let root = match kind {
-        // The real one, and its links with it.
+        // The repository itself, with its links.
         PathKind::Repository => path.to_owned(),
         _ => trial.empty_repository()?,
     };
+
     lay_out(kind, path, &root)?;
     let aspired = trial.scan(&root).await?;
     if aspired.seen.is_empty() {
@@ -91,17 +92,19 @@ async fn check(kind: PathKind, path: &Path, trial: OfflineLoader) -> Result<Vec<
             path.display()
         );
     }
+
     let mut verdicts = Vec::new();
-    // A version by itself is without the others that its settings name.
+    // A single version is checked without the other versions that its settings name.
     let judged = aspired.seen.iter().filter(|seen| seen.is_present() || kind != PathKind::Version);
     for seen in judged {
         let verdict = check_version(seen, &trial).await;
-        // This machine failed and not the model, of which nothing can be said.
+        // The host failed, not the model, so nothing can be reported about the model.
         if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason }) = &verdict.outcome {
             bail!("{} could not be checked: {reason}", verdict.model);
         }
         verdicts.push(verdict);
     }
+
     trial.finish_progress();
     Ok(verdicts)
 }
@@ -135,6 +138,7 @@ async fn load_version(
             .await?;
         return Ok(checked_version(&template, Validation::Skipped, started));
     }
+
     let proved = trial
         .load(candidate, async |loader, tenant, progress| {
             loader.load(tenant, candidate, progress).await
@@ -155,7 +159,7 @@ fn checked_version(template: &Template, proof: Validation, started: Instant) -> 
     }
 }
 
-/// How many golden requests there are. They were read and answered a moment ago.
+/// Returns the number of golden requests. They were read and answered a moment ago.
 fn count_golden_requests(candidate: &Candidate) -> Option<usize> {
     let text = candidate.golden.as_ref()?.file.read(MAX_GOLDEN_SIZE).ok()?;
     parse_golden(&text, &Pacer::unmetered()).ok().map(|golden| golden.cases.len())

@@ -1,11 +1,11 @@
-//! How a model is shown: to people, and as JSON.
+//! Formats a model for the terminal and as JSON.
 
 use serde_json::{Map, Value, json};
 
 use crate::engine::Snapshot;
 use crate::model::{Metadata, Parameter, ParameterValue, TensorSpec, is_unprintable};
 
-/// What a model says of itself, a name and a text for each line.
+/// The model's metadata: a name and a text for each line.
 pub(super) fn metadata_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if !metadata.description.is_empty() {
@@ -20,7 +20,7 @@ pub(super) fn metadata_lines(metadata: &Metadata) -> Vec<(&'static str, String)>
     lines
 }
 
-/// What a model says of itself, as JSON.
+/// The model's metadata as JSON.
 pub(super) fn metadata_json(metadata: &Metadata) -> Value {
     json!({
         "description": metadata.description,
@@ -31,7 +31,7 @@ pub(super) fn metadata_json(metadata: &Metadata) -> Value {
     })
 }
 
-/// Where instances begin.
+/// The outcome of the snapshot as text.
 pub(super) fn snapshot_text(snapshot: &Snapshot) -> String {
     match snapshot {
         Snapshot::Taken => "taken: every instance starts loaded".into(),
@@ -41,7 +41,7 @@ pub(super) fn snapshot_text(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Where instances begin, as JSON.
+/// The outcome of the snapshot as JSON.
 pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
     match snapshot {
         Snapshot::Taken => json!({"taken": true}),
@@ -49,9 +49,10 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
     }
 }
 
-/// A number of bytes, for people.
+/// A number of bytes with a unit.
 pub(super) fn format_bytes(bytes: u64) -> String {
     let (mut number, mut units) = (bytes as f64, ["KiB", "MiB", "GiB"].into_iter());
+
     let mut unit = "bytes";
     while number >= 1024.0 {
         let Some(larger) = units.next() else { break };
@@ -60,17 +61,17 @@ pub(super) fn format_bytes(bytes: u64) -> String {
     if unit == "bytes" { format!("{bytes} bytes") } else { format!("{number:.1} {unit}") }
 }
 
-/// A text that a model chose, fit for a terminal: one line, without control characters.
+/// Makes a model's text safe for a terminal: one line without control characters.
 pub(super) fn to_printable(text: &str) -> String {
     text.chars().map(|char| if is_unprintable(char) { ' ' } else { char }).collect()
 }
 
-/// Lines as a table, indented.
+/// Formats lines as an indented table.
 pub(super) fn table(lines: &[(&str, String)]) -> impl Iterator<Item = String> {
     lines.iter().map(|(name, text)| format!("  {name:<9} {text}"))
 }
 
-/// A reason of several lines, such as a trap's backtrace and a guest's last words, indented.
+/// Indents a reason of several lines, such as a trap's backtrace and the guest's last log lines.
 pub(super) fn indented(reason: &str) -> impl Iterator<Item = String> {
     reason.lines().map(|line| format!("  {}", to_printable(line)))
 }

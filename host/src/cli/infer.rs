@@ -32,24 +32,26 @@ Exit codes: 0 answered, 1 no connection or no sound answer, 2 wrong usage, 3 the
 pub(super) struct Infer {
     #[command(flatten)]
     request_args: RequestArgs,
-    /// Ask for the answer in parts, and print each when it comes. What is no input is a parameter
+    /// Request a streamed response and print each part when it arrives. A name that is no input is
+    /// sent as a parameter
     #[arg(long)]
     stream: bool,
-    /// How long to wait for the answer, or for each part of it
+    /// Timeout for the response, or for each part of it
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
-    /// Print the answer as it came
+    /// Print the response unchanged
     #[arg(long)]
     json: bool,
 }
 
 impl Infer {
     pub(super) fn run(self) -> Result<Outcome> {
-        // Before anything is sent.
+        // Faults in the arguments are reported before anything is sent.
         let (inputs, request) = self.request_args.read()?;
         if self.stream {
             return block_on(self.stream(inputs, request));
         }
+
         let answer = block_on(async {
             let asked = tokio::time::timeout(self.timeout, self.send(inputs, request)).await;
             asked.unwrap_or_else(|_| {
@@ -59,10 +61,10 @@ impl Infer {
         self.print_response(&answer)
     }
 
-    /// Sends the request. What the server answers to a question for metadata is the answer if it is
-    /// an error.
+    /// Sends the request. If the request for the model's metadata fails, returns that response.
     async fn send(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<HttpResponse> {
         let mut client = self.request_args.connect().await?;
+
         let path = self.request_args.path();
         let body = match request {
             Some(body) => body,
@@ -105,7 +107,7 @@ impl Infer {
     }
 }
 
-/// Shows an answer that is an error, and makes it the command's outcome.
+/// Prints an error response and returns the command's outcome.
 pub(super) fn print_error(answer: &HttpResponse, json: bool) -> Result<Outcome> {
     match json {
         true => print_raw(answer)?,
@@ -119,14 +121,14 @@ pub(super) fn print_error(answer: &HttpResponse, json: bool) -> Result<Outcome> 
     Ok(Outcome::Negative)
 }
 
-/// Tensors in binary stay what they are; JSON gets an end of its line.
+/// Prints the body. A line break follows unless it holds binary tensors.
 fn print_raw(answer: &HttpResponse) -> Result<()> {
     output::print_bytes(&answer.body)?;
     let binary = answer.headers.contains_key("inference-header-content-length");
     if binary { Ok(()) } else { output::print(&[String::new()]) }
 }
 
-/// The server's own text and code; of another kind of answer, its beginning.
+/// The server's error text and code, or the start of a response in another format.
 fn error_text(answer: &HttpResponse) -> String {
     let status = answer.status.as_u16();
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

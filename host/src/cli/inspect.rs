@@ -29,10 +29,10 @@ pub(super) struct Inspect {
     /// The component
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
-    /// Do not compile and load it: show only what the file itself tells
+    /// Do not compile and load it: show only what the file holds
     #[arg(long)]
     no_load: bool,
-    /// Print what was found as JSON, and no progress
+    /// Print the result as JSON, and no progress
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -43,6 +43,7 @@ impl Inspect {
     pub(super) fn run(self) -> Result<Outcome> {
         let parts =
             read(&self.file).with_context(|| format!("cannot inspect {}", self.file.display()))?;
+
         let quiet = self.json;
         let loaded = match self.no_load {
             true => None,
@@ -51,6 +52,7 @@ impl Inspect {
                 OfflineLoader::new(self.host, Progress::start(quiet))?,
             ))?),
         };
+
         match quiet {
             true => output::print_json(&to_json(&parts, loaded.as_ref()))?,
             false => output::print(
@@ -66,7 +68,7 @@ fn read(file: &Path) -> Result<ComponentSummary> {
         bail!("it is a folder; name the .wasm file in it, or use `wardian check`");
     }
     let bytes = std::fs::read(file)?;
-    // It tells best what a file is that is no component.
+    // It has the clearest message for a file that is no component.
     check_whole(Cursor::new(&bytes), bytes.len() as u64)?;
     ComponentSummary::parse(&bytes)
 }
@@ -78,6 +80,7 @@ async fn load(file: &Path, trial: OfflineLoader) -> Result<Loaded> {
     let (kind, path) = classify(file)?;
     lay_out(kind, &path, &root)?;
     let aspired = trial.scan(&root).await?;
+
     let loaded = match aspired.seen.iter().find(|seen| seen.is_present()) {
         Some(Observed::Candidate(candidate)) => {
             trial

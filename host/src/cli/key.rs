@@ -34,13 +34,14 @@ the entry is gone. The server knows only its digest.
 
 Exit codes: 0 made, 1 it could not be made, 2 wrong usage.")]
 struct New {
-    /// What the key is called in the configuration and in the log [default: made from its digest]
+    /// Name of the key in the configuration and in the log [default: made from its digest]
     #[arg(long, value_parser = parse_key_id)]
     id: Option<String>,
-    /// What it is allowed; repeatable. Without --tenant, admin alone makes a key of the host's own
+    /// Permission of the key; repeatable. Without --tenant, admin alone makes a key of the host's
+    /// own
     #[arg(long = "scope", value_name = "SCOPE", default_value = "infer")]
     scopes: Vec<ScopeArg>,
-    /// Whose key it is
+    /// Tenant of the key
     #[arg(long, value_name = "NAME", value_parser = tenant_name)]
     tenant: Option<TenantName>,
     /// Print it as JSON
@@ -71,7 +72,7 @@ impl Key {
     }
 }
 
-/// A key that was made now and is nowhere else.
+/// A new key. It is stored nowhere else.
 struct GeneratedKey {
     key: String,
     digest: String,
@@ -80,7 +81,7 @@ struct GeneratedKey {
     tenant: Option<TenantName>,
 }
 
-/// So that a key is recognised where it does not belong, such as in a repository of source code.
+/// Lets a scanner recognise a key in a place where it does not belong, such as a source repository.
 const KEY_PREFIX: &str = "wdn_";
 
 impl GeneratedKey {
@@ -147,7 +148,7 @@ impl GeneratedKey {
     }
 }
 
-/// 256 bits that nobody can guess; so many that a plain digest of them tells nothing.
+/// Returns a key of 256 random bits. It cannot be guessed, so a plain digest of it reveals nothing.
 fn random_key() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("the system has no random bytes")?;

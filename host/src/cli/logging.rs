@@ -13,17 +13,17 @@ use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::model::is_unprintable;
 use crate::telemetry;
 
-/// Sends log lines to standard error, as configured; `RUST_LOG` goes before the configured level. A
-/// reader of standard error that stalls or goes away costs lines, and holds nothing up.
+/// Installs the log of the server: lines to standard error, as configured. `RUST_LOG` overrides the
+/// configured level. If standard error stalls or closes, lines are dropped and no thread waits.
 pub(super) fn install(config: &LogConfig) -> io::Result<()> {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(config.level.name()));
+
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(telemetry::start_log()?);
-    // The subscriber would report its own errors on standard error, and panic where that cannot be
-    // written.
+    // By default the subscriber reports its own errors on standard error, and panics if that fails.
     let builder = builder.log_internal_errors(false);
-    // Fails only where a subscriber is installed already, which then is the one to use.
+    // Fails only if a subscriber is installed already, which then stays.
     let _ = match config.format {
         LogFormat::Text => {
             builder.fmt_fields(fields(&[])).with_ansi(std::io::stderr().is_terminal()).try_init()
@@ -35,7 +35,7 @@ pub(super) fn install(config: &LogConfig) -> io::Result<()> {
     Ok(())
 }
 
-/// Logs a panic as one line, in place of the standard library's report on standard error.
+/// Logs a panic as one line, in place of the standard library's report.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let text = panic.payload_as_str().unwrap_or("no text");
     let location = panic.location().map(ToString::to_string);
@@ -47,12 +47,13 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(panic = text, location, thread = thread.name(), backtrace, "a thread panicked");
 }
 
-/// Sends warnings to standard error, for somebody who sits before it; `RUST_LOG` asks for more.
+/// Installs the log of an interactive command: warnings to standard error, or what `RUST_LOG`
+/// selects.
 pub(super) fn install_interactive() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LogLevel::Warn.name()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // There is one tenant, and the repository is where they said, or a temporary copy of it.
+    // The command has one tenant and one repository, so these fields say nothing.
     let fields = fields(&["tenant", "root"]);
     // As in `install`.
     let _ = builder
@@ -64,8 +65,8 @@ pub(super) fn install_interactive() {
 }
 
 /// Writes the message, then each field as ` name=value`. A message or value that could pass for
-/// other fields is quoted, and none holds a character that could deceive a reader. Messages and
-/// values may come from guests.
+/// other fields is quoted. Unprintable characters are replaced, since messages and values may come
+/// from guests.
 fn fields(
     hidden: &'static [&'static str],
 ) -> FieldFn<impl Fn(&mut Writer<'_>, &Field, &dyn Debug) -> fmt::Result + Clone> {
@@ -78,7 +79,7 @@ fn fields(
     })
 }
 
-/// A message or value as it stands in a line. Values that are texts come in quotes already.
+/// Formats a message or value for a line. Text values are quoted already.
 fn format_value(value: &str) -> String {
     if value.contains('=') && !is_quoted(value) {
         return format!("{value:?}");
@@ -86,7 +87,7 @@ fn format_value(value: &str) -> String {
     printable(value)
 }
 
-/// True if a value is one text in quotes, as `Debug` writes it.
+/// True if a value is one quoted text, as `Debug` writes it.
 fn is_quoted(value: &str) -> bool {
     let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let mut escaped = false;

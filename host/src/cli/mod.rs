@@ -1,7 +1,7 @@
-//! The command line: one file per subcommand, each of which ends in a library call.
+//! The command line: one file per subcommand, each of which calls the library.
 //!
-//! Exit codes: 0, it worked; 1, it did not, and the reason is on standard error; 2, the command
-//! line itself is wrong; 3, `check`, `infer` or `bench` worked and the answer is no.
+//! Exit codes: 0, success; 1, failure, with the reason on standard error; 2, wrong usage; 3,
+//! `check`, `infer` or `bench` ran and the result is negative.
 
 mod bench;
 mod check;
@@ -41,11 +41,11 @@ enum Command {
     Serve(serve::Serve),
     /// Do everything that the host does before it publishes a model, without serving it.
     Check(check::Check),
-    /// Show what a component is made of and what it says of itself.
+    /// Show the contents and the metadata of a component.
     Inspect(inspect::Inspect),
     /// Send one request to a server.
     Infer(infer::Infer),
-    /// Send many requests to a server and tell how long they took.
+    /// Send many requests to a server and print their latencies.
     Bench(bench::Bench),
     /// Make a crate for a new model.
     New(new::New),
@@ -56,11 +56,11 @@ enum Command {
     Compile,
 }
 
-/// How a command that could be carried out came out.
+/// The result of a command that ran.
 pub(crate) enum Outcome {
-    /// Yes.
+    /// A positive result.
     Success,
-    /// No, and it has been said why.
+    /// A negative result, which has been printed with its reason.
     Negative,
 }
 
@@ -76,20 +76,21 @@ pub fn run() -> ExitCode {
         Command::Key(key) => key.run(),
         Command::Compile => crate::engine::compile::job::run().map(|()| Outcome::Success),
     };
+
     match outcome {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::Negative) => ExitCode::from(3),
         Err(error) => {
-            // The log's last lines may say more.
+            // The last log lines may hold more detail.
             crate::telemetry::flush_log();
-            // Nothing can be done where standard error cannot be written.
+            // A failure to write to standard error cannot be reported.
             let _ = writeln!(io::stderr(), "error: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// What was being done, and why it could not be. Some errors tell their cause by themselves.
+/// Joins an error with its causes. A cause that is already part of the text is skipped.
 fn error_chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,

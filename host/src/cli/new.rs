@@ -44,7 +44,7 @@ impl New {
     }
 }
 
-/// Makes the folder. One that is there already may hold something that somebody wants to keep.
+/// Creates the folder. Fails if it exists, so that nothing is overwritten.
 fn create_folder(folder: &Path) -> Result<()> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)

@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// Prints lines. Whoever has read enough of them may go away.
+/// Prints lines. A closed pipe is no error: its reader has read enough.
 pub(super) fn print(lines: &[String]) -> Result<()> {
     finish_write(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}")))
 }
 
-/// Prints bytes as they are.
+/// Prints bytes unchanged.
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
     finish_write(io::stdout().write_all(bytes))
 }
 
-/// Prints a part of a line, at once.
+/// Prints a part of a line and flushes it.
 pub(super) fn print_text(text: &str) -> Result<()> {
     finish_write(write!(io::stdout(), "{text}"))
 }

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Shows what is being done, on standard error.
+/// Shows the present step on standard error.
 pub(super) enum Progress {
     /// On a terminal.
     Spinner(ProgressBar),
     /// Elsewhere: one line a step, with the time since the start.
     Lines(Instant),
-    /// Not at all.
+    /// Nothing is shown.
     Quiet,
 }
 
 impl Progress {
-    /// Starts with nothing to show yet.
+    /// Starts without a step.
     pub(super) fn start(quiet: bool) -> Self {
         match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Progress::Quiet,
@@ -25,7 +25,7 @@ impl Progress {
         }
     }
 
-    /// Shows that something else is being done now.
+    /// Shows the next step.
     pub(super) fn step(&self, what: &str) {
         match self {
             Progress::Spinner(bar) => bar.set_message(what.to_owned()),
@@ -36,7 +36,7 @@ impl Progress {
         }
     }
 
-    /// Takes the display away.
+    /// Removes the spinner.
     pub(super) fn finish(&self) {
         if let Progress::Spinner(bar) = self {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! What is asked of which model, and where: the options that `infer` and `bench` share.
+//! The arguments that `infer` and `bench` share: the model, the server and the request.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::infer::inputs::{Input, InputArg};
 use super::serve::model_name;
 use crate::model::{ModelName, Version};
 
-/// What is asked of which model, and where.
+/// The arguments of a request.
 #[derive(Args)]
 pub(super) struct RequestArgs {
     /// The model
@@ -37,7 +37,7 @@ pub(super) struct RequestArgs {
 }
 
 impl RequestArgs {
-    /// Reads the inputs and the request that were given, before anything is sent.
+    /// Reads the inputs and the request body from their files.
     pub(super) fn read(&self) -> Result<(Vec<Input>, Option<Vec<u8>>)> {
         let inputs = self.inputs.iter().map(InputArg::read).collect::<Result<Vec<_>>>()?;
         Ok((inputs, self.request.as_deref().map(read_body).transpose()?))
@@ -48,7 +48,7 @@ impl RequestArgs {
         Client::connect(&self.url, self.headers.clone()).await
     }
 
-    /// Where the model, or the version, is found on the server.
+    /// The path of the model or version on the server.
     pub(super) fn path(&self) -> String {
         let version =
             self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();

@@ -18,42 +18,42 @@ use crate::server::{Server, preflight, preflight_warnings};
 use crate::telemetry;
 use crate::tenant::{ApiKey, RepositoryLocation};
 
-/// Options of `wardian serve`. Each goes before the setting of that name in wardian.toml.
+/// Options of `wardian serve`. Each overrides the setting of that name in wardian.toml.
 #[derive(Args)]
 pub(super) struct Serve {
     /// The configuration file [default: wardian.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen, such as 0.0.0.0:8080 or localhost:8081; port 0 picks a free one [default:
-    /// 127.0.0.1:8080]
+    /// Address to listen on, such as 0.0.0.0:8080 or localhost:8081; port 0 picks a free one
+    /// [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
-    /// Let other machines in although no keys are configured
+    /// Accept other machines although no keys are configured
     #[arg(long)]
     insecure: bool,
-    /// Where the default tenant's models are: a directory, or a URL like s3://bucket/prefix
-    /// [default: models]
+    /// Models of the default tenant: a directory, or a URL like s3://bucket/prefix [default:
+    /// models]
     #[arg(long, value_name = "DIRECTORY|URL", value_parser = site)]
     models: Option<RepositoryLocation>,
-    /// Where to keep compiled models and version numbers [default: .wardian]
+    /// Directory for compiled models and version numbers [default: .wardian]
     #[arg(long, value_name = "DIRECTORY")]
     state: Option<PathBuf>,
-    /// How changes to models are noticed [default: auto]
+    /// Detection of changes to models [default: auto]
     #[arg(long)]
     watch: Option<WatchArg>,
-    /// How long it may take to stop, with all that is under way, such as 2m [default: 25s]
+    /// Longest time to stop, with all that is under way, such as 2m [default: 25s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     drain_timeout: Option<Duration>,
-    /// The model that POST /invocations means when the request names none
+    /// Model of POST /invocations when the request names none
     #[arg(long, value_name = "MODEL", value_parser = model_name)]
     default_model: Option<ModelName>,
-    /// How log lines are written [default: text]
+    /// Format of log lines [default: text]
     #[arg(long)]
     log_format: Option<LogFormatArg>,
     /// The least important level of log lines [default: info]
     #[arg(long)]
     log_level: Option<LogLevelArg>,
-    /// Say whether the configuration is sound, and serve nothing
+    /// Check the configuration, and serve nothing
     #[arg(long)]
     check_config: bool,
 }
@@ -96,18 +96,22 @@ impl Serve {
             preflight_warnings(&config).iter().for_each(|doubt| eprintln!("note: {doubt}"));
             return Ok(Outcome::Success);
         }
+
         logging::install(&config.log).context("cannot start a thread that writes the log")?;
         preflight(&config)?;
         create_default_models(&config)?;
+
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let runtime = build_runtime()?;
+
         runtime.block_on(async {
             let server = Server::build(config, watched, program).await?;
             print_address(server.address())?;
             server.run(shutdown_signal()).await;
             anyhow::Ok(())
         })?;
-        // Whatever is still running had its time to drain.
+
+        // Tasks that are still running had their time to drain.
         runtime.shutdown_background();
         telemetry::flush_log();
         Ok(Outcome::Success)
@@ -142,13 +146,14 @@ impl Serve {
     }
 }
 
-/// What a configuration amounts to, for somebody who has changed it.
+/// Returns a summary of the configuration.
 fn config_summary(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
     let tenants = tenants.map(|(name, tenant)| {
         let (weight, repository) = (tenant.weight, &tenant.repository);
         format!("tenant  {name}: weight {weight}, {}, in {repository}", key_ids(&tenant.keys))
     });
+
     let host =
         format!("listen  {}, the host's own: {}", config.listen, key_ids(&config.tenancy.keys));
     ["the configuration is sound".into(), host].into_iter().chain(tenants).collect()
@@ -159,18 +164,18 @@ fn key_ids(keys: &[ApiKey]) -> String {
     if ids.is_empty() { "no keys".into() } else { format!("keys {}", ids.join(" ")) }
 }
 
-/// Starts the threads that serve HTTP.
+/// Builds the runtime whose threads serve HTTP.
 fn build_runtime() -> Result<Runtime> {
     let build =
         || tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build();
-    // It panics where the system has no room for another thread.
+    // It panics if the system has no room for another thread.
     let runtime = std::panic::catch_unwind(build).map_err(|_| {
         anyhow!("cannot start threads: there is no room for more; raise `ulimit -u` or the container's limit")
     });
     Ok(runtime??)
 }
 
-/// Creates `./models` for somebody who is just trying it out.
+/// Creates the default models directory.
 fn create_default_models(config: &Config) -> Result<()> {
     let Some(path) = config.default_models() else { return Ok(()) };
     let created = std::fs::create_dir_all(&path);
@@ -182,14 +187,14 @@ fn create_default_models(config: &Config) -> Result<()> {
     })
 }
 
-/// Says on standard output where the server listens, for people and for programs that start it.
+/// Prints the address of the server, for operators and for programs that start it.
 fn print_address(address: SocketAddr) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     out.flush()
 }
 
-/// Resolves at the first signal to stop; the second ends the process at once.
+/// Resolves at the first signal to stop. The second signal ends the process at once.
 async fn shutdown_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -197,13 +202,16 @@ async fn shutdown_signal() {
         tracing::error!("cannot listen for signals; kill this process to stop it");
         return std::future::pending().await;
     };
+
     let mut next = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
+
     next().await;
+
     tokio::spawn(async move {
         next().await;
         tracing::warn!("told twice to stop: stopping at once");

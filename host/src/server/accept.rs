@@ -1,4 +1,4 @@
-//! Accepting connections, and serving each.
+//! Accepts connections, and serves each in a task of its own.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -24,37 +24,36 @@ use super::timeouts::ConnectionTimeouts;
 use crate::api::{Api, Connection};
 use crate::config::HttpConfig;
 
-/// Accepts connections for ever, and serves as many at the same time as there may be.
+/// Accepts connections, and serves at most as many at the same time as are configured.
 pub(super) struct Acceptor<'s> {
     pub(super) api: &'s Api,
     pub(super) config: &'s HttpConfig,
     pub(super) connections: &'s Connections,
-    /// Where they are watched for their end.
+    /// Waits at shutdown for the connections to end.
     pub(super) graceful: &'s GracefulShutdown,
 }
 
-/// How long to wait before it is tried again to make room, or to accept a connection after that has
-/// failed.
+/// The pause before another attempt to evict a connection, or to accept one after an error.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a connection may hold of requests that have not been looked at, and of answers in parts
-/// that have not been sent; so the longest head as well.
+/// The bytes that a connection may buffer: requests that are not parsed yet, and response parts
+/// that are not sent yet. It bounds the longest request head.
 const MAX_BUFFERED: usize = 64 << 10;
 
 impl Acceptor<'_> {
-    /// Accepts and serves. `lobby` is where connections wait for others to end.
+    /// Accepts and serves, without end. `lobby` holds the connections that wait for others to end.
     pub(super) async fn run(&self, listener: &TcpListener, mut lobby: AcceptQueue<TcpStream>) {
         let mut closing = false;
         loop {
             tokio::select! {
-                // While room is being made for those that wait, nobody has to be turned away for
-                // others.
+                // No connection is accepted while others are about to end: it would only displace
+                // one that waits.
                 accepted = listener.accept(), if !closing => match accepted {
                     Ok((socket, address)) => self.enqueue(&mut lobby, socket, address.ip().into()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
-                        // Out of memory or of file descriptors, as a rule; trying again at once
-                        // would only spin.
+                        // Usually out of memory or file descriptors. Another attempt at once would
+                        // only spin.
                         self.connections.evict(LimitReached::Total, 1);
                         tokio::time::sleep(RETRY_PAUSE).await;
                     }
@@ -74,8 +73,8 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Serves those that wait, as far as there is room. Tells whether connections are about to end
-    /// for the others.
+    /// Serves waiting connections as long as there is room. Returns true if connections are about
+    /// to end for the others.
     fn admit(&self, lobby: &mut AcceptQueue<TcpStream>) -> bool {
         while let Some((peer, socket)) = lobby.pop(&self.connections.count_per_peer(lobby.peers()))
         {
@@ -92,8 +91,7 @@ impl Acceptor<'_> {
         false
     }
 
-    /// Serves one connection in a task of its own, until it ends, its client takes too long or it
-    /// has to make room.
+    /// Serves a connection until it ends, its client takes too long or it is evicted.
     fn serve(
         &self,
         socket: TcpStream,
@@ -102,16 +100,18 @@ impl Acceptor<'_> {
         seat: ConnectionGuard,
     ) {
         let stream = TokioIo::new(ConnectionIo::new(socket, clock.clone(), itself.clone()));
-        // hyper has one time limit for heads and for the pause between requests; the clock has two.
+        // hyper has one timeout for heads and for the pause between requests; `Clock` has two.
         let mut http = http1::Builder::new();
         let http = http.header_read_timeout(None).max_buf_size(MAX_BUFFERED);
+
         let service = service(self.api, itself.clone(), clock.clone());
         let serving = self.graceful.watch(http.serve_connection(stream, service));
         let metrics = self.connections.metrics().clone();
+
         tokio::spawn(async move {
             tokio::select! {
                 ended = serving => if let Err(error) = ended {
-                    // A client that goes away or talks nonsense is no news.
+                    // A client that disconnects or violates HTTP is no news.
                     tracing::debug!(%error, "a connection ended");
                 },
                 () = itself.hang_up_requested() => {
@@ -144,11 +144,13 @@ fn service(
     let api = api.clone();
     service_fn(move |request: Request<Incoming>| {
         let (api, connection, clock) = (api.clone(), connection.clone(), clock.clone());
+
         let pipelined = clock.on_request();
+
         async move {
             if pipelined {
-                // hyper would answer many of them before others have their turn, and before
-                // anything else is read.
+                // hyper would answer many pipelined requests before other connections get their
+                // turn, and before it reads again.
                 tokio::task::yield_now().await;
             }
             let response: Response = api.serve(request.map(Body::new), connection).await;
@@ -157,7 +159,7 @@ fn service(
     })
 }
 
-/// A response's body, which tells the clock when it has been handed over.
+/// A response body that reports on drop that hyper has taken all of it.
 struct TrackedBody {
     body: Body,
     clock: ConnectionTimeouts,

@@ -1,25 +1,25 @@
-//! Connections that have been accepted and wait until another one has ended.
+//! The queue of accepted connections that wait for another one to end.
 //!
-//! They are accepted so that it is known whose they are: in the queue of the system, those of one
+//! They are accepted so that their peers are known. In the system's queue, the connections of one
 //! peer could stand before those of all others.
 
 use std::collections::HashMap;
 
 use super::eviction::Peer;
 
-/// How many connections may wait beside so many that are served.
+/// The length of the queue for a number of served connections.
 pub(super) fn queue_capacity(connections: u32) -> usize {
     (connections as usize / 16).clamp(8, 256)
 }
 
-/// Those that wait, in the order in which they came.
+/// Waiting connections, in the order in which they arrived.
 pub(super) struct AcceptQueue<T> {
     most: usize,
     waiting: Vec<(Peer, T)>,
 }
 
 impl<T> AcceptQueue<T> {
-    /// At most so many.
+    /// Creates a queue of at most `most` connections.
     pub(super) fn new(most: usize) -> Self {
         AcceptQueue { most: most.max(1), waiting: Vec::new() }
     }
@@ -36,9 +36,9 @@ impl<T> AcceptQueue<T> {
         self.waiting.iter().map(|(peer, _)| *peer)
     }
 
-    /// Lets another one wait. If too many wait, the newest one of the peer with most connections is
-    /// turned away: `held` tells how many each of the waiting has open. Tells whether one was
-    /// turned away.
+    /// Adds a connection. If the queue is full, the newest connection of the peer with the most
+    /// connections is dropped; `held` returns the number of open connections for each waiting one.
+    /// Returns true if one was dropped.
     pub(super) fn push(
         &mut self,
         peer: Peer,
@@ -52,25 +52,26 @@ impl<T> AcceptQueue<T> {
 
         let mut waiting: HashMap<Peer, usize> = HashMap::new();
         self.peers().for_each(|peer| *waiting.entry(peer).or_default() += 1);
+
         let held = held(self);
         let holds =
             |(index, peer): (usize, Peer)| (held.get(index).unwrap_or(&0) + waiting[&peer], index);
         let largest = self.peers().enumerate().map(holds).max();
+
         if let Some((_, index)) = largest {
             self.waiting.remove(index);
         }
         true
     }
 
-    /// Takes out the one whose peer has the fewest connections open, and of several the one that
-    /// came first.
+    /// Removes the connection whose peer has the fewest open ones, and of several the first.
     pub(super) fn pop(&mut self, held: &[usize]) -> Option<(Peer, T)> {
         let index = (0..self.waiting.len())
             .min_by_key(|&index| held.get(index).copied().unwrap_or_default())?;
         Some(self.waiting.remove(index))
     }
 
-    /// Puts one back that could not be let in.
+    /// Returns a connection to the front of the queue.
     pub(super) fn push_front(&mut self, peer: Peer, arrival: T) {
         self.waiting.insert(0, (peer, arrival));
     }

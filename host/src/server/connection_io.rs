@@ -1,4 +1,4 @@
-//! The stream of one connection, and its end.
+//! The socket of a connection, and its closing.
 
 use std::io;
 use std::pin::Pin;
@@ -12,9 +12,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::timeouts::ConnectionTimeouts;
 use crate::api::Connection;
 
-/// A connection's stream. It tells the clock what comes and goes, and closes in stages: a socket
-/// that is closed while its client still sends is reset, and a reset takes the last answer with it.
-/// So the server's side is closed first, and what still comes is discarded for a while.
+/// The socket of a connection. It reports reads and writes to the connection's timeouts, and closes
+/// in stages: a socket that is closed while its client still sends is reset, and the reset discards
+/// the last response. So the server's side is closed first, and incoming bytes are discarded for a
+/// while.
 pub(super) struct ConnectionIo {
     socket: TcpStream,
     clock: ConnectionTimeouts,
@@ -24,9 +25,9 @@ pub(super) struct ConnectionIo {
     linger: Option<Linger>,
 }
 
-/// Waits for a client to stop sending.
+/// The wait for a client to stop sending.
 struct Linger {
-    /// Bytes that may still come.
+    /// Bytes that may still arrive.
     left: u64,
     end: Instant,
     pause: Duration,
@@ -41,7 +42,7 @@ struct LingerLimits {
     pause: Duration,
 }
 
-/// The times are nginx's; the bytes are those of the largest upload.
+/// The times are those of nginx; the bytes are those of the largest upload.
 const LINGER_LIMITS: LingerLimits =
     LingerLimits { bytes: 1 << 30, time: Duration::from_secs(30), pause: Duration::from_secs(5) };
 
@@ -51,12 +52,12 @@ impl ConnectionIo {
         clock: ConnectionTimeouts,
         connection: Connection,
     ) -> Self {
-        // Answers are small and complete; waiting for more to send only delays them.
+        // Responses are small and complete, so waiting for more bytes would only delay them.
         let _ = socket.set_nodelay(true);
         ConnectionIo { socket, clock, connection, client_closed: false, linger: None }
     }
 
-    /// Tells the clock how a write has ended.
+    /// Reports the outcome of a write to the timeouts.
     fn record_write(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match outcome {
             Poll::Pending => self.clock.on_blocked(),
@@ -66,7 +67,7 @@ impl ConnectionIo {
         outcome
     }
 
-    /// True if the client may be sending although the server has decided to close.
+    /// True if the client may still be sending although the server closes.
     fn needs_linger(&self) -> bool {
         !self.client_closed && (self.connection.is_closing() || self.clock.is_reading_head())
     }
@@ -83,7 +84,7 @@ impl Linger {
         }
     }
 
-    /// Resolves once the client has closed its side, or a bound is reached.
+    /// Resolves once the client has closed its side or a limit is reached.
     fn poll(&mut self, socket: &mut TcpStream, context: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 16 << 10];
         loop {
@@ -96,7 +97,7 @@ impl Linger {
         }
     }
 
-    /// Counts bytes that have come; tells whether to wait for more.
+    /// Counts bytes that have arrived. Returns true if more may be awaited.
     fn continues_after(&mut self, bytes: usize) -> bool {
         let now = Instant::now();
         self.timer.as_mut().reset(self.end.min(now + self.pause));
@@ -186,7 +187,7 @@ mod tests {
         std::future::poll_fn(|context| linger.poll(&mut socket, context)).await;
     }
 
-    /// Sends for as long as anybody takes it.
+    /// Sends until the server stops taking bytes.
     async fn send_on(mut client: TcpStream) {
         while client.write_all(&[0; 1000]).await.is_ok() {
             tokio::task::yield_now().await;

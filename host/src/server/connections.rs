@@ -1,4 +1,4 @@
-//! The connections that are open: how many there may be, and which of them make room for others.
+//! The open connections: their limits, and the eviction of idle ones in favour of new ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::metrics::ConnectionMetrics;
 use super::timeouts::ConnectionTimeouts;
 use crate::api::Connection;
 
-/// The connections that are open. A clone is of the same.
+/// The open connections. A clone shares them.
 #[derive(Clone)]
 pub(super) struct Connections(Arc<Shared>);
 
@@ -19,7 +19,7 @@ struct Shared {
     most: usize,
     metrics: ConnectionMetrics,
     open: Mutex<OpenConnections>,
-    /// Told whenever a connection has ended.
+    /// Notified when a connection has ended.
     freed: Notify,
 }
 
@@ -28,7 +28,7 @@ struct OpenConnections {
     next_id: u64,
     entries: HashMap<u64, OpenConnection>,
     count_by_peer: HashMap<Peer, usize>,
-    /// How many have been asked to end and have not ended yet.
+    /// Connections that are told to end and have not ended yet.
     asked: usize,
     plan: EvictionPlan,
 }
@@ -41,43 +41,41 @@ struct OpenConnection {
     end: Arc<Notify>,
 }
 
-/// Connections that can be closed next, so that not all are looked at whenever there is room to be
-/// made for one.
+/// Connections to evict next, so that a scan of all connections serves several evictions.
 #[derive(Default)]
 struct EvictionPlan {
     next: VecDeque<u64>,
     of: Option<Peer>,
-    /// No plan is made before then.
+    /// The next plan is made no earlier.
     pause_until: Option<Instant>,
 }
 
-/// Why a connection cannot be opened now.
+/// The limit that keeps a connection from being opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LimitReached {
-    /// There are as many as may be.
+    /// The limit of all connections.
     Total,
-    /// This peer has its share, and there are others.
+    /// The share of this peer, beside others.
     Peer(Peer),
 }
 
-/// One of the connections, until this is dropped.
+/// An open connection. Dropping it closes the entry.
 pub(super) struct ConnectionGuard {
     connections: Connections,
     id: u64,
     end: Arc<Notify>,
 }
 
-/// The least time between two looks for connections that can be closed, if the first one found
-/// none.
+/// The shortest pause after a scan that found no connection to evict.
 const PLANNING_PAUSE: Duration = Duration::from_millis(50);
-/// A look must not take more than this part of the time.
+/// A scan takes no more than this part of the time.
 const PLANNING_TIME_DIVISOR: u32 = 20;
-/// A plan is for this part of all connections: large enough to be made seldom, and small enough to
-/// hold until it is used.
+/// A plan is for this part of all connections: large enough to be made seldom, small enough to hold
+/// until it is used.
 const PLAN_SIZE_DIVISOR: usize = 32;
 
 impl Connections {
-    /// At most so many.
+    /// Creates the table for at most `most` connections.
     pub(super) fn new(most: usize, metrics: ConnectionMetrics) -> Self {
         Connections(Arc::new(Shared {
             most,
@@ -87,8 +85,8 @@ impl Connections {
         }))
     }
 
-    /// Opens a connection. Its peer may have no more than three quarters of all if there are
-    /// others, which are either open or, as `others` says, waiting.
+    /// Opens a connection. Its peer may hold three quarters of all connections at most while other
+    /// peers have open connections or, as `others` says, waiting ones.
     pub(super) fn open(
         &self,
         peer: Peer,
@@ -118,20 +116,21 @@ impl Connections {
         Ok(ConnectionGuard { connections: self.clone(), id, end })
     }
 
-    /// How many connections a peer has.
+    /// Returns the number of open connections of each peer.
     pub(super) fn count_per_peer(&self, peers: impl Iterator<Item = Peer>) -> Vec<usize> {
         let open = self.lock();
         peers.map(|peer| open.count_by_peer.get(&peer).copied().unwrap_or_default()).collect()
     }
 
-    /// Asks connections to end so that so many others can be opened, as far as there are any that
-    /// do no work. Tells whether there are.
+    /// Evicts connections without work until `wanted` of them are about to end. Returns true if any
+    /// is.
     pub(super) fn evict(&self, why: LimitReached, wanted: usize) -> bool {
         let of = match why {
             LimitReached::Total => None,
             LimitReached::Peer(peer) => Some(peer),
         };
         let mut open = self.lock();
+
         while open.asked < wanted {
             match open.next_eviction(of) {
                 Some(id) => open.start_eviction(id),
@@ -142,7 +141,7 @@ impl Connections {
         open.asked > 0
     }
 
-    /// Resolves once a connection has ended since this was last asked.
+    /// Resolves once a connection has ended since the last call.
     pub(super) async fn freed(&self) {
         self.0.freed.notified().await;
     }
@@ -151,7 +150,7 @@ impl Connections {
         &self.0.metrics
     }
 
-    /// How many connections one peer may have if there are others.
+    /// The connections that one peer may hold beside others.
     fn peer_share(&self) -> usize {
         self.0.most - self.0.most / 4
     }
@@ -162,7 +161,7 @@ impl Connections {
 }
 
 impl OpenConnections {
-    /// The next one of the plan that can still be closed.
+    /// The next connection of the plan that is still without work.
     fn next_eviction(&mut self, of: Option<Peer>) -> Option<u64> {
         if self.plan.of != of {
             self.plan.next.clear();
@@ -179,12 +178,13 @@ impl OpenConnections {
         None
     }
 
-    /// Makes a plan. Tells whether there is anything in it.
+    /// Makes a plan. Returns false if it is empty.
     fn plan(&mut self, of: Option<Peer>, most: usize) -> bool {
         let now = Instant::now();
         if self.plan.pause_until.is_some_and(|until| now < until) {
             return false;
         }
+
         let entries = self
             .entries
             .iter()
@@ -231,7 +231,8 @@ impl OpenConnection {
 }
 
 impl ConnectionGuard {
-    /// Resolves when the connection is to make room, unless a request has come meanwhile.
+    /// Resolves when the connection has to end. An eviction is cancelled if a request has arrived
+    /// meanwhile.
     pub(super) async fn evicted(&self) {
         loop {
             self.end.notified().await;
@@ -241,9 +242,10 @@ impl ConnectionGuard {
         }
     }
 
-    /// Whether the connection has work to do after all.
+    /// Cancels the eviction if the connection has work by now. Returns true if it does.
     fn cancel_if_busy(&self) -> bool {
         let mut open = self.connections.lock();
+
         let works = |entry: &mut OpenConnection| {
             let works = entry.standing() == Activity::Busy;
             entry.asked &= !works;
@@ -267,6 +269,7 @@ impl Drop for ConnectionGuard {
                 }
             }
         }
+
         drop(open);
         self.connections.0.metrics.open.dec();
         self.connections.0.freed.notify_one();
@@ -292,7 +295,7 @@ mod tests {
         ConnectionTimeouts::new(&HttpConfig::default())
     }
 
-    /// Opens so many connections.
+    /// Opens `count` connections.
     fn open(
         connections: &Connections,
         from: Peer,
@@ -340,7 +343,7 @@ mod tests {
         }
         assert!(!all.evict(LimitReached::Total, 1), "all of them work");
         clocks[1].on_response();
-        // The next look is a moment later.
+        // The next scan is a moment later.
         while !all.evict(LimitReached::Total, 1) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,4 +1,4 @@
-//! File descriptors: how many the process may have, and how many connections that allows.
+//! The limit of file descriptors, and the connections that it allows.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::accept_queue::queue_capacity;
 use crate::config::Config;
 
-/// Too few file descriptors for the connections that are configured.
+/// A limit of file descriptors that is too low for the configured connections.
 pub(super) struct DescriptorShortage {
     configured: u32,
     needed: u64,
     limit: u64,
-    /// How many connections there may be.
+    /// The connections that the limit allows.
     pub(super) connections: u32,
 }
 
-/// Raises the limit as far as the process may, and tells what it is then; `None` if there is none.
+/// Raises the limit as far as the process may, and returns it. `None` if there is no limit.
 pub(super) fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -28,13 +28,13 @@ pub(super) fn raise_limit() -> Option<u64> {
     }
 }
 
-/// What the limit can be raised to; `None` if there is none.
+/// Returns the value that the limit can be raised to. `None` if there is no limit.
 pub(super) fn hard_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum
 }
 
 impl DescriptorShortage {
-    /// Holds the connections that are configured against a limit; `None` if they fit.
+    /// Compares the configured connections with a limit. `None` if they fit.
     pub(super) fn check(config: &Config, limit: Option<u64>) -> Option<Self> {
         let (limit, configured) = (limit?, config.http.max_connections);
         let others = other_descriptors(config);
@@ -51,17 +51,16 @@ impl DescriptorShortage {
     }
 }
 
-/// Descriptors for so many connections, and for those that wait to be served.
+/// The descriptors of some connections, and of those that wait to be served.
 fn descriptors_for(connections: u32) -> u64 {
     u64::from(connections) + queue_capacity(connections) as u64
 }
 
-/// Descriptors for all but connections.
+/// The descriptors of everything but connections.
 fn other_descriptors(config: &Config) -> u64 {
-    // The log, the listening socket, what is watched, files that are being read, requests of
-    // models.
+    // The log, the listening socket, watched directories, files being read, outgoing requests.
     const HOST: u64 = 64;
-    // Pipes, and the files that a child is handed.
+    // The pipes and files of a compile process.
     const CHILD: u64 = 8;
     // A store and a database, each with a journal and several connections.
     const TENANT: u64 = 16;

@@ -1,9 +1,8 @@
-//! Which connections are closed to make room for others: the policy alone.
+//! Selects connections to evict in favour of others. Pure.
 //!
-//! A connection with a request under way is never closed. Of the others, those go first whose
-//! client takes nothing of its answer, the longest stalled first; then idle ones of the peer that
-//! holds most connections, of these those of the tenant that holds most, and of these the least
-//! recently used.
+//! A connection with a request under way is never evicted. Of the others, stalled ones go first,
+//! the longest stalled first. Then go idle ones of the peer with the most connections, of these the
+//! ones of the tenant with the most, and of these the least recently used.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -13,50 +12,49 @@ use std::time::Instant;
 
 use crate::model::TenantName;
 
-/// A connection, as far as the policy looks at it.
+/// The properties of a connection that decide its eviction.
 #[derive(Clone, Debug)]
 pub(super) struct EvictionCandidate {
     pub(super) id: u64,
     pub(super) peer: Peer,
-    /// Whose request came on it last; `None` before there was one in anybody's name.
+    /// The tenant of the last request. `None` before the first authenticated one.
     pub(super) tenant: Option<TenantName>,
     pub(super) standing: Activity,
 }
 
-/// What a connection does.
+/// The activity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
-    /// A request is under way, or its answer is being taken.
+    /// A request is under way, or its response is being taken.
     Busy,
-    /// It has waited since then for a request, or for the rest of one that is refused already.
+    /// It has waited since then for a request, or for the rest of one that is already refused.
     Idle(Instant),
-    /// Its client has taken nothing of an answer since then.
+    /// Its client has taken nothing of a response since then.
     Stalled(Instant),
 }
 
-/// The other side of a connection: an IPv4 address, or the part of an IPv6 address that names a
-/// network.
+/// The client's address: an IPv4 address, or the network part of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Peer(IpAddr);
 
 impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {
         Peer(match address.to_canonical() {
-            // One host has as many addresses of its network as it likes.
+            // One host has any number of addresses of its network.
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
             address => address,
         })
     }
 }
 
-/// The connections to be closed, at most so many, the first one first.
+/// Returns at most `most` connections to evict, in order.
 pub(super) fn select_evictions(candidates: &[EvictionCandidate], most: usize) -> Vec<u64> {
     let stalled = stalled(candidates);
     let idle = idle(candidates, most.saturating_sub(stalled.len()));
     stalled.into_iter().chain(idle).take(most).collect()
 }
 
-/// Those that are stalled, the longest first.
+/// The stalled connections, the longest stalled first.
 fn stalled(candidates: &[EvictionCandidate]) -> Vec<u64> {
     let since = |candidate: &EvictionCandidate| match candidate.standing {
         Activity::Stalled(since) => Some((since, candidate.id)),
@@ -67,12 +65,12 @@ fn stalled(candidates: &[EvictionCandidate]) -> Vec<u64> {
     stalled.into_iter().map(|(_, id)| id).collect()
 }
 
-/// Those that are idle, at most so many. Each that is chosen counts no more for its peer.
+/// At most `most` idle connections. Each one that is chosen reduces the count of its peer.
 fn idle(candidates: &[EvictionCandidate], most: usize) -> Vec<u64> {
     let of_peer = count(candidates, |candidate| candidate.peer);
     let of_tenant = count(candidates, |candidate| candidate.tenant.clone());
 
-    // Of each peer, the one that goes first is the last.
+    // The last entry of each peer goes first.
     let mut idle: HashMap<Peer, Vec<_>> = HashMap::new();
     for candidate in candidates {
         if let Activity::Idle(since) = candidate.standing {
@@ -86,6 +84,7 @@ fn idle(candidates: &[EvictionCandidate], most: usize) -> Vec<u64> {
         idle.keys().map(|peer| (of_peer.get(peer).copied().unwrap_or_default(), *peer));
     let mut peers: BinaryHeap<_> = largest_first.collect();
     let mut chosen = Vec::new();
+
     while chosen.len() < most
         && let Some((held, peer)) = peers.pop()
     {
@@ -124,7 +123,7 @@ mod tests {
         (number > 0).then(|| TenantName::new(&format!("t{number}")).unwrap())
     }
 
-    /// A table of peer, tenant and standing; the ids count from 0.
+    /// A table of peer, tenant and activity. The ids count from 0.
     fn table(rows: &[(u8, u8, Activity)]) -> Vec<EvictionCandidate> {
         let row = |(id, &(from, of, standing)): (usize, &(u8, u8, Activity))| EvictionCandidate {
             id: id as u64,

@@ -1,4 +1,4 @@
-//! What is counted of connections.
+//! Metrics of connections.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -6,21 +6,21 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// What is counted of connections.
+/// Metrics of connections.
 #[derive(Clone)]
 pub(super) struct ConnectionMetrics {
     pub(super) open: Gauge,
     closed: Family<Labels, Counter>,
 }
 
-/// Why the server has closed a connection.
+/// The reason for which the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseReason {
-    /// Its client took too long.
+    /// The client exceeded a timeout.
     Timeout,
-    /// It made room for another one.
+    /// The connection was evicted for another one.
     Evicted,
-    /// There was no room for it.
+    /// The queue of waiting connections was full.
     Refused,
 }
 
@@ -30,7 +30,7 @@ struct Labels {
 }
 
 impl ConnectionMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = ConnectionMetrics { open: Gauge::default(), closed: Family::default() };
         registry.register("connections_open", "Connections that are open", metrics.open.clone());

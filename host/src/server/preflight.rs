@@ -1,8 +1,7 @@
-//! What must be right before a server can start: found out here, for `serve` and for
-//! `serve --check-config` alike.
+//! Checks of a configuration, for `serve` and for `serve --check-config`.
 //!
-//! Nothing is made, changed or kept. What passes now may fail a moment later; then the step that
-//! meets it fails.
+//! Nothing is created or changed. A check that passes now may fail a moment later; then the step of
+//! the start that needs it fails.
 
 use std::io;
 use std::path::Path;
@@ -17,21 +16,24 @@ use crate::engine::{ArtifactStore, Engine};
 use crate::repository::{FolderClaims, WatchMode, check_events, refused_roots, remote};
 use crate::tenant::{FairScheduler, RepositoryLocation, TenantSettings};
 
-/// Finds out what keeps a server with this configuration from starting.
+/// Fails with the error that keeps a server with this configuration from starting.
 pub fn preflight(config: &Config) -> Result<(), ServerError> {
     TlsRoots::new(config.egress.ca_certificates.as_deref())?;
+
     check_default_models(config)?;
     let artifacts = config.artifacts_dir();
     ArtifactStore::check_access(&artifacts)
         .map_err(|error| ServerError::State { path: artifacts, error })?;
+
     if config.repository.watch == WatchMode::Events {
         check_events()?;
     }
+
     Engine::new(&config.engine, FairScheduler::for_this_machine()).map_err(ServerError::Engine)?;
     Ok(())
 }
 
-/// `./models` is made for a server that is only being tried out, so it must be possible to make it.
+/// The default models directory is created at the start, so it must be possible to create it.
 fn check_default_models(config: &Config) -> Result<(), ServerError> {
     let Some(path) = config.default_models() else { return Ok(()) };
     match path.metadata() {
@@ -42,8 +44,8 @@ fn check_default_models(config: &Config) -> Result<(), ServerError> {
     }
 }
 
-/// What does not keep a server with this configuration from starting, but will be missed: one
-/// sentence each.
+/// Returns a sentence for each fault that does not keep a server with this configuration from
+/// starting.
 pub fn preflight_warnings(config: &Config) -> Vec<String> {
     let artifacts = config.artifacts_dir();
     let busy = ArtifactStore::is_in_use(&artifacts).then(|| {
@@ -53,22 +55,25 @@ pub fn preflight_warnings(config: &Config) -> Vec<String> {
             artifacts.display()
         )
     });
+
     let shortage = DescriptorShortage::check(config, descriptors::hard_limit())
         .map(|shortage| shortage.to_string());
     let tenants = config.tenancy.tenants.iter();
     let of_tenants = tenants.flat_map(|(name, settings)| {
         tenant_warnings(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
     });
+
     busy.into_iter().chain(shortage).chain(of_tenants).chain(overlap_warnings(config)).collect()
 }
 
-/// Repositories that would be refused for where their paths lead.
+/// Returns a sentence for each repository that would be refused for its place.
 fn overlap_warnings(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
     let places = tenants.filter_map(|(name, settings)| {
         Some((name.clone(), settings.repository.directory()?.to_owned()))
     });
     let places: Vec<_> = places.collect();
+
     let grounds = Arc::new(FolderClaims::new(vec![(STATE_DIRECTORY, config.state.clone())]));
     let refused = refused_roots(&grounds, &places).into_iter();
     refused.map(|(tenant, why)| format!("tenant {tenant}: {why}")).collect()

@@ -1,4 +1,4 @@
-//! The time limits of a connection that waits for its client.
+//! The timeouts of a connection that waits for its client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::eviction::Activity;
 use super::write_timeout::WriteTimeout;
 use crate::config::HttpConfig;
 
-/// A connection's clock. A clone is the same clock.
+/// The timeouts of one connection, and its present state. A clone shares both.
 #[derive(Clone)]
 pub(super) struct ConnectionTimeouts(Arc<State>);
 
@@ -18,31 +18,32 @@ struct State {
     now: Mutex<Progress>,
 }
 
-/// What a connection waits for: its client's next bytes, room in the socket, or both.
+/// The state of a connection: it waits for bytes of its client, for room in the socket, or both.
 struct Progress {
     phase: Phase,
     allowance: WriteTimeout,
-    /// Bytes have come since the last request began.
+    /// Bytes have arrived since the last request began.
     fresh: bool,
 }
 
-/// The state of a connection, with the time limit of each wait.
+/// The phase of a connection, with the deadline of its wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing has come yet.
+    /// No byte has arrived yet.
     New(Instant),
-    /// Part of a request's head has come.
+    /// A part of a request's head has arrived.
     Head(Instant),
-    /// The server works on a request since then. This has bounds of its own.
+    /// A request is being served since then. It has timeouts of its own.
     Work(Instant),
-    /// The connection is closing since then, which has bounds of its own.
+    /// The connection is closing since then. Closing has timeouts of its own.
     Closing(Instant),
-    /// The client takes the last bytes of the response, or pauses before the next request.
+    /// The client takes the last bytes of a response, or pauses before its next request.
     Idle(Instant),
 }
 
 impl ConnectionTimeouts {
-    /// The clock of a new connection. Its first request has no more time than the rest of a head.
+    /// The timeouts of a new connection. Its first request has no more time than the head of any
+    /// other.
     pub(super) fn new(config: &HttpConfig) -> Self {
         let &HttpConfig { header_read_timeout, keep_alive, write_timeout, .. } = config;
         let phase = Phase::New(Instant::now() + header_read_timeout);
@@ -54,14 +55,15 @@ impl ConnectionTimeouts {
         ConnectionTimeouts(Arc::new(State { header_read_timeout, keep_alive, write_timeout, now }))
     }
 
-    /// Resolves when the client has taken too long.
+    /// Resolves when a timeout has passed.
     pub(super) async fn expired(&self) {
         let State { header_read_timeout, keep_alive, write_timeout, .. } = *self.0;
         let pause = header_read_timeout.min(keep_alive).min(write_timeout).max(PRECISION);
         loop {
             let now = Instant::now();
-            // A deadline that is set later than now is not due before this. What is left of the
-            // time to take an answer may be less, and counts up to this much longer.
+
+            // A deadline that is set later than now is not due before `next`. The remaining time to
+            // take a response may be shorter, and is extended by at most this much.
             let next = now + pause;
             match self.deadline() {
                 Some(due) if due <= now => return,
@@ -71,7 +73,7 @@ impl ConnectionTimeouts {
         }
     }
 
-    /// Bytes have come.
+    /// Records that bytes have arrived.
     pub(super) fn on_received(&self) {
         let mut now = self.now();
         now.fresh = true;
@@ -82,7 +84,7 @@ impl ConnectionTimeouts {
         };
     }
 
-    /// The client has taken so many bytes.
+    /// Records that the client has taken some bytes.
     pub(super) fn on_sent(&self, bytes: usize) {
         let mut now = self.now();
         now.allowance.on_written(bytes, Instant::now());
@@ -91,39 +93,41 @@ impl ConnectionTimeouts {
         }
     }
 
-    /// Bytes wait for the client to take others.
+    /// Records that the socket is full.
     pub(super) fn on_blocked(&self) {
         self.now().allowance.on_blocked(Instant::now());
     }
 
-    /// A request's head is complete. Tells whether it had come together with the request before it.
+    /// Records that a request's head is complete. Returns true if it arrived together with the
+    /// request before it.
     pub(super) fn on_request(&self) -> bool {
         let mut now = self.now();
         now.phase = Phase::Work(Instant::now());
         !std::mem::take(&mut now.fresh)
     }
 
-    /// The connection is closing.
+    /// Records that the connection is closing.
     pub(super) fn on_closing(&self) {
         self.now().phase = Phase::Closing(Instant::now());
     }
 
-    /// A response has been handed over to be sent.
+    /// Records that the whole response is in the connection's buffer.
     pub(super) fn on_response(&self) {
         self.now().phase = self.idle_phase();
     }
 
-    /// True in the middle of a request's head.
+    /// True while a part of a request's head has arrived.
     pub(super) fn is_reading_head(&self) -> bool {
         matches!(self.now().phase, Phase::Head(_))
     }
 
-    /// What the connection does. A request that is refused already, with the rest of its body still
-    /// to come, is no work.
+    /// The activity of the connection. A request that is already refused, with the rest of its body
+    /// still to come, does not count as work.
     pub(super) fn activity(&self, refusing: bool) -> Activity {
         let now = self.now();
         let State { header_read_timeout, keep_alive, .. } = *self.0;
         let began = |due: Instant, limit| due.checked_sub(limit).unwrap_or(due);
+
         match (now.allowance.full_since(), now.phase) {
             (Some(since), _) if since.elapsed() >= STALL_AFTER => Activity::Stalled(since),
             (Some(_), _) => Activity::Busy,
@@ -149,7 +153,7 @@ impl ConnectionTimeouts {
         let now = self.now();
         let sending = now.allowance.deadline();
         match now.phase {
-            // The pause has not begun while bytes are left.
+            // The pause begins once all bytes are sent.
             Phase::Idle(due) => sending.or(Some(due)),
             Phase::New(due) | Phase::Head(due) => {
                 Some(sending.map_or(due, |sending| sending.min(due)))
@@ -163,11 +167,11 @@ impl ConnectionTimeouts {
     }
 }
 
-/// A client that takes nothing for so long is stalled. One that reads a large answer takes some of
-/// it all the time.
+/// A client that takes nothing for this long is stalled. One that reads a large response takes some
+/// of it all the time.
 const STALL_AFTER: Duration = Duration::from_secs(1);
 
-/// Looking at the clock more often than this only keeps a core busy.
+/// The shortest interval between two checks of the deadline.
 const PRECISION: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -184,7 +188,7 @@ mod tests {
         })
     }
 
-    /// The time that is left, in whole seconds.
+    /// The time until the deadline, in whole seconds.
     fn left(clock: &ConnectionTimeouts) -> Option<u64> {
         clock.deadline().map(|due| (due - Instant::now() + SECOND / 2).as_secs())
     }

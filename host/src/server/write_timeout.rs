@@ -1,20 +1,20 @@
-//! How long a client may take for what is sent to it.
+//! The time that a client has to take its response.
 
 use std::time::{Duration, Instant};
 
-/// The least rate at which a client must take its answers, in bytes per second. A slow mobile
+/// The lowest rate at which a client must take its responses, in bytes per second. A slow mobile
 /// connection reaches it.
 const MIN_RATE: u32 = 16 << 10;
 
-/// The time that a client has left to take bytes. It runs only while the socket is full, so neither
-/// a slow model nor a pause between requests uses it up. Each byte that is taken adds the time that
-/// it takes at [`MIN_RATE`].
+/// The remaining time of a client to take bytes. It runs only while the socket is full, so neither
+/// a slow model nor a pause between requests uses it up. Each byte that is taken adds its time at
+/// [`MIN_RATE`].
 #[derive(Clone, Debug)]
 pub(super) struct WriteTimeout {
-    /// The most time that may pass without a byte, and the most that can be left.
+    /// The upper bound of `left`.
     most: Duration,
     left: Duration,
-    /// When the socket became full.
+    /// The time at which the socket became full. `None` if it is not full.
     full_since: Option<Instant>,
 }
 
@@ -23,12 +23,12 @@ impl WriteTimeout {
         WriteTimeout { most, left: most, full_since: None }
     }
 
-    /// The socket takes no more.
+    /// Records that the socket is full.
     pub(super) fn on_blocked(&mut self, now: Instant) {
         self.full_since.get_or_insert(now);
     }
 
-    /// The socket has taken so many bytes.
+    /// Records that the socket has taken some bytes.
     pub(super) fn on_written(&mut self, bytes: usize, now: Instant) {
         if let Some(since) = self.full_since.take() {
             self.left = self.left.saturating_sub(now.saturating_duration_since(since));
@@ -36,18 +36,18 @@ impl WriteTimeout {
         self.left = self.left.saturating_add(time_for(bytes)).min(self.most);
     }
 
-    /// When the socket became full, if it is.
+    /// The time at which the socket became full. `None` if it is not full.
     pub(super) fn full_since(&self) -> Option<Instant> {
         self.full_since
     }
 
-    /// When the time is up, while the socket is full.
+    /// The time at which the client is cut off. `None` while the socket is not full.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.full_since.map(|since| since + self.left)
     }
 }
 
-/// The time that so many bytes may take.
+/// The time for some bytes at the lowest rate.
 fn time_for(bytes: usize) -> Duration {
     Duration::from_secs(bytes as u64) / MIN_RATE
 }
@@ -61,8 +61,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const MOST: Duration = Duration::from_secs(30);
 
-    /// The time until a client is cut off that takes so many bytes at each step of a second, up to
-    /// an hour.
+    /// The time until a client is cut off that takes `bytes` each second, up to an hour.
     fn lasts(bytes: usize) -> Duration {
         let start = Instant::now();
         let mut allowance = WriteTimeout::new(MOST);

@@ -1,5 +1,5 @@
-//! Writes log lines on a thread of its own, so that no other thread waits for the reader of the log
-//! or fails with it.
+//! Writes log lines on a thread of its own, so that no other thread waits for standard error or
+//! fails with it.
 //!
 //! Lines wait in a bounded queue. A line that finds the queue full, or that cannot be written, is
 //! dropped and counted in `wardian_log_lines_dropped_total`.
@@ -15,16 +15,16 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that may wait.
+/// Lines in the queue at most.
 const MAX_QUEUED_LINES: usize = 8192;
 
-/// Bytes of all lines that may wait.
+/// Bytes of all lines in the queue at most.
 const MAX_QUEUED_BYTES: usize = 4 << 20;
 
-/// The longest that the end of the process waits for the last lines to be written.
+/// The longest wait for the last lines when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Lines of this process that were dropped. The log is the process's, and so is its count.
+/// Lines that this process dropped. The log belongs to the process, and so does its count.
 static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// Registers the metric of dropped lines.
@@ -33,7 +33,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.register("log_lines_dropped", help, DROPPED.clone());
 }
 
-/// Takes log lines without ever blocking or failing. A clone is shallow.
+/// Accepts log lines without blocking or failing. A clone shares the queue.
 #[derive(Clone)]
 pub(crate) struct LogWriter {
     messages: SyncSender<Message>,
@@ -42,12 +42,12 @@ pub(crate) struct LogWriter {
 
 enum Message {
     Line(Vec<u8>),
-    /// Asks for an answer once all lines before it are written.
+    /// Requests a notification once all lines before it are written.
     Flush(SyncSender<()>),
 }
 
 impl LogWriter {
-    /// Starts the thread that writes to `out`. Fails if the system has no thread for it.
+    /// Starts the thread that writes to `out`. Fails if the thread cannot be started.
     pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<LogWriter> {
         let (messages, inbox) = sync_channel(MAX_QUEUED_LINES);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -59,11 +59,11 @@ impl LogWriter {
         Ok(LogWriter { messages, waiting })
     }
 
-    /// Waits until the lines that were logged so far are written, for a second at most.
+    /// Waits until the lines logged so far are written, for a second at most.
     pub(crate) fn flush(&self) {
         let (done, wait) = sync_channel(1);
 
-        // A full queue has a reader that does not read: there is nothing to wait for.
+        // A full queue means that standard error stalls, so there is no point in waiting.
         if self.messages.try_send(Message::Flush(done)).is_ok() {
             let _ = wait.recv_timeout(FLUSH_TIMEOUT);
         }
@@ -85,7 +85,7 @@ impl LogWriter {
 }
 
 impl Write for LogWriter {
-    /// Takes a whole line: the subscriber writes each with one call.
+    /// Accepts a whole line: the subscriber writes each with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())
@@ -104,7 +104,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-/// Writes what comes until the last sender is gone. A line that fails is counted, and the next one
+/// Writes messages until the last sender is dropped. A line that fails is counted, and the next one
 /// is tried.
 fn write_lines(inbox: &Receiver<Message>, waiting: &AtomicUsize, mut out: impl Write) {
     let mut torn = false;
@@ -122,7 +122,7 @@ fn write_lines(inbox: &Receiver<Message>, waiting: &AtomicUsize, mut out: impl W
     }
 }
 
-/// Writes a line. It begins with a line end if the line before it may have been written in part.
+/// Writes a line. It begins with a line break if the line before it may have been written in part.
 fn write_line(out: &mut impl Write, line: &[u8], torn: bool) -> io::Result<()> {
     if torn {
         out.write_all(b"\n")?;
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// Standard error whose reader reads only what the test lets it.
+    /// Standard error whose reader reads only when the test allows it.
     struct Stalled {
         read: mpsc::Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -145,7 +145,7 @@ mod tests {
 
     impl Write for Stalled {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // The reader has gone once the test has dropped its end.
+            // The reader is gone once the test has dropped its end.
             self.read.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
             self.written.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())

@@ -1,7 +1,7 @@
-//! Prometheus' text format, version 0.0.4.
+//! The text format of Prometheus, version 0.0.4.
 
-/// Writes metrics that are in the OpenMetrics text format in Prometheus' older one. There a family
-/// has the name of its samples: that of a counter ends with `_total`, too.
+/// Converts metrics from the OpenMetrics text format into the older one of Prometheus, where a
+/// family has the name of its samples: that of a counter also ends with `_total`.
 pub fn to_text_format(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 256);
     let mut help = None;
@@ -24,7 +24,7 @@ pub fn to_text_format(open_metrics: &str) -> String {
     text
 }
 
-/// The end of a family's name, and its type.
+/// The suffix of a family's name, and its type.
 fn family(kind: &str) -> (&'static str, &str) {
     match kind {
         "counter" => ("_total", "counter"),

@@ -1,4 +1,4 @@
-//! The attacks, each with the configuration that it needs.
+//! The attacks, each with its configuration.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use anyhow::Result;
 use super::server::AttackedServer;
 use super::{connections, files, work};
 
-/// Something that one tenant does to the server.
+/// An attack of one tenant on the server.
 pub(crate) struct Attack {
     /// Its name in the table.
     pub(super) name: &'static str,
-    /// One line on its method.
+    /// Its method in one line.
     pub(super) summary: &'static str,
-    /// Keys of `wardian.toml` that it needs, beyond the tenants.
+    /// Keys of `wardian.toml` beyond the tenants.
     pub(super) server: &'static str,
     /// Keys of the attacker's table.
     pub(super) tenant: &'static str,
     /// True if the log of the server is read.
     pub(super) reads_log: bool,
-    /// Begins it.
+    /// Starts it.
     pub(super) start: fn(&AttackedServer) -> Result<RunningAttack>,
 }
 
@@ -107,12 +107,12 @@ pub(super) static ATTACKS: &[Attack] = &[
     },
 ];
 
-/// An attack that needs no configuration of its own.
+/// An attack without configuration of its own.
 const fn attack(begin: fn(&AttackedServer) -> Result<RunningAttack>) -> Attack {
     Attack { name: "", summary: "", server: "", tenant: "", reads_log: true, start: begin }
 }
 
-/// An attack under way. It ends on drop.
+/// An attack under way. It stops on drop.
 #[derive(Default)]
 pub(super) struct RunningAttack {
     stop: Arc<AtomicBool>,
@@ -121,12 +121,12 @@ pub(super) struct RunningAttack {
 }
 
 impl RunningAttack {
-    /// Holds these connections.
+    /// Keeps connections open.
     pub(super) fn holding(connections: Vec<TcpStream>) -> Self {
         RunningAttack { stop: Arc::default(), threads: Vec::new(), connections }
     }
 
-    /// Does something again and again on so many threads.
+    /// Repeats `act` on a number of threads.
     pub(super) fn repeat(
         mut self,
         threads: usize,
@@ -135,7 +135,8 @@ impl RunningAttack {
         for thread in 0..threads {
             let (act, stop) = (act.clone(), self.stop.clone());
             self.threads.push(std::thread::spawn(move || {
-                // Attackers compute on machines of their own.
+                // A real attacker computes on other machines, so these threads must not take cores
+                // from the server.
                 wardian::tenant::set_idle_priority();
                 while !stop.load(Ordering::Relaxed) {
                     act(thread);
@@ -145,7 +146,7 @@ impl RunningAttack {
         self
     }
 
-    /// Lets it begin to work.
+    /// Waits until the attack has an effect.
     pub(super) fn wait(self, time: Duration) -> Self {
         std::thread::sleep(time);
         self

@@ -1,5 +1,4 @@
-//! Attacks by connections: answers that nobody reads, bodies that never end, a log that nobody
-//! reads.
+//! Attacks by connections: unread responses, endless bodies, an unread log.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,10 +15,10 @@ use super::server::{ATTACKER, AttackedServer};
 /// Requests that a connection sends before it reads.
 const PIPELINE: usize = 2000;
 
-/// The time until an attack has begun to work.
+/// The time until an attack has an effect.
 const START: Duration = Duration::from_millis(500);
 
-/// Calls that log, which fill the pipe of a log that nobody reads.
+/// Calls that log, until the pipe of the unread log is full.
 pub(super) fn log(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let request = http_client::infer(
@@ -30,11 +29,11 @@ pub(super) fn log(scene: &AttackedServer) -> Result<RunningAttack> {
     Ok(RunningAttack::default().repeat(4, move |_| send_once(address, &request)).wait(START))
 }
 
-/// Connections that ask without end and read nothing.
+/// Connections that send requests without end and read nothing.
 pub(super) fn unread(scene: &AttackedServer) -> Result<RunningAttack> {
     let requests = get("/openapi.json").repeat(PIPELINE);
     let address = scene.server.address();
-    // A connection that the server has closed makes room for another one.
+    // A connection that the server has closed is replaced.
     let hold = move |_| {
         let Ok(mut stream) = TcpStream::connect(address) else { return };
         let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
@@ -44,7 +43,7 @@ pub(super) fn unread(scene: &AttackedServer) -> Result<RunningAttack> {
     Ok(RunningAttack::default().repeat(49, hold).wait(START))
 }
 
-/// Connections that ask without end and read as fast as they can.
+/// Connections that send requests without end and read as fast as they can.
 pub(super) fn pipelined(scene: &AttackedServer) -> Result<RunningAttack> {
     let requests = get("/openapi.json").repeat(64);
     let address = scene.server.address();
@@ -60,7 +59,7 @@ pub(super) fn pipelined(scene: &AttackedServer) -> Result<RunningAttack> {
     Ok(RunningAttack::default().repeat(8, flood).wait(START))
 }
 
-/// Answers of 8 MiB that are asked for with a few kilobytes and never read.
+/// Responses of 8 MiB that are requested with a few kilobytes and never read.
 pub(super) fn answers(scene: &AttackedServer) -> Result<RunningAttack> {
     let text = "x".repeat(8 << 20);
     let body = format!(
@@ -77,7 +76,7 @@ pub(super) fn answers(scene: &AttackedServer) -> Result<RunningAttack> {
     Ok(RunningAttack::holding((0..400).filter_map(ask).collect()).wait(2 * START))
 }
 
-/// Bodies of 600 MB of which the last byte never comes.
+/// Bodies of 600 MB whose last byte never arrives.
 pub(super) fn bodies(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let head = format!(
@@ -91,7 +90,7 @@ pub(super) fn bodies(scene: &AttackedServer) -> Result<RunningAttack> {
         let sent = stream
             .write_all(head.as_bytes())
             .and_then(|()| (0..600).try_for_each(|_| stream.write_all(&piece)));
-        // The server is done with it earlier, or waits for the last byte.
+        // The server has refused it earlier, or waits for the last byte.
         let _ = sent
             .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(3))))
             .map(|()| stream.read(&mut [0]));
@@ -99,7 +98,7 @@ pub(super) fn bodies(scene: &AttackedServer) -> Result<RunningAttack> {
     Ok(RunningAttack::default().repeat(3, send).wait(2 * START))
 }
 
-/// The bytes of a request to the attacker's puppet whose body is compressed.
+/// The bytes of a request to the attacker's model with a compressed body.
 pub(super) fn compressed(body: &str) -> Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(body.as_bytes())?;
@@ -111,8 +110,8 @@ pub(super) fn compressed(body: &str) -> Result<Vec<u8>> {
     Ok([head.as_bytes(), &body].concat())
 }
 
-/// Sends one request on a connection of its own and waits for whatever comes.
+/// Sends one request on a new connection and reads any response.
 pub(super) fn send_once(address: SocketAddr, request: &[u8]) {
-    // The attacker does not care what becomes of it.
+    // The attacker ignores the outcome.
     let _ = Client::connect(address).and_then(|mut client| client.send(request));
 }

@@ -1,4 +1,4 @@
-//! Attacks by what lies in a repository: broken components, loads that sleep, artifacts, sparse
+//! Attacks by files in a repository: broken components, loads that sleep, large artifacts, sparse
 //! sidecars.
 
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use super::attacks::RunningAttack;
 use super::connections::send_once;
 use super::server::{ATTACKER, AttackedServer};
 
-/// The time until the server has seen what was put there.
+/// The time until the server has scanned the files.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Version folders with components of 16 bytes, each different and each broken.
@@ -19,7 +19,7 @@ pub(super) fn folders(scene: &AttackedServer) -> Result<RunningAttack> {
     for number in 0..10_000_u32 {
         let version = scene.repository(ATTACKER).join(format!("broken{number}/1"));
         fs::create_dir_all(&version)?;
-        // The header of a component, and a custom section that makes it like no other.
+        // The header of a component, and a custom section that makes it unique.
         let mut component = b"\0asm\x0d\0\x01\0\0\x06\x01x".to_vec();
         component.extend(number.to_le_bytes());
         fs::write(version.join("model.wasm"), component)?;
@@ -55,7 +55,7 @@ pub(super) fn artifacts(scene: &AttackedServer) -> Result<RunningAttack> {
     Ok(RunningAttack::default().repeat(2, upload).wait(SETTLED))
 }
 
-/// Sparse sidecars that look new every few seconds.
+/// Sparse sidecars whose modification time changes every few seconds.
 pub(super) fn sidecars(scene: &AttackedServer) -> Result<RunningAttack> {
     let repository = scene.repository(ATTACKER);
     models::install_bare(&repository, "sparse", &models::test_guest("puppet")?, "")?;
@@ -68,7 +68,7 @@ pub(super) fn sidecars(scene: &AttackedServer) -> Result<RunningAttack> {
 
     let touch = move |_| {
         for path in &paths {
-            // It fails once the folder is gone.
+            // It fails once the folder is removed.
             let _ = File::options()
                 .write(true)
                 .open(path)

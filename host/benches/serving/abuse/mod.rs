@@ -1,9 +1,9 @@
-//! Measures a tenant beside another one that attacks the server.
+//! Measures a tenant while another one attacks the server.
 //!
 //! Each attack runs on a server of its own with the tenants `attacker` and `victim`. The victim is
-//! measured alone and then beside the attack: short requests at a fixed rate, calls that compute
-//! for 20 ms, and swaps of a model. After the attack has ended, the memory of the server is
-//! compared with what it was before.
+//! measured alone and then during the attack: short requests at a fixed rate, calls that compute
+//! for 20 ms, and swaps of a model. After the attack, the server's memory is compared with that
+//! before.
 
 mod attacks;
 mod connections;
@@ -25,10 +25,10 @@ use server::AttackedServer;
 pub(crate) use soak::run as soak;
 use victim::VictimResult;
 
-/// The longest time for resident memory to come back after an attack.
+/// The longest wait for resident memory to fall after an attack.
 const RECOVERY: Duration = Duration::from_secs(20);
 
-/// The part of the memory before an attack that may be held afterwards, beyond it.
+/// The part of the memory before an attack that may remain on top of it.
 const TOLERANCE: f64 = 0.2;
 
 /// Measures and prints.
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One attack's figures.
+/// The results of one attack.
 struct Row {
     attack: &'static Attack,
     alone: VictimResult,

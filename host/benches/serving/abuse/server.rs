@@ -1,4 +1,4 @@
-//! A server with two tenants, one of which attacks.
+//! A server with two tenants, of which one attacks.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,32 +14,32 @@ use super::super::process::Server;
 use super::super::throughput::wait_until_ready;
 use super::attacks::Attack;
 
-/// The name of the tenant that attacks.
+/// The tenant that attacks.
 pub(super) const ATTACKER: &str = "attacker";
 
-/// The name of the tenant that is measured.
+/// The tenant that is measured.
 pub(super) const VICTIM: &str = "victim";
 
 /// The attacker's models that every attack may use.
 const KEPT: [&str; 2] = ["puppet", "ledger"];
 
-/// The longest time for a model to be loaded.
+/// The longest wait for a model.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server that is about to be attacked. Its files are removed on drop.
+/// A server to attack. Its files are removed on drop.
 pub(super) struct AttackedServer {
     pub(super) server: Server,
     folder: TempDir,
 }
 
 impl AttackedServer {
-    /// Starts a server that is configured for that attack.
+    /// Starts a server with the configuration of an attack.
     pub(super) fn start(attack: &Attack) -> Result<Self> {
         Self::configured(attack.server, attack.tenant, attack.reads_log)
     }
 
     /// Starts a server with these keys in `wardian.toml` and in the attacker's table. Its log is
-    /// read, or never read.
+    /// read or left unread.
     pub(super) fn configured(server: &str, attacker: &str, reads_log: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let configuration =
@@ -78,7 +78,7 @@ impl AttackedServer {
         self.folder.path().join("models").join(tenant)
     }
 
-    /// Waits until a model of the attacker's answers.
+    /// Waits until a model of the attacker responds.
     pub(super) fn wait_for(&self, model: &str) -> Result<()> {
         let (request, started) =
             (http_client::infer(Some(ATTACKER), model, br#"{"inputs":[]}"#), Instant::now());
@@ -92,30 +92,29 @@ impl AttackedServer {
         Ok(())
     }
 
-    /// Removes what an attack has put into the attacker's repository.
+    /// Removes the files that an attack has put into the attacker's repository.
     pub(super) fn clear(&self) -> Result<()> {
         for entry in fs::read_dir(self.repository(ATTACKER))? {
             let path = entry?.path();
             if !KEPT.iter().any(|kept| path.ends_with(kept)) {
-                // An upload that comes in meanwhile keeps its folder from being removed, until the
-                // next attack.
+                // An upload that arrives meanwhile may keep its folder until the next attack.
                 let _ = fs::remove_dir_all(path);
             }
         }
         Ok(())
     }
 
-    /// The folder of the files of tenants.
+    /// The folder of the tenants' configuration files.
     pub(super) fn tenants(&self) -> PathBuf {
         self.folder.path().join("tenants")
     }
 
-    /// A folder on the disk of the repositories that no tenant sees.
+    /// A folder on the repositories' disk that no tenant sees.
     pub(super) fn staging(&self) -> PathBuf {
         self.folder.path().join("staging")
     }
 }
 
-/// Settings that let the attacker's calls last.
+/// Settings for long calls.
 const SETTINGS: &str =
     "limits = { deadline = \"1h\", cpu_time = \"1h\", request = \"1GiB\", response = \"64MiB\" }";

@@ -1,9 +1,9 @@
-//! Keeps a server under mixed traffic, swaps, changing tenants and one attack after the other for
-//! long.
+//! Runs a server for long under mixed traffic, swaps, changing tenants and one attack after
+//! another.
 //!
 //! After each attack the server has time to recover, and its memory, threads and descriptors are
-//! noted. They must not grow from one round of attacks to the next, and every request of the victim
-//! must be answered.
+//! recorded. They must not grow from one round of attacks to the next, and every request of the
+//! victim must be answered.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ use super::attacks::{ATTACKS, Attack};
 use super::server::{AttackedServer, VICTIM};
 use super::victim;
 
-/// The configuration under which every attack can be made.
+/// A configuration for every attack.
 const SERVER: &str = "[http]\nmax_connections = 300";
 const TENANT: &str = "quota = { concurrency = 300, memory = \"256MiB\", storage = \"200MB\", models = 20, instances = 64 }";
 
@@ -30,7 +30,7 @@ const TENANT: &str = "quota = { concurrency = 300, memory = \"256MiB\", storage 
 const ATTACK: Duration = Duration::from_secs(35);
 const REST: Duration = Duration::from_secs(25);
 
-/// The part that may be added to memory, threads and descriptors from the first round to the last.
+/// The largest growth of memory, threads and descriptors from the first round to the last.
 const TOLERANCE: f64 = 1.2;
 
 /// Resources of the server at one moment.
@@ -43,7 +43,7 @@ struct Sample {
     swap: f64,
 }
 
-/// Runs for as long as the options say, and prints what the server held.
+/// Runs for the configured time and prints the server's resources.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let scene = AttackedServer::configured(SERVER, TENANT, true)?;
     let (address, tenants, stop) =
@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     })
 }
 
-/// One attack after the other, round after round, until the time is over.
+/// Runs attacks in turn until the time is over.
 fn rounds(scene: &AttackedServer, time: Duration) -> Result<Vec<Sample>> {
     let (started, mut samples) = (Instant::now(), Vec::new());
     for round in 1.. {
@@ -124,14 +124,14 @@ fn run_attack(scene: &AttackedServer, round: usize, attack: &'static Attack) -> 
     Ok(sample)
 }
 
-/// Writes a tenant's file again and again: right, broken, and gone.
+/// Rewrites a tenant's file every second: valid, broken, and removed.
 fn change_tenants(folder: &Path, stop: &AtomicBool) {
     let texts = [Some("weight = 2\n"), Some("weight = \n"), None];
     for text in texts.iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        // A file that cannot be written now can be the next time.
+        // A file that cannot be written now is written the next time.
         let _ = write_tenant(folder, *text);
         thread::sleep(Duration::from_secs(1));
     }

@@ -24,22 +24,22 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// Swaps that are made in each measurement.
 const SWAPS: usize = 3;
 
-/// A swap that takes longer than this is taken for one that never ends.
+/// The longest wait for a swap.
 const SWAP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The figures of one measurement.
+/// The results of one measurement.
 pub(super) struct VictimResult {
-    /// Requests that need microseconds.
+    /// Short requests.
     pub(super) short: Latencies,
     /// Calls that compute for 20 ms.
     pub(super) long: Latencies,
-    /// From a renamed folder to the first answer of the new version, in milliseconds; the median.
-    /// Infinite if one swap has not ended in time.
+    /// The median time from a renamed folder to the first response of the new version, in
+    /// milliseconds. Infinite if a swap has timed out.
     pub(super) swap: f64,
 }
 
 impl VictimResult {
-    /// The number of requests that were not answered with 200.
+    /// The number of requests without a response of status 200.
     pub(super) fn failed(&self) -> usize {
         self.short.failed + self.long.failed
     }
@@ -52,7 +52,7 @@ pub(super) struct Latencies {
     pub(super) failed: usize,
 }
 
-/// Measures the victim for so long, and until its swaps are made.
+/// Measures the victim for a window, and until its swaps are done.
 pub(super) fn measure(scene: &AttackedServer, window: Duration) -> Result<VictimResult> {
     let (short, long) = (short_request()?, long_request());
     let (address, stop) = (scene.server.address(), &AtomicBool::new(false));
@@ -76,7 +76,7 @@ pub(super) fn measure(scene: &AttackedServer, window: Duration) -> Result<Victim
     })
 }
 
-/// The answers on a connection.
+/// The latencies of a connection.
 #[derive(Default)]
 pub(super) struct Samples {
     milliseconds: Vec<f64>,
@@ -90,7 +90,7 @@ impl Samples {
         self
     }
 
-    /// Their distribution.
+    /// Summarises the latencies.
     pub(super) fn latencies(mut self) -> Latencies {
         self.milliseconds.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| {
@@ -101,8 +101,8 @@ impl Samples {
     }
 }
 
-/// Asks again and again, at the latest so long after the request before, until told to stop. A
-/// request that fails is counted with the time it took, and the next one has a new connection.
+/// Sends a request at most every `pace` until `stop` is set. A failed request is counted with its
+/// time, and the next one gets a new connection.
 pub(super) fn send_until(
     address: SocketAddr,
     request: &[u8],
@@ -123,7 +123,8 @@ pub(super) fn send_until(
     answers
 }
 
-/// Sends one request, on a new connection if there is none; true if the answer is 200.
+/// Sends one request, on a new connection if there is none. Returns true for a response of status
+/// 200.
 fn send(address: SocketAddr, client: &mut Option<Client>, request: &[u8]) -> bool {
     if client.is_none() {
         *client = Client::connect(address).ok();
@@ -131,7 +132,7 @@ fn send(address: SocketAddr, client: &mut Option<Client>, request: &[u8]) -> boo
     client.as_mut().is_some_and(|client| matches!(client.send(request), Ok(Some(_))))
 }
 
-/// A request of microseconds.
+/// A request that takes microseconds.
 pub(super) fn short_request() -> Result<Vec<u8>> {
     let case = models::cases()?.into_iter().next().context("no golden case")?;
     Ok(http_client::infer(Some(VICTIM), "house-price", &case.request))
@@ -146,8 +147,8 @@ fn long_request() -> Vec<u8> {
     )
 }
 
-/// Replaces a model of the victim several times: the median time until the new version answers, in
-/// milliseconds.
+/// Replaces a model of the victim several times. Returns the median time until the new version
+/// responds, in milliseconds.
 fn swap(scene: &AttackedServer) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..SWAPS {
@@ -160,8 +161,8 @@ fn swap(scene: &AttackedServer) -> Result<f64> {
     Ok(median(times))
 }
 
-/// Puts the next version of a model in its place and waits until it answers, in milliseconds;
-/// infinite if it does not in time.
+/// Installs the next version of a model and waits until it responds. Returns the milliseconds, or
+/// infinity after a timeout.
 pub(super) fn swap_once(scene: &AttackedServer) -> Result<f64> {
     let case = models::cases()?.into_iter().next().context("no golden case")?;
     let request = http_client::infer(Some(VICTIM), "swapped", &case.request);
@@ -181,7 +182,7 @@ pub(super) fn swap_once(scene: &AttackedServer) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64() * 1e3)
 }
 
-/// The version that answers; `None` if none does.
+/// The version that responds. `None` if none does.
 fn version(scene: &AttackedServer, request: &[u8]) -> Option<u64> {
     let body = Client::connect(scene.server.address()).ok()?.send(request).ok()??;
     let answer: Value = serde_json::from_slice(&body).ok()?;

@@ -1,5 +1,5 @@
-//! Attacks by work that the host or a guest does: decoding, statements, compiling, endless calls,
-//! many instances.
+//! Attacks by host work and guest work: decoding, statements, compilation, endless calls, many
+//! instances.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -16,10 +16,10 @@ use super::attacks::RunningAttack;
 use super::connections::{compressed, send_once};
 use super::server::{ATTACKER, AttackedServer};
 
-/// The time until an attack has begun to work.
+/// The time until an attack has an effect.
 const START: Duration = Duration::from_millis(500);
 
-/// Bodies of some kilobytes that become 16 MiB of JSON which is wrong in its last byte.
+/// Bodies of some kilobytes that decompress to 16 MiB of JSON with an error in its last byte.
 pub(super) fn gzip(scene: &AttackedServer) -> Result<RunningAttack> {
     let numbers = "1.5,".repeat(4 << 20);
     let body = format!(
@@ -42,7 +42,7 @@ pub(super) fn statements(scene: &AttackedServer) -> Result<RunningAttack> {
     Ok(RunningAttack::default().repeat(6, move |_| send_once(address, &request)).wait(START))
 }
 
-/// Versions that nobody has compiled yet, one after the other.
+/// Versions without an artifact, one after another.
 pub(super) fn compiling(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let component = models::test_guest("ledger")?;
@@ -61,7 +61,7 @@ pub(super) fn spinning(scene: &AttackedServer) -> Result<RunningAttack> {
     hold(scene, "puppet", "spin", 64)
 }
 
-/// Sleeping calls, each in an instance that takes as much of the engine's pools as several usual
+/// Sleeping calls, each in an instance that takes as much of the engine's pools as several ordinary
 /// ones.
 pub(super) fn instances(scene: &AttackedServer) -> Result<RunningAttack> {
     let component = models::with_core_instances(&models::test_guest("puppet")?, 6)?;

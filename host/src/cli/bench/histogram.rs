@@ -1,11 +1,11 @@
-//! How long things took, in little memory however many they are.
+//! A histogram of durations with a fixed size.
 
 use std::time::Duration;
 
-/// Steps within each doubling: a duration is known to about 3 %.
+/// Buckets within each doubling: a duration is known to about 3 %.
 const STEPS: usize = 32;
 
-/// Doublings from 1 µs on; the last is beyond an hour.
+/// Doublings from 1 µs on. The last one is beyond an hour.
 const DOUBLINGS: usize = 32;
 
 /// A histogram of durations.
@@ -53,7 +53,7 @@ impl LatencyHistogram {
         self.max
     }
 
-    /// The duration that such a part of them did not exceed; `part` is between 0 and 1.
+    /// The duration that the part `part` of the values, between 0 and 1, does not exceed.
     pub(super) fn quantile(&self, part: f64) -> Duration {
         let rank = (part * self.count as f64).ceil() as u64;
         let mut seen = 0;
@@ -65,8 +65,8 @@ impl LatencyHistogram {
     }
 }
 
-/// Below `STEPS` µs each microsecond has a place of its own; from there on each doubling has
-/// `STEPS`.
+/// The bucket of a duration. Below `STEPS` µs each microsecond has its own; above, each doubling
+/// has `STEPS` of them.
 fn index(time: Duration) -> usize {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let steps = STEPS as u64;
@@ -78,7 +78,7 @@ fn index(time: Duration) -> usize {
     (STEPS * (doubling as usize + 1) + step as usize).min(STEPS * DOUBLINGS - 1)
 }
 
-/// The longest duration that has this place.
+/// The longest duration in a bucket.
 fn upper(index: usize) -> Duration {
     let (doubling, step) = (index / STEPS, (index % STEPS) as u64);
     match doubling.checked_sub(1) {

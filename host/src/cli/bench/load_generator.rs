@@ -1,4 +1,4 @@
-//! Sends requests over many connections, each when it is due.
+//! Sends requests over many connections, each at its due time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::summary::Summary;
 use crate::cli::infer::client::{Client, Header};
 
-/// What to send, where and how often.
+/// The requests to send, their target and their rate.
 pub(super) struct LoadPlan {
     pub(super) url: Uri,
     pub(super) headers: Vec<Header>,
@@ -20,11 +20,12 @@ pub(super) struct LoadPlan {
     pub(super) connections: u32,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
-    /// Requests a second over all connections; `None` for each as soon as the last is answered.
+    /// Requests per second over all connections. `None` sends each one as soon as the last is
+    /// answered.
     pub(super) rate: Option<u32>,
 }
 
-/// When requests are due.
+/// The due times of requests.
 struct Schedule {
     start: Instant,
     rate: Option<u32>,
@@ -32,7 +33,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// When the next request is due; now, where there is no rate.
+    /// The due time of the next request. Without a rate it is now.
     fn next(&self) -> Instant {
         match self.rate {
             None => Instant::now(),
@@ -44,19 +45,22 @@ impl Schedule {
     }
 }
 
-/// Sends for as long as it says and tells what has come of it. Fails if a connection cannot be
-/// made.
+/// Sends requests for the configured duration and returns a summary. Fails if a connection cannot
+/// be made.
 pub(super) async fn run(load: LoadPlan) -> Result<Summary> {
     let mut clients = Vec::new();
     for _ in 0..load.connections {
         clients.push(Client::connect(&load.url, load.headers.clone()).await?);
     }
+
     let load = Arc::new(load);
     let schedule =
         Arc::new(Schedule { start: Instant::now(), rate: load.rate, next: AtomicU64::new(0) });
+
     let connections = clients
         .into_iter()
         .map(|client| tokio::spawn(run_connection(client, load.clone(), schedule.clone())));
+
     let mut total = Summary::new();
     for connection in connections.collect::<Vec<_>>() {
         total.merge(connection.await?);
@@ -64,8 +68,8 @@ pub(super) async fn run(load: LoadPlan) -> Result<Summary> {
     Ok(total)
 }
 
-/// One connection's part. Counts what was due after the warm-up; ends at the end or when the
-/// connection is lost.
+/// Sends requests on one connection, and counts those that are due after the warm-up. Ends after
+/// the duration, or when the connection is lost and cannot be made again.
 async fn run_connection(
     mut client: Client,
     load: Arc<LoadPlan>,
@@ -79,11 +83,14 @@ async fn run_connection(
         if due >= end {
             return tally;
         }
+
         tokio::time::sleep_until(due.into()).await;
         let outcome = client.post(&load.path, load.body.clone()).await;
+
         if due >= counted {
             tally.record(&outcome, due.elapsed());
         }
+
         if outcome.is_err() {
             match Client::connect(&load.url, load.headers.clone()).await {
                 Ok(again) => client = again,

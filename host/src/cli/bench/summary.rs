@@ -1,4 +1,4 @@
-//! What has come of the requests.
+//! Counts and latencies of the requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use super::histogram::LatencyHistogram;
 use crate::cli::infer::client::HttpResponse;
 
-/// The parts of `Server-Timing` that tell where an answer's time went.
+/// The entries of `Server-Timing` that are summed.
 const SERVER_TIMINGS: [&str; 3] = ["queue", "instance", "compute"];
 
 const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
 
-/// What has come of the requests.
+/// Counts and latencies of requests.
 pub(super) struct Summary {
     latencies: LatencyHistogram,
-    /// By the server's own account, in milliseconds.
+    /// The sums of the entries of `Server-Timing`, in milliseconds.
     server_times: [f64; SERVER_TIMINGS.len()],
     errors: BTreeMap<String, u64>,
 }
@@ -32,7 +32,7 @@ impl Summary {
         }
     }
 
-    /// Counts a request that took so long.
+    /// Counts a request with its duration.
     pub(super) fn record(&mut self, outcome: &anyhow::Result<HttpResponse>, took: Duration) {
         match outcome {
             Ok(answer) if answer.status.is_success() => {
@@ -62,7 +62,7 @@ impl Summary {
         self.errors.values().sum()
     }
 
-    /// For people.
+    /// The lines for the terminal.
     pub(super) fn lines(&self, seconds: f64) -> Vec<String> {
         let answered = self.latencies.count();
         let mut lines = vec![format!(
@@ -84,7 +84,7 @@ impl Summary {
         lines
     }
 
-    /// For programs.
+    /// The same as JSON.
     pub(super) fn to_json(&self, seconds: f64) -> Value {
         let answered = self.latencies.count();
         let milliseconds = |time: Duration| time.as_micros() as f64 / 1e3;
@@ -118,14 +118,14 @@ fn format_millis(time: Duration) -> String {
     format!("{:.3}", time.as_secs_f64() * 1e3)
 }
 
-/// A part's milliseconds, as in `queue;dur=0.012, compute;dur=3.1`.
+/// Reads the milliseconds of an entry, as in `queue;dur=0.012, compute;dur=3.1`.
 fn server_timing(headers: &HeaderMap, part: &str) -> Option<f64> {
     let text = headers.get("server-timing")?.to_str().ok()?;
     let entries = text.split(',').filter_map(|entry| entry.trim().split_once(";dur="));
     entries.into_iter().find(|(name, _)| *name == part)?.1.parse().ok()
 }
 
-/// The status and the server's own code.
+/// The status and the server's error code.
 fn error_kind(answer: &HttpResponse) -> String {
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match json["code"].as_str() {

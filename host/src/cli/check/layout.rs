@@ -1,4 +1,4 @@
-//! What a path to be checked is, and how it becomes a repository.
+//! Classifies the path of a check, and copies it into a temporary repository.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use crate::engine::compile::validate::read_surface;
 use crate::model::{ModelName, Version};
 use crate::repository::check_whole;
 
-/// What a path is, told from what is there.
+/// The kind of a path, by the files that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum PathKind {
-    /// A component by itself.
+    /// A component file.
     Bare,
     /// A folder with a component called `model.wasm`.
     Version,
@@ -27,8 +27,8 @@ pub(in crate::cli) enum PathKind {
 const COMPONENT: &str = "model.wasm";
 const SETTINGS: &str = "model.toml";
 
-/// What there is at that path, and the path itself without links. A file called `model.wasm` stands
-/// for the version it is in. Fails if there is nothing that could be served.
+/// Returns the kind of a path, and the path without links. A file called `model.wasm` stands for
+/// its version. Fails if the path holds nothing that could be served.
 pub(in crate::cli) fn classify(path: &Path) -> Result<(PathKind, PathBuf)> {
     let unreadable = || format!("cannot read {}", path.display());
     let real = path.canonicalize().with_context(unreadable)?;
@@ -49,7 +49,7 @@ pub(in crate::cli) fn classify(path: &Path) -> Result<(PathKind, PathBuf)> {
     }
 }
 
-/// What a file is that cannot be a model under its name.
+/// Describes a file that cannot be a model under its name.
 fn describe_file(file: &Path) -> String {
     let checked = fs::File::open(file).and_then(|opened| {
         let length = opened.metadata()?.len();
@@ -81,14 +81,14 @@ fn folder_kind(path: &Path) -> io::Result<PathKind> {
     Ok(if model { PathKind::Model } else { PathKind::Repository })
 }
 
-/// The name that a model has by its file or folder, which may be none.
+/// The name of a model by its file or folder. It may be empty.
 pub(in crate::cli) fn model_name_of(path: &Path) -> String {
     let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Copies the component, version or model at `path` into the empty repository `root`, where it
-/// belongs there. What names no model goes by the name `model`.
+/// Copies the component, version or model at `path` into the empty repository `root`. A name that
+/// no model may have becomes `model`.
 pub(in crate::cli) fn lay_out(kind: PathKind, path: &Path, root: &Path) -> Result<()> {
     let interceptors = root.join("interceptors");
     let root = if is_interceptor(kind, path) { interceptors.as_path() } else { root };
@@ -105,7 +105,7 @@ pub(in crate::cli) fn lay_out(kind: PathKind, path: &Path, root: &Path) -> Resul
     copied.with_context(|| format!("cannot copy {} to a temporary directory", path.display()))
 }
 
-/// Whether it wraps models: then it would be refused among them.
+/// True if the component is an interceptor, which would be refused among the models.
 fn is_interceptor(kind: PathKind, path: &Path) -> bool {
     let component = match kind {
         PathKind::Bare => path.to_owned(),
@@ -116,7 +116,7 @@ fn is_interceptor(kind: PathKind, path: &Path) -> bool {
         },
         PathKind::Repository => return false,
     };
-    // What cannot be read or is no component is reported when it is looked at.
+    // A file that cannot be read, or is no component, is reported by the scan.
     let read = fs::read(component).ok();
     read.and_then(|bytes| read_surface(&bytes).ok()).is_some_and(|surface| surface.is_interceptor())
 }
@@ -133,11 +133,14 @@ fn name_or_model(path: &Path) -> String {
     named.map_or("model".into(), |name| name.to_string())
 }
 
-/// A folder called by a number lies in its model's folder, which may hold settings.
+/// Copies a version. A folder whose name is a number lies in its model's folder, which may hold
+/// settings.
 fn lay_out_version(path: &Path, root: &Path) -> io::Result<()> {
     let (numbered, parent) = (Version::parse(&model_name_of(path)), path.parent().unwrap_or(path));
+
     let model = root.join(name_or_model(if numbered.is_some() { parent } else { path }));
     let version = model.join(numbered.map_or("1".into(), |version| version.to_string()));
+
     fs::create_dir_all(&version)?;
     if numbered.is_some() && parent.join(SETTINGS).exists() {
         copy(&parent.join(SETTINGS), &model.join(SETTINGS), parent)?;
@@ -158,7 +161,7 @@ fn lay_out_model(path: &Path, model: &Path) -> io::Result<()> {
                 lay_out_files(&from.canonicalize()?, &to, inside)?;
             }
             () if numbered || entry.file_name() == SETTINGS => copy(&from, &to, inside)?,
-            // Only their names matter: some are worth a warning.
+            // Only their names matter: the scan warns of some.
             () if from.is_dir() => fs::create_dir(&to)?,
             () => fs::write(&to, "")?,
         }
@@ -174,9 +177,9 @@ fn lay_out_files(from: &Path, to: &Path, inside: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a file; of a folder only the name. Links are followed as far as a repository at `inside`
-/// would follow them. What must not be opened becomes a link that leads out, which a repository
-/// reports.
+/// Copies a file, or creates a folder of that name without its files. Links are followed if a
+/// repository at `inside` would follow them. A link that must not be followed becomes one that
+/// leads out, which the scan reports.
 fn copy(from: &Path, to: &Path, inside: &Path) -> io::Result<()> {
     let real = from.canonicalize().ok().filter(|real| real.starts_with(inside));
     match real.and_then(|real| Some((fs::metadata(&real).ok()?, real))) {
@@ -192,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with these files in it, empty folders where the name ends in a slash.
+    /// A folder with these files. A name with a slash at its end is an empty folder.
     fn folder(files: &[&str]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();

@@ -1,4 +1,4 @@
-//! What came out for one version, for people and as JSON.
+//! The result of a check, for the terminal and as JSON.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::cli::describe;
 use crate::engine::Snapshot;
 use crate::model::{LoadError, Metadata};
 
-/// What came out for one version, or for a model as a whole.
+/// The result for one version, or for a model as a whole.
 pub(super) struct VersionReport {
     pub(super) model: String,
-    /// `None` when it concerns the model as a whole.
+    /// `None` for the model as a whole.
     pub(super) version: Option<u64>,
     pub(super) outcome: Result<CheckedVersion, LoadError>,
 }
 
-/// What there is to say of a version that would serve.
+/// The properties of a version that would serve.
 pub(super) struct CheckedVersion {
     pub(super) metadata: Metadata,
     pub(super) snapshot: Snapshot,
@@ -26,18 +26,18 @@ pub(super) struct CheckedVersion {
     pub(super) elapsed: Duration,
 }
 
-/// How far a version has shown that it works.
+/// The extent to which a version was validated.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Validation {
-    /// It has answered so many golden requests.
+    /// It has answered this many golden requests.
     Golden(usize),
     /// It has warmed up, and has no golden requests.
     WarmUp,
-    /// Not at all: it would have done so in a database that a check leaves alone.
+    /// It was not validated, because its tenant's database must be left alone.
     Skipped,
 }
 
-/// All of them, for people.
+/// The lines for the terminal.
 pub(super) fn lines(verdicts: &[VersionReport]) -> Vec<String> {
     let mut lines: Vec<_> = verdicts.iter().flat_map(VersionReport::lines).collect();
     let passed = verdicts.iter().filter(|verdict| verdict.outcome.is_ok()).count();
@@ -45,7 +45,7 @@ pub(super) fn lines(verdicts: &[VersionReport]) -> Vec<String> {
     lines
 }
 
-/// All of them as JSON.
+/// All reports as JSON.
 pub(super) fn to_json(verdicts: &[VersionReport]) -> Value {
     let ok = verdicts.iter().all(|verdict| verdict.outcome.is_ok());
     json!({"ok": ok, "versions": verdicts.iter().map(VersionReport::to_json).collect::<Vec<_>>()})

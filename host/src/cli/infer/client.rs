@@ -1,4 +1,4 @@
-//! A plain HTTP client: one connection, a request after the other.
+//! An HTTP client with one connection and one request at a time.
 
 use std::time::Duration;
 
@@ -20,34 +20,35 @@ pub(in crate::cli) type Header = (HeaderName, HeaderValue);
 pub(in crate::cli) struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
-    /// What goes before every path.
+    /// The prefix of every path.
     prefix: String,
     headers: Vec<Header>,
 }
 
-/// What a server answered.
+/// A complete response.
 pub(in crate::cli) struct HttpResponse {
     pub(in crate::cli) status: StatusCode,
     pub(in crate::cli) headers: HeaderMap,
     pub(in crate::cli) body: Bytes,
 }
 
-/// An answer that comes in pieces.
+/// A response whose body is read line by line.
 pub(in crate::cli) struct ResponseStream {
     body: Incoming,
-    /// What has come of the next lines.
+    /// Bytes that belong to the next lines.
     text: Vec<u8>,
 }
 
-/// How long a server may take to accept a connection.
+/// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Client {
-    /// Connects to the server at that URL; `headers` go with every request.
+    /// Connects to the server at `url`. `headers` are sent with every request.
     pub(in crate::cli) async fn connect(url: &Uri, headers: Vec<Header>) -> Result<Client> {
         let host = url.host().context("the URL names no host, such as http://127.0.0.1:8080")?;
+
         let port = url.port_u16().unwrap_or(80);
-        // An IPv6 address has brackets in a URL only.
+        // An IPv6 address has brackets in a URL alone.
         let address = (host.trim_start_matches('[').trim_end_matches(']'), port);
         let stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(stream) => stream.with_context(|| {
@@ -57,9 +58,10 @@ impl Client {
             })?,
             Err(_) => bail!("cannot connect to {host}:{port}: no answer for {CONNECT_TIMEOUT:?}"),
         };
+
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.context("cannot speak HTTP")?;
-        // Its errors reach whoever waits for an answer.
+        // Its errors also fail the request that waits for a response.
         tokio::spawn(connection);
         let host =
             HeaderValue::from_str(url.authority().map_or(host, |authority| authority.as_str()))?;
@@ -78,7 +80,7 @@ impl Client {
         self.send(Request::post(self.path(path)).body(Full::new(body.into()))?).await
     }
 
-    /// Asks for an answer that comes in pieces. One that is an error comes whole.
+    /// Sends a request whose response is streamed. An error response is returned whole.
     pub(in crate::cli) async fn post_streaming(
         &mut self,
         path: &str,
@@ -107,9 +109,10 @@ impl Client {
     ) -> Result<Response<Incoming>> {
         let headers = request.headers_mut();
         headers.extend(self.headers.iter().cloned());
-        // Unless those who ask know better.
+        // A header from the command line takes precedence.
         headers.entry(HOST).or_insert_with(|| self.host.clone());
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+
         let lost = "the server closed the connection without an answer";
         self.sender.ready().await.context(lost)?;
         self.sender.send_request(request).await.context(lost)
@@ -125,7 +128,7 @@ async fn full_response(response: Response<Incoming>) -> Result<HttpResponse> {
 }
 
 impl ResponseStream {
-    /// The next line, without its end; `None` after the last.
+    /// The next line without its end. `None` after the last.
     pub(in crate::cli) async fn next_line(&mut self) -> Result<Option<String>> {
         loop {
             if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
@@ -141,7 +144,7 @@ impl ResponseStream {
     }
 }
 
-/// Reads the URL of a server.
+/// Parses the URL of a server.
 pub(in crate::cli) fn url(text: &str) -> Result<Uri> {
     let url: Uri = text.parse().map_err(|error| anyhow!("'{text}' is not a URL: {error}"))?;
     match url.scheme_str() {
@@ -155,7 +158,7 @@ pub(in crate::cli) fn url(text: &str) -> Result<Uri> {
     Ok(url)
 }
 
-/// Reads `Name: value`.
+/// Parses `Name: value`.
 pub(in crate::cli) fn header(text: &str) -> Result<Header> {
     let (name, value) =
         text.split_once(':').ok_or_else(|| anyhow!("'{text}' is not 'Name: value'"))?;

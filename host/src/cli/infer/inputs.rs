@@ -1,4 +1,5 @@
-//! From `NAME=JSON` to a tensor of the protocol. Numbers are sent as they were typed.
+//! Converts `NAME=JSON` into a tensor of the protocol. Numbers are sent with the digits that were
+//! typed.
 
 use std::fs;
 
@@ -16,7 +17,7 @@ pub(in crate::cli) struct Input {
     value: Box<RawValue>,
 }
 
-/// An input as the command line has it, whose value may be in a file that has not been read yet.
+/// An input argument. Its value may be in a file that has not been read yet.
 #[derive(Clone, Debug)]
 pub(in crate::cli) enum InputArg {
     Given(Input),
@@ -24,7 +25,7 @@ pub(in crate::cli) enum InputArg {
 }
 
 impl InputArg {
-    /// Reads `NAME=JSON` or `NAME=@FILE`.
+    /// Parses `NAME=JSON` or `NAME=@FILE`.
     pub(in crate::cli) fn parse(text: &str) -> Result<InputArg> {
         let (name, value) = text
             .split_once('=')
@@ -35,7 +36,7 @@ impl InputArg {
         }
     }
 
-    /// The input, read from its file if it is in one.
+    /// Returns the input, with its value from the file if there is one.
     pub(in crate::cli) fn read(&self) -> Result<Input> {
         match self {
             InputArg::Given(input) => Ok(input.clone()),
@@ -59,13 +60,13 @@ impl Input {
         Ok(Input { name: name.into(), value })
     }
 
-    /// What it is called, and its value as it was given.
+    /// Returns the name and the value, as typed.
     pub(in crate::cli) fn into_field(self) -> (String, Box<RawValue>) {
         (self.name, self.value)
     }
 }
 
-/// The body of a request with these inputs, for the model whose metadata the server gave.
+/// Builds the body of a request for the model with that metadata.
 pub(in crate::cli) fn request_body(inputs: &[Input], metadata: &Value) -> Result<Vec<u8>> {
     let inputs =
         inputs.iter().map(|input| build_tensor(input, metadata)).collect::<Result<Vec<_>>>()?;
@@ -115,11 +116,11 @@ fn describe_inputs(specs: &[Value]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// Deeper nesting than the server takes; a bound on recursion.
+/// A bound on recursion that is deeper than the server allows.
 const MAX_DEPTH: usize = 64;
 
-/// Elements along each dimension of nested arrays; none for a single element. The elements
-/// themselves go into `data`.
+/// Returns the shape of nested arrays, which is empty for a single element. Appends the elements to
+/// `data`.
 fn nested_shape<'a>(
     value: &'a RawValue,
     depth: usize,
@@ -152,9 +153,9 @@ fn nested_shape<'a>(
     Ok([vec![items.len() as u64], first].concat())
 }
 
-/// Adds dimensions of one element: in front where the model has dimensions that may be 1, so that a
-/// single number serves as a list of one, and one row as a batch of one; or behind, so that a list
-/// serves as a batch of items of one element each. The server refuses what does not fit then.
+/// Adds dimensions of one element: in front if the model's dimensions there may be 1, so that a
+/// number serves as a list of one and a row as a batch of one; or behind, so that a list serves as
+/// a batch of single elements. The server refuses a shape that does not fit then.
 fn fit_shape(shape: Vec<u64>, expected: &[i64]) -> Vec<u64> {
     let is_column = expected.len() == shape.len() + 1 && expected.last() == Some(&1);
     if is_column && shape.last().is_some_and(|&last| last != 1) {

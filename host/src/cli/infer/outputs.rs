@@ -1,4 +1,4 @@
-//! How an answer is shown to people. Numbers keep the digits that the server sent.
+//! Formats a response for the terminal. Numbers keep the server's digits.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 
 use crate::cli::describe::to_printable;
 
-/// Items of one dimension that are shown; of more, the first so many.
+/// The most items of a dimension that are shown.
 const MAX_ITEMS: usize = 10;
 
-/// Characters of one text that are shown.
+/// The most characters of a text that are shown.
 const MAX_CHARACTERS: usize = 200;
 
-/// A response of inference.
+/// An inference response.
 #[derive(Deserialize)]
 struct Response<'a> {
     #[serde(default)]
@@ -31,12 +31,12 @@ struct Output<'a> {
     name: String,
     datatype: String,
     shape: Vec<usize>,
-    /// Absent if the tensor is binary.
+    /// Empty if the tensor is binary.
     #[serde(borrow, default)]
     data: Vec<&'a RawValue>,
 }
 
-/// The lines that show a response. Fails if it is none.
+/// Returns the lines of a response. Fails if the body is no inference response.
 pub(super) fn lines(body: &[u8]) -> Result<Vec<String>> {
     let response: Response = serde_json::from_slice(body).map_err(|error| {
         let what = if error.is_data() { "no response to inference" } else { "not JSON" };
@@ -56,7 +56,7 @@ pub(super) fn lines(body: &[u8]) -> Result<Vec<String>> {
 fn format_tensor(Output { name, datatype, shape, data }: &Output) -> Vec<String> {
     let head = format!("  {} {} {shape:?}", to_printable(name), to_printable(datatype));
     let body = match shape.as_slice() {
-        // One row a line reads well for what most models answer.
+        // One row per line reads well for most models.
         [count, inner @ ..] if !inner.is_empty() && !data.is_empty() => {
             format_rows(data, *count, inner)
         }
@@ -80,7 +80,7 @@ fn format_rows(data: &[&RawValue], count: usize, inner: &[usize]) -> Vec<String>
     lines
 }
 
-/// Elements as nested arrays, long ones cut.
+/// Formats elements as nested arrays, and cuts long ones.
 fn format_values(data: &[&RawValue], shape: &[usize]) -> String {
     let Some((&count, inner)) = shape.split_first() else {
         return data.first().map(|value| format_element(value)).unwrap_or_default();
@@ -94,7 +94,7 @@ fn format_values(data: &[&RawValue], shape: &[usize]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// How many elements each of `count` parts has; never none, whatever the server said.
+/// The elements in each of `count` chunks; at least one, whatever the server claims.
 fn chunk_len(data: &[&RawValue], count: usize) -> usize {
     (data.len() / count.max(1)).max(1)
 }

@@ -1,4 +1,4 @@
-//! `wardian infer --stream`: an answer in parts, printed as they come.
+//! `wardian infer --stream`: prints a streamed response part by part.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::cli::Outcome;
 use crate::cli::describe::to_printable;
 use crate::model::is_unprintable;
 
-/// Asks for an answer in parts, and prints each when it has come. `patience` is how long to wait
-/// for each.
+/// Sends a streaming request and prints each part on arrival. `patience` is the timeout for each
+/// part.
 pub(super) async fn run(
     client: &mut Client,
     path: &str,
@@ -29,6 +29,7 @@ pub(super) async fn run(
         Ok(pieces) => pieces,
         Err(answer) => return print_error(&answer, json),
     };
+
     let mut printer = Printer { json, within_line: false };
     while let Some(event) =
         tokio::time::timeout(patience, next_event(&mut pieces)).await.map_err(slow)??
@@ -39,20 +40,21 @@ pub(super) async fn run(
         }
         printer.print(&event)?;
     }
+
     printer.finish()?;
     Ok(Outcome::Success)
 }
 
-/// The body of a request with these inputs; what is no input of the model is a parameter for it.
+/// Builds the request body. A name that is no input of the model becomes a parameter.
 pub(super) fn request_body(inputs: Vec<Input>) -> Result<Vec<u8>> {
     let fields: Part = inputs.into_iter().map(Input::into_field).collect();
     Ok(serde_json::to_vec(&fields)?)
 }
 
-/// The values of a part by their names, each as the server wrote it.
+/// The values of a part by name, as the server wrote them.
 type Part = BTreeMap<String, Box<RawValue>>;
 
-/// The next event's data; comments and empty lines are passed over.
+/// Returns the data of the next event, and skips comments and empty lines.
 async fn next_event(pieces: &mut ResponseStream) -> Result<Option<Part>> {
     while let Some(line) = pieces.next_line().await? {
         if let Some(data) = line.strip_prefix("data: ") {
@@ -66,13 +68,13 @@ async fn next_event(pieces: &mut ResponseStream) -> Result<Option<Part>> {
 
 struct Printer {
     json: bool,
-    /// A text has been printed, and no line break after it.
+    /// A text was printed without a line break.
     within_line: bool,
 }
 
 impl Printer {
-    /// A part that is nothing but one text goes on where the last one ended; others are a line of
-    /// JSON each.
+    /// Prints a part. A single text continues the line of the last one; any other part is a line of
+    /// JSON.
     fn print(&mut self, event: &Part) -> Result<()> {
         match text_of(event).filter(|_| !self.json) {
             Some(text) => {
@@ -86,8 +88,7 @@ impl Printer {
         }
     }
 
-    /// An error ends the answer after some of its parts. There is no status any more that could
-    /// tell of it.
+    /// Prints an error that ends the response after some parts, when the status was sent long ago.
     fn print_error(&mut self, event: &Part) -> Result<()> {
         self.finish()?;
         if self.json {
@@ -109,7 +110,7 @@ impl Printer {
     }
 }
 
-/// The text of a part whose only output is one.
+/// The text of a part whose only output is a text.
 fn text_of(event: &Part) -> Option<String> {
     let head = ["model_name", "model_version", "id"];
     let mut outputs = event.iter().filter(|(key, _)| !head.contains(&key.as_str()));
@@ -123,7 +124,7 @@ fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// A text that a model chose, fit for a terminal: its line breaks stay.
+/// Makes a model's text safe for a terminal. Line breaks stay.
 fn printable(text: &str) -> String {
     text.chars().map(|char| if is_unprintable(char) && char != '\n' { ' ' } else { char }).collect()
 }

@@ -1,4 +1,4 @@
-//! What a component consists of, told without compiling it.
+//! The contents of a component, read without compiling it.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::cli::describe::{format_bytes, to_printable};
 use crate::engine::compile::validate::{Surface, read_surface};
 use crate::model::Capability;
 
-/// What a component consists of.
+/// The contents of a component.
 pub(super) struct ComponentSummary {
     surface: Surface,
     bytes: u64,
     modules: Vec<Module>,
-    /// Bytes of names, debug information and other things that are not run.
+    /// Bytes of names, debug information and other sections that are not executed.
     custom: u64,
 }
 
@@ -28,13 +28,12 @@ struct Module {
 }
 
 impl ComponentSummary {
-    /// Takes a component apart. Fails if it is none.
+    /// Parses a component. Fails if the bytes are none.
     pub(super) fn parse(bytes: &[u8]) -> Result<ComponentSummary> {
         let surface = read_surface(bytes).map_err(|error| anyhow::anyhow!(error.reason))?;
         let mut parts =
             ComponentSummary { surface, bytes: bytes.len() as u64, modules: Vec::new(), custom: 0 };
-        // Sections of modules and components come in the order of the file, so that what is met
-        // belongs to the module that began last.
+        // Sections come in the order of the file, so each belongs to the module that began last.
         for payload in Parser::new(0).parse_all(bytes) {
             parts.add_payload(payload.context("not a valid component")?);
         }
@@ -116,7 +115,7 @@ impl ComponentSummary {
     }
 }
 
-/// Whether an import is granted; some are where the model's settings say so.
+/// The grant of an import: always, by the model's settings, or refused.
 fn grant_status(import: &str) -> String {
     match (import_refusal(import, &[]), required_capability(import)) {
         (None, _) => "granted".into(),

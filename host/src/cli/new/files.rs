@@ -1,11 +1,11 @@
-//! The files of a new crate, all of them within this program.
+//! The files of a new crate, all embedded in this program.
 //!
-//! The SDK is on no registry, so that a crate gets its sources, and the interfaces they are
-//! generated from, in `vendor/`. The SDK looks for the interfaces at `../../wit`, hence
-//! `vendor/wardian/sdk` and `vendor/wit`; and its manifest inherits from its workspace, which the
-//! new crate's manifest is. So its files are the same here and there.
+//! The SDK is in no registry, so a crate gets its sources and the WIT files in `vendor/`. The SDK
+//! reads the WIT files from `../../wit`, hence `vendor/wardian/sdk` and `vendor/wit`. Its manifest
+//! inherits from the workspace, which is the new crate's manifest, so the same files serve in both
+//! places.
 
-/// Each of the crate's files: its path and its text, in which `{{…}}` is to be replaced.
+/// The files of the crate: a path and a text, in which `{{…}}` is replaced.
 pub(super) const TEMPLATE: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("template/Cargo.toml.in")),
     ("README.md", include_str!("template/README.md.in")),
@@ -14,7 +14,7 @@ pub(super) const TEMPLATE: &[(&str, &str)] = &[
     ("golden.json", include_str!("template/golden.json.in")),
     (".cargo/config.toml", include_str!("template/config.toml.in")),
     (".gitignore", include_str!("template/gitignore.in")),
-    // The SDK's sources are formatted so, and `cargo fmt` would change them otherwise.
+    // The SDK's sources have this format; `cargo fmt` would change them otherwise.
     ("rustfmt.toml", include_str!("../../../../rustfmt.toml")),
     ("rust-toolchain.toml", include_str!("../../../../rust-toolchain.toml")),
 ];
@@ -77,7 +77,7 @@ macro_rules! vendored {
         ]
     };
 }
-/// The SDK and the interfaces: where each file goes, and its text.
+/// The SDK and the WIT files: the path and the text of each.
 pub(super) const VENDORED: &[(&str, &str)] = &vendored!();
 
 #[cfg(test)]

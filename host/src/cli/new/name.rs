@@ -1,10 +1,9 @@
-//! What a new crate may be called: its name is a package's, a library's and a model's.
+//! The rules for the name of a new crate, which is also a library's and a model's.
 
 use anyhow::{Result, bail, ensure};
 
-/// Cargo and the compiler refuse some of these, and the others would lead to confusion: keywords,
-/// crates that every program has, what the new crate depends on, and what the repository keeps for
-/// itself.
+/// Names that Cargo or the compiler refuses, and names that would confuse: keywords, crates of
+/// every program, dependencies of the new crate, and names that the repository reserves.
 const RESERVED: [&str; 71] = [
     "abstract",
     "alloc",
@@ -79,10 +78,10 @@ const RESERVED: [&str; 71] = [
     "yield",
 ];
 
-/// The most characters that some file systems and tools take without trouble.
+/// The most characters that all file systems and tools accept.
 const MAX_LENGTH: usize = 64;
 
-/// Reads a name that a package and a model may have.
+/// Checks a name for a package and a model.
 pub(super) fn parse(name: &str) -> Result<String> {
     let allowed = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
@@ -102,7 +101,7 @@ pub(super) fn parse(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// The name of the file that cargo builds, without its ending.
+/// The name of the file that Cargo builds, without its extension.
 pub(super) fn file_stem(name: &str) -> String {
     name.replace('-', "_")
 }
