@@ -112,12 +112,12 @@ fn check(server: &Server) {
 }
 
 #[test]
-fn no_mark_is_found_where_written_pages_are_copied_back() {
+fn no_mark_survives_copied_pages() {
     check(&server().start());
 }
 
 #[test]
-fn no_mark_is_found_where_memory_is_unmapped() {
+fn no_mark_survives_unmapped_memory() {
     let server = server().environment("WARDIAN_RESET", "unmap").start();
     assert!(server.log().contains("reset=Unmap"), "{}", server.log());
     check(&server);

@@ -16,7 +16,7 @@ fn loading_for_long(models: &Models) {
 }
 
 #[test]
-fn it_listens_at_once_and_says_what_is_not_ready() {
+fn listens_before_models_are_ready() {
     let server = Server::with_models(loading_for_long).start();
     server.get("/v2/health/live").ok();
     server.until_state("slow", 1, "LOADING");
@@ -31,7 +31,7 @@ fn it_listens_at_once_and_says_what_is_not_ready() {
 }
 
 #[test]
-fn a_model_that_loads_for_long_holds_up_no_other() {
+fn a_slow_load_delays_no_other_model() {
     let server = Server::with_models(loading_for_long).config("[compile]\njobs = 2").start();
     server.until_state("slow", 1, "LOADING");
     server.models().bare("quick", puppet("version=1"));
@@ -40,7 +40,7 @@ fn a_model_that_loads_for_long_holds_up_no_other() {
 }
 
 #[test]
-fn it_is_ready_once_every_model_has_been_tried_even_if_one_is_bad() {
+fn ready_once_every_model_was_tried() {
     let server = Server::with_models(|models| {
         models.bare("good", puppet("version=1"));
         models.bare("bad", puppet("load=fail"));
@@ -57,12 +57,12 @@ fn it_is_ready_once_every_model_has_been_tried_even_if_one_is_bad() {
 }
 
 #[test]
-fn an_empty_repository_is_ready_too() {
+fn an_empty_repository_is_ready() {
     Server::empty().until_tried();
 }
 
 #[test]
-fn told_to_stop_it_answers_what_it_has_taken_and_unloads_everything() {
+fn a_stop_answers_requests_and_unloads_models() {
     let server = Server::with_models(patient).start();
     server.until_version_of("puppet", 1);
     let slow = server.begin_behave("puppet", "sleep:4000");
@@ -78,7 +78,7 @@ fn told_to_stop_it_answers_what_it_has_taken_and_unloads_everything() {
 }
 
 #[test]
-fn while_it_drains_it_is_alive_and_takes_no_more() {
+fn a_draining_server_refuses_new_requests() {
     let server = Server::with_models(patient).start();
     server.until_version_of("puppet", 1);
     let endless = server.begin_behave("puppet", "sleep:600000");
@@ -95,7 +95,7 @@ fn while_it_drains_it_is_alive_and_takes_no_more() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_left_behind() {
+fn the_drain_timeout_bounds_the_stop() {
     let server = Server::with_models(patient).argument("--drain-timeout").argument("100ms").start();
     server.until_version_of("puppet", 1);
     let endless = server.begin_behave("puppet", "sleep:600000");
@@ -107,7 +107,7 @@ fn what_does_not_end_in_time_is_left_behind() {
 }
 
 #[test]
-fn told_twice_it_stops_at_once() {
+fn a_second_signal_stops_at_once() {
     let server = Server::with_models(patient).start();
     server.until_version_of("puppet", 1);
     let endless = server.begin_behave("puppet", "sleep:600000");
@@ -120,7 +120,7 @@ fn told_twice_it_stops_at_once() {
 }
 
 #[test]
-fn a_load_that_is_under_way_does_not_hold_up_the_end() {
+fn a_running_load_does_not_delay_the_stop() {
     let server = Server::with_models(loading_for_long).start();
     server.until_state("slow", 1, "LOADING");
     server.until_logged("puppet loads version 0");

@@ -23,7 +23,7 @@ fn invoke(server: &Server, header: (&str, &str)) -> Response {
 }
 
 #[test]
-fn a_request_that_names_no_model_means_the_default_one() {
+fn a_request_without_model_uses_the_default() {
     const NAMES: &str = "x-amzn-sagemaker-target-model";
     let server = Server::with_models(two).config("default_model = 'first'").start();
     server.until_tried();
@@ -50,7 +50,7 @@ fn connect(server: &Server, say: &str) -> TcpStream {
 }
 
 #[test]
-fn headers_that_do_not_come_in_time_end_the_connection() {
+fn late_headers_end_the_connection() {
     let server =
         Server::with_models(|_| {}).config("[http]\nheader_read_timeout = '100ms'").start();
     let start = Instant::now();
@@ -75,7 +75,7 @@ fn lines(log: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_log_in_json_has_an_object_a_line() {
+fn a_json_log_has_one_object_per_line() {
     const TRIED: &str = "every wanted model has been tried";
     let server = Server::with_models(|models| models.bare("puppet", puppet("version=7")));
     let server = server.config("[log]\nformat = 'json'").start();

@@ -19,7 +19,7 @@ const SWAPS: u64 = 100;
 const NOISE: u64 = 12 << 20;
 
 #[test]
-fn a_model_is_swapped_a_hundred_times_under_fire() {
+fn a_model_is_swapped_repeatedly_under_load() {
     let server = Server::with_models(|models| models.bare("puppet", scripted(1))).start();
     server.until_ready("puppet", 1);
     let fire = Fire::open(server.address());

@@ -14,7 +14,7 @@ fn warm(word: &'static str, words: &'static [&'static str]) -> Case {
 }
 
 #[test]
-fn answers_that_break_the_models_own_promise_keep_it_back() {
+fn outputs_that_violate_the_metadata_prevent_publication() {
     check(
         vec![
             infer("bad-shape", &["warm-up: a request of zeros failed", "output 'version'"]),
@@ -36,7 +36,7 @@ fn answers_that_break_the_models_own_promise_keep_it_back() {
 }
 
 #[test]
-fn a_warm_up_that_goes_wrong_keeps_a_model_back() {
+fn a_failing_warm_up_prevents_publication() {
     check(
         vec![
             warm("trap", &["warm-up: the model's warm-up failed"]),

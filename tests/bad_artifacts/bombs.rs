@@ -27,7 +27,7 @@ fn defused(bomb: Vec<u8>, limits: &str, words: &str) {
 }
 
 #[test]
-fn a_bomb_is_stopped_by_its_cpu_time() {
+fn the_cpu_limit_stops_a_bomb() {
     defused(
         slow_bomb(),
         "cpu_time = '1s'",
@@ -41,7 +41,7 @@ fn a_bomb_is_stopped_by_the_clock() {
 }
 
 #[test]
-fn a_bomb_is_stopped_by_its_memory() {
+fn the_memory_limit_stops_a_bomb() {
     defused(
         large_bomb(),
         "memory = '256MiB'",

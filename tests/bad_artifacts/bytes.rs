@@ -4,7 +4,7 @@ use super::{Case, case, check};
 use crate::harness::puppet;
 
 #[test]
-fn files_that_are_no_component_are_told_apart() {
+fn files_that_are_not_components_are_identified() {
     check(
         vec![
             case("empty", "", &["the file is empty"]),

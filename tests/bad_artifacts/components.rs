@@ -23,7 +23,7 @@ fn importing(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_component_that_is_no_model_is_told_so() {
+fn a_component_without_inference_is_refused() {
     let another = r#"(core module $m (func (export "f"))) (core instance $i (instantiate $m))
                      (func $f (canon lift (core func $i "f"))) (export "run" (func $f))"#;
     let newer = r#"(instance $i) (export "wardian:model/inference@0.2.0" (instance $i))"#;
@@ -73,7 +73,7 @@ fn an_import_that_is_not_granted_is_named() {
 }
 
 #[test]
-fn a_component_that_cannot_be_instantiated_says_why() {
+fn a_failed_instantiation_is_explained() {
     check(
         vec![
             case("huge-memory", with_inference("(memory 65536)"), &["memory"]),

@@ -12,7 +12,7 @@ fn lie(word: &'static str, words: &'static [&'static str]) -> Case {
 }
 
 #[test]
-fn a_load_that_goes_wrong_is_explained() {
+fn a_failed_load_is_explained() {
     let server = check(
         vec![
             load("spin", &["load: load took longer than 6s"]),
@@ -36,7 +36,7 @@ fn a_load_that_goes_wrong_is_explained() {
 }
 
 #[test]
-fn a_load_that_sleeps_is_given_up_on() {
+fn a_sleeping_load_is_stopped() {
     check(
         vec![
             case("sleep", puppet("load=sleep:600000"), &["load: load took longer than 2s"]),
@@ -52,7 +52,7 @@ fn a_load_that_sleeps_is_given_up_on() {
 }
 
 #[test]
-fn metadata_that_lies_is_refused() {
+fn inconsistent_metadata_is_refused() {
     check(
         vec![
             lie("duplicate-input", &["load: the metadata names input 'x' twice"]),

@@ -31,7 +31,7 @@ fn among_others<const N: usize>(
 }
 
 #[test]
-fn a_bad_item_fails_alone_with_its_own_error() {
+fn an_invalid_item_fails_alone() {
     for guest in BOTH {
         // In the side-by-side form an error belongs to one request, and no request is run twice.
         let with = if guest == JOINED { 1 } else { 5 };
@@ -43,7 +43,7 @@ fn a_bad_item_fails_alone_with_its_own_error() {
 }
 
 #[test]
-fn a_trap_takes_nobody_along() {
+fn a_trap_fails_one_request() {
     for guest in BOTH {
         for isolation in ["request", "pooled"] {
             let settings = format!("isolation = '{isolation}'\n{PATIENT}");
@@ -55,7 +55,7 @@ fn a_trap_takes_nobody_along() {
 }
 
 #[test]
-fn one_that_takes_more_memory_than_its_tenant_has_takes_nobody_along() {
+fn an_item_beyond_the_memory_quota_fails_alone() {
     for guest in BOTH {
         let (server, holder) =
             held_up_with(guest, PATIENT, "[tenants.default.quota]\nmemory = '64MiB'\n");
@@ -71,7 +71,7 @@ fn one_that_takes_more_memory_than_its_tenant_has_takes_nobody_along() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_split_is_asked_for_one_by_one() {
+fn a_response_that_cannot_be_split_is_repeated_singly() {
     let [short] = among_others(JOINED, PATIENT, ["short"], 1);
     assert_eq!(said(&short), ("short".to_owned(), 1));
     let [few] = among_others(SIDE_BY_SIDE, PATIENT, ["few"], 1);
@@ -79,13 +79,13 @@ fn an_answer_that_cannot_be_split_is_asked_for_one_by_one() {
 }
 
 #[test]
-fn a_wrong_answer_side_by_side_is_of_its_own_request() {
+fn an_invalid_side_by_side_response_fails_one_request() {
     let [lie] = among_others(SIDE_BY_SIDE, PATIENT, ["lie"], 4);
     lie.refused(500, "model_bad_output");
 }
 
 #[test]
-fn an_endless_item_is_stopped_before_it_has_used_up_its_neighbours_time() {
+fn an_endless_item_leaves_time_for_the_others() {
     for guest in BOTH {
         let [spinning] =
             among_others(guest, "[limits]\ncpu_time = '1s'\ndeadline = '10m'", ["spin"], 1);
@@ -95,7 +95,7 @@ fn an_endless_item_is_stopped_before_it_has_used_up_its_neighbours_time() {
 }
 
 #[test]
-fn one_that_sleeps_leaves_its_neighbours_half_their_time() {
+fn a_sleeping_item_leaves_others_half_their_time() {
     let (server, holder) = held_up(JOINED, PATIENT);
     let one = within(&server, "20000", "one");
     server.tenant("default").until_holds("queue", 1);
@@ -107,7 +107,7 @@ fn one_that_sleeps_leaves_its_neighbours_half_their_time() {
 }
 
 #[test]
-fn every_request_counts_once_whatever_it_was_joined_with() {
+fn each_batched_request_counts_once() {
     let (server, holder) = held_up(JOINED, &format!("{PATIENT}[breaker]\nfaults = 3"));
     let waiting = line_up_all(&server, ["trap", "one", "trap", "two"]);
     holder.hang_up();

@@ -9,7 +9,7 @@ use crate::batching::{
 use crate::harness::Server;
 
 #[test]
-fn what_waits_goes_together_and_each_gets_its_own_answer() {
+fn queued_requests_share_a_call() {
     for guest in BOTH {
         let (server, holder) = held_up(guest, PATIENT);
         let words = ["one", "two", "three", "four", "five"];
@@ -48,7 +48,7 @@ fn rows_are_counted_where_requests_are_joined() {
 }
 
 #[test]
-fn joined_are_only_those_that_differ_in_nothing_else() {
+fn only_requests_equal_but_for_rows_are_joined() {
     let (server, holder) = held_up(JOINED, PATIENT);
     let numbers = |word: &str, numbers: &[f64]| {
         let mut body = body(word);
@@ -85,7 +85,7 @@ fn joined_are_only_those_that_differ_in_nothing_else() {
 }
 
 #[test]
-fn side_by_side_are_requests_of_any_length_and_with_any_parameters() {
+fn side_by_side_takes_requests_of_any_shape() {
     let (server, holder) = held_up(SIDE_BY_SIDE, PATIENT);
     let request = |number: usize| {
         let mut body =
@@ -106,7 +106,7 @@ fn side_by_side_are_requests_of_any_length_and_with_any_parameters() {
 }
 
 #[test]
-fn the_first_by_priority_go_first() {
+fn requests_are_ordered_by_priority() {
     let settings = format!("isolation = 'pooled'\n{PATIENT}[batching]\nmax_batch_size = 2");
     let (server, holder) = held_up(JOINED, &settings);
     let asked = [("a", 0), ("b", 3), ("c", 1), ("d", 1_000_000_000_000_u64), ("e", 1), ("f", 3)];
@@ -130,7 +130,7 @@ fn the_first_by_priority_go_first() {
 }
 
 #[test]
-fn what_is_in_force_is_shown() {
+fn the_batching_settings_are_shown() {
     let in_force = |server: &Server| {
         let shown = server.config_of("model")["wardian"]["batching"].clone();
         (shown["effective"].as_u64().unwrap(), shown["form"].clone())

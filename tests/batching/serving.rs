@@ -79,7 +79,7 @@ fn under_load_batches_form_by_themselves() {
 }
 
 #[test]
-fn a_swap_loses_nobody_on_the_way() {
+fn a_swap_loses_no_request() {
     let server = Server::with_models(|models| {
         models.settings("model", "[limits]\ndeadline = '1m'");
         models.version("model", 1, guest(JOINED));

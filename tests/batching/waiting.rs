@@ -11,7 +11,7 @@ use crate::batching::{
 use crate::harness::{Pending, Server, guest, until};
 
 #[test]
-fn who_goes_away_while_waiting_is_never_computed_and_never_waited_for() {
+fn a_disconnected_client_leaves_the_queue() {
     let (server, holder) = held_up(JOINED, PATIENT);
     let [one, log, two] = line_up_all(&server, ["one", "log", "two"]);
     log.hang_up();
@@ -23,7 +23,7 @@ fn who_goes_away_while_waiting_is_never_computed_and_never_waited_for() {
 }
 
 #[test]
-fn who_leads_may_go_away_like_any_other() {
+fn a_disconnected_leader_does_not_end_the_batch() {
     let (server, holder) = held_up(JOINED, PATIENT);
     let [one, two, three] = line_up_all(&server, ["one", "two", "three"]);
     one.hang_up();
@@ -42,7 +42,7 @@ fn who_leads_may_go_away_like_any_other() {
 }
 
 #[test]
-fn a_batch_goes_on_for_those_who_stay_and_ends_when_all_have_gone() {
+fn a_batch_ends_when_its_last_client_disconnects() {
     for guest in BOTH {
         let (server, holder) = held_up(guest, PATIENT);
         let [leader, slow, other] = line_up_all(&server, ["one", "sleep:1500", "two"]);
@@ -62,7 +62,7 @@ fn a_batch_goes_on_for_those_who_stay_and_ends_when_all_have_gone() {
 }
 
 #[test]
-fn a_deadline_in_the_queue_is_its_own_requests() {
+fn a_deadline_in_the_queue_fails_one_request() {
     let (server, holder) = held_up(JOINED, PATIENT);
     let one = line_up(&server, 0, &body("one"));
     let hasty = within(&server, "50", "hasty").answer();
@@ -81,7 +81,7 @@ fn a_deadline_in_the_queue_is_its_own_requests() {
 }
 
 #[test]
-fn a_deadline_at_work_is_its_own_requests_too() {
+fn a_deadline_during_the_call_fails_one_request() {
     let (server, holder) = held_up(JOINED, PATIENT);
     let hasty = within(&server, "10000", "hasty");
     server.tenant("default").until_holds("queue", 1);
@@ -96,7 +96,7 @@ fn a_deadline_at_work_is_its_own_requests_too() {
 }
 
 #[test]
-fn as_many_wait_as_may() {
+fn the_queue_limit_is_enforced() {
     let (server, holder) = held_up(JOINED, &format!("{PATIENT}[batching]\nmax_queue = 2"));
     let [one, two] = line_up_all(&server, ["one", "two"]);
     let refused = begin(&server, "three").answer();
@@ -117,7 +117,7 @@ fn begin_endless(server: &Server, count: u64) -> Vec<Pending> {
 }
 
 #[test]
-fn where_nobody_may_wait_requests_still_go_at_once() {
+fn a_queue_limit_of_zero_admits_immediate_calls() {
     let settings = format!("{PATIENT}[batching]\nmax_queue = 0\n[instances]\nmax = 4");
     let server = serving(JOINED, &settings);
     let holders = begin_endless(&server, 4);
@@ -128,7 +128,7 @@ fn where_nobody_may_wait_requests_still_go_at_once() {
 }
 
 #[test]
-fn calls_that_only_wait_do_not_keep_others_from_going() {
+fn sleeping_calls_do_not_block_other_batches() {
     let settings = format!("{PATIENT}[instances]\nmax = 64\n[batching]\nmax_batch_size = 2");
     let server = serving(JOINED, &settings);
     let count = 2 * std::thread::available_parallelism().unwrap().get() as u64 + 1;
@@ -138,7 +138,7 @@ fn calls_that_only_wait_do_not_keep_others_from_going() {
 }
 
 #[test]
-fn a_tenants_quota_counts_those_who_wait() {
+fn the_queue_quota_counts_waiting_requests() {
     let server = Server::with_models(|models| {
         models.settings("model", &format!("{PATIENT}[instances]\nmax = 1"));
         models.version("model", 1, guest(JOINED));
@@ -157,7 +157,7 @@ fn a_tenants_quota_counts_those_who_wait() {
 }
 
 #[test]
-fn company_is_waited_for_as_long_as_is_set_and_no_longer() {
+fn the_queue_delay_is_kept_and_not_exceeded() {
     let server = serving(
         JOINED,
         &format!("{PATIENT}[batching]\nmax_queue_delay = '400ms'\nmax_batch_size = 3"),

@@ -22,7 +22,7 @@ fn ask(server: &Server, word: &str, number: usize, (status, code): (u16, &str)) 
 }
 
 #[test]
-fn the_same_request_over_and_over_says_nothing_new() {
+fn a_repeated_request_counts_once() {
     for (word, limits, status, code) in AMOUNTS {
         let server = serve(limits);
         (0..MANY).for_each(|_| ask(&server, word, 0, (status, code)));
@@ -32,7 +32,7 @@ fn the_same_request_over_and_over_says_nothing_new() {
 }
 
 #[test]
-fn a_model_that_meets_its_limits_whatever_it_is_asked_goes_out_of_service() {
+fn a_model_that_always_exceeds_limits_is_disabled() {
     for (word, limits, status, code) in AMOUNTS {
         let server = serve(limits);
         (0..FAULTS).for_each(|number| ask(&server, word, number, (status, code)));
@@ -41,7 +41,7 @@ fn a_model_that_meets_its_limits_whatever_it_is_asked_goes_out_of_service() {
 }
 
 #[test]
-fn a_request_that_is_too_large_to_begin_with_does_not_reach_the_model() {
+fn an_oversized_request_does_not_reach_the_model() {
     let server = one("puppet", "[limits]\nrequest = '1KiB'\n");
     for _ in 0..MANY {
         let text = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["x".repeat(2000)] });

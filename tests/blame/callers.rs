@@ -31,7 +31,7 @@ fn fail(caller: Tenant<'_>) {
 }
 
 #[test]
-fn a_caller_whose_requests_do_nothing_but_fail_is_refused_alone() {
+fn a_caller_that_always_fails_is_refused_alone() {
     let server = with_keys(&[("one", "['infer']"), ("other", "['infer']"), OPERATOR]);
     let (one, other, operator) =
         (server.holder("one"), server.holder("other"), server.holder("operator"));
@@ -51,7 +51,7 @@ fn a_caller_whose_requests_do_nothing_but_fail_is_refused_alone() {
 }
 
 #[test]
-fn a_model_that_does_nothing_but_fail_for_two_callers_is_rolled_back() {
+fn a_model_failing_for_two_callers_is_rolled_back() {
     let server = with_keys(&[("one", "['infer']"), ("other", "['infer']"), OPERATOR]);
     fail(server.holder("one"));
     fail(server.holder("other"));
@@ -61,7 +61,7 @@ fn a_model_that_does_nothing_but_fail_for_two_callers_is_rolled_back() {
 }
 
 #[test]
-fn the_only_caller_is_everybody() {
+fn the_only_caller_disables_a_version() {
     let server = with_keys(&[("one", "['infer']"), OPERATOR]);
     fail(server.holder("one"));
     server.holder("operator").until_refused("model", 2, "serve: it kept failing");

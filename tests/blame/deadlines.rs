@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{MANY, has_never_tripped, one};
 
 #[test]
-fn a_deadline_that_the_caller_chose_is_told_by_its_name_and_unit_and_does_not_count() {
+fn a_callers_own_deadline_is_named_without_blame() {
     let server = one("puppet", "[limits]\ndeadline = '10m'\ncpu_time = '10m'\n");
     for word in ["spin", "sleep:600000"] {
         for _ in 0..MANY {
@@ -37,7 +37,7 @@ fn a_deadline_that_the_caller_chose_is_told_by_its_name_and_unit_and_does_not_co
 }
 
 #[test]
-fn the_shorter_of_two_is_told() {
+fn the_shorter_deadline_is_named() {
     let server = one("puppet", "[limits]\ndeadline = '50ms'\ncpu_time = '10m'\n");
     let body =
         json!({ "inputs": [], "parameters": { "behave": "sleep:600000", "timeout": 60_000_000 } });
@@ -55,7 +55,7 @@ fn the_shorter_of_two_is_told() {
 }
 
 #[test]
-fn so_it_is_for_answers_in_parts() {
+fn a_streams_deadline_is_named_without_blame() {
     let server = one("streamer", "[streaming]\ndeadline = '10m'\ncpu_time = '10m'\n");
     for then in ["spin", "sleep"] {
         for _ in 0..MANY {

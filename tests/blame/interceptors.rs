@@ -21,7 +21,7 @@ fn body(before: &str) -> Value {
 }
 
 #[test]
-fn an_interceptors_fault_or_refusal_is_not_the_models() {
+fn an_interceptors_fault_is_not_the_models() {
     let server = behind_a_gate("");
     server.until_ready("model", 1);
     let ask = |word: &str| server.infer("model", &body(word));
@@ -40,7 +40,7 @@ fn an_interceptors_fault_or_refusal_is_not_the_models() {
 }
 
 #[test]
-fn a_request_that_comes_wrong_is_not_the_fault_of_the_interceptor_that_hands_it_on() {
+fn an_invalid_request_is_not_the_interceptors_fault() {
     let server = behind_a_gate("");
     server.until_ready("model", 1);
     for _ in 0..MANY {
@@ -53,7 +53,7 @@ fn a_request_that_comes_wrong_is_not_the_fault_of_the_interceptor_that_hands_it_
 }
 
 #[test]
-fn one_caller_cannot_shut_the_gate_for_others() {
+fn one_caller_cannot_disable_an_interceptor() {
     let key = |text: &str, scope: &str| {
         format!(
             "{{ id = '{text}', sha256 = '{}', scopes = ['{scope}'] }}",

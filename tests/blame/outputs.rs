@@ -14,7 +14,7 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn an_optional_output_that_the_model_leaves_out_is_left_out_of_the_answer() {
+fn a_missing_optional_output_is_no_fault() {
     let server = two_puppets("").start();
     server.until_ready("model", 2);
     for _ in 0..MANY {
@@ -34,7 +34,7 @@ fn an_optional_output_that_the_model_leaves_out_is_left_out_of_the_answer() {
 }
 
 #[test]
-fn so_it_is_for_requests_that_go_together() {
+fn batched_requests_leave_no_blame_either() {
     for guest in ["batcher", "side-by-side"] {
         let server = one(guest, "[batching]\nmax_queue_delay = '20ms'\n");
         let word = json!({ "name": "word", "datatype": "BYTES", "shape": [1], "data": ["good"] });
@@ -49,7 +49,7 @@ fn so_it_is_for_requests_that_go_together() {
 }
 
 #[test]
-fn an_output_that_the_model_does_not_have_is_the_callers_mistake() {
+fn an_unknown_output_is_the_callers_mistake() {
     let server = one("puppet", "");
     for _ in 0..MANY {
         let body = json!({ "inputs": [], "outputs": [{ "name": "verzion" }] });
@@ -59,7 +59,7 @@ fn an_output_that_the_model_does_not_have_is_the_callers_mistake() {
 }
 
 #[test]
-fn an_answer_that_json_cannot_hold_is_the_choice_of_json() {
+fn an_output_json_cannot_hold_is_no_fault() {
     let server = one("puppet", "");
     for _ in 0..MANY {
         for word in ["nan", "not-utf8"] {

@@ -23,7 +23,7 @@ fn ask(server: &Server, session: &Value, start: bool, orders: &str) -> Response 
 }
 
 #[test]
-fn one_session_that_does_nothing_but_fail_counts_once() {
+fn a_session_that_always_fails_counts_once() {
     let server = one("keeper", "");
     ask(&server, &json!("broken"), true, "say a").ok();
     for _ in 0..MANY {
@@ -37,7 +37,7 @@ fn one_session_that_does_nothing_but_fail_counts_once() {
 }
 
 #[test]
-fn a_session_that_does_not_exist_is_the_callers_mistake() {
+fn a_missing_session_is_the_callers_mistake() {
     let server = one("keeper", "");
     for _ in 0..MANY {
         ask(&server, &json!("nobody"), false, "say a").refused(400, "invalid_input");

@@ -6,7 +6,7 @@ use super::{FAULTS, MANY, has_never_tripped, one};
 use crate::harness::until;
 
 #[test]
-fn a_reader_that_goes_away_leaves_no_blame() {
+fn a_disconnect_is_no_fault() {
     let server = one("streamer", "[streaming]\ndeadline = '10m'\ncpu_time = '10m'\n");
     for then in ["spin", "sleep", ""] {
         for _ in 0..MANY {
@@ -21,7 +21,7 @@ fn a_reader_that_goes_away_leaves_no_blame() {
 }
 
 #[test]
-fn a_reader_that_reads_nothing_leaves_no_blame() {
+fn an_unread_stream_is_no_fault() {
     let server = one("streamer", "[streaming]\ndeadline = '500ms'\ntotal = '2GiB'\n");
     let endless = json!({ "parts": i64::MAX, "size": 1 << 20 });
     let open = |count: f64| {
@@ -36,7 +36,7 @@ fn a_reader_that_reads_nothing_leaves_no_blame() {
 }
 
 #[test]
-fn an_answer_that_is_longer_than_it_may_be_leaves_no_blame() {
+fn a_stream_over_its_total_is_no_fault() {
     let server = one("streamer", "[streaming]\ntotal = '10KiB'\n");
     for how in ["", "stubborn"] {
         for number in 0..MANY {
@@ -53,7 +53,7 @@ fn an_answer_that_is_longer_than_it_may_be_leaves_no_blame() {
 }
 
 #[test]
-fn parts_that_cannot_be_joined_leave_no_blame() {
+fn incompatible_parts_leave_no_blame() {
     let server = one("streamer", "");
     for _ in 0..MANY {
         server.generate("model", &json!({ "then": "two" })).refused(500, "model_bad_output");

@@ -17,7 +17,7 @@ fn server() -> Server {
 }
 
 #[test]
-fn what_is_due_is_sent_and_told() {
+fn every_due_request_is_sent_and_reported() {
     let server = server();
     let said = ask(&server, "bench", &[&["minimal"], &TEN[..]].concat()).exits(0);
     said.prints(&[
@@ -43,7 +43,7 @@ fn what_is_due_is_sent_and_told() {
 }
 
 #[test]
-fn without_a_rate_each_connection_asks_again_when_it_is_answered() {
+fn without_a_rate_connections_send_back_to_back() {
     let server = server();
     let often =
         ["minimal", "--connections", "2", "--duration", "300ms", "--warm-up", "0ms", "--json"];
@@ -52,7 +52,7 @@ fn without_a_rate_each_connection_asks_again_when_it_is_answered() {
 }
 
 #[test]
-fn an_error_of_the_servers_is_a_no() {
+fn server_errors_exit_with_code_3() {
     let server = server();
     let wrong = ["minimal", "--input", "x=[[1, 2]]"];
     let said = ask(&server, "bench", &[&wrong, &TEN[..]].concat()).exits(3);
@@ -65,7 +65,7 @@ fn an_error_of_the_servers_is_a_no() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_an_error() {
+fn invalid_arguments_are_errors() {
     let server = server();
     wardian(server.directory(), &["bench", "minimal", "--url", NOWHERE])
         .exits(1)

@@ -13,7 +13,7 @@ const TWO: &str = "[tenants.acme]\n[tenants.acme.limits]\nmemory = '64MiB'\n[ten
 const LARGE: &str = "[limits]\nmemory = '128MiB'\n";
 
 #[test]
-fn what_would_serve_is_told_with_what_it_says_of_itself() {
+fn a_passing_version_is_reported_with_its_metadata() {
     let folder = folder("", |models| {
         models.bare("iris", guest("iris"));
         models.copy_folder(&guest_folder("upper"), "upper/1");
@@ -43,7 +43,7 @@ fn what_would_serve_is_told_with_what_it_says_of_itself() {
 }
 
 #[test]
-fn what_would_not_serve_is_a_no_and_says_where_it_failed() {
+fn a_failing_version_is_reported_with_its_stage() {
     let folder = folder("", |models| {
         models.version("mod", 1, puppet("version=1"));
         models.version("mod", 2, puppet("load=trap"));
@@ -70,7 +70,7 @@ fn what_would_not_serve_is_a_no_and_says_where_it_failed() {
 }
 
 #[test]
-fn what_cannot_be_checked_is_an_error_and_no_verdict() {
+fn an_uncheckable_path_is_an_error() {
     let folder = folder("", |_| {});
     let check = |arguments: &[&str]| wardian(folder.directory(), &[&["check"], arguments].concat());
     check(&["nowhere"]).exits(1).complains(&["error: cannot read nowhere: No such file"]);
@@ -81,7 +81,7 @@ fn what_cannot_be_checked_is_an_error_and_no_verdict() {
 }
 
 #[test]
-fn a_model_may_have_what_its_tenant_may() {
+fn tenant_limits_apply() {
     let folder = folder(TWO, |models| {
         models.settings("large", LARGE);
         models.version("large", 1, puppet(""));
@@ -101,7 +101,7 @@ fn a_model_may_have_what_its_tenant_may() {
 }
 
 #[test]
-fn the_only_tenant_need_not_be_named_and_the_server_says_the_same() {
+fn a_single_tenant_is_the_default() {
     let config = "[tenants.default]\n[tenants.default.limits]\nmemory = '64MiB'\n";
     let folder = folder(config, |models| {
         models.settings("large", LARGE);
@@ -120,7 +120,7 @@ fn the_only_tenant_need_not_be_named_and_the_server_says_the_same() {
 }
 
 #[test]
-fn without_tenants_a_model_may_call_whom_it_names() {
+fn without_tenants_every_listed_origin_is_granted() {
     let folder = folder("", |models| {
         models.settings("caller", "[capabilities]\nhttp = ['https://api.example.com']");
         models.version("caller", 1, guest("caller"));
@@ -129,7 +129,7 @@ fn without_tenants_a_model_may_call_whom_it_names() {
 }
 
 #[test]
-fn migrations_are_tried_in_an_empty_database_and_not_in_the_tenants_own() {
+fn migrations_run_in_an_empty_database() {
     let postgres = TcpListener::bind("127.0.0.1:0").unwrap();
     postgres.set_nonblocking(true).unwrap();
     let url = format!("postgres://acme@{}/acme", postgres.local_addr().unwrap());
@@ -158,7 +158,7 @@ fn migrations_are_tried_in_an_empty_database_and_not_in_the_tenants_own() {
 }
 
 #[test]
-fn a_version_that_is_missing_and_a_name_that_is_reserved_are_told() {
+fn missing_versions_and_reserved_names_are_reported() {
     let folder = folder("", |models| {
         models.version("mod", 1, puppet("version=1"));
         models.settings("mod", "versions = [7]");

@@ -23,7 +23,7 @@ fn request(more: Value) -> Value {
 }
 
 #[test]
-fn an_answer_is_a_table_for_people_and_json_for_programs() {
+fn a_response_is_shown_as_table_or_json() {
     let server = server();
     let said = ask(&server, "infer", &["minimal", "--input", "x=[1.5, -2]"]).exits(0);
     assert_eq!(
@@ -40,7 +40,7 @@ fn an_answer_is_a_table_for_people_and_json_for_programs() {
 }
 
 #[test]
-fn inputs_and_whole_requests_come_from_files_and_from_standard_input() {
+fn inputs_are_read_from_files_and_stdin() {
     let server = server();
     let file =
         |name: &str, content: &str| fs::write(server.directory().join(name), content).unwrap();
@@ -62,7 +62,7 @@ fn inputs_and_whole_requests_come_from_files_and_from_standard_input() {
 }
 
 #[test]
-fn tensors_in_binary_go_in_and_come_out_as_they_are() {
+fn binary_tensors_pass_unchanged() {
     let server = server();
     let (numbers, doubled) =
         ([1.5f32, -200.25].map(f32::to_le_bytes), [3.0f32, -400.5].map(f32::to_le_bytes));
@@ -90,7 +90,7 @@ fn tensors_in_binary_go_in_and_come_out_as_they_are() {
 }
 
 #[test]
-fn a_header_goes_in_the_place_of_the_programs_own() {
+fn a_header_option_replaces_the_default_header() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let asked = std::thread::spawn(move || {
@@ -112,7 +112,7 @@ fn a_header_goes_in_the_place_of_the_programs_own() {
 }
 
 #[test]
-fn an_error_of_the_servers_is_a_no() {
+fn server_errors_exit_with_code_3() {
     let server = server();
     let shape = "[1, 2], expected [-1]";
     let wrong = ["minimal", "--input", "x=[[1, 2]]"];
@@ -135,7 +135,7 @@ fn an_error_of_the_servers_is_a_no() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_an_error() {
+fn invalid_arguments_are_errors() {
     let server = server();
     let infer = |arguments: &[&str]| ask(&server, "infer", &[&["minimal"], arguments].concat());
     let said = wardian(server.directory(), &["infer", "minimal", "--url", NOWHERE]).exits(1);

@@ -42,7 +42,7 @@ fn a_component_is_taken_apart_and_loaded() {
 }
 
 #[test]
-fn what_cannot_be_loaded_is_shown_all_the_same() {
+fn an_unloadable_component_is_shown() {
     let folder = folder("", |models| {
         models.bare("caller", guest("caller"));
         models.bare("trap", puppet("load=trap"));
@@ -72,7 +72,7 @@ fn what_cannot_be_loaded_is_shown_all_the_same() {
 }
 
 #[test]
-fn what_is_no_component_is_an_error() {
+fn other_files_are_errors() {
     let folder = folder("", |models| models.put("core.wasm", b"\0asm\x01\0\0\0"));
     let inspect =
         |arguments: &[&str]| wardian(folder.directory(), &[&["inspect"], arguments].concat());

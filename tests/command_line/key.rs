@@ -6,7 +6,7 @@ use super::{ask, folder, wardian};
 use crate::harness::{Server, guest};
 
 #[test]
-fn a_key_lets_its_owner_in_once_its_entry_is_in_the_configuration() {
+fn a_key_works_once_it_is_configured() {
     let made = folder("", |_| {});
     let arguments = [
         "key", "new", "--id", "ci", "--scope", "manage", "--scope", "infer", "--tenant", "default",
@@ -35,7 +35,7 @@ fn a_key_lets_its_owner_in_once_its_entry_is_in_the_configuration() {
 }
 
 #[test]
-fn it_is_shown_in_three_lines_and_no_two_are_the_same() {
+fn each_key_is_new_and_shown_once() {
     let folder = folder("", |_| {});
     let new = || {
         wardian(folder.directory(), &["key", "new"]).exits(0).prints(&[
@@ -50,7 +50,7 @@ fn it_is_shown_in_three_lines_and_no_two_are_the_same() {
 }
 
 #[test]
-fn what_the_configuration_would_refuse_is_wrong_usage() {
+fn invalid_key_options_are_usage_errors() {
     let folder = folder("", |_| {});
     for arguments in
         [&["--scope", "root"][..], &["--id", "a\"b"], &["--tenant", "a/b"], &["--colour"]]

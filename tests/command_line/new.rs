@@ -35,7 +35,7 @@ fn this_machine() -> String {
 }
 
 #[test]
-fn a_new_crate_builds_passes_its_own_test_and_would_serve() {
+fn a_new_crate_builds_and_passes_checks() {
     // The folder is always the same, so that its dependencies are not built again for each run.
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
     fs::create_dir_all(&place).unwrap();
@@ -60,7 +60,7 @@ fn a_new_crate_builds_passes_its_own_test_and_would_serve() {
 }
 
 #[test]
-fn it_is_made_where_nothing_is_yet() {
+fn the_target_folder_must_not_exist() {
     let folder = folder("", |_| {});
     let new = |arguments: &[&str]| wardian(folder.directory(), &[&["new"], arguments].concat());
     new(&["house-price", "--path", "some/where"])

@@ -7,7 +7,7 @@ use super::{folder, run, wardian};
 use crate::harness::Server;
 
 #[test]
-fn a_sound_configuration_is_told_in_short_and_nothing_is_served() {
+fn a_valid_configuration_is_summarised() {
     let config = "listen = '127.0.0.1:9'\n[tenants.acme]\nweight = 3\n[tenants.beta]\nrepository = 'elsewhere'\n";
     let folder = folder(config, |_| {});
     let said = wardian(folder.directory(), &["serve", "--check-config"]).exits(0);
@@ -20,7 +20,7 @@ fn a_sound_configuration_is_told_in_short_and_nothing_is_served() {
 }
 
 #[test]
-fn a_faulty_one_is_told_with_its_place() {
+fn a_configuration_fault_is_reported_with_its_line() {
     let folder = folder("[http]\nmax_connections = 10\nmax_conections = 10\n", |_| {});
     let said = wardian(folder.directory(), &["serve", "--check-config"]).exits(1);
     said.complains(&[
@@ -42,7 +42,7 @@ fn a_faulty_one_is_told_with_its_place() {
 }
 
 #[test]
-fn too_few_file_descriptors_for_the_connections_are_told() {
+fn a_low_descriptor_limit_is_noted() {
     let folder = folder("", |_| {});
     let mut command = Command::new("sh");
     let script = "ulimit -n 256 && exec \"$0\" serve --check-config";
@@ -53,7 +53,7 @@ fn too_few_file_descriptors_for_the_connections_are_told() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_told_once() {
+fn an_address_in_use_is_reported_once() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = folder("", |_| {});
@@ -80,7 +80,7 @@ fn an_address_may_be_a_host_name() {
 }
 
 #[test]
-fn a_value_without_its_quotes_is_told_with_what_it_must_be() {
+fn an_unquoted_value_is_explained() {
     let config = "listen = 127.0.0.1:9\ninsecure = no\n[engine]\ninstances = many\nmax_memory = 64MiB\n\
                   [tenants.acme]\nweight = two\n";
     let folder = folder(config, |_| {});
@@ -94,7 +94,7 @@ fn a_value_without_its_quotes_is_told_with_what_it_must_be() {
 }
 
 #[test]
-fn a_limit_on_addresses_is_told_with_what_takes_them() {
+fn an_address_space_limit_is_explained() {
     let folder = folder("", |_| {});
     let serve = "ulimit -v 100000000 && exec \"$0\" serve --listen 127.0.0.1:0";
     let mut command = Command::new("sh");
@@ -127,7 +127,7 @@ const REFUSED: [(&str, Files, &str); 9] = [
 ];
 
 #[test]
-fn checking_says_what_serving_would_refuse_in_the_same_words_and_leaves_nothing_behind() {
+fn check_config_reports_the_errors_of_serve() {
     for (config, files, words) in REFUSED {
         let folder = folder(config, |_| {});
         for (name, content) in files {
@@ -158,7 +158,7 @@ fn listing(folder: &std::path::Path) -> Vec<std::ffi::OsString> {
 }
 
 #[test]
-fn what_will_be_missed_is_told_as_a_note() {
+fn missing_repositories_are_noted() {
     let config = "[tenants.a]\nrepository = 'missing'\n[tenants.b.database]\nurl = 'postgres://b@127.0.0.1/b'\n\
                   password_file = 'none'\n";
     let folder = folder(config, |_| {});
@@ -175,7 +175,7 @@ fn what_will_be_missed_is_told_as_a_note() {
 }
 
 #[test]
-fn repositories_that_links_lead_into_each_other_are_told_as_notes() {
+fn repositories_overlapping_through_links_are_noted() {
     let config = "[tenants.a]\nrepository = 'a'\n[tenants.b]\nrepository = 'b'\n[tenants.c]\nrepository = '.wardian'\n";
     let linked = folder(config, |_| {});
     let at = |name: &str| linked.directory().join(name);

@@ -76,7 +76,7 @@ mod tests {
     use super::agrees;
 
     #[test]
-    fn what_a_page_leaves_open_may_be_anything_and_the_rest_may_not() {
+    fn only_marked_parts_of_an_output_may_differ() {
         for (shown, printed) in [
             ("a", "a\n"),
             ("[…,{\"b\":1},…]", "[{\"a\":0},{\"b\":1},{\"c\":2}]"),

@@ -200,7 +200,7 @@ fn the_blocks_that_are_not_run_are_counted() {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_targets() {
     page::all().iter().map(|name| Page::read(name)).for_each(|page| links::check(&page));
 }
 

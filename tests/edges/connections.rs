@@ -11,7 +11,7 @@ use crate::harness::{Server, puppet, until};
 const HALF_A_HEAD: &str = "GET /v2 HTTP/1.1\r\nhost: localhost\r\nx-half: ";
 
 #[test]
-fn the_pause_between_requests_has_a_limit_of_its_own() {
+fn keep_alive_limits_the_pause_between_requests() {
     let config = "[http]\nheader_read_timeout = '200ms'\nkeep_alive = '1h'";
     let server = Server::with_models(|_| {}).config(config).start();
     let (mut fresh, mut open, mut half) = (Wire::to(&server), Wire::to(&server), Wire::to(&server));
@@ -36,7 +36,7 @@ fn a_pause_beyond_its_limit_ends_the_connection() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_its_answers_is_cut_off() {
+fn a_client_that_reads_nothing_is_cut_off() {
     let config = "[http]\nwrite_timeout = '200ms'\n[log]\nlevel = 'debug'";
     let server = Server::with_models(|_| {}).config(config).start();
     let mut wire = Wire::to(&server);
@@ -56,7 +56,7 @@ fn proxies_close_idle_connections_before_the_server_does() {
 }
 
 #[test]
-fn while_the_server_drains_its_answers_close_their_connections() {
+fn responses_close_connections_while_draining() {
     let server = Server::with_models(|models| {
         models.settings("puppet", "[limits]\ndeadline = '10m'");
         models.version("puppet", 1, puppet("version=1"));

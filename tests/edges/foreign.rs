@@ -48,7 +48,7 @@ fn ask_all(server: &Server, headers: &[(&str, &str)], check: impl Fn(&Response, 
 }
 
 #[test]
-fn without_keys_a_foreign_page_is_refused_on_every_route() {
+fn without_keys_every_route_refuses_foreign_origins() {
     let server = server("");
     let before = server.index();
     for (headers, code) in PAGES {
@@ -62,7 +62,7 @@ fn without_keys_a_foreign_page_is_refused_on_every_route() {
 }
 
 #[test]
-fn without_keys_programs_and_the_servers_own_pages_are_answered() {
+fn without_keys_programs_and_own_pages_are_answered() {
     let server = server("[http]\nhosts = ['models.example.com']");
     let port = server.address().port();
     let own = format!("localhost:{port}");
@@ -113,7 +113,7 @@ fn an_ambiguous_head_is_refused_on_every_route() {
 }
 
 #[test]
-fn a_header_that_the_server_acts_on_is_given_once() {
+fn duplicate_control_headers_are_refused() {
     let server = server("");
     for (name, value) in [
         ("content-length", "2"),

@@ -75,7 +75,7 @@ fn configuration(server: &Server, address: SocketAddr) -> String {
 }
 
 #[test]
-fn a_refused_body_is_refused_by_the_server_and_not_by_the_proxy() {
+fn a_refusal_passes_through_the_proxy() {
     let server = server();
     let Some(nginx) = Nginx::before(&server) else { return };
     for refusal in &REFUSALS {

@@ -40,7 +40,7 @@ fn closed_for_room(server: &Server) -> f64 {
 }
 
 #[test]
-fn clients_who_read_nothing_take_the_connections_from_nobody() {
+fn stalled_clients_make_room_for_others() {
     let server = server(50);
     let mut unread: Vec<_> = (0..50).map(|_| Wire::to(&server)).collect();
     for wire in &mut unread {
@@ -51,7 +51,7 @@ fn clients_who_read_nothing_take_the_connections_from_nobody() {
 }
 
 #[test]
-fn idle_connections_make_room_and_requests_under_way_do_not() {
+fn only_idle_connections_make_room() {
     let server = server(20);
     let mut under_way = server.begin_behave("puppet", "sleep:3000");
     server.until_busy("puppet", 1);
@@ -68,7 +68,7 @@ fn idle_connections_make_room_and_requests_under_way_do_not() {
 }
 
 #[test]
-fn refused_requests_whose_bodies_do_not_come_make_room() {
+fn refused_requests_without_bodies_make_room() {
     let server = server(8);
     let mut refused: Vec<_> = (0..8).map(|_| Wire::to(&server)).collect();
     for wire in &mut refused {
@@ -80,7 +80,7 @@ fn refused_requests_whose_bodies_do_not_come_make_room() {
 }
 
 #[test]
-fn while_all_connections_have_a_request_others_wait() {
+fn connections_wait_while_all_others_work() {
     let server = server(2);
     let mut open = [Wire::to(&server), Wire::to(&server)];
     for wire in &mut open {

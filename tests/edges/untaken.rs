@@ -38,7 +38,7 @@ fn ask(tenant: &Tenant<'_>, verb: &str, bytes: usize) -> (Pending, u16) {
 }
 
 #[test]
-fn a_request_keeps_its_place_until_its_answer_has_left() {
+fn concurrency_is_held_until_the_response_has_left() {
     let server = server("", "concurrency = 1");
     let tenant = server.tenant("a");
     for verb in ["generate", "generate_stream"] {
@@ -57,7 +57,7 @@ fn a_request_keeps_its_place_until_its_answer_has_left() {
 }
 
 #[test]
-fn answers_that_nobody_reads_count_as_memory() {
+fn unread_responses_count_as_memory() {
     let server = server("", "memory = '160MiB'");
     let tenant = server.tenant("a");
     let before = server.resident();
@@ -81,7 +81,7 @@ fn answers_that_nobody_reads_count_as_memory() {
 }
 
 #[test]
-fn bodies_count_as_memory_while_they_come() {
+fn arriving_bodies_count_as_memory() {
     let server = server("", "memory = '64MiB'");
     let tenant = server.tenant("a");
     let unfinished: Vec<_> = (0..40)
@@ -105,14 +105,14 @@ fn bodies_count_as_memory_while_they_come() {
 }
 
 #[test]
-fn a_model_that_pauses_is_not_taken_for_a_client_that_reads_nothing() {
+fn a_pausing_model_does_not_stall_its_client() {
     let server = server("[http]\nwrite_timeout = '100ms'\n", "");
     let body = json!({ "parts": 3, "between_ms": 500 });
     assert_eq!(server.tenant("a").stream("streamer", &body).all().len(), 3);
 }
 
 #[test]
-fn whatever_is_not_taken_its_connection_is_cut() {
+fn unread_responses_end_the_connection() {
     let server = server("[http]\nwrite_timeout = '200ms'\nkeep_alive = '1h'\n", "");
     let tenant = server.tenant("a");
     let unread: Vec<_> =
@@ -138,7 +138,7 @@ fn whatever_is_not_taken_its_connection_is_cut() {
 }
 
 #[test]
-fn a_server_that_stops_waits_for_answers_that_are_being_read() {
+fn a_stopping_server_waits_for_reading_clients() {
     let server = server("drain_timeout = '60s'\n", "");
     let (unread, _) = ask(&server.tenant("a"), "generate", LARGE);
     server.terminate();

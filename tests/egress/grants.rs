@@ -4,7 +4,7 @@ use super::{Upstream, caller, get, http};
 use crate::harness::{Server, guest};
 
 #[test]
-fn without_a_grant_a_component_that_calls_others_is_refused_with_what_would_mend_it() {
+fn a_missing_http_grant_is_explained() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "");
     let models = server.models();
@@ -22,7 +22,7 @@ fn without_a_grant_a_component_that_calls_others_is_refused_with_what_would_mend
 }
 
 #[test]
-fn a_grant_that_is_given_or_taken_counts_at_once() {
+fn a_changed_grant_applies_to_serving_models() {
     let (first, second) = (Upstream::start(), Upstream::start());
     let server = caller(&[http(first.address)], "");
     assert_eq!(get(&server, second.address, "/").status, 0);
@@ -34,7 +34,7 @@ fn a_grant_that_is_given_or_taken_counts_at_once() {
 }
 
 #[test]
-fn nothing_is_sent_while_a_model_loads() {
+fn load_cannot_send_requests() {
     let upstream = Upstream::start();
     let server = Server::with_models(|models| {
         let origin = http(upstream.address);

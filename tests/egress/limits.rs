@@ -26,7 +26,7 @@ fn an_answer_is_cut_at_the_limit() {
 }
 
 #[test]
-fn a_guest_is_told_no_backtrace_of_the_host() {
+fn errors_for_guests_have_no_backtrace() {
     let upstream = Upstream::start();
     let setup = Server::with_models(|models| {
         models
@@ -59,7 +59,7 @@ fn a_request_is_cut_at_the_limit() {
 }
 
 #[test]
-fn an_answer_that_ends_early_is_no_answer() {
+fn a_truncated_response_is_an_error() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "");
     let got = ask(
@@ -74,7 +74,7 @@ fn an_answer_that_ends_early_is_no_answer() {
 }
 
 #[test]
-fn a_server_that_never_answers_ends_with_the_calls_deadline() {
+fn a_silent_upstream_ends_at_the_deadline() {
     let upstream = Upstream::start();
     for isolation in ["request", "pooled"] {
         let settings = format!("isolation = '{isolation}'\n[limits]\ndeadline = '1s'");
@@ -89,7 +89,7 @@ fn a_server_that_never_answers_ends_with_the_calls_deadline() {
 }
 
 #[test]
-fn a_client_that_goes_away_takes_the_models_request_with_it() {
+fn a_disconnect_cancels_outgoing_requests() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "[limits]\ndeadline = '10m'");
     let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [1],
@@ -102,7 +102,7 @@ fn a_client_that_goes_away_takes_the_models_request_with_it() {
 }
 
 #[test]
-fn what_a_call_leaves_open_ends_with_it() {
+fn open_requests_end_with_the_call() {
     let upstream = Upstream::start();
     for isolation in ["request", "pooled"] {
         let server = caller(&[http(upstream.address)], &format!("isolation = '{isolation}'"));
@@ -117,7 +117,7 @@ fn what_a_call_leaves_open_ends_with_it() {
 }
 
 #[test]
-fn connections_are_used_again() {
+fn connections_are_reused() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "");
     for _ in 0..20 {

@@ -28,7 +28,7 @@ fn a_listed_origin_is_called() {
 }
 
 #[test]
-fn localhost_is_loopback_where_it_is_listed() {
+fn a_listed_localhost_means_loopback() {
     let upstream = Upstream::start();
     let port = upstream.address.port();
     let server = caller(&[format!("http://LocalHost:{port}")], "");
@@ -39,7 +39,7 @@ fn localhost_is_loopback_where_it_is_listed() {
 }
 
 #[test]
-fn whatever_is_not_listed_is_refused() {
+fn unlisted_origins_are_refused() {
     let (listed, other) = (Upstream::start(), Upstream::start());
     let server = caller(&[http(listed.address)], "");
     let (port, other_port) = (listed.address.port(), other.address.port());
@@ -70,7 +70,7 @@ fn whatever_is_not_listed_is_refused() {
 }
 
 #[test]
-fn a_redirect_is_the_guests_to_follow_and_checked_like_any_request() {
+fn a_redirect_is_checked_like_any_request() {
     let (listed, other) = (Upstream::start(), Upstream::start());
     let server = caller(&[http(listed.address)], "");
     let follow = |to: &Upstream| {
@@ -86,7 +86,7 @@ fn a_redirect_is_the_guests_to_follow_and_checked_like_any_request() {
 }
 
 #[test]
-fn a_guest_cannot_say_that_it_means_another_host() {
+fn a_guest_cannot_override_the_host_header() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "");
     for header in [
@@ -109,7 +109,7 @@ fn a_guest_cannot_say_that_it_means_another_host() {
 }
 
 #[test]
-fn a_name_that_leads_inside_is_refused_although_it_is_listed() {
+fn a_listed_name_with_a_private_address_is_refused() {
     let Some(name) = other_name_of_loopback() else {
         return LOOPBACK_NAME
             .skip("the system's hosts file has no name for 127.0.0.1 but localhost");

@@ -71,7 +71,7 @@ fn get(server: &Server, host: &str, upstream: &Upstream) -> (i64, String) {
 }
 
 #[test]
-fn a_certificate_is_believed_if_its_authority_is() {
+fn certificates_are_verified_against_trusted_authorities() {
     let (upstream, authority) = upstream();
     let server = caller(&upstream).start();
     assert_eq!(get(&server, "localhost", &upstream), untrusted());

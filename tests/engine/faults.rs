@@ -10,7 +10,7 @@ fn faulty_puppet() -> Server {
 }
 
 #[test]
-fn each_fault_has_its_status_and_the_next_request_its_answer() {
+fn each_fault_has_its_status() {
     let server = faulty_puppet();
     for (word, code) in [
         ("trap", "model_trapped"),
@@ -38,14 +38,14 @@ fn each_fault_has_its_status_and_the_next_request_its_answer() {
 }
 
 #[test]
-fn a_rejection_reaches_the_caller_in_the_models_own_words() {
+fn a_rejection_text_reaches_the_caller() {
     let refused = faulty_puppet().behave("puppet", "reject");
     refused.refused(422, "model_rejected_input");
     assert!(refused.text().contains("this input is not to my taste"), "{refused}");
 }
 
 #[test]
-fn what_a_guest_says_when_it_dies_is_for_its_log_alone() {
+fn a_panic_text_appears_only_in_the_log() {
     let server = faulty_puppet();
     let sent =
         server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-deadly-one");
@@ -65,7 +65,7 @@ fn what_a_guest_says_when_it_dies_is_for_its_log_alone() {
 }
 
 #[test]
-fn nobody_is_told_the_hosts_backtrace() {
+fn responses_have_no_host_backtrace() {
     let golden = r#"{"cases": [{"request": {"inputs": []}, "response": {"outputs": [
         {"name": "version", "datatype": "INT64", "shape": [1], "data": [1]}]}}]}"#;
     let setup = Server::with_models(|models| {
@@ -84,7 +84,7 @@ fn nobody_is_told_the_hosts_backtrace() {
 }
 
 #[test]
-fn what_json_cannot_say_can_be_had_as_bytes() {
+fn values_json_cannot_hold_are_available_as_binary() {
     let server = faulty_puppet();
     for (word, output, bytes) in [("nan", "sum", 8), ("not-utf8", "text", 6)] {
         let wanted = json!([{ "name": output, "parameters": { "binary_data": true } }]);

@@ -11,7 +11,7 @@ fn calls(server: &Server) -> i64 {
 }
 
 #[test]
-fn every_request_gets_an_instance_of_its_own() {
+fn every_request_gets_a_fresh_instance() {
     let server = puppet_with("");
     for _ in 0..20 {
         assert_eq!(calls(&server), 1);
@@ -22,7 +22,7 @@ fn every_request_gets_an_instance_of_its_own() {
 }
 
 #[test]
-fn a_pooled_instance_is_used_again_until_it_fails() {
+fn a_pooled_instance_is_reused_until_it_fails() {
     let server =
         puppet_with("isolation = 'pooled'\n[instances]\nmax = 1\n[limits]\nmemory = '64MiB'");
     let first = calls(&server);
@@ -40,7 +40,7 @@ fn a_pooled_instance_is_used_again_until_it_fails() {
 }
 
 #[test]
-fn what_one_request_was_refused_explains_no_other() {
+fn an_import_error_explains_only_its_own_request() {
     let asks_for_too_much_then_traps = written(
         "(global $calls (mut i32) (i32.const 0))
          (func $answer (result i64)
@@ -63,7 +63,7 @@ fn what_one_request_was_refused_explains_no_other() {
 }
 
 #[test]
-fn a_component_that_cannot_be_snapshotted_is_served_and_says_so() {
+fn a_component_without_snapshot_is_served() {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet_without_snapshot("version=1"));
         models.version("pooled", 1, puppet_without_snapshot("version=2"));

@@ -6,7 +6,7 @@ use crate::engine::{add, puppet_with};
 use crate::harness::{Response, Server};
 
 #[test]
-fn a_guest_that_spins_is_stopped_by_its_cpu_time() {
+fn the_cpu_limit_stops_an_endless_loop() {
     let server = puppet_with("[limits]\ncpu_time = '1s'\ndeadline = '10m'");
     let refused = server.behave("puppet", "spin");
     refused.refused(504, "cpu_time_exceeded");
@@ -16,7 +16,7 @@ fn a_guest_that_spins_is_stopped_by_its_cpu_time() {
 }
 
 #[test]
-fn a_guest_that_takes_too_long_is_stopped_by_its_deadline() {
+fn the_deadline_stops_a_slow_guest() {
     let server = puppet_with("[limits]\ncpu_time = '10m'\ndeadline = '2s'");
     for word in ["spin", "sleep:600000"] {
         let refused = server.behave("puppet", word);
@@ -26,7 +26,7 @@ fn a_guest_that_takes_too_long_is_stopped_by_its_deadline() {
 }
 
 #[test]
-fn a_caller_can_set_a_shorter_deadline_and_no_longer_one() {
+fn a_caller_can_only_shorten_the_deadline() {
     let server = puppet_with("[limits]\ncpu_time = '10m'\ndeadline = '3s'");
     let within = |milliseconds: &str| -> Response {
         let call = server
@@ -43,7 +43,7 @@ fn a_caller_can_set_a_shorter_deadline_and_no_longer_one() {
 }
 
 #[test]
-fn guests_that_spin_keep_nobody_from_being_answered() {
+fn endless_loops_do_not_delay_other_requests() {
     let server = Server::with_models(|models| {
         add(models, "spinner", "[limits]\ncpu_time = '10m'\ndeadline = '10m'");
         add(models, "neighbour", "[limits]\ndeadline = '30s'");

@@ -16,7 +16,7 @@ fn a_line_is_logged_under_the_models_name() {
 }
 
 #[test]
-fn a_flood_while_loading_is_cut_short_too() {
+fn a_flood_during_load_is_truncated() {
     let server =
         Server::with_models(|models| models.bare("puppet", puppet("version=1;load=log-flood")))
             .start();
@@ -26,7 +26,7 @@ fn a_flood_while_loading_is_cut_short_too() {
 }
 
 #[test]
-fn a_flood_is_cut_short_and_the_request_answered() {
+fn a_flood_of_lines_is_truncated() {
     let server = puppet_with("");
     for (count, word) in (1..).zip(["log-flood", "stdout-flood", "stderr-flood"]) {
         server.behave("puppet", word).ok();

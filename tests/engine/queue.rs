@@ -19,7 +19,7 @@ fn impatiently(server: &Server) -> Response {
 }
 
 #[test]
-fn where_nobody_may_wait_the_next_is_told_to_come_back() {
+fn a_full_queue_refuses_with_retry_after() {
     let server = one_instance(0);
     let endless = server.begin_behave("puppet", "sleep:600000");
     server.until_busy("puppet", 1);
@@ -31,7 +31,7 @@ fn where_nobody_may_wait_the_next_is_told_to_come_back() {
 }
 
 #[test]
-fn as_many_wait_as_may_and_are_answered() {
+fn queued_requests_are_answered() {
     let server = one_instance(1);
     let endless = server.begin_behave("puppet", "sleep:600000");
     server.until_busy("puppet", 1);
@@ -54,7 +54,7 @@ fn waiting_counts_against_the_deadline() {
 }
 
 #[test]
-fn a_client_that_goes_away_stops_its_guest() {
+fn a_disconnect_stops_the_guest() {
     let server = one_instance(10);
     for word in ["sleep:600000", "spin", "slow:600000"] {
         let endless = server.begin_behave("puppet", word);
@@ -67,7 +67,7 @@ fn a_client_that_goes_away_stops_its_guest() {
 }
 
 #[test]
-fn a_client_that_goes_away_gives_up_its_place_in_the_queue() {
+fn a_disconnected_client_leaves_the_queue() {
     let server = one_instance(1);
     let endless = server.begin_behave("puppet", "sleep:600000");
     server.until_busy("puppet", 1);

@@ -26,7 +26,7 @@ fn once(answer: &Response) -> Value {
 }
 
 #[test]
-fn an_input_and_an_output_called_id_are_the_models() {
+fn a_models_own_id_tensors_win() {
     let server = notes();
     let made = once(&server.generate("notes", &json!({ "action": "create", "text": "water" })));
     assert_eq!(
@@ -49,7 +49,7 @@ fn an_input_and_an_output_called_id_are_the_models() {
 }
 
 #[test]
-fn a_key_that_is_nearly_an_input_names_the_input() {
+fn a_misspelt_input_is_named() {
     let server = notes();
     for verb in ["generate", "generate_stream"] {
         let ask = |body: Value| server.post(&format!("/v2/models/notes/{verb}"), &body);

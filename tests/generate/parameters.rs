@@ -11,7 +11,7 @@ fn serving(name: &str) -> Server {
 }
 
 #[test]
-fn an_array_reaches_the_model_as_its_json() {
+fn an_array_parameter_is_passed_as_json() {
     // The model returns its parameter `tone`.
     let server = serving("batcher");
     for (list, text) in [
@@ -51,7 +51,7 @@ fn ask_with(server: &Server, name: &str, value: &str) -> [crate::harness::Respon
 }
 
 #[test]
-fn numbers_of_the_protocol_are_unsigned_and_of_64_bits() {
+fn protocol_numbers_are_unsigned_64_bit() {
     let server = serving("puppet");
     for name in ["timeout", "priority", "sequence_id"] {
         for value in ["0", "9223372036854775808", "18446744073709551615"] {
@@ -78,7 +78,7 @@ fn numbers_of_the_protocol_are_unsigned_and_of_64_bits() {
 }
 
 #[test]
-fn a_number_and_its_text_are_one_session() {
+fn a_number_and_its_text_name_one_session() {
     let server = serving("keeper");
     let ask = |id: Value, start: bool, orders: &str| {
         let parameters = json!({ "sequence_id": id, "sequence_start": start, "do": orders });

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Server, guest, guest_folder};
 
 #[test]
-fn an_answer_without_parts_still_has_its_outputs() {
+fn a_stream_without_parts_has_all_outputs() {
     let server = Server::with_models(|models| models.bare("model", guest("streamer"))).start();
     server.until_ready("model", 1);
     let body = json!({ "parts": 0, "id": "a" });
@@ -21,7 +21,7 @@ fn an_answer_without_parts_still_has_its_outputs() {
 }
 
 #[test]
-fn after_silence_too_there_is_an_event() {
+fn an_error_after_a_heartbeat_is_an_event() {
     let settings = "[streaming]\nheartbeat = '20ms'\n";
     let server = Server::with_models(|models| {
         models.settings("model", settings);
@@ -36,7 +36,7 @@ fn after_silence_too_there_is_an_event() {
 }
 
 #[test]
-fn a_prompt_that_leads_nowhere_is_answered_with_an_empty_text() {
+fn a_stream_without_text_has_an_empty_text() {
     let server =
         Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
     server.until_ready("chat", 1);

@@ -30,7 +30,7 @@ fn fail(server: &Server) {
 }
 
 #[test]
-fn a_model_that_keeps_failing_is_out_of_service_and_no_other() {
+fn only_the_failing_model_is_disabled() {
     let server = failing(1, LONG);
     fail(&server);
     until("the trip in the metrics", || {
@@ -54,7 +54,7 @@ fn a_model_that_keeps_failing_is_out_of_service_and_no_other() {
 }
 
 #[test]
-fn one_request_is_let_through_after_the_pause_and_decides() {
+fn one_trial_request_follows_the_pause() {
     let server = failing(1, "pause = '100ms'");
     fail(&server);
     until("a trial that fails", || server.behave("failing", "trap").status == 500);
@@ -68,7 +68,7 @@ fn one_request_is_let_through_after_the_pause_and_decides() {
 }
 
 #[test]
-fn whoever_asks_cannot_put_a_model_out_of_service() {
+fn callers_mistakes_do_not_disable_a_model() {
     let server = failing(1, LONG);
     for word in ["reject", "fail", "trap", "trap", "ok", "trap", "trap", "ok"] {
         server.behave("failing", word);
@@ -81,7 +81,7 @@ fn whoever_asks_cannot_put_a_model_out_of_service() {
 }
 
 #[test]
-fn an_older_version_takes_the_place_of_one_that_keeps_failing() {
+fn a_failing_version_is_rolled_back() {
     let server = failing(2, LONG);
     assert_eq!(server.version_of("failing"), 2);
     fail(&server);
@@ -99,7 +99,7 @@ fn an_older_version_takes_the_place_of_one_that_keeps_failing() {
 }
 
 #[test]
-fn a_version_that_is_not_to_be_rolled_back_stays() {
+fn without_rollback_a_failing_version_stays() {
     let server = failing(2, &format!("{LONG}\nrollback = false"));
     fail(&server);
     server.behave("failing", "ok").refused(503, "model_suspended");

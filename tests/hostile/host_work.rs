@@ -248,7 +248,7 @@ fn decoding_many_short_bodies_delays_no_other_tenant() {
 }
 
 #[test]
-fn searching_long_texts_in_statements_delays_no_other_tenant() {
+fn long_text_searches_delay_no_other_tenant() {
     let server = serve();
     let statement = "select instr(hex(zeroblob(524280)), hex(zeroblob(240000)) || random())";
     delays_no_other_tenant(&server, 6, 0.7, |tenant| {
@@ -257,7 +257,7 @@ fn searching_long_texts_in_statements_delays_no_other_tenant() {
 }
 
 #[test]
-fn hashing_large_files_that_change_delays_no_other_tenant() {
+fn hashing_large_files_delays_no_other_tenant() {
     let server = serve();
     let files = ATTACKERS.map(|name| {
         let models = server.repository(name);
@@ -278,7 +278,7 @@ fn hashing_large_files_that_change_delays_no_other_tenant() {
 }
 
 #[test]
-fn compiling_without_end_is_charged_and_delays_no_new_version() {
+fn endless_compiling_delays_no_other_version() {
     let server = serve();
     let number = AtomicU64::new(2);
     let upload = |tenant: &Tenant<'_>| {

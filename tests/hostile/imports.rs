@@ -76,7 +76,7 @@ const FORBIDDEN: [&str; 24] = [
 ];
 
 #[test]
-fn a_component_that_imports_what_nobody_grants_is_refused_by_name() {
+fn forbidden_imports_are_refused_by_name() {
     let model = |number: usize| format!("model-{number}");
     let server = Server::with_models(|models| {
         for (number, import) in FORBIDDEN.iter().enumerate() {
@@ -98,7 +98,7 @@ fn a_component_that_imports_what_nobody_grants_is_refused_by_name() {
 }
 
 #[test]
-fn behind_what_every_program_imports_there_is_nothing() {
+fn standard_imports_give_no_access() {
     let descriptor = r#"(import "wasi:filesystem/types@0.2.6" (instance $types2 (export "descriptor" (type (sub resource)))))
         (alias export $types2 "descriptor" (type $descriptor))"#;
     let pair = "(tuple string string)";

@@ -75,7 +75,7 @@ fn clear(server: &Server) {
 }
 
 #[test]
-fn whatever_a_version_does_on_its_way_nobody_else_is_harmed() {
+fn hostile_versions_harm_no_other_model() {
     let server = beside_a_neighbour(|models| models.bare("bystander", puppet("version=1"))).start();
     server.until_tried();
     harms_nobody(&server, || {

@@ -44,20 +44,20 @@ fn fail(server: &Server, times: usize) {
 }
 
 #[test]
-fn a_log_whose_reader_is_gone_holds_nothing_up() {
+fn a_log_without_a_reader_blocks_nothing() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
     goes_on_without_a_log(failing().log_to(writer).start(), |server| fail(server, 3));
 }
 
 #[test]
-fn a_log_on_a_full_disk_holds_nothing_up() {
+fn a_log_on_a_full_disk_blocks_nothing() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     goes_on_without_a_log(failing().log_to(Stdio::from(full)).start(), |server| fail(server, 3));
 }
 
 #[test]
-fn a_log_whose_reader_stalls_holds_nothing_up() {
+fn a_log_with_a_stalled_reader_blocks_nothing() {
     let (reader, writer) = pipe().unwrap();
     // At this level each request writes several lines, so the pipe and the queue are soon full.
     let server = failing().argument("--log-level=trace").log_to(writer).start();

@@ -58,7 +58,7 @@ fn holds_nothing(tenant: &Tenant<'_>) {
 }
 
 #[test]
-fn a_tenant_gets_what_its_quota_says_and_no_more() {
+fn each_quota_is_enforced() {
     let server = server();
     more_requests_than_may_be_under_way(&server.tenant("concurrent"));
     more_requests_than_may_wait(&server.tenant("queuing"));

@@ -133,7 +133,7 @@ fn larger_than_allowed(server: &Server) {
 }
 
 #[test]
-fn whatever_a_request_makes_of_a_guest_nobody_else_is_harmed() {
+fn hostile_requests_harm_no_other_model() {
     let server = beside_a_neighbour(fill).start();
     server.until_tried();
     // The first run makes everything that is made on first use.

@@ -58,7 +58,7 @@ fn looker() -> Vec<u8> {
 }
 
 #[test]
-fn the_tables_of_an_instance_grow_to_their_limit_together() {
+fn tables_share_one_limit_per_instance() {
     let server = Server::with_models(|models| {
         models.bare("one", table_eater(1));
         models.bare("four", table_eater(4));
@@ -75,7 +75,7 @@ fn the_tables_of_an_instance_grow_to_their_limit_together() {
 }
 
 #[test]
-fn nothing_is_left_in_a_table_or_a_global() {
+fn tables_and_globals_are_reset() {
     for reset in ["", "unmap"] {
         let server = Server::with_models(|models| {
             models.settings("leaver", "[warmup]\nrequests = 0\n[breaker]\nfaults = 0");

@@ -14,7 +14,7 @@ fn words() -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn a_model_called_like_a_word_of_a_path_works_everywhere_or_is_refused() {
+fn models_named_like_path_words_work() {
     let words = words();
     assert!(words.contains("stats") && words.contains("versions") && words.len() > 20, "{words:?}");
     let server = Server::with_models(|models| {

@@ -42,7 +42,7 @@ fn dimensions_are_never_empty() {
 }
 
 #[test]
-fn a_column_is_taken_for_a_list_and_the_answer_keeps_the_models_shape() {
+fn a_column_is_accepted_as_a_list() {
     let server = serve();
     let shapes = |answer: &Value| -> Vec<Value> {
         answer["outputs"].as_array().unwrap().iter().map(|output| output["shape"].clone()).collect()
@@ -69,7 +69,7 @@ fn a_column_is_taken_for_a_list_and_the_answer_keeps_the_models_shape() {
 }
 
 #[test]
-fn so_it_is_behind_an_interceptor_and_in_binary() {
+fn shapes_are_adapted_behind_interceptors_and_in_binary() {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet("version=1"));
         models.bare("interceptors/gate", crate::harness::gate("name=gate"));

@@ -11,7 +11,7 @@ fn statistics(server: &Server, path: &str) -> Vec<Value> {
 }
 
 #[test]
-fn what_a_version_has_done_is_counted_until_it_goes() {
+fn statistics_count_until_a_version_is_retired() {
     let server = Server::with_models(|models| models.bare("steady", puppet("version=1"))).start();
     server.until_ready("steady", 1);
     let before = &statistics(&server, "/v2/models/steady/stats")[0];
@@ -51,7 +51,7 @@ fn what_a_version_has_done_is_counted_until_it_goes() {
 }
 
 #[test]
-fn calls_of_a_model_that_batches_are_counted_whether_or_not_its_batches_make_them() {
+fn batched_and_single_calls_are_counted() {
     let server = Server::with_models(|models| models.bare("batching", guest("batcher"))).start();
     server.until_ready("batching", 1);
     let asked = |parameters: Value| {
@@ -94,7 +94,7 @@ fn rows_are_inferences_and_calls_are_executions() {
 }
 
 #[test]
-fn what_the_host_refuses_and_what_fails_after_the_call_is_a_failure() {
+fn refusals_and_late_errors_count_as_failures() {
     let server = Server::with_models(|models| {
         models.settings("model", "[limits]\nrequest = '1KiB'");
         models.version("model", 1, puppet("version=1"));
@@ -146,7 +146,7 @@ fn what_the_host_refuses_and_what_fails_after_the_call_is_a_failure() {
 }
 
 #[test]
-fn an_answer_that_an_interceptor_spoils_is_no_success() {
+fn a_response_an_interceptor_rejects_is_no_success() {
     let server = Server::with_models(|models| {
         models.bare("model", puppet("version=1"));
         models.bare("interceptors/gate", gate("name=gate;after=no-outputs"));

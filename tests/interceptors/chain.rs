@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ask, parameter, trail, with_gates};
 
 #[test]
-fn they_come_in_the_order_of_their_names_and_go_in_the_opposite_one() {
+fn the_chain_is_ordered_by_name() {
     let server = with_gates(&["c", "a", "b"]);
     assert_eq!(trail(&ask(&server, &json!({}))), "a b c c b a");
     // A call leaves nothing behind for the next one.
@@ -30,7 +30,7 @@ fn a_request_and_an_answer_can_be_changed() {
 }
 
 #[test]
-fn every_way_to_ask_passes_them() {
+fn every_inference_route_uses_the_chain() {
     let server = with_gates(&["a"]);
     let body = json!({ "inputs": [] });
     for path in ["/v2/models/puppet/infer", "/v2/models/puppet/versions/1/infer", "/invocations"] {
@@ -39,7 +39,7 @@ fn every_way_to_ask_passes_them() {
 }
 
 #[test]
-fn they_know_what_a_call_is_about() {
+fn interceptors_see_the_call_context() {
     let server = with_gates(&["a"]);
     let call = server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-id");
     let answer = call.json(&json!({ "inputs": [] })).send();
@@ -48,7 +48,7 @@ fn they_know_what_a_call_is_about() {
 }
 
 #[test]
-fn there_is_an_end_to_the_values_of_a_call() {
+fn call_values_are_limited() {
     let server = with_gates(&["a"]);
     ask(&server, &json!({ "before": "values" })).ok();
     // The trail and the version are two of the 64 parameters.
@@ -56,7 +56,7 @@ fn there_is_an_end_to_the_values_of_a_call() {
 }
 
 #[test]
-fn they_are_counted_under_names_of_their_own() {
+fn interceptors_have_metrics_of_their_own() {
     let server = with_gates(&["a"]);
     ask(&server, &json!({})).ok();
     ask(&server, &json!({ "before": "reject:403" }));

@@ -49,7 +49,7 @@ fn a_call_is_measured() {
 }
 
 #[test]
-fn a_call_that_takes_long_measures_so() {
+fn a_long_call_is_measured() {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet(""));
         models.bare(&indexed("measure"), guest("measure"));
@@ -63,7 +63,7 @@ fn a_call_that_takes_long_measures_so() {
 }
 
 #[test]
-fn without_a_rule_nobody_may_ask() {
+fn without_a_rule_every_caller_is_refused() {
     let server = upper_behind(&["caller-rule"]);
     let input = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"] });
     let ask = || server.infer("upper", &json!({ "inputs": [input] }));

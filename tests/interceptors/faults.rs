@@ -28,7 +28,7 @@ fn narrow(faults: u32) -> Server {
 }
 
 #[test]
-fn whatever_goes_wrong_the_call_has_failed() {
+fn every_interceptor_fault_fails_the_call() {
     let server = narrow(0);
     let everywhere = ["trap", "spin", "eat", "sleep:600000"];
     let before = everywhere
@@ -60,7 +60,7 @@ fn whatever_goes_wrong_the_call_has_failed() {
 }
 
 #[test]
-fn the_callers_own_deadline_is_nobodys_fault() {
+fn a_callers_own_deadline_is_no_fault() {
     let server = narrow(1);
     for (when, word) in [("before", "sleep:600000"), ("after", "sleep:600000")] {
         let call =
@@ -72,7 +72,7 @@ fn the_callers_own_deadline_is_nobodys_fault() {
 }
 
 #[test]
-fn one_that_keeps_failing_is_taken_out_of_service_and_no_model_with_it() {
+fn a_failing_interceptor_is_disabled_alone() {
     let server = narrow(3);
     for _ in 0..3 {
         ask(&server, &json!({ "before": "trap" })).refused(500, "interceptor_failed");
@@ -87,7 +87,7 @@ fn one_that_keeps_failing_is_taken_out_of_service_and_no_model_with_it() {
 }
 
 #[test]
-fn one_that_is_replaced_is_forgiven() {
+fn a_replaced_interceptor_starts_without_faults() {
     let server = narrow(1);
     ask(&server, &json!({ "before": "trap" })).refused(500, "interceptor_failed");
     ask(&server, &json!({})).refused(503, "model_not_ready");

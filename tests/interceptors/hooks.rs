@@ -21,7 +21,7 @@ fn until_told(server: &Server, expected: &[&str]) {
 }
 
 #[test]
-fn they_hear_of_every_version_from_its_beginning_to_its_end() {
+fn hooks_run_for_every_version() {
     let server = with_gates(&["a", "b"]);
     let loaded = [
         "a before-load default/puppet/1",
@@ -42,7 +42,7 @@ fn they_hear_of_every_version_from_its_beginning_to_its_end() {
 }
 
 #[test]
-fn they_hear_of_the_end_of_the_server() {
+fn unload_hooks_run_at_the_servers_stop() {
     let server = with_gates(&["a"]);
     server.terminate();
     assert!(server.until_ended().success());
@@ -50,7 +50,7 @@ fn they_hear_of_the_end_of_the_server() {
 }
 
 #[test]
-fn an_objection_keeps_a_version_from_being_loaded_until_others_are_asked() {
+fn an_objection_prevents_a_load() {
     for hook in ["before-load", "after-load"] {
         let server = Server::with_models(|models| {
             models.bare("puppet", puppet("version=1"));
@@ -73,7 +73,7 @@ fn an_objection_keeps_a_version_from_being_loaded_until_others_are_asked() {
 }
 
 #[test]
-fn what_serves_goes_on_when_what_should_replace_it_is_objected_to() {
+fn an_objection_leaves_the_serving_version() {
     let server = with_gates(&["a"]);
     add_gate(server.models(), "a", "before-load=enough of them");
     server.until_ready(&indexed("a"), 2);
@@ -86,7 +86,7 @@ fn what_serves_goes_on_when_what_should_replace_it_is_objected_to() {
 }
 
 #[test]
-fn a_hook_that_goes_wrong_is_an_objection() {
+fn a_failing_load_hook_is_an_objection() {
     for word in ["trap", "spin", "eat"] {
         let server = Server::with_models(|models| {
             models.bare("puppet", puppet("version=1"));
@@ -104,7 +104,7 @@ fn a_hook_that_goes_wrong_is_an_objection() {
 }
 
 #[test]
-fn a_hook_that_goes_wrong_at_the_end_keeps_nothing_alive() {
+fn a_failing_unload_hook_does_not_delay_retirement() {
     let server = with_gates(&["a"]);
     add_gate(server.models(), "a", "before-unload=trap;after-unload=trap");
     server.until_ready(&indexed("a"), 2);
@@ -114,7 +114,7 @@ fn a_hook_that_goes_wrong_at_the_end_keeps_nothing_alive() {
 }
 
 #[test]
-fn an_upload_that_is_objected_to_is_not_put_into_the_repository() {
+fn an_upload_with_an_objection_is_refused() {
     let server = with_gates(&["a"]);
     add_gate(server.models(), "a", "only=new;before-load=not this one");
     server.until_ready(&indexed("a"), 2);

@@ -26,7 +26,7 @@ fn generate(server: &Server, parameters: &Value) -> Response {
 }
 
 #[test]
-fn every_part_passes_them() {
+fn every_part_passes_the_chain() {
     let server = chat();
     let whole = generate(&server, &json!({})).ok().json();
     assert!(whole["text_output"].as_str().is_some_and(|text| !text.is_empty()), "{whole}");
@@ -38,7 +38,7 @@ fn every_part_passes_them() {
 }
 
 #[test]
-fn streams_that_fill_the_quota_do_not_wait_for_themselves() {
+fn streams_at_the_quota_do_not_deadlock() {
     let server = chat();
     let streams: Vec<_> = (0..4).map(|_| begin(&server, "generate", &json!({}))).collect();
     for stream in streams {

@@ -6,7 +6,7 @@ use super::{add_gate, ask, indexed, trail, with_gates};
 use crate::harness::{Server, gate, guest, puppet};
 
 #[test]
-fn nobody_can_ask_one() {
+fn interceptors_cannot_be_called() {
     let server = with_gates(&["a"]);
     for name in ["a", "interceptors%2Fa", "interceptors/a", "interceptors"] {
         let path = |rest: &str| format!("/v2/models/{name}{rest}");
@@ -29,7 +29,7 @@ fn nobody_can_ask_one() {
 }
 
 #[test]
-fn the_index_shows_them() {
+fn the_index_lists_interceptors() {
     let server = with_gates(&["a"]);
     assert_eq!(server.entry(&indexed("a"), 1).unwrap().state, "READY");
     server.load("interceptors%2Fa").ok();
@@ -42,7 +42,7 @@ fn the_index_shows_them() {
 }
 
 #[test]
-fn one_may_have_versions_and_settings_like_a_model() {
+fn an_interceptor_may_have_versions_and_settings() {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet("version=1"));
         models.settings(
@@ -60,7 +60,7 @@ fn one_may_have_versions_and_settings_like_a_model() {
 }
 
 #[test]
-fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
+fn a_misplaced_component_is_explained() {
     let server = Server::with_models(|models| {
         models.bare("interceptors/minimal", guest("minimal"));
         models.put("interceptors/native.cwasm", "");
@@ -81,7 +81,7 @@ fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
 }
 
 #[test]
-fn one_that_is_neither_or_reaches_out_is_refused() {
+fn a_component_without_interceptor_export_is_refused() {
     let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
     let server = Server::with_models(|models| {
         models.bare("interceptors/nothing", component(""));
@@ -118,7 +118,7 @@ fn one_that_is_neither_or_reaches_out_is_refused() {
 }
 
 #[test]
-fn one_of_a_models_name_is_no_trouble() {
+fn an_interceptor_may_share_a_models_name() {
     let server = with_gates(&["puppet"]);
     assert_eq!(trail(&ask(&server, &json!({}))), "puppet puppet");
     add_gate(server.models(), "puppet", "before=reject:403:x");

@@ -16,7 +16,7 @@ fn a_refusal_has_a_status_and_a_message() {
 }
 
 #[test]
-fn a_refusal_can_look_like_nothing_else() {
+fn a_rejection_cannot_imitate_other_errors() {
     let server = with_gates(&["a"]);
     for status in [0, 1, 100, 200, 204, 301, 399, 500, 502, 504, 600, 65535] {
         let answer = ask(&server, &json!({ "before": format!("reject:{status}:x") }));
@@ -29,7 +29,7 @@ fn a_refusal_can_look_like_nothing_else() {
 }
 
 #[test]
-fn what_the_first_refuses_no_other_hears_of() {
+fn a_rejection_ends_the_chain() {
     let server = with_gates(&["a", "b"]);
     ask(&server, &json!({})).ok();
     let asked =
@@ -40,7 +40,7 @@ fn what_the_first_refuses_no_other_hears_of() {
 }
 
 #[test]
-fn a_request_that_is_wrong_is_still_the_callers_fault() {
+fn an_invalid_request_is_the_callers_fault() {
     let server = with_gates(&["a"]);
     let unknown =
         json!({ "inputs": [{ "name": "z", "datatype": "FP64", "shape": [1], "data": [1] }] });

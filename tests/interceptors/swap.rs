@@ -12,7 +12,7 @@ const CONNECTIONS: usize = 16;
 const SWAPS: u64 = 20;
 
 #[test]
-fn an_interceptor_is_swapped_under_fire_and_every_call_is_wholly_one_versions() {
+fn an_interceptor_is_swapped_under_load() {
     let server = Arc::new(with_gates(&["a", "b"]));
     let (cease, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let workers: Vec<_> = (0..CONNECTIONS)

@@ -36,7 +36,7 @@ fn two() -> Server {
 }
 
 #[test]
-fn what_one_puts_in_front_of_its_models_is_nothing_to_the_other() {
+fn interceptors_apply_to_their_own_tenant() {
     let server = two();
     let (a, b) = (server.holder("a"), server.holder("b"));
     a.until_ready("puppet", 1);
@@ -69,7 +69,7 @@ fn what_one_puts_in_front_of_its_models_is_nothing_to_the_other() {
 }
 
 #[test]
-fn they_know_which_key_was_shown_and_not_the_key() {
+fn interceptors_see_the_key_id_only() {
     let server = two();
     add_gate(&server.repository("a"), "gate", "");
     for key in ["a", "a-2"] {
@@ -82,7 +82,7 @@ fn they_know_which_key_was_shown_and_not_the_key() {
 }
 
 #[test]
-fn the_rules_of_callers_hold() {
+fn caller_rules_are_enforced() {
     let server = two();
     let models = server.repository("a");
     models.bare("other", puppet("version=2"));

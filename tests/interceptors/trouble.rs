@@ -9,7 +9,7 @@ use crate::harness::{Server, puppet, until};
 const BROKEN: &[u8] = b"\0asm\x0d\0\x01\0";
 
 #[test]
-fn they_come_and_go_while_models_serve() {
+fn interceptors_are_added_and_removed_at_run_time() {
     let server = with_gates(&[]);
     assert_eq!(trail(&ask(&server, &json!({}))), "");
     add_gate(server.models(), "b", "");
@@ -31,7 +31,7 @@ fn they_come_and_go_while_models_serve() {
 }
 
 #[test]
-fn the_last_good_one_goes_on() {
+fn the_last_good_interceptor_stays() {
     let server = with_gates(&["a"]);
     server.models().put("interceptors/a.wasm", BROKEN);
     server.until_refused(&indexed("a"), 2, "does not export");
@@ -44,7 +44,7 @@ fn the_last_good_one_goes_on() {
 }
 
 #[test]
-fn at_the_start_no_call_passes_one_that_cannot_serve() {
+fn a_broken_interceptor_blocks_calls_at_start() {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet("version=1"));
         models.put("interceptors/broken.wasm", BROKEN);
@@ -71,7 +71,7 @@ fn at_the_start_no_call_passes_one_that_cannot_serve() {
 }
 
 #[test]
-fn one_that_comes_later_and_cannot_serve_shuts_calls_off_too() {
+fn an_added_broken_interceptor_blocks_calls() {
     let server = with_gates(&["a"]);
     server.models().put("interceptors/broken.wasm", BROKEN);
     until("that calls are refused", || ask(&server, &json!({})).status == 503);
@@ -90,7 +90,7 @@ fn one_that_comes_later_and_cannot_serve_shuts_calls_off_too() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+fn an_unreadable_folder_is_not_empty() {
     let server = with_gates(&["a"]);
     let models = server.models();
     std::fs::rename(models.path("interceptors"), models.path(".aside")).unwrap();
@@ -106,7 +106,7 @@ fn a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one() {
 }
 
 #[test]
-fn a_restart_passes_none_by() {
+fn a_restart_bypasses_no_interceptor() {
     let server = with_gates(&["a", "b"]);
     assert_eq!(trail(&ask(&server, &json!({}))), "a b b a");
     let server = server.stop().start();

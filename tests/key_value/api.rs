@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{ask, ask_one, server, setup, start};
 
 #[test]
-fn an_operator_sees_what_models_keep_and_models_what_an_operator_puts_there() {
+fn operators_and_models_share_values() {
     let server = server();
     let put = server.call("PUT", "/v2/keyvalue/b/a%2Fb%20%C3%A4").body(*b"\0\xff seed").send();
     assert_eq!(put.ok().json(), json!({ "bucket": "b", "key": "a/b \u{e4}", "size": 7 }));
@@ -25,7 +25,7 @@ fn an_operator_sees_what_models_keep_and_models_what_an_operator_puts_there() {
 }
 
 #[test]
-fn buckets_and_keys_come_in_pages() {
+fn buckets_and_keys_are_paged() {
     let server = server();
     assert_eq!(ask(&server, &["set-many b p 5 v", "set a k v", "set c k v"]), ["ok", "ok", "ok"]);
     assert_eq!(
@@ -42,7 +42,7 @@ fn buckets_and_keys_come_in_pages() {
 }
 
 #[test]
-fn what_is_no_name_or_too_large_is_refused() {
+fn invalid_names_and_large_values_are_refused() {
     let server = start(setup("").config("[tenants.default.quota]\ndata = '1MiB'"));
     let put = |path: &str, size: usize| server.call("PUT", path).body(vec![7; size]).send();
     put("/v2/keyvalue/a%2Fb/k", 1).refused(400, "invalid_input");

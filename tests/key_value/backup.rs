@@ -5,7 +5,7 @@ use std::fs;
 use super::{ask, ask_one, setup, start};
 
 #[test]
-fn the_file_of_a_stopped_server_is_a_whole_backup() {
+fn a_stopped_servers_file_is_a_complete_backup() {
     let server = start(setup(""));
     assert_eq!(ask(&server, &["set b k kept", "increment b n 41"]), ["ok", "41"]);
     let stopped = server.stop();
@@ -20,7 +20,7 @@ fn the_file_of_a_stopped_server_is_a_whole_backup() {
 }
 
 #[test]
-fn what_a_killed_server_has_left_is_folded_by_the_next_even_if_nobody_asks_for_it() {
+fn a_leftover_journal_is_folded_at_start() {
     let server = start(setup(""));
     assert_eq!(ask_one(&server, "set b k kept"), "ok");
     let killed = server.kill();
@@ -32,7 +32,7 @@ fn what_a_killed_server_has_left_is_folded_by_the_next_even_if_nobody_asks_for_i
 }
 
 #[test]
-fn a_backup_beside_the_journal_of_a_killed_server_is_told_and_not_overruled() {
+fn a_backup_beside_a_foreign_journal_is_refused() {
     let server = start(setup(""));
     assert_eq!(ask_one(&server, "set b k old"), "ok");
     let stopped = server.stop();
@@ -54,7 +54,7 @@ fn a_backup_beside_the_journal_of_a_killed_server_is_told_and_not_overruled() {
 }
 
 #[test]
-fn a_damaged_journal_is_told() {
+fn a_damaged_journal_is_reported() {
     let server = start(setup(""));
     (0..20).for_each(|number| assert_eq!(ask_one(&server, &format!("set b k{number} v")), "ok"));
     let killed = server.kill();

@@ -53,7 +53,7 @@ impl Writer {
 }
 
 #[test]
-fn nothing_that_was_acknowledged_is_lost_when_the_process_is_killed() {
+fn acknowledged_values_survive_a_kill() {
     let setup = setup("[limits]\ndeadline = '10m'");
     let store = setup.state().join("tenants/default/store.sqlite");
     let mut writers = Crashes::workers(|number| Writer { bucket: format!("w{number}"), count: 0 });
@@ -70,7 +70,7 @@ fn nothing_that_was_acknowledged_is_lost_when_the_process_is_killed() {
 }
 
 #[test]
-fn what_only_a_power_cut_may_take_outlives_the_process_too() {
+fn normal_durability_survives_a_kill() {
     let server = start(setup("").config("[data]\ndurability = 'normal'"));
     assert_eq!(ask_one(&server, "set b k kept"), "ok");
     let server = start(server.kill());

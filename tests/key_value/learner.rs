@@ -41,7 +41,7 @@ fn knowledge(server: &Server, rows: &[(Vec<Value>, Value)]) -> (i64, usize) {
 }
 
 #[test]
-fn what_many_clients_teach_it_is_shared_and_outlives_versions_and_restarts() {
+fn learned_weights_survive_swaps_and_restarts() {
     let server = Server::with_models(|models| {
         models.settings("learner", "[capabilities]\nkey_value = true");
         models.copy_folder(&guest_folder("learner"), "learner/1");

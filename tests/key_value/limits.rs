@@ -4,7 +4,7 @@ use super::{GRANT, add_counter, ask, ask_of, ask_one, server, setup, start};
 use crate::harness::{Server, guest};
 
 #[test]
-fn what_is_too_long_or_too_much_is_refused_with_the_limit() {
+fn names_and_values_have_limits() {
     let server = server();
     for (operation, words) in [
         ("set b *513 v", "a key has 1 to 512 bytes; this one has 513"),
@@ -29,7 +29,7 @@ fn what_is_too_long_or_too_much_is_refused_with_the_limit() {
 }
 
 #[test]
-fn more_bytes_than_may_be_moved_at_once_are_not() {
+fn bytes_per_operation_are_limited() {
     let server = server();
     assert_eq!(ask(&server, &["set-many b p 4 *1048576", "get-many b p 4"]), ["ok", "4 4194304"]);
     let said = ask(&server, &["set b p00004 v", "get-many b p 5"]);
@@ -39,7 +39,7 @@ fn more_bytes_than_may_be_moved_at_once_are_not() {
 }
 
 #[test]
-fn a_call_makes_so_many_operations_and_no_more() {
+fn operations_per_call_are_limited() {
     let server = server();
     let said = ask_one(&server, "set-for-ever b k");
     assert!(said.contains("a call may make 10000 operations"), "{said}");
@@ -49,7 +49,7 @@ fn a_call_makes_so_many_operations_and_no_more() {
 }
 
 #[test]
-fn a_quota_of_data_is_kept_and_what_is_deleted_makes_room() {
+fn the_data_quota_is_enforced() {
     let setup = setup("").config("[tenants.default.quota]\ndata = '2MiB'");
     let server = start(setup);
     let fill: Vec<_> = (0..3).map(|number| format!("set b k{number} *600000")).collect();
@@ -69,7 +69,7 @@ fn a_quota_of_data_is_kept_and_what_is_deleted_makes_room() {
 }
 
 #[test]
-fn what_handles_hold_counts_as_memory_of_the_tenant() {
+fn handles_count_as_tenant_memory() {
     let server =
         Server::with_models(|models| add_counter(models, "counter", "[limits]\nmemory = '32MiB'"));
     let server = start(server.config("[tenants.default.quota]\nmemory = '12MiB'"));
@@ -81,7 +81,7 @@ fn what_handles_hold_counts_as_memory_of_the_tenant() {
 }
 
 #[test]
-fn without_the_grant_a_component_is_refused_with_what_would_mend_it() {
+fn a_missing_key_value_grant_is_explained() {
     let server = Server::with_models(|models| {
         models.bare("bare", guest("counter"));
         models.settings("off", "[capabilities]\nkey_value = false");

@@ -27,7 +27,7 @@ fn values_are_set_found_and_deleted() {
 }
 
 #[test]
-fn buckets_are_apart_and_the_nameless_one_is_the_default() {
+fn buckets_are_separate() {
     let server = server();
     let all =
         ["set a k 1", "set b k 2", "get a k", "get b k", "set  k 3", "get default k", "get a k"];
@@ -36,7 +36,7 @@ fn buckets_are_apart_and_the_nameless_one_is_the_default() {
 }
 
 #[test]
-fn ten_thousand_keys_are_listed_page_by_page_in_order() {
+fn keys_are_listed_in_ordered_pages() {
     let server = server();
     let fill: Vec<_> = (0..10).map(|part| format!("set-many b p{part}- 1000 v")).collect();
     let fill: Vec<_> = fill.iter().map(String::as_str).collect();
@@ -56,7 +56,7 @@ fn ten_thousand_keys_are_listed_page_by_page_in_order() {
 }
 
 #[test]
-fn numbers_are_counted_and_what_is_none_is_left_alone() {
+fn increment_accepts_only_numbers() {
     let server = server();
     let all = [
         "increment b n 5",
@@ -79,7 +79,7 @@ fn numbers_are_counted_and_what_is_none_is_left_alone() {
 }
 
 #[test]
-fn a_swap_succeeds_if_nobody_else_was_faster_and_says_what_is_there_if_so() {
+fn compare_and_swap_detects_concurrent_writes() {
     let server = server();
     // The operation reads the value, sets `one`, and then tries to swap in `two`.
     assert_eq!(ask(&server, &["beaten b k one two", "get b k"]), ["failed one", "one"]);
@@ -89,7 +89,7 @@ fn a_swap_succeeds_if_nobody_else_was_faster_and_says_what_is_there_if_so() {
 }
 
 #[test]
-fn many_keys_are_changed_as_one() {
+fn multi_key_operations_are_atomic() {
     let server = server();
     let all = ["set-many b p 100 abc", "get-many b p 100", "get-many b p 200", "list b"];
     assert_eq!(ask(&server, &all)[..3], ["ok", "100 300", "100 300"]);

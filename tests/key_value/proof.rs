@@ -5,7 +5,7 @@ use crate::harness::{Server, guest, until};
 use serde_json::json;
 
 #[test]
-fn load_keeps_nothing() {
+fn load_cannot_store_values() {
     let server = Server::with_models(|models| {
         let settings = format!("{GRANT}config = {{ in_load = \"set\\tb\\tk\\t1\" }}");
         models.settings("counter", &settings);
@@ -16,7 +16,7 @@ fn load_keeps_nothing() {
 }
 
 #[test]
-fn warming_up_finds_nothing_and_leaves_nothing() {
+fn warm_up_uses_an_empty_store() {
     let server = server();
     ask_one(&server, "set b k live");
     // The warm-up fails on the live value, which is not a number; in validation there is no value.
@@ -28,7 +28,7 @@ fn warming_up_finds_nothing_and_leaves_nothing() {
 }
 
 #[test]
-fn golden_requests_are_answered_alike_whatever_has_been_kept() {
+fn golden_requests_ignore_stored_values() {
     let server = server();
     ask_one(&server, "increment b n 41");
     // The same request twice: neither sees the other's changes, nor the stored values.
@@ -44,7 +44,7 @@ fn golden_requests_are_answered_alike_whatever_has_been_kept() {
 }
 
 #[test]
-fn an_instance_that_was_tried_serves_with_what_is_kept() {
+fn a_validated_instance_serves_with_stored_values() {
     let server = server();
     ask_one(&server, "set b k live");
     let pooled =

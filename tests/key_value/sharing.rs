@@ -4,7 +4,7 @@ use super::{add_counter, ask, ask_of, ask_one, operations, server, setup, start}
 use crate::harness::{Server, guest};
 
 #[test]
-fn a_tenants_models_share_its_values_and_another_tenant_has_its_own() {
+fn values_are_shared_within_a_tenant() {
     let setup = Server::with_models(|models| {
         add_counter(models, "one", "");
         add_counter(models, "two", "");
@@ -43,7 +43,7 @@ fn start_again(server: Server) -> Server {
 }
 
 #[test]
-fn a_pooled_instance_may_keep_its_buckets_open() {
+fn a_pooled_instance_keeps_open_buckets() {
     let server = start(setup("[instances]\nmax = 1\n").argument("--drain-timeout").argument("5s"));
     server.models().settings(
         "counter",
@@ -59,7 +59,7 @@ fn a_pooled_instance_may_keep_its_buckets_open() {
 }
 
 #[test]
-fn a_client_that_goes_away_leaves_whole_changes_only() {
+fn a_disconnect_leaves_complete_changes_only() {
     let server = server();
     for round in 0..20 {
         let all = [

@@ -9,7 +9,7 @@ const CLIENTS: usize = 32;
 const EACH: usize = 10;
 
 #[test]
-fn counts_and_swaps_of_many_clients_lose_nothing() {
+fn concurrent_counts_and_swaps_lose_nothing() {
     let server = server();
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -26,7 +26,7 @@ fn counts_and_swaps_of_many_clients_lose_nothing() {
 }
 
 #[test]
-fn a_change_of_many_keys_is_seen_as_a_whole() {
+fn a_multi_key_write_is_atomic() {
     let server = server();
     let over = AtomicBool::new(false);
     ask_one(&server, "set-many b p 500 1");

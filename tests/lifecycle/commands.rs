@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Server, puppet};
 
 #[test]
-fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
+fn an_unloaded_model_stays_unloaded() {
     let server =
         Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
     server.until_version_of("puppet", 1);
@@ -44,7 +44,7 @@ fn loading_answers_when_the_model_serves() {
 }
 
 #[test]
-fn loading_what_is_bad_tells_why() {
+fn a_failed_load_command_returns_the_reason() {
     let server = Server::with_models(|models| models.bare("puppet", puppet("load=fail"))).start();
     let refused = server.load("puppet");
     refused.refused(422, "load_failed");
@@ -56,7 +56,7 @@ fn loading_what_is_bad_tells_why() {
 }
 
 #[test]
-fn there_is_nothing_to_do_for_a_model_that_is_not_there() {
+fn commands_for_an_unknown_model_are_refused() {
     let server = Server::empty();
     server.until_tried();
     for name in ["nobody", "..%2f..%2fetc", "a b"] {
@@ -71,7 +71,7 @@ fn there_is_nothing_to_do_for_a_model_that_is_not_there() {
 }
 
 #[test]
-fn the_index_can_be_asked_for_what_serves() {
+fn the_index_can_list_serving_versions_only() {
     let server = Server::with_models(|models| {
         models.bare("good", puppet("version=1"));
         models.bare("bad", puppet("load=fail"));

@@ -10,7 +10,7 @@ fn patient(models: &Models) {
 }
 
 #[test]
-fn a_request_that_is_under_way_is_answered_by_the_version_that_took_it() {
+fn a_running_request_finishes_on_its_version() {
     let server = Server::with_models(patient).start();
     server.until_version_of("puppet", 1);
     let slow = server.begin_behave("puppet", "sleep:4000");
@@ -24,7 +24,7 @@ fn a_request_that_is_under_way_is_answered_by_the_version_that_took_it() {
 }
 
 #[test]
-fn a_version_drains_for_as_long_as_its_last_request_takes() {
+fn a_version_drains_until_its_last_request() {
     let server = Server::with_models(patient).start();
     server.until_version_of("puppet", 1);
     let endless = server.begin_behave("puppet", "sleep:600000");
@@ -39,7 +39,7 @@ fn a_version_drains_for_as_long_as_its_last_request_takes() {
 }
 
 #[test]
-fn a_version_may_be_loaded_again_while_it_still_drains() {
+fn a_draining_version_can_be_loaded_again() {
     let server = Server::with_models(patient).start();
     server.until_version_of("puppet", 1);
     let endless = server.begin_behave("puppet", "sleep:600000");
@@ -54,7 +54,7 @@ fn a_version_may_be_loaded_again_while_it_still_drains() {
 }
 
 #[test]
-fn the_unload_hook_runs_once_and_cannot_stand_in_the_way() {
+fn the_unload_hook_runs_once() {
     let server = Server::with_models(|models| {
         for (name, unload) in
             [("logs", "log"), ("traps", "trap"), ("spins", "spin"), ("eats", "eat")]

@@ -12,7 +12,7 @@ const ROUNDS: usize = 20;
 const NOISE: u64 = 20 * MIB;
 
 #[test]
-fn a_large_model_leaves_nothing_behind() {
+fn a_large_models_memory_is_freed() {
     let server = Server::with_models(|models| models.bare("puppet", puppet("ballast=64"))).start();
     let round = |number: usize| {
         server.load("puppet").ok();
@@ -37,7 +37,7 @@ fn a_large_model_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_answers_took_that_nobody_read_comes_back() {
+fn memory_of_unread_responses_is_freed() {
     let server = Server::with_models(|models| {
         models.settings(
             "upper",
@@ -72,7 +72,7 @@ fn begin_large(server: &Server) -> Pending {
 }
 
 #[test]
-fn replaced_contents_are_unmapped_and_their_metrics_forgotten() {
+fn replaced_versions_are_unmapped() {
     let server = Server::with_models(|models| models.bare("puppet", puppet("version=1"))).start();
     server.until_version_of("puppet", 1);
     assert_eq!(mapped_code(&server), 1);

@@ -22,7 +22,7 @@ fn attempts(server: &Server, version: u64) -> usize {
 }
 
 #[test]
-fn a_version_that_fails_changes_nothing_but_the_report() {
+fn a_failed_version_leaves_the_serving_one() {
     let server = Server::with_models(good).start();
     server.until_version_of("puppet", 1);
     for (version, (script, reason)) in (2..).zip(BAD) {
@@ -38,7 +38,7 @@ fn a_version_that_fails_changes_nothing_but_the_report() {
 }
 
 #[test]
-fn new_content_that_fails_leaves_the_last_good_content_of_its_version() {
+fn failed_content_leaves_the_last_good_content() {
     let server = Server::with_models(good).start();
     server.until_version_of("puppet", 1);
     server.models().version("puppet", 1, puppet("version=2;load=panic"));
@@ -69,7 +69,7 @@ fn golden_requests_must_get_their_answers() {
 }
 
 #[test]
-fn golden_requests_that_cannot_be_read_keep_a_version_back() {
+fn unreadable_golden_requests_prevent_publication() {
     let server = Server::with_models(|models| {
         good(models);
         models.put("puppet/1/golden.json", r#"{"cases": [{"request": {"inputs": []}}]}"#);
@@ -80,7 +80,7 @@ fn golden_requests_that_cannot_be_read_keep_a_version_back() {
 }
 
 #[test]
-fn what_failed_is_not_tried_again_until_it_changes_or_somebody_asks() {
+fn a_failed_version_is_retried_on_request() {
     let server = Server::with_models(|models| {
         good(models);
         models.version("puppet", 2, puppet("load=fail"));
@@ -104,7 +104,7 @@ fn what_failed_is_not_tried_again_until_it_changes_or_somebody_asks() {
 }
 
 #[test]
-fn a_start_ends_where_the_history_would_have() {
+fn a_start_reaches_the_same_state() {
     let server = Server::with_models(|models| {
         good(models);
         models.version("puppet", 2, puppet("version=2"));
@@ -119,7 +119,7 @@ fn a_start_ends_where_the_history_would_have() {
 }
 
 #[test]
-fn a_model_that_cannot_serve_says_why() {
+fn a_failed_validation_is_explained() {
     let server = Server::with_models(|models| models.bare("puppet", puppet("warm=panic"))).start();
     server.until_tried();
     let refused = server.behave("puppet", "ok");

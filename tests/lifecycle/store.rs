@@ -50,7 +50,7 @@ fn a_restart_compiles_nothing() {
 }
 
 #[test]
-fn a_damaged_artifact_is_made_anew() {
+fn a_damaged_artifact_is_compiled_again() {
     let setup = warm();
     let before = files(&setup.state());
     for file in before.keys() {
@@ -68,7 +68,7 @@ fn a_damaged_artifact_is_made_anew() {
 }
 
 #[test]
-fn what_a_killed_server_left_unfinished_is_cleared_away() {
+fn unfinished_artifacts_are_removed() {
     let setup = warm();
     let unfinished = setup.state().join("artifacts/default/unfinished-killed");
     fs::create_dir(&unfinished).unwrap();
@@ -79,7 +79,7 @@ fn what_a_killed_server_left_unfinished_is_cleared_away() {
 }
 
 #[test]
-fn the_store_is_nobody_elses() {
+fn the_store_is_private() {
     let setup = warm();
     let store = setup.state().join("artifacts");
     fs::set_permissions(&store, Permissions::from_mode(0o777)).unwrap();

@@ -17,7 +17,7 @@ fn children(server: &Server) -> Vec<i32> {
 }
 
 #[test]
-fn a_compile_child_that_is_killed_is_the_hosts_trouble_and_the_version_is_tried_again() {
+fn a_killed_compile_process_is_retried() {
     let server =
         Server::with_models(|models| models.bare("slow", puppet("load=sleep:600000"))).start();
     let child = until_some("a compile child", || children(&server).pop());
@@ -28,7 +28,7 @@ fn a_compile_child_that_is_killed_is_the_hosts_trouble_and_the_version_is_tried_
 }
 
 #[test]
-fn trouble_with_the_state_directory_is_told_without_its_path() {
+fn state_directory_errors_hide_its_path() {
     let server = Server::empty();
     let artifacts = server.state().join("artifacts");
     std::fs::remove_dir_all(&artifacts).unwrap();
@@ -40,7 +40,7 @@ fn trouble_with_the_state_directory_is_told_without_its_path() {
 }
 
 #[test]
-fn a_model_that_fills_more_than_128_mib_in_load_is_served() {
+fn a_model_above_128_mib_is_served() {
     let server = Server::with_models(|models| {
         models.settings("large", "[limits]\nmemory = '512MiB'\n");
         models.version("large", 1, puppet("version=1;ballast=130"));

@@ -36,7 +36,7 @@ fn follows(setup: Setup, put: impl Fn(&str, &[u8]), delete: impl Fn(&str)) {
 }
 
 #[test]
-fn models_come_from_google_cloud_storage() {
+fn models_load_from_google_cloud_storage() {
     // The store uses the protocol of S3, except for authentication.
     let Some(bucket) = Bucket::new() else { return };
     bucket.open_to_all();
@@ -48,14 +48,14 @@ fn models_come_from_google_cloud_storage() {
 }
 
 #[test]
-fn models_come_from_azure_blob_storage() {
+fn models_load_from_azure_blob_storage() {
     let Some(container) = Container::start() else { return };
     let setup = container.serve(KEY);
     follows(setup, |path, content| container.put(path, content), |path| container.delete(path));
 }
 
 #[test]
-fn azure_blob_storage_is_asked_in_the_name_of_an_account() {
+fn azure_blob_storage_requires_the_account_key() {
     let Some(container) = Container::start() else { return };
     let wrong = "d3Jvbmcga2V5";
     let server = container.serve(wrong).config(OFTEN).start();

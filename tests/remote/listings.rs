@@ -52,7 +52,7 @@ fn no_listings(kind: Kind, size: usize) -> Vec<(u16, String)> {
 }
 
 #[test]
-fn what_is_not_a_listing_unloads_nothing() {
+fn an_invalid_listing_unloads_nothing() {
     for kind in KINDS {
         let (fake, server, size) = serving(kind, SELDOM);
         for (status, answer) in no_listings(kind, size) {
@@ -79,7 +79,7 @@ fn what_is_not_a_listing_unloads_nothing() {
 }
 
 #[test]
-fn a_folder_that_a_web_server_does_not_have_unloads_nothing() {
+fn a_missing_web_folder_unloads_nothing() {
     let (fake, server, _) = serving(Kind::Web, SELDOM);
     fake.answer(404, "<html><body>Not Found</body></html>");
     let told = server.call("POST", "/v2/repository/refresh").send();
@@ -91,7 +91,7 @@ fn a_folder_that_a_web_server_does_not_have_unloads_nothing() {
 }
 
 #[test]
-fn a_listing_that_is_empty_is_believed_in_the_end() {
+fn a_repeated_empty_listing_is_accepted() {
     for kind in KINDS {
         let (fake, server, size) = serving(kind, OFTEN);
         fake.list(&[], size);
@@ -101,7 +101,7 @@ fn a_listing_that_is_empty_is_believed_in_the_end() {
 }
 
 #[test]
-fn one_odd_object_does_not_keep_the_others_away() {
+fn one_invalid_object_does_not_affect_others() {
     for kind in KINDS {
         let (fake, server, size) = serving(kind, SELDOM);
         let odd = match kind {

@@ -7,7 +7,7 @@ use super::{OFTEN, SELDOM, fetched, refresh, serving, until_degraded};
 use crate::harness::{guest, guest_folder, puppet, until, version_path};
 
 #[test]
-fn models_come_from_a_bucket() {
+fn models_load_from_a_bucket() {
     let Some(bucket) = Bucket::new() else { return };
     bucket.put("models/puppet.wasm", puppet("version=1"));
     bucket.put("models/numbered/model.toml", "versions = 'all'");
@@ -28,7 +28,7 @@ fn models_come_from_a_bucket() {
 }
 
 #[test]
-fn what_has_changed_is_taken_over_and_nothing_else_is_fetched() {
+fn only_changed_objects_are_fetched() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
     // The component comes last and makes it a version.
     bucket.put("models/numbered/1/large.bin", vec![7; 1 << 20]);
@@ -48,7 +48,7 @@ fn what_has_changed_is_taken_over_and_nothing_else_is_fetched() {
 }
 
 #[test]
-fn a_restart_fetches_nothing_and_needs_no_store() {
+fn a_restart_uses_the_mirror() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
     let setup = server.stop();
     bucket.door.shut();
@@ -64,7 +64,7 @@ fn a_restart_fetches_nothing_and_needs_no_store() {
 }
 
 #[test]
-fn a_refresh_can_be_asked_for() {
+fn a_refresh_runs_on_request() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     bucket.put("models/puppet.wasm", puppet("version=2"));
     bucket.put("models/other.wasm", puppet("version=3"));
@@ -83,7 +83,7 @@ fn a_refresh_can_be_asked_for() {
 }
 
 #[test]
-fn what_is_put_there_file_by_file_serves_once_it_is_whole() {
+fn a_version_serves_once_it_is_complete() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     let folder = guest_folder("digits");
     let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
@@ -105,7 +105,7 @@ fn what_is_put_there_file_by_file_serves_once_it_is_whole() {
 }
 
 #[test]
-fn live_configuration_comes_without_a_reload() {
+fn live_configuration_changes_without_a_load() {
     let Some(bucket) = Bucket::new() else { return };
     bucket.put("models/caller/model.toml", "[capabilities]\nhttp = ['http://127.0.0.1:1']");
     bucket.put("models/caller/1/model.wasm", guest("caller"));
@@ -122,7 +122,7 @@ fn live_configuration_comes_without_a_reload() {
 }
 
 #[test]
-fn uploads_go_to_the_store_and_not_here() {
+fn uploads_to_a_remote_repository_are_refused() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     for response in [server.upload("puppet", 2, puppet("version=2")), server.remove("puppet", 1)] {
         let told = response.refused(409, "repository_is_remote").text();

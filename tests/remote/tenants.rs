@@ -30,7 +30,7 @@ fn refreshes(server: &Server, tenant: &str) -> Option<f64> {
 }
 
 #[test]
-fn tenants_have_mirrors_of_their_own() {
+fn tenants_have_separate_mirrors() {
     let Some(bucket) = Bucket::new() else { return };
     bucket.put("a/puppet.wasm", puppet("version=1"));
     bucket.put("b/puppet.wasm", puppet("version=2"));
@@ -48,7 +48,7 @@ fn tenants_have_mirrors_of_their_own() {
 }
 
 #[test]
-fn a_repository_moves_to_a_url_and_back_while_it_serves() {
+fn a_repository_moves_between_directory_and_url() {
     let Some(bucket) = Bucket::new() else { return };
     bucket.put("a/puppet.wasm", puppet("version=1"));
     let (server, folder) = serve(&bucket, &[("a", "here")]);

@@ -5,7 +5,7 @@ use super::{OFTEN, SELDOM, degraded, fetched, serving, until_degraded};
 use crate::harness::{Server, gate, guest, puppet, until};
 
 #[test]
-fn a_store_that_is_down_takes_nothing_down() {
+fn an_unreachable_store_unloads_nothing() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
     bucket.door.shut();
     until_degraded(&server, "cannot be listed");
@@ -21,7 +21,7 @@ fn a_store_that_is_down_takes_nothing_down() {
 }
 
 #[test]
-fn credentials_that_are_missing_are_named() {
+fn missing_credentials_are_named() {
     // The address of the cloud's metadata service has no listener.
     let setup = Server::with_models(|_| {}).models_at("s3://bucket/models").config(OFTEN);
     let server = setup.environment("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1").start();
@@ -33,7 +33,7 @@ fn credentials_that_are_missing_are_named() {
 }
 
 #[test]
-fn a_bucket_that_is_suddenly_empty_is_not_believed_at_once() {
+fn a_suddenly_empty_bucket_unloads_nothing() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     bucket.delete("models/puppet.wasm");
     for _ in 0..3 {
@@ -53,7 +53,7 @@ fn a_bucket_that_is_suddenly_empty_is_not_believed_at_once() {
 }
 
 #[test]
-fn a_bucket_that_stays_empty_is_believed() {
+fn a_bucket_that_stays_empty_is_accepted() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
     bucket.delete("models/puppet.wasm");
     server.until_gone("puppet");
@@ -65,7 +65,7 @@ fn a_bucket_that_stays_empty_is_believed() {
 }
 
 #[test]
-fn an_object_that_is_no_model_leaves_the_last_good_version() {
+fn an_invalid_object_leaves_the_last_good_version() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
     super::refresh(&server);
@@ -83,7 +83,7 @@ fn an_object_that_is_no_model_leaves_the_last_good_version() {
 }
 
 #[test]
-fn what_is_too_large_for_a_tenant_is_not_fetched() {
+fn objects_over_the_quota_are_not_fetched() {
     let Some(bucket) = super::Bucket::new() else { return };
     bucket.put("models/puppet.wasm", puppet("version=1"));
     let config = format!("{SELDOM}\n[tenants.default.quota]\nartifact_size = '16MiB'");
@@ -101,7 +101,7 @@ fn what_is_too_large_for_a_tenant_is_not_fetched() {
 }
 
 #[test]
-fn an_interceptor_stays_until_the_one_that_replaces_it_has_come() {
+fn an_interceptor_stays_until_its_replacement_arrives() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     let rejecting = |status| gate(&format!("name=audit;before=reject:{status}:no"));
     bucket.put("models/interceptors/audit/1/model.wasm", rejecting(451));
@@ -131,7 +131,7 @@ fn an_interceptor_stays_until_the_one_that_replaces_it_has_come() {
 }
 
 #[test]
-fn credentials_are_used_and_bad_ones_take_nothing_down() {
+fn invalid_credentials_unload_nothing() {
     let Some(store) = Store::start() else { return };
     store.ask("PUT", "/bucket", "", b"");
     store.ask("PUT", "/bucket/models/puppet.wasm", OWNER, &puppet("version=1"));

@@ -91,7 +91,7 @@ fn etag(content: &[u8]) -> String {
 }
 
 #[test]
-fn models_come_from_a_web_server() {
+fn models_load_from_a_web_server() {
     let port = serve(files(), |stream| stream);
     let server = Server::with_models(|_| {})
         .models_at(&format!("http://127.0.0.1:{port}/models"))
@@ -106,7 +106,7 @@ fn models_come_from_a_web_server() {
 }
 
 #[test]
-fn a_web_server_is_believed_if_its_authority_is() {
+fn a_web_servers_certificate_is_verified() {
     let (wrap, authority) = localhost();
     let port = serve(files(), wrap);
     let setup = Server::with_models(|_| {})

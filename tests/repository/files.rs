@@ -10,7 +10,7 @@ fn one(models: &Models) {
 }
 
 #[test]
-fn renaming_over_replaces_it() {
+fn a_rename_over_the_file_replaces_the_model() {
     however_watched(one, |server| {
         server.until_version_of("puppet", 1);
         server.models().bare("puppet", puppet("version=2"));
@@ -21,7 +21,7 @@ fn renaming_over_replaces_it() {
 }
 
 #[test]
-fn writing_over_it_in_place_replaces_it() {
+fn an_overwrite_in_place_replaces_the_model() {
     however_watched(one, |server| {
         server.until_version_of("puppet", 1);
         server.models().write_in_place("puppet.wasm", puppet("version=2"));
@@ -30,7 +30,7 @@ fn writing_over_it_in_place_replaces_it() {
 }
 
 #[test]
-fn a_slow_copy_is_reported_while_it_lasts_and_served_at_its_end() {
+fn a_slow_copy_is_served_once_complete() {
     however_watched(one, |server| {
         server.until_version_of("puppet", 1);
         let (new, mut file) = (puppet("version=2"), server.models().create("puppet.wasm"));
@@ -50,7 +50,7 @@ fn a_slow_copy_is_reported_while_it_lasts_and_served_at_its_end() {
 }
 
 #[test]
-fn truncating_it_changes_nothing_but_the_report() {
+fn a_truncated_file_leaves_the_serving_version() {
     however_watched(one, |server| {
         server.until_version_of("puppet", 1);
         let whole = puppet("version=1");
@@ -70,7 +70,7 @@ fn truncating_it_changes_nothing_but_the_report() {
 }
 
 #[test]
-fn deleting_it_unloads_it_and_its_number_is_never_given_again() {
+fn a_deleted_models_number_is_not_reused() {
     however_watched(one, |server| {
         server.until_ready("puppet", 1);
         server.models().remove("puppet.wasm");
@@ -86,7 +86,7 @@ fn deleting_it_unloads_it_and_its_number_is_never_given_again() {
 }
 
 #[test]
-fn the_same_content_is_the_same_version_whatever_happens_to_the_file() {
+fn unchanged_content_keeps_its_version() {
     let server = Server::with_models(one).start();
     server.until_ready("puppet", 1);
     server.models().bare("puppet", puppet("version=1"));
@@ -101,7 +101,7 @@ fn the_same_content_is_the_same_version_whatever_happens_to_the_file() {
 }
 
 #[test]
-fn unfinished_files_are_nobodys_model() {
+fn temporary_files_are_ignored() {
     however_watched(
         |_| {},
         |server| {
@@ -127,7 +127,7 @@ fn unfinished_files_are_nobodys_model() {
 }
 
 #[test]
-fn a_hundred_files_at_once_all_come_and_all_go() {
+fn a_hundred_files_are_loaded_and_unloaded() {
     however_watched(
         |_| {},
         |server| {

@@ -11,7 +11,7 @@ fn two_versions(models: &Models) {
 }
 
 #[test]
-fn a_new_version_takes_the_place_of_the_old_one() {
+fn a_new_version_replaces_the_old_one() {
     however_watched(
         |models| models.version("puppet", 1, puppet("version=1")),
         |server| {
@@ -26,7 +26,7 @@ fn a_new_version_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn removing_the_newest_version_brings_the_older_one_back() {
+fn removing_the_newest_version_restores_the_older() {
     however_watched(two_versions, |server| {
         server.until_version_of("puppet", 2);
         server.models().remove("puppet/2");
@@ -37,7 +37,7 @@ fn removing_the_newest_version_brings_the_older_one_back() {
 }
 
 #[test]
-fn the_content_of_a_version_can_be_replaced_under_its_number() {
+fn a_versions_content_can_be_replaced() {
     however_watched(two_versions, |server| {
         server.until_version_of("puppet", 2);
         server.models().version("puppet", 2, puppet("version=22"));
@@ -47,7 +47,7 @@ fn the_content_of_a_version_can_be_replaced_under_its_number() {
 }
 
 #[test]
-fn a_version_without_its_component_is_reported_until_it_comes() {
+fn a_version_without_component_is_reported() {
     let server =
         Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
     server.until_version_of("puppet", 1);
@@ -59,7 +59,7 @@ fn a_version_without_its_component_is_reported_until_it_comes() {
 }
 
 #[test]
-fn a_model_fails_without_its_sidecar_file_and_loads_when_it_comes() {
+fn a_missing_sidecar_delays_the_load() {
     let digits = guest_folder("digits");
     let server = Server::with_models(|models| {
         models.copy_folder(&digits, "digits/1");
@@ -73,7 +73,7 @@ fn a_model_fails_without_its_sidecar_file_and_loads_when_it_comes() {
 }
 
 #[test]
-fn a_name_that_two_things_claim_is_neither_until_one_goes() {
+fn a_name_used_twice_is_refused() {
     let server = Server::with_models(|models| {
         models.version("puppet", 1, puppet("version=1"));
         models.bare("puppet", puppet("version=2"));
@@ -85,7 +85,7 @@ fn a_name_that_two_things_claim_is_neither_until_one_goes() {
 }
 
 #[test]
-fn names_that_cannot_be_models_are_logged_and_nothing_else() {
+fn invalid_model_names_are_logged() {
     let server = Server::with_models(|models| {
         models.bare("good", guest("minimal"));
         models.put("not a name.wasm", "");

@@ -54,7 +54,7 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_repository_refuses_uploads_and_lets_versions_be_deleted() {
+fn a_full_repository_refuses_uploads_but_allows_deletion() {
     let setup = Server::with_models(|_| {});
     let Some(disk) = Disk::mount(setup.models().path(""), 16) else { return };
     for version in 1..=3 {
@@ -95,7 +95,7 @@ fn with_small_state(setup: Setup) -> Option<(Server, Disk)> {
 }
 
 #[test]
-fn a_full_state_directory_keeps_new_versions_waiting_and_says_so() {
+fn a_full_state_directory_delays_new_versions() {
     let Some((server, disk)) = with_small_state(Server::with_models(|_| {})) else { return };
     let ballast = disk.fill();
     let says = "the disk of the state directory is full; free space on it";
@@ -118,7 +118,7 @@ fn a_full_state_directory_keeps_new_versions_waiting_and_says_so() {
 }
 
 #[test]
-fn values_that_a_full_disk_does_not_take_are_no_matter_of_quota() {
+fn a_full_disk_is_not_a_quota_error() {
     let Some((server, disk)) = with_small_state(Server::with_models(|_| {})) else { return };
     let put = |key: &str, size: usize| {
         server.call("PUT", &format!("/v2/keyvalue/puppet/{key}")).body(vec![7; size]).send()

@@ -15,7 +15,7 @@ fn mount(models: &Models) {
 }
 
 #[test]
-fn a_swap_of_the_data_link_replaces_the_model() {
+fn a_kubernetes_volume_swap_replaces_the_model() {
     however_watched(mount, |server| {
         server.until_version_of("puppet", 1);
         let models = server.models();
@@ -40,7 +40,7 @@ fn a_link_out_of_the_repository_is_refused() {
 }
 
 #[test]
-fn a_version_may_be_a_link_to_another_place_in_the_repository() {
+fn a_version_may_link_within_the_repository() {
     let server = Server::with_models(|models| {
         models.put(".store/a/model.wasm", puppet("version=5"));
         fs::create_dir(models.path("puppet")).unwrap();

@@ -45,7 +45,7 @@ fn until_word(server: &Server, word: &str) {
 }
 
 #[test]
-fn it_changes_without_a_reload() {
+fn live_values_change_without_a_load() {
     however_watched(caller("fixed", None), |server| {
         server.until_ready("caller", 1);
         assert_eq!(words(&ask(&server)), ("fixed".into(), "fixed".into()));
@@ -69,7 +69,7 @@ fn it_changes_without_a_reload() {
 }
 
 #[test]
-fn what_is_loaded_never_holds_it() {
+fn load_never_sees_live_values() {
     let server = watched_by("events", caller("fixed", Some("live"))).start();
     server.until_ready("caller", 1);
     assert_eq!(words(&ask(&server)), ("live".into(), "fixed".into()));
@@ -84,7 +84,7 @@ fn what_is_loaded_never_holds_it() {
 }
 
 #[test]
-fn what_is_wrong_with_it_is_told_and_what_it_said_stays() {
+fn a_faulty_config_file_keeps_old_values() {
     let server = watched_by("events", caller("fixed", Some("good"))).start();
     server.until_ready("caller", 1);
     server.models().put("caller/config.toml", "word = 5");
@@ -109,7 +109,7 @@ fn what_is_wrong_with_it_is_told_and_what_it_said_stays() {
 }
 
 #[test]
-fn a_call_keeps_what_it_began_with() {
+fn a_call_keeps_its_initial_values() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = upstream.local_addr().unwrap();
     let fill = |models: &Models| {

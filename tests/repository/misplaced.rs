@@ -3,7 +3,7 @@
 use crate::harness::{Server, guest, puppet};
 
 #[test]
-fn each_is_told_where_it_belongs() {
+fn each_misplaced_file_is_explained() {
     let server = Server::with_models(|models| {
         models.bare("good", guest("minimal"));
         models.put("1/model.wasm", puppet(""));
@@ -46,7 +46,7 @@ fn each_is_told_where_it_belongs() {
 }
 
 #[test]
-fn a_repository_full_of_them_does_not_fill_the_log() {
+fn many_misplaced_files_do_not_fill_the_log() {
     let server = Server::with_models(|models| {
         (0..1000).for_each(|number| models.put(&format!("m{number}.onnx"), ""));
         models.bare("good", guest("minimal"));

@@ -27,7 +27,7 @@ fn policy_in_force(server: &Server) -> Value {
 }
 
 #[test]
-fn a_policy_can_be_changed_while_it_serves() {
+fn the_policy_can_change_at_run_time() {
     however_watched(three_versions, |server| {
         until_serving(&server, &[3]);
         assert_eq!(policy_in_force(&server), json!({ "latest": { "num_versions": 1 } }));
@@ -57,7 +57,7 @@ fn a_request_without_a_version_gets_the_newest() {
 }
 
 #[test]
-fn faulty_settings_change_nothing_but_the_report() {
+fn faulty_settings_leave_the_serving_version() {
     however_watched(
         |models| {
             models.version("puppet", 1, puppet("version=1"));
@@ -80,7 +80,7 @@ fn faulty_settings_change_nothing_but_the_report() {
 }
 
 #[test]
-fn faulty_settings_from_the_start_keep_the_model_from_serving() {
+fn faulty_settings_prevent_the_first_load() {
     let server = Server::with_models(|models| {
         models.version("puppet", 1, puppet("version=1"));
         models.settings("puppet", "isolation = 'none'");
@@ -135,7 +135,7 @@ fn misses_version_7(server: &Server) {
 }
 
 #[test]
-fn a_version_that_is_named_and_not_there_is_told_everywhere() {
+fn a_missing_listed_version_is_reported() {
     however_watched(
         |models| {
             models.version("puppet", 1, puppet("version=1"));
@@ -165,7 +165,7 @@ fn a_version_that_is_named_and_not_there_is_told_everywhere() {
 }
 
 #[test]
-fn a_version_that_is_missing_beside_others_takes_nothing_down() {
+fn a_missing_listed_version_unloads_nothing() {
     let server = Server::with_models(|models| {
         models.version("puppet", 1, puppet("version=1"));
         models.settings("puppet", "versions = [1, 7]");
@@ -182,7 +182,7 @@ fn a_version_that_is_missing_beside_others_takes_nothing_down() {
 }
 
 #[test]
-fn settings_without_any_version_are_told_too() {
+fn settings_without_versions_are_reported() {
     let server = Server::with_models(|models| models.settings("puppet", "versions = [7]")).start();
     misses_version_7(&server);
     let refused = server.behave("puppet", "ok");

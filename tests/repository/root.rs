@@ -10,7 +10,7 @@ fn one(models: &Models) {
 }
 
 #[test]
-fn what_serves_keeps_serving_while_the_root_is_gone() {
+fn models_keep_serving_without_the_root() {
     however_watched(one, |server| {
         server.until_version_of("puppet", 1);
         let (root, away) = (server.models().path(""), server.directory().join("away"));
@@ -29,7 +29,7 @@ fn what_serves_keeps_serving_while_the_root_is_gone() {
 }
 
 #[test]
-fn a_root_that_was_made_anew_is_believed() {
+fn a_recreated_root_is_accepted() {
     however_watched(one, |server| {
         server.until_version_of("puppet", 1);
         let root = server.models().path("");
@@ -42,7 +42,7 @@ fn a_root_that_was_made_anew_is_believed() {
 }
 
 #[test]
-fn a_root_that_comes_only_after_the_start_is_served() {
+fn a_root_created_after_start_is_served() {
     let setup = watched_by("events", |_| {});
     fs::remove_dir(setup.models().path("")).unwrap();
     let server = setup.start();

@@ -58,7 +58,7 @@ impl Client {
 const TRIES: usize = 3;
 
 #[test]
-fn what_was_acknowledged_is_kept_exactly_once_and_nothing_runs_too_often() {
+fn acknowledged_state_is_kept_exactly_once() {
     let settings = format!(
         "{SOON}tries = {TRIES}\ndeadline = \"10m\"\n[limits]\ndeadline = \"60s\"\n[sessions]\nmax_size = \"10MiB\"\n"
     );
@@ -84,7 +84,7 @@ fn what_was_acknowledged_is_kept_exactly_once_and_nothing_runs_too_often() {
 }
 
 #[test]
-fn a_task_that_the_process_never_survives_is_given_up() {
+fn a_task_that_kills_the_process_is_dropped() {
     let mut setup = setup(&format!("{SOON}tries = {TRIES}\n[limits]\ndeadline = \"60s\"\n"));
     let mut runs = 0;
     for start in 0..TRIES + 2 {

@@ -6,7 +6,7 @@ use super::{ask, begin, sessions, started, state, tasks, words};
 use crate::harness::until;
 
 #[test]
-fn the_response_comes_first_and_the_next_request_last() {
+fn tasks_run_between_response_and_next_request() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     let answer = begin(&server, "s", "say now; defer sleep 300, say later, say last");
     assert_eq!(words(&answer), "now");
@@ -26,7 +26,7 @@ fn the_response_comes_first_and_the_next_request_last() {
 }
 
 #[test]
-fn tasks_leave_tasks_behind_and_end_a_session_that_was_to_end() {
+fn tasks_defer_tasks_and_end_the_session() {
     let server = started("");
     begin(&server, "s", "defer-defer say a, defer-defer say b").ok();
     // A task that defers two, the second of which defers a third, and so on.
@@ -39,7 +39,7 @@ fn tasks_leave_tasks_behind_and_end_a_session_that_was_to_end() {
 }
 
 #[test]
-fn without_a_session_there_are_tasks_too() {
+fn requests_without_session_can_defer() {
     let server = started("");
     let body = json!({ "inputs": [], "parameters": { "do": "defer sleep 10, sleep 20, reject" } });
     for _ in 0..5 {
@@ -50,7 +50,7 @@ fn without_a_session_there_are_tasks_too() {
 }
 
 #[test]
-fn many_tasks_run_and_requests_find_room_beside_them() {
+fn tasks_leave_instances_for_requests() {
     let server =
         started("[limits]\ndeadline = \"30s\"\n[instances]\nmax = 4\n[deferred]\nper_call = 100\n");
     for number in 0..20 {
@@ -65,7 +65,7 @@ fn many_tasks_run_and_requests_find_room_beside_them() {
 }
 
 #[test]
-fn a_task_is_cancelled_while_it_waits_and_while_it_runs() {
+fn waiting_and_running_tasks_can_be_cancelled() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "say a; defer sleep 50000, say b, say c").ok();
     let running = || tasks(&server).into_iter().find(|task| task["state"] == "running");

@@ -6,7 +6,7 @@ use super::{ask, begin, request, sessions, started, state, words};
 use crate::harness::until;
 
 #[test]
-fn a_session_has_a_start_a_state_and_an_end() {
+fn a_session_starts_keeps_state_and_ends() {
     let server = started("");
     ask(&server, "s", "say a").refused(400, "invalid_input");
     assert!(ask(&server, "s", "").text().contains("set sequence_start"));
@@ -23,7 +23,7 @@ fn a_session_has_a_start_a_state_and_an_end() {
 }
 
 #[test]
-fn a_number_is_a_name_and_nothing_is_none() {
+fn numeric_and_text_session_names_are_equal() {
     let server = started("");
     let of = |id: serde_json::Value, start| {
         server.infer(
@@ -41,7 +41,7 @@ fn a_number_is_a_name_and_nothing_is_none() {
 }
 
 #[test]
-fn what_fails_keeps_nothing() {
+fn a_failed_call_keeps_the_old_state() {
     let server =
         started("[limits]\ndeadline = \"1s\"\ncpu_time = \"100ms\"\n[breaker]\nfaults = 0\n");
     begin(&server, "s", "say a").ok();
@@ -65,7 +65,7 @@ fn what_fails_keeps_nothing() {
 }
 
 #[test]
-fn a_session_that_nobody_uses_ends() {
+fn an_unused_session_expires() {
     let server = started("[sessions]\nidle_timeout = \"1s\"\n");
     begin(&server, "s", "say a").ok();
     assert_eq!(sessions(&server).len(), 1);
@@ -104,7 +104,7 @@ fn sessions_are_listed_in_pages_and_removed() {
 }
 
 #[test]
-fn a_path_that_is_no_text_is_not_there() {
+fn a_non_utf8_session_path_is_not_found() {
     let server = started("");
     server.get("/v2/tasks/%ff").refused(404, "not_found");
     server.call("DELETE", "/v2/tasks/%ff").send().refused(404, "not_found");
@@ -112,7 +112,7 @@ fn a_path_that_is_no_text_is_not_there() {
 }
 
 #[test]
-fn a_session_at_work_for_long_is_not_forgotten() {
+fn a_busy_session_does_not_expire() {
     let server = started("[limits]\ndeadline = \"10m\"\n");
     begin(&server, "s", "say a").ok();
     let busy = server

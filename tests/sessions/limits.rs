@@ -25,7 +25,7 @@ fn a_state_has_a_limit() {
 }
 
 #[test]
-fn what_one_call_leaves_behind_has_limits() {
+fn tasks_per_call_are_limited() {
     let server = started("[deferred]\nper_call = 3\npayload = \"1KiB\"\n");
     begin(&server, "s", "").ok();
     ask(&server, "s", "defer-many 4").refused(500, "model_failed");
@@ -35,7 +35,7 @@ fn what_one_call_leaves_behind_has_limits() {
 }
 
 #[test]
-fn a_task_that_goes_on_for_ever_ends() {
+fn an_endless_task_chain_ends() {
     let server = started("[limits]\ndeadline = \"60s\"\n");
     begin(&server, "s", "again").ok();
     let state = state(&server, "s");
@@ -51,7 +51,7 @@ fn a_task_that_goes_on_for_ever_ends() {
 }
 
 #[test]
-fn a_tenant_has_so_many_sessions_and_tasks() {
+fn session_and_task_quotas_are_enforced() {
     let server = with_quota("sessions = 2\ntasks = 2\n", "[deferred]\npause = \"1h\"\ntries = 9\n");
     let infer = |session: &str, start: bool, orders: &str| {
         let body = super::request(session, start, orders);
@@ -88,7 +88,7 @@ fn a_tenant_has_so_many_sessions_and_tasks() {
 }
 
 #[test]
-fn a_tenant_keeps_so_many_bytes() {
+fn the_data_quota_covers_sessions() {
     let server = with_quota("data = \"400KiB\"\n", "");
     let infer = |session: &str, orders: &str| {
         let body = super::request(session, true, orders);
@@ -102,7 +102,7 @@ fn a_tenant_keeps_so_many_bytes() {
 }
 
 #[test]
-fn a_store_that_cannot_be_used_is_told() {
+fn an_unusable_store_is_reported() {
     let setup = setup("");
     let folder = setup.state().join("tenants/default");
     std::fs::create_dir_all(&folder).unwrap();
@@ -121,7 +121,7 @@ fn a_store_that_cannot_be_used_is_told() {
 }
 
 #[test]
-fn the_end_of_a_task_is_written_where_there_is_no_room_for_more() {
+fn task_completion_is_stored_at_the_quota() {
     let settings = "[deferred]\npause = \"1h\"\ntries = 2\n[instances]\nmax = 64\n";
     let setup = setup(settings).config("[tenants.default]\nquota = { data = \"128KiB\" }\n");
     let server = setup.start();
@@ -153,7 +153,7 @@ fn the_end_of_a_task_is_written_where_there_is_no_room_for_more() {
 }
 
 #[test]
-fn an_idle_instance_holds_nothing_of_its_last_session() {
+fn an_idle_instance_holds_no_session_state() {
     let settings = "isolation = \"pooled\"\n[limits]\nmemory = \"256MiB\"\ndeadline = \"60s\"\n[instances]\nmin = 8\nmax = 8\n";
     let server = started(settings);
     let eight_at_once = |body: &dyn Fn(usize) -> serde_json::Value| {

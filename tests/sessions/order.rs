@@ -6,7 +6,7 @@ use super::{ask, begin, request, started, state};
 use crate::harness::until;
 
 #[test]
-fn fifty_at_once_each_find_what_the_one_before_has_left() {
+fn concurrent_requests_of_a_session_are_serialised() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "").ok();
     scope(|scope| {
@@ -22,7 +22,7 @@ fn fifty_at_once_each_find_what_the_one_before_has_left() {
 }
 
 #[test]
-fn whoever_comes_first_is_served_first() {
+fn session_requests_run_in_arrival_order() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "").ok();
     let path = "/v2/models/keeper/infer";
@@ -46,7 +46,7 @@ fn whoever_comes_first_is_served_first() {
 }
 
 #[test]
-fn one_session_does_not_wait_for_another() {
+fn sessions_do_not_wait_for_each_other() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     for id in ["slow", "quick"] {
         begin(&server, id, "").ok();
@@ -63,7 +63,7 @@ fn one_session_does_not_wait_for_another() {
 }
 
 #[test]
-fn whoever_waits_has_a_deadline_and_may_go_away() {
+fn waiting_for_a_session_ends_at_the_deadline() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "").ok();
     let path = "/v2/models/keeper/infer";

@@ -12,7 +12,7 @@ fn restarted(server: Server) -> Server {
 }
 
 #[test]
-fn sessions_are_there_after_a_restart() {
+fn sessions_survive_a_restart() {
     let server = started("");
     begin(&server, "s", "say a").ok();
     let server = restarted(server);
@@ -21,7 +21,7 @@ fn sessions_are_there_after_a_restart() {
 }
 
 #[test]
-fn tasks_that_run_are_done_before_the_server_ends() {
+fn running_tasks_finish_before_the_stop() {
     let server = started("");
     begin(&server, "s", "say a; defer sleep 300, say b").ok();
     let setup = server.stop();
@@ -32,7 +32,7 @@ fn tasks_that_run_are_done_before_the_server_ends() {
 }
 
 #[test]
-fn what_a_request_leaves_that_is_under_way_is_done_before_the_server_ends() {
+fn tasks_of_running_requests_finish_before_stop() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     let orders = request("s", true, "sleep 1500; say a; defer sleep 20, say b");
     let under_way = server.call("POST", "/v2/models/keeper/infer").json(&orders).begin();
@@ -49,7 +49,7 @@ fn what_a_request_leaves_that_is_under_way_is_done_before_the_server_ends() {
 }
 
 #[test]
-fn a_task_that_runs_for_longer_keeps_nobody_from_being_told_of_the_end() {
+fn a_long_task_does_not_prevent_unload_hooks() {
     let setup = setup("[limits]\ndeadline = \"30s\"\n").argument("--drain-timeout").argument("3s");
     let setup = setup.config("[tenants.default]\n[tenants.other]\nrepository = 'other'\n");
     setup.models().put("keeper/config.toml", "nap_ms = '600000'");
@@ -80,7 +80,7 @@ fn a_task_that_runs_for_longer_keeps_nobody_from_being_told_of_the_end() {
 }
 
 #[test]
-fn tasks_that_have_to_wait_are_done_after_it_has_started_again() {
+fn waiting_tasks_run_after_a_restart() {
     let server = started("[deferred]\npause = \"1s\"\ntries = 100\n[limits]\ndeadline = \"30s\"\n");
     let later = std::time::SystemTime::now() + Duration::from_secs(2);
     let later = later.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
@@ -94,7 +94,7 @@ fn tasks_that_have_to_wait_are_done_after_it_has_started_again() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once_and_the_task_runs_again() {
+fn a_second_signal_interrupts_tasks_for_retry() {
     let server = setup("[limits]\ndeadline = \"30s\"\n").start();
     server.until_ready("keeper", 1);
     begin(&server, "s", "say a; defer sleep 2000, say b").ok();

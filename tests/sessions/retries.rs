@@ -14,7 +14,7 @@ fn later(time: Duration) -> u128 {
 }
 
 #[test]
-fn what_fails_is_tried_again_in_its_place() {
+fn a_failed_task_is_retried_in_order() {
     let server =
         started("[limits]\ndeadline = \"30s\"\n[deferred]\npause = \"100ms\"\ntries = 20\n");
     begin(
@@ -38,7 +38,7 @@ fn what_fails_is_tried_again_in_its_place() {
 }
 
 #[test]
-fn what_fails_too_often_is_given_up_and_the_session_goes_on() {
+fn a_failed_task_is_dropped_after_its_tries() {
     let server = started(&format!("{SOON}tries = 3\n[limits]\ndeadline = \"30s\"\n"));
     begin(&server, "s", "say a; defer fail, trap, say b").ok();
     assert_eq!(state(&server, "s"), "a b");
@@ -63,7 +63,7 @@ fn what_fails_too_often_is_given_up_and_the_session_goes_on() {
 }
 
 #[test]
-fn a_task_has_a_time_of_its_own() {
+fn a_task_has_limits_of_its_own() {
     let settings = "[limits]\ndeadline = \"30s\"\ncpu_time = \"100ms\"\n\
                     [deferred]\ntries = 1\ndeadline = \"4s\"\ncpu_time = \"100ms\"\n";
     let server = started(settings);
@@ -78,7 +78,7 @@ fn a_task_has_a_time_of_its_own() {
 }
 
 #[test]
-fn a_session_that_waits_for_its_task_answers_nobody_and_others_do() {
+fn only_the_tasks_own_session_waits() {
     let server = started("[deferred]\npause = \"1h\"\n[limits]\ndeadline = \"300ms\"\n");
     begin(&server, "s", "defer fail").ok();
     until("that it has failed", || tasks(&server)[0]["tries"] == 1);

@@ -29,7 +29,7 @@ fn orders(start: bool, orders: &str) -> Value {
 }
 
 #[test]
-fn chat_remembers_what_it_has_streamed_and_summarises_it_afterwards() {
+fn chat_remembers_and_summarises_streamed_text() {
     let server =
         Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
     server.until_ready("chat", 1);
@@ -55,7 +55,7 @@ fn chat_remembers_what_it_has_streamed_and_summarises_it_afterwards() {
 }
 
 #[test]
-fn tasks_come_after_the_last_part_and_before_the_next_request() {
+fn tasks_run_between_stream_and_next_request() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     let events =
         server.stream("keeper", &orders(true, "say a; emit 5; defer sleep 100, say b")).all();
@@ -68,7 +68,7 @@ fn tasks_come_after_the_last_part_and_before_the_next_request() {
 }
 
 #[test]
-fn of_a_client_who_goes_in_the_middle_nothing_is_kept() {
+fn a_disconnect_during_a_stream_keeps_nothing() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "say a").ok();
     let mut events =
@@ -80,7 +80,7 @@ fn of_a_client_who_goes_in_the_middle_nothing_is_kept() {
 }
 
 #[test]
-fn of_a_client_who_never_reads_to_the_end_nothing_is_kept() {
+fn an_unread_stream_keeps_nothing() {
     let streaming = "[streaming]\ntotal = '2GiB'\ndeadline = '2s'\ncpu_time = '10m'\n";
     let server = started(&format!("[limits]\ndeadline = \"30s\"\n{streaming}"));
     begin(&server, "s", "say a").ok();
@@ -93,7 +93,7 @@ fn of_a_client_who_never_reads_to_the_end_nothing_is_kept() {
 }
 
 #[test]
-fn what_a_stream_leaves_that_is_under_way_is_done_before_the_server_ends() {
+fn tasks_of_running_streams_finish_before_stop() {
     let server = started("");
     let mut events =
         server.stream("keeper", &orders(true, "say a; emit 5; sleep 1500; defer sleep 20, say b"));

@@ -15,7 +15,7 @@ fn swap(server: &Server, version: u64, component: &str) {
 }
 
 #[test]
-fn without_a_migration_the_next_version_finds_the_bytes_as_they_are() {
+fn without_migration_state_is_unchanged() {
     let server = started("");
     begin(&server, "s", "say a").ok();
     swap(&server, 2, "keeper");
@@ -24,7 +24,7 @@ fn without_a_migration_the_next_version_finds_the_bytes_as_they_are() {
 }
 
 #[test]
-fn a_migration_is_asked_once_before_the_first_call() {
+fn session_state_is_migrated_once() {
     let server = started("");
     for (id, word) in [("s", "a"), ("t", "strange"), ("u", "forget"), ("v", "b")] {
         begin(&server, id, &format!("say {word}")).ok();
@@ -49,7 +49,7 @@ fn a_migration_is_asked_once_before_the_first_call() {
 }
 
 #[test]
-fn tasks_of_an_old_version_run_in_the_new_one_and_order_holds() {
+fn old_tasks_run_in_the_new_version() {
     let server = started("[limits]\ndeadline = \"30s\"\n[deferred]\ndeadline = \"10m\"\n");
     begin(&server, "s", "say a; defer sleep 599999, say b").ok();
     until("that it runs", || super::tasks(&server)[0]["state"] == "running");
@@ -62,7 +62,7 @@ fn tasks_of_an_old_version_run_in_the_new_one_and_order_holds() {
 }
 
 #[test]
-fn two_versions_that_serve_at_once_share_a_session() {
+fn two_serving_versions_share_a_session() {
     let setup = setup("versions = \"all\"\n[limits]\ndeadline = \"30s\"\n");
     setup.models().version("keeper", 2, guest("keeper"));
     let server = setup.start();
@@ -84,7 +84,7 @@ fn two_versions_that_serve_at_once_share_a_session() {
 }
 
 #[test]
-fn a_model_that_comes_back_goes_on_with_its_tasks() {
+fn a_returning_model_resumes_its_tasks() {
     let server =
         started("[deferred]\npause = \"10ms\"\ntries = 100\n[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "say a; defer sleep 200, say b").ok();

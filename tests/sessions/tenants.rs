@@ -7,7 +7,7 @@ use wardian::model::Digest;
 use crate::harness::{Response, Server, until};
 
 #[test]
-fn the_same_name_is_another_session_for_another_tenant_and_another_model() {
+fn session_names_are_local_to_a_model() {
     let setup = Server::with_models(|_| {}).config(&format!(
         "[tenants.default]\n[tenants.a]\nrepository = 'a'\nkeys = [{{ id = 'k', sha256 = '{}', scopes = ['infer', 'manage'] }}]\n\
          [tenants.b]\nrepository = 'b'\nkeys = [{{ id = 'k', sha256 = '{}', scopes = ['infer', 'manage'] }}]\n",
@@ -52,7 +52,7 @@ fn the_same_name_is_another_session_for_another_tenant_and_another_model() {
 }
 
 #[test]
-fn a_tenant_that_is_back_goes_on_with_the_sessions_of_the_one_before() {
+fn a_returning_tenant_keeps_its_sessions() {
     let setup = Server::with_models(|_| {})
         .config("poll_interval = '20ms'\nsettle = '20ms'\n[tenants.default]\n");
     let tenants = setup.repository("tenants");

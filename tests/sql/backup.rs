@@ -8,7 +8,7 @@ const NOTES: &str =
     "migrate 001-notes create table notes (text text); insert into notes values ('first')";
 
 #[test]
-fn the_file_of_a_stopped_server_is_a_whole_backup() {
+fn a_stopped_servers_file_is_a_complete_backup() {
     let server = serve(NOTES);
     assert_eq!(query(&server, "select count(*) from notes"), "i:1");
     let stopped = server.stop();
@@ -24,7 +24,7 @@ fn the_file_of_a_stopped_server_is_a_whole_backup() {
 }
 
 #[test]
-fn a_backup_beside_the_journal_of_a_killed_server_is_told_and_not_overruled() {
+fn a_backup_beside_a_foreign_journal_is_refused() {
     let stopped = serve(NOTES).stop();
     let file = stopped.state().join("tenants/default/database.sqlite");
     let backup = stopped.directory().join("backup.sqlite");

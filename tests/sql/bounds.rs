@@ -27,7 +27,7 @@ fn a_statement_without_end_is_stopped() {
 }
 
 #[test]
-fn a_statement_ends_in_its_time_inside_of_a_function_too() {
+fn a_statement_ends_within_one_function() {
     let server = setup("").config("[database]\nstatement_time = '200ms'").start();
     server.until_ready("ledger", 1);
     let (long, half) = ("hex(zeroblob(524280))", "hex(zeroblob(240000))");
@@ -57,7 +57,7 @@ fn a_statement_ends_in_its_time_inside_of_a_function_too() {
 }
 
 #[test]
-fn a_call_that_is_over_takes_its_statement_with_it() {
+fn a_statement_ends_with_its_call() {
     let setup = setup(ACCOUNTS).config("[database]\nstatement_time = '60s'\nbusy_timeout = '60s'");
     let server = setup.start();
     server.until_ready("ledger", 1);
@@ -81,7 +81,7 @@ fn a_call_that_is_over_takes_its_statement_with_it() {
 }
 
 #[test]
-fn told_to_stop_the_server_ends_in_its_time_whatever_statement_runs() {
+fn a_running_statement_does_not_delay_the_stop() {
     let setup = setup("")
         .config("[database]\nstatement_time = '60s'")
         .argument("--drain-timeout")
@@ -185,7 +185,7 @@ fn values_and_statements_are_bounded() {
 }
 
 #[test]
-fn sorting_takes_so_much_memory_and_no_more() {
+fn memory_for_sorting_is_limited() {
     let server = setup("").config("[database]\nstatement_time = '60s'").start();
     server.until_ready("ledger", 1);
     let before = server.resident();
@@ -207,7 +207,7 @@ fn sorting_takes_so_much_memory_and_no_more() {
 }
 
 #[test]
-fn a_full_quota_is_an_error_like_others_and_shows() {
+fn a_full_database_quota_is_an_error() {
     let quota =
         |bytes: &str| format!("{EAGER}[tenants.default]\nquota = {{ database = '{bytes}' }}\n");
     let server = setup("").config(&quota("1MiB")).start();
@@ -243,7 +243,7 @@ fn a_full_quota_is_an_error_like_others_and_shows() {
 }
 
 #[test]
-fn one_tenants_slow_statements_keep_no_other_waiting() {
+fn slow_statements_delay_no_other_tenant() {
     let server = serve_two("[database]\nstatement_time = '30s'\nbusy_timeout = '30s'");
     let (slow, quick) = (server.tenant("one"), server.tenant("two"));
     let endless = steps(&[step("query", &[ENDLESS])]);
@@ -262,7 +262,7 @@ fn one_tenants_slow_statements_keep_no_other_waiting() {
 }
 
 #[test]
-fn statements_without_end_and_calls_without_end_of_another_tenant_share_the_cores() {
+fn endless_statements_and_calls_share_the_cores() {
     let server = serve_two("[database]\nstatement_time = '60s'\nbusy_timeout = '60s'");
     let (asking, spinning) = (server.tenant("one"), server.tenant("two"));
     let begin = |tenant: Tenant<'_>, taken: String| -> Vec<_> {
@@ -319,7 +319,7 @@ fn threads_for_statements(server: &Server) -> (usize, usize) {
 }
 
 #[test]
-fn a_long_statement_steps_back_and_short_ones_after_it_do_not() {
+fn only_long_statements_run_at_idle_priority() {
     let server = setup(ACCOUNTS).config("[database]\nstatement_time = '30s'").start();
     server.until_ready("ledger", 1);
     assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");

@@ -33,7 +33,7 @@ impl Client {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_when_it_is_killed() {
+fn acknowledged_transfers_survive_a_kill() {
     let setup = setup(ACCOUNTS);
     let file = setup.state().join("tenants/default/database.sqlite");
     let mut clients =

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{ACCOUNTS, begins, execute, execute_as, query, query_as, serve, serve_two, setup};
 
 #[test]
-fn what_would_lead_elsewhere_is_denied() {
+fn statements_outside_the_database_are_denied() {
     let server = serve(ACCOUNTS);
     let other = server.directory().join("elsewhere.sqlite");
     let other = other.display();
@@ -43,7 +43,7 @@ fn what_would_lead_elsewhere_is_denied() {
 }
 
 #[test]
-fn pragmas_tell_of_tables_and_change_nothing() {
+fn only_describing_pragmas_are_permitted() {
     let server = serve(ACCOUNTS);
     for pragma in [
         "writable_schema = 1",
@@ -140,7 +140,7 @@ fn the_schema_cannot_be_written_by_hand() {
 }
 
 #[test]
-fn tenants_have_databases_of_their_own() {
+fn tenants_have_separate_databases() {
     let server = serve_two("");
     let (one, two) = (server.tenant("one"), server.tenant("two"));
     assert_eq!(execute_as(&one, "create table secrets as select 'of one' as text"), "0");
@@ -159,7 +159,7 @@ fn tenants_have_databases_of_their_own() {
 }
 
 #[test]
-fn errors_tell_nothing_of_the_host() {
+fn errors_reveal_nothing_of_the_host() {
     let setup = setup("");
     let file = setup.state().join("tenants/default/database.sqlite");
     std::fs::create_dir_all(&file).unwrap();

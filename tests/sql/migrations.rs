@@ -11,7 +11,7 @@ fn both() -> String {
 }
 
 #[test]
-fn they_run_once_and_in_order() {
+fn migrations_run_once_in_order() {
     let server = serve(ACCOUNTS);
     assert_eq!(execute(&server, "insert into transfers values ('before')"), "1");
     add(server.models(), "ledger", 2, &both());
@@ -27,7 +27,7 @@ fn they_run_once_and_in_order() {
 }
 
 #[test]
-fn one_that_fails_leaves_everything_as_it_was() {
+fn a_failed_migration_rolls_back() {
     let server = serve(ACCOUNTS);
     let script =
         format!("{}\nmigrate 003-wrong create table half (x); create table accounts (x)", both());
@@ -46,7 +46,7 @@ fn one_that_fails_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_version_that_is_not_proved_leaves_everything_as_it_was() {
+fn a_failed_validation_rolls_back() {
     let server = serve(ACCOUNTS);
     for (version, script, reason) in [
         (2, "warm insert into nowhere values (1)", "warm-up: "),
@@ -64,7 +64,7 @@ fn a_version_that_is_not_proved_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_version_that_is_removed_while_it_loads_leaves_everything_as_it_was() {
+fn removal_during_a_load_rolls_back() {
     let (server, holding) = loading();
     server.models().remove("ledger/2");
     until_gone(&server);
@@ -76,7 +76,7 @@ fn a_version_that_is_removed_while_it_loads_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_model_that_is_unloaded_while_a_version_loads_leaves_everything_as_it_was() {
+fn unloading_during_a_load_rolls_back() {
     let (server, holding) = loading();
     server.unload("ledger").ok();
     assert_eq!(server.until_state("ledger", 2, "LOADING").reason, "");
@@ -119,7 +119,7 @@ fn until_gone(server: &Server) {
 }
 
 #[test]
-fn what_the_proof_writes_is_never_kept() {
+fn writes_during_validation_are_never_kept() {
     let golden = r#"{"cases": [{"request": {"inputs": [{"name": "steps", "datatype": "BYTES", "shape": [5], "data": [
         "execute\u001finsert into transfers (name) values ('golden')", "begin",
         "in execute\u001finsert into transfers (name) values ('nested')", "commit",
@@ -148,7 +148,7 @@ fn what_the_proof_writes_is_never_kept() {
 }
 
 #[test]
-fn what_has_run_may_not_change() {
+fn a_changed_migration_is_refused() {
     let server = serve(ACCOUNTS);
     add(server.models(), "ledger", 2, &ACCOUNTS.replace("1000", "2000"));
     server.until_refused(
@@ -162,7 +162,7 @@ fn what_has_run_may_not_change() {
 }
 
 #[test]
-fn they_are_bound_by_the_same_rules() {
+fn migrations_follow_the_statement_rules() {
     let server = setup("migrate 001 create table t (x); attach 'x' as y").start();
     server.until_refused("ledger", 1, "migrate: migration '001': a model has one database");
     let statements =
@@ -174,7 +174,7 @@ fn they_are_bound_by_the_same_rules() {
 }
 
 #[test]
-fn models_of_one_tenant_have_their_own_and_load_side_by_side() {
+fn models_have_separate_migrations() {
     let models = ["a", "b", "c", "d"];
     let server = Server::with_models(|repository| {
         for name in models {
@@ -196,7 +196,7 @@ fn models_of_one_tenant_have_their_own_and_load_side_by_side() {
 }
 
 #[test]
-fn an_upload_that_is_only_tried_changes_nothing_before_it_serves() {
+fn validating_an_upload_changes_no_tables() {
     let server = serve(ACCOUNTS);
     let bad = server.upload(
         "ledger",

@@ -49,7 +49,7 @@ fn notes_are_made_listed_completed_and_deleted() {
 }
 
 #[test]
-fn callers_are_told_what_is_wrong() {
+fn callers_mistakes_are_explained() {
     let server = serve();
     for (words, says) in [
         (["done", "7"], "model 'notes': there is no note 7"),

@@ -29,7 +29,7 @@ fn serve(postgres: &Postgres, script: &str, config: &str) -> Server {
 }
 
 #[test]
-fn values_come_back_and_errors_are_told() {
+fn values_and_errors_are_converted() {
     let Some(postgres) = Postgres::start() else { return };
     let server = serve(&postgres, ACCOUNTS, "");
     for (kind, given, found) in [
@@ -143,7 +143,7 @@ fn statements_and_transactions_are_bounded() {
 }
 
 #[test]
-fn migrations_are_kept_with_their_version_and_nothing_else() {
+fn only_migrations_of_published_versions_are_kept() {
     let Some(postgres) = Postgres::start() else { return };
     let warm = "warm insert into transfers values ('warm')";
     let server = serve(&postgres, &format!("{ACCOUNTS}\n{warm}"), "");
@@ -187,7 +187,7 @@ fn migrations_are_kept_with_their_version_and_nothing_else() {
 }
 
 #[test]
-fn tenants_are_kept_apart_and_it_comes_back() {
+fn tenants_are_separate_and_connections_recover() {
     let Some(postgres) = Postgres::start() else { return };
     let names = ["one", "two"];
     let entries = names.map(|name| {
@@ -217,7 +217,7 @@ fn tenants_are_kept_apart_and_it_comes_back() {
 }
 
 #[test]
-fn no_update_is_lost_there_either() {
+fn concurrent_updates_in_postgres_lose_nothing() {
     let Some(postgres) = Postgres::start() else { return };
     let server = serve(&postgres, ACCOUNTS, "");
     // Separate reads and writes would need a lock on the rows; one statement keeps the sum.
@@ -254,7 +254,7 @@ fn a_superuser_is_refused() {
 }
 
 #[test]
-fn a_password_may_come_from_the_environment() {
+fn a_password_is_read_from_the_environment() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.add("acme", "pass word");
     let entry = postgres.entry_with("acme", "password_env = 'ACME_PASSWORD'");
@@ -274,7 +274,7 @@ fn a_password_may_come_from_the_environment() {
 }
 
 #[test]
-fn connections_that_leave_the_machine_take_tls_and_believe_who_is_to_be_believed() {
+fn remote_connections_use_verified_tls() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.add("acme", "pass word");
     let mut authority = String::new();

@@ -4,7 +4,7 @@ use super::{ACCOUNTS, add, begins, execute, query, serve, setup, step, steps, ta
 use crate::harness::{Server, ledger, until};
 
 #[test]
-fn every_type_comes_back_as_it_went_in() {
+fn every_type_survives_a_round_trip() {
     let server = serve("");
     for (given, found) in [
         ("null", "null"),
@@ -30,7 +30,7 @@ fn every_type_comes_back_as_it_went_in() {
 }
 
 #[test]
-fn parameters_go_by_their_numbers() {
+fn parameters_are_matched_by_number() {
     let server = serve("");
     let found = |statement: &str| {
         take(&server, &[step("query", &[statement, "i:1", "i:2", "i:3"])]).remove(0)
@@ -46,7 +46,7 @@ fn parameters_go_by_their_numbers() {
 }
 
 #[test]
-fn errors_say_what_is_wrong() {
+fn statement_errors_are_explained() {
     let server = serve(ACCOUNTS);
     for (statement, says) in [
         ("selec 1", "invalid: near \"selec\": syntax error"),
@@ -79,7 +79,7 @@ fn changes_are_counted_and_can_be_returned() {
 }
 
 #[test]
-fn what_is_written_outlives_a_swap_and_a_restart() {
+fn rows_survive_swaps_and_restarts() {
     let server = serve(ACCOUNTS);
     assert_eq!(execute(&server, "update accounts set balance = 7 where id = 1"), "1");
     add(server.models(), "ledger", 2, ACCOUNTS);
@@ -94,14 +94,14 @@ fn what_is_written_outlives_a_swap_and_a_restart() {
 }
 
 #[test]
-fn it_takes_a_grant() {
+fn the_database_requires_a_grant() {
     let server = Server::with_models(|models| models.bare("ledger", ledger(""))).start();
     server.until_refused("ledger", 1, "wardian:model/sql");
     server.until_refused("ledger", 1, "[capabilities] sql = true");
 }
 
 #[test]
-fn there_is_no_database_while_a_model_loads() {
+fn load_cannot_use_the_database() {
     let server = setup("load create table t (x)").start();
     server.until_refused("ledger", 1, "a model has no database while it loads");
 }
@@ -123,7 +123,7 @@ fn statements_are_counted() {
 }
 
 #[test]
-fn a_statement_that_outlives_its_tenant_is_not_counted() {
+fn a_removed_tenants_statement_is_not_counted() {
     let settings = "poll_interval = '20ms'\nsettle = '20ms'\n[database]\nstatement_time = '4s'";
     let server = super::serve_two(settings);
     let two = server.tenant("two");

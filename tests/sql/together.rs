@@ -34,7 +34,7 @@ pub(super) fn try_transfer(
 }
 
 #[test]
-fn no_update_is_lost() {
+fn concurrent_updates_lose_nothing() {
     let server = serve(ACCOUNTS);
     let kept = transfer(&server, 16, 25, 0);
     assert_eq!(kept.len(), 16 * 25);

@@ -17,7 +17,7 @@ fn within(last: &str) -> Vec<String> {
 }
 
 #[test]
-fn they_are_kept_or_not() {
+fn transactions_commit_or_roll_back() {
     let server = serve(ACCOUNTS);
     for (last, kept) in [("rollback", "i:0"), ("drop", "i:0"), ("commit", "i:1")] {
         assert_eq!(take(&server, &within(last)), ["ok", "1", "i:1", "ok"], "{last}");
@@ -26,7 +26,7 @@ fn they_are_kept_or_not() {
 }
 
 #[test]
-fn outside_nothing_shows_until_they_are_kept() {
+fn uncommitted_changes_are_invisible() {
     let server = serve(ACCOUNTS);
     let taken = [
         step("begin", &[]),
@@ -42,7 +42,7 @@ fn outside_nothing_shows_until_they_are_kept() {
 }
 
 #[test]
-fn an_error_leaves_the_rest_as_it_was() {
+fn an_error_rolls_back_its_statement_only() {
     let server = serve(ACCOUNTS);
     let taken = [
         step("begin", &[]),
@@ -64,7 +64,7 @@ fn an_error_leaves_the_rest_as_it_was() {
 }
 
 #[test]
-fn a_trap_or_the_end_of_the_call_undoes_them() {
+fn a_trap_or_the_calls_end_rolls_back() {
     for pooled in ["", "isolation = 'pooled'\n"] {
         let server = setup(ACCOUNTS);
         server.models().settings("ledger", &format!("{pooled}{}", super::SETTINGS));
@@ -83,7 +83,7 @@ fn a_trap_or_the_end_of_the_call_undoes_them() {
 }
 
 #[test]
-fn one_that_stays_open_for_long_is_ended() {
+fn a_long_transaction_is_ended() {
     let server = setup(ACCOUNTS).config("[database]\ntransaction_time = '300ms'").start();
     server.until_ready("ledger", 1);
     let begun = [step("begin", &[]), step("in execute", &[ADD])];
@@ -112,7 +112,7 @@ fn one_that_stays_open_for_long_is_ended() {
 }
 
 #[test]
-fn whoever_waits_for_too_long_is_told_so() {
+fn a_writer_that_waits_too_long_is_busy() {
     let server = setup(ACCOUNTS)
         .config("[database]\nbusy_timeout = '200ms'\ntransaction_time = '30s'")
         .start();

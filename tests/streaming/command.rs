@@ -31,14 +31,14 @@ fn parts_are_printed_as_they_come() {
 }
 
 #[test]
-fn text_alone_runs_on() {
+fn text_parts_are_printed_continuously() {
     let server = server("");
     let (status, said) = infer(&server, &["--input", "parts=0", "--input", "then=\"plain\""]);
     assert_eq!((status, said.as_str()), (Some(0), "bad\n"));
 }
 
 #[test]
-fn an_error_is_told_wherever_it_comes() {
+fn early_and_late_errors_are_reported() {
     let server = server("");
     let (status, said) = infer(&server, &["--input", "parts=1", "--input", "then=\"fail\""]);
     assert_eq!(
@@ -51,7 +51,7 @@ fn an_error_is_told_wherever_it_comes() {
 }
 
 #[test]
-fn with_json_an_error_is_json_wherever_it_comes() {
+fn json_output_includes_late_errors() {
     let server = server("");
     for parts in ["parts=1", "parts=0"] {
         let (status, said) =

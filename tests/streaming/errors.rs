@@ -24,7 +24,7 @@ const BAD_PARTS: [(&str, &str); 7] = [
 ];
 
 #[test]
-fn before_the_first_part_an_error_is_an_error_like_any_other() {
+fn an_error_before_parts_is_a_status() {
     let server = server("[breaker]\nfaults = 0");
     for (then, status, code) in FAULTS {
         let answer = server.begin_stream("streamer", &json!({ "parts": 0, "then": then })).answer();
@@ -40,7 +40,7 @@ fn before_the_first_part_an_error_is_an_error_like_any_other() {
 }
 
 #[test]
-fn after_it_an_error_is_the_last_event() {
+fn an_error_after_parts_is_the_last_event() {
     let server = server("[breaker]\nfaults = 0");
     for (then, _, code) in FAULTS {
         let (events, last) =
@@ -57,7 +57,7 @@ fn after_it_an_error_is_the_last_event() {
 }
 
 #[test]
-fn a_part_that_was_not_promised_ends_the_answer() {
+fn an_undeclared_part_ends_the_stream() {
     let server = server("[breaker]\nfaults = 0");
     for (how, logged) in BAD_PARTS {
         let (events, last) = server.stream("streamer", &json!({ "then": how })).all_until_error();
@@ -70,7 +70,7 @@ fn a_part_that_was_not_promised_ends_the_answer() {
 }
 
 #[test]
-fn answers_that_end_badly_take_a_version_out_of_service() {
+fn failing_streams_disable_a_version() {
     let server = server("[breaker]\nfaults = 3\npause = '10m'");
     for _ in 0..3 {
         server.stream("streamer", &json!({ "then": "trap" })).all();
@@ -80,7 +80,7 @@ fn answers_that_end_badly_take_a_version_out_of_service() {
 }
 
 #[test]
-fn answers_that_nobody_waits_for_do_not() {
+fn disconnected_streams_do_not_disable_a_version() {
     let server = server("[breaker]\nfaults = 1");
     for _ in 0..3 {
         let mut events = server.stream("streamer", &json!({ "then": "spin" }));

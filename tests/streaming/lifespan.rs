@@ -6,7 +6,7 @@ use super::{LARGE, server, streamer};
 use crate::harness::{Server, guest};
 
 #[test]
-fn a_version_that_was_replaced_ends_its_stream() {
+fn a_replaced_version_finishes_its_stream() {
     let server = server(LARGE);
     let mut old = server.stream("streamer", &json!({ "parts": 100, "size": 1 << 20 }));
     server.models().version("streamer", 2, guest("streamer"));
@@ -20,7 +20,7 @@ fn a_version_that_was_replaced_ends_its_stream() {
 }
 
 #[test]
-fn told_to_stop_the_server_lets_a_stream_end() {
+fn a_stopping_server_finishes_streams() {
     let server = server(LARGE);
     let mut events = server.stream("streamer", &json!({ "parts": 100, "size": 1 << 20 }));
     events.next_text();
@@ -33,7 +33,7 @@ fn told_to_stop_the_server_lets_a_stream_end() {
 }
 
 #[test]
-fn but_not_for_ever() {
+fn the_drain_timeout_bounds_streams() {
     let setup = Server::with_models(|models| streamer(models, "streamer", LARGE));
     let server = setup.argument("--drain-timeout").argument("1s").start();
     server.until_ready("streamer", 1);

@@ -23,7 +23,7 @@ fn silence_is_filled_with_signs_of_life() {
 }
 
 #[test]
-fn all_parts_together_have_a_limit() {
+fn the_total_of_all_parts_is_limited() {
     let server = server("[streaming]\ntotal = '10KiB'");
     for how in ["stubborn", ""] {
         let body = json!({ "parts": 20, "size": 1000, "how": how });
@@ -59,7 +59,7 @@ fn the_deadline_of_streams_is_their_own() {
 }
 
 #[test]
-fn a_caller_may_be_less_patient() {
+fn a_caller_may_shorten_a_streams_deadline() {
     let server = server("[streaming]\ndeadline = '10m'");
     let call = server
         .call("POST", "/v2/models/streamer/generate_stream")
@@ -73,7 +73,7 @@ fn a_caller_may_be_less_patient() {
 }
 
 #[test]
-fn computing_has_a_limit_and_waiting_is_not_computing() {
+fn only_computing_counts_as_cpu_time() {
     let server = server("[streaming]\ncpu_time = '100ms'");
     let patient = json!({ "parts": 4, "between_ms": 100 });
     assert_eq!(server.stream("streamer", &patient).all().len(), 4);
@@ -82,7 +82,7 @@ fn computing_has_a_limit_and_waiting_is_not_computing() {
 }
 
 #[test]
-fn a_guest_that_takes_no_notice_of_its_limit_comes_to_the_next() {
+fn a_guest_ignoring_one_limit_meets_another() {
     let server = server("[streaming]\ntotal = '4MiB'\ndeadline = '1s'\ncpu_time = '10m'");
     let mut body = endless();
     body["how"] = json!("stubborn");

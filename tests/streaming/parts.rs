@@ -6,7 +6,7 @@ use super::{metric, server};
 use crate::harness::until;
 
 #[test]
-fn a_part_is_there_before_the_next_is_thought_of() {
+fn each_part_arrives_before_the_next_is_computed() {
     let server = server("");
     let mut events =
         server.stream("streamer", &json!({ "text_input": "é", "parts": 2, "then": "sleep" }));
@@ -23,7 +23,7 @@ fn a_part_is_there_before_the_next_is_thought_of() {
 }
 
 #[test]
-fn an_event_is_a_flat_object_and_the_head_says_how_it_comes() {
+fn each_event_is_a_flat_object() {
     let server = server("");
     let call = server.call("POST", "/v2/models/streamer/versions/1/generate_stream");
     let call = call.header("accept-encoding", "gzip").header("x-request-id", "mine");
@@ -49,7 +49,7 @@ fn an_event_is_a_flat_object_and_the_head_says_how_it_comes() {
 }
 
 #[test]
-fn many_parts_come_in_order_and_are_counted() {
+fn parts_are_ordered_and_counted() {
     let server = server("");
     for body in [json!({ "parts": 1000 }), json!({ "parts": 100, "size": 100_000 })] {
         let indices = server
@@ -70,7 +70,7 @@ fn many_parts_come_in_order_and_are_counted() {
 }
 
 #[test]
-fn a_part_may_hold_some_of_the_outputs_or_none() {
+fn a_part_may_hold_any_outputs() {
     let server = server("");
     let mut events = server.stream("streamer", &json!({ "parts": 0, "then": "empty" }));
     assert_eq!(
@@ -81,7 +81,7 @@ fn a_part_may_hold_some_of_the_outputs_or_none() {
 }
 
 #[test]
-fn a_model_that_streams_answers_plain_requests_as_ever() {
+fn a_streaming_model_answers_plain_requests() {
     let server = server("isolation = 'pooled'\n[instances]\nmax = 1");
     for _ in 0..3 {
         // The same instance, which emitted parts in its last call.

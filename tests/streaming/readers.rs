@@ -12,7 +12,7 @@ fn until_waiting(server: &Server, guests: f64) {
 }
 
 #[test]
-fn a_slow_reader_suspends_the_guest_and_then_gets_everything() {
+fn a_slow_reader_suspends_the_guest() {
     let server = server(LARGE);
     let parts = 100;
     let mut events = server.stream("streamer", &json!({ "parts": parts, "size": 1 << 20 }));
@@ -35,7 +35,7 @@ fn a_slow_reader_suspends_the_guest_and_then_gets_everything() {
 }
 
 #[test]
-fn a_reader_who_goes_stops_the_guest_whatever_it_does() {
+fn a_disconnect_stops_the_guest() {
     let server = server(&format!("{LARGE}[instances]\nmax = 1"));
     let stubborn = json!({ "parts": i64::MAX, "how": "stubborn" });
     let busy = json!({ "parts": 2, "between_ms": 600_000, "how": "busy" });
@@ -53,7 +53,7 @@ fn a_reader_who_goes_stops_the_guest_whatever_it_does() {
 }
 
 #[test]
-fn one_who_goes_before_the_first_part_stops_it_too() {
+fn a_disconnect_before_parts_stops_the_guest() {
     let server = server(LARGE);
     for verb in ["generate", "generate_stream"] {
         let call = server.call("POST", &format!("/v2/models/streamer/{verb}"));
@@ -65,7 +65,7 @@ fn one_who_goes_before_the_first_part_stops_it_too() {
 }
 
 #[test]
-fn one_who_reads_nothing_is_cut_off_soon_after_the_deadline() {
+fn an_unread_stream_is_cut_after_its_deadline() {
     let server = server("[streaming]\ntotal = '2GiB'\ndeadline = '500ms'\ncpu_time = '10m'");
     let events = server.stream("streamer", &endless());
     // The guest ends with the deadline, and its instance is free at once.

@@ -12,7 +12,7 @@ fn ask(server: &Server, model: &str, verb: &str, body: &[u8]) -> Response {
 }
 
 #[test]
-fn what_makes_no_sense_is_told_before_anything_runs() {
+fn invalid_requests_are_refused_before_the_call() {
     let server = server("");
     for verb in VERBS {
         for (body, says) in [
@@ -39,7 +39,7 @@ fn what_makes_no_sense_is_told_before_anything_runs() {
 }
 
 #[test]
-fn what_is_not_there_is_not_found() {
+fn unknown_models_are_not_found() {
     let server = server("");
     for verb in VERBS {
         ask(&server, "nobody", verb, b"{}").refused(404, "model_not_found");
@@ -54,7 +54,7 @@ fn what_is_not_there_is_not_found() {
 }
 
 #[test]
-fn a_body_has_a_limit_and_may_be_compressed() {
+fn bodies_are_limited_and_may_be_compressed() {
     let server = server("[limits]\nrequest = '1KiB'");
     let long = json!({ "text_input": "x".repeat(2000) }).to_string();
     for verb in VERBS {

@@ -19,7 +19,7 @@ fn two_tenants(settings: &str, of_a: &str) -> Setup {
 }
 
 #[test]
-fn a_stream_is_held_against_the_quota_until_it_ends() {
+fn a_stream_holds_its_quota_until_it_ends() {
     let server = two_tenants(LARGE, "[tenants.a.quota]\nconcurrency = 2\ninstances = 1\n").start();
     let a = server.tenant("a");
     a.until_ready("streamer", 1);
@@ -36,7 +36,7 @@ fn a_stream_is_held_against_the_quota_until_it_ends() {
 }
 
 #[test]
-fn a_model_gets_no_more_for_its_streams_than_its_tenant_may_have() {
+fn tenant_limits_bound_a_models_streams() {
     let limits = "[tenants.a.limits]\ndeadline = '1s'\ncpu_time = '100ms'\nresponse = '1MiB'\n";
     let server = two_tenants("", limits).start();
     let a = server.tenant("a");
@@ -64,7 +64,7 @@ fn the_operator_may_allow_streams_more() {
 }
 
 #[test]
-fn many_streams_leave_a_neighbour_its_share() {
+fn many_streams_leave_others_their_share() {
     let server = two_tenants(&format!("{LARGE}[instances]\nmax = 100"), "").start();
     let (a, b) = (server.tenant("a"), server.tenant("b"));
     a.until_ready("streamer", 1);

@@ -25,7 +25,7 @@ fn parts_are_joined() {
 }
 
 #[test]
-fn parts_that_do_not_fit_together_are_a_bad_answer() {
+fn incompatible_parts_are_a_bad_output() {
     let server = server("");
     server.generate("streamer", &json!({ "then": "two" })).refused(500, "model_bad_output");
     server.until_logged("parts of output 'text_output' cannot be joined");
@@ -35,7 +35,7 @@ fn parts_that_do_not_fit_together_are_a_bad_answer() {
 }
 
 #[test]
-fn an_error_anywhere_is_the_error_of_the_whole() {
+fn an_error_in_a_part_fails_the_whole() {
     let server = server("");
     for (then, status, code) in [
         ("trap", 500, "model_trapped"),
@@ -47,7 +47,7 @@ fn an_error_anywhere_is_the_error_of_the_whole() {
 }
 
 #[test]
-fn a_model_without_parts_answers_in_one() {
+fn a_model_without_streaming_answers_in_one_part() {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet("version=7"));
         models.bare("minimal", guest("minimal"));
@@ -72,7 +72,7 @@ fn a_model_without_parts_answers_in_one() {
 }
 
 #[test]
-fn a_model_without_parts_keeps_its_own_deadline() {
+fn a_model_without_streaming_keeps_its_deadline() {
     let server = Server::with_models(|models| {
         models.settings("puppet", "[limits]\ndeadline = '50ms'\n[streaming]\ndeadline = '10m'");
         models.version("puppet", 1, puppet("version=7"));
@@ -85,7 +85,7 @@ fn a_model_without_parts_keeps_its_own_deadline() {
 }
 
 #[test]
-fn parts_of_many_small_texts_take_a_few_times_their_size_of_memory() {
+fn merging_small_texts_uses_bounded_memory() {
     const SIZE: u64 = 32 << 20;
     for parts in [1, 2] {
         let server = server("[limits]\nresponse = '64MiB'\n[streaming]\ntotal = '80MiB'");

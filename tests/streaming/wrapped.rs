@@ -20,7 +20,7 @@ fn started() -> Server {
 }
 
 #[test]
-fn each_part_is_led_back_through_them() {
+fn each_part_passes_the_chain() {
     let server = started();
     let events = server.stream("streamer", &json!({ "parts": 30 })).all();
     assert!(
@@ -40,7 +40,7 @@ fn each_part_is_led_back_through_them() {
 }
 
 #[test]
-fn what_they_take_is_told_apart_from_computing() {
+fn interceptor_time_is_reported_separately() {
     const SLEEP: f64 = 200.0;
     let server = started();
     let body = json!({ "parts": 1, "before": format!("sleep:{SLEEP}"), "after": format!("sleep:{SLEEP}") });
@@ -67,7 +67,7 @@ fn durations(timing: &str) -> HashMap<String, f64> {
 }
 
 #[test]
-fn one_that_refuses_a_request_refuses_it_before_the_first_part() {
+fn a_rejection_comes_before_the_first_part() {
     let server = started();
     let refused = server.begin_stream("streamer", &json!({ "before": "reject" })).answer();
     assert!(refused.status >= 400, "{refused}");
@@ -75,7 +75,7 @@ fn one_that_refuses_a_request_refuses_it_before_the_first_part() {
 }
 
 #[test]
-fn one_that_fails_over_a_part_ends_the_answer() {
+fn an_interceptor_failing_on_a_part_ends_the_stream() {
     let server = started();
     let failing =
         server.begin_stream("streamer", &json!({ "after": "trap", "then": "sleep" })).answer();
@@ -84,7 +84,7 @@ fn one_that_fails_over_a_part_ends_the_answer() {
 }
 
 #[test]
-fn what_they_make_of_the_parts_has_the_limit_of_all_parts() {
+fn changed_parts_count_against_the_total() {
     let server = Server::with_models(|models| {
         streamer(models, "streamer", "[streaming]\ntotal = '4MiB'");
         models.put("interceptors/gate.wasm", gate("name=gate"));

@@ -25,7 +25,7 @@ fn of_tenant(server: &Server, name: &str) -> u64 {
 }
 
 #[test]
-fn what_another_has_is_compiled_and_loaded_as_if_nobody_had_it() {
+fn artifacts_are_not_shared_between_tenants() {
     let setup = setup("");
     for name in ["a", "b"] {
         write(&setup.repository("tenants"), name, &tenant(name, name, ""));
@@ -45,7 +45,7 @@ fn what_another_has_is_compiled_and_loaded_as_if_nobody_had_it() {
 }
 
 #[test]
-fn artifacts_count_as_storage_and_what_is_not_in_use_makes_room() {
+fn unused_artifacts_make_room_in_storage() {
     let setup = setup("");
     let quota = "[quota]\nstorage = '12MB'\n";
     write(&setup.repository("tenants"), "a", &tenant("a", "a", quota));

@@ -20,7 +20,7 @@ fn called(holder: &Tenant<'_>, upstream: &Upstream) -> Value {
 }
 
 #[test]
-fn a_tenants_grant_is_given_and_taken_while_it_runs() {
+fn a_tenants_grant_changes_at_run_time() {
     let upstream = Upstream::start();
     let origin = format!("http://{}", upstream.address);
     let setup = setup(EAGER);

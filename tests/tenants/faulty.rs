@@ -18,7 +18,7 @@ fn until_faults(server: &Server, words: &[&str]) {
 }
 
 #[test]
-fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
+fn a_faulty_file_keeps_the_old_settings() {
     let setup = setup(EAGER);
     let folder = setup.repository("tenants");
     write(&folder, "a", &tenant("a", "a-key", "weight = 2"));

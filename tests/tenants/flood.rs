@@ -34,7 +34,7 @@ fn swap(server: &Server, version: u64) -> Duration {
 }
 
 #[test]
-fn models_that_are_refused_by_the_thousand_do_not_delay_another_tenants() {
+fn thousands_of_faulty_models_delay_no_other_tenant() {
     let setup = pair("");
     write(&setup.repository("tenants"), "a", &tenant("a", "a", "quota.models = 1\n"));
     let server = setup.start();
@@ -67,7 +67,7 @@ fn models_that_are_refused_by_the_thousand_do_not_delay_another_tenants() {
 }
 
 #[test]
-fn a_repository_with_too_many_versions_is_degraded_and_what_serves_stays() {
+fn too_many_versions_degrade_the_repository() {
     let setup = pair("max_versions = 20\n");
     let a = setup.repository("a");
     a.version("served", 1, puppet("version=1"));

@@ -20,7 +20,7 @@ fn configure(server: &Server, text: &str) {
 }
 
 #[test]
-fn a_configuration_that_loses_its_keys_is_refused_while_the_server_runs() {
+fn losing_all_keys_is_refused_at_run_time() {
     let server = server();
     for text in ["", "keys = []", "insecure = false"] {
         configure(&server, &format!("{EAGER}{text}"));
@@ -62,7 +62,7 @@ fn serve(setup: &Setup, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn a_configuration_that_loses_its_keys_is_refused_at_the_next_start() {
+fn losing_all_keys_prevents_a_restart() {
     for emptied in ["", "[http]\nkeep_alive = '1m'"] {
         let server = server();
         configure(&server, emptied);
@@ -81,7 +81,7 @@ fn a_configuration_that_loses_its_keys_is_refused_at_the_next_start() {
 }
 
 #[test]
-fn keys_that_come_while_the_server_runs_are_kept_in_mind() {
+fn keys_added_at_run_time_are_remembered() {
     let server = Server::with_models(|_| {}).config(EAGER).start();
     server.get("/v2").ok();
     configure(&server, &with_key());

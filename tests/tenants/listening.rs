@@ -29,7 +29,7 @@ fn listens(directory: &Path, arguments: &[&str]) {
 }
 
 #[test]
-fn beyond_loopback_it_listens_only_with_keys_or_where_it_is_told_to() {
+fn public_addresses_require_keys_or_insecure() {
     let setup = Server::with_models(|_| {});
     let directory = setup.models().path("..");
     let refused = everywhere(&directory, &[]).output().unwrap();

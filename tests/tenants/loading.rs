@@ -49,7 +49,7 @@ fn spinning_loads_take_no_more_than_their_share() {
 }
 
 #[test]
-fn sleeping_loads_hold_up_nobody_however_often_they_are_repeated() {
+fn sleeping_loads_delay_no_other_tenant() {
     let setup = pair("compile.load_deadline = '3s'\n");
     let (a, b) = (setup.repository("a"), setup.repository("b"));
     let server = setup.start();
@@ -67,7 +67,7 @@ fn sleeping_loads_hold_up_nobody_however_often_they_are_repeated() {
 }
 
 #[test]
-fn a_fifo_in_the_place_of_a_sidecar_is_not_waited_for() {
+fn a_fifo_sidecar_does_not_block() {
     let setup = pair("");
     let (a, b) = (setup.repository("a"), setup.repository("b"));
     let server = setup.start();

@@ -84,7 +84,7 @@ fn expected(access: Access, holder: &Holder) -> Verdict {
 }
 
 #[test]
-fn a_route_is_for_whom_the_table_says() {
+fn each_route_enforces_its_access() {
     let server = server();
     for route in routes() {
         for holder in &HOLDERS {
@@ -98,7 +98,7 @@ fn a_route_is_for_whom_the_table_says() {
 }
 
 #[test]
-fn a_refusal_names_what_is_missing() {
+fn refusals_explain_what_is_missing() {
     let server = server();
     let text = |response: Response| response.json()["error"].as_str().unwrap().to_owned();
     let logs = server.holder("a-infer").get("/v2/logs");

@@ -12,7 +12,7 @@ const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "post", "BREW"];
 
 #[test]
-fn no_spelling_of_a_path_gets_past_the_keys() {
+fn no_path_spelling_bypasses_the_keys() {
     let setup = setup("");
     write(&setup.repository("tenants"), "a", &tenant("a", "a-key", ""));
     add_puppet(&setup.repository("a"), "only-a", 1);

@@ -13,7 +13,7 @@ fn with_quota(quota: &str) -> Setup {
 }
 
 #[test]
-fn usage_tells_what_is_held_beside_what_may_be() {
+fn usage_shows_amounts_and_limits() {
     let setup = with_quota(
         "requests_per_second = 500\nconcurrency = 5\nqueue = 4\ninstances = 3\nmemory = '1GiB'\nmodels = 2\n\
          storage = '10MB'\nartifact_size = '5MB'",
@@ -67,7 +67,7 @@ fn unload_and_see(server: &Server) {
 }
 
 #[test]
-fn a_model_without_work_gives_its_instance_to_one_with_work() {
+fn idle_instances_are_reclaimed_for_other_models() {
     let server = pooled_pair();
     let a = server.holder("a");
     a.behave("one", "ok").ok();
@@ -79,7 +79,7 @@ fn a_model_without_work_gives_its_instance_to_one_with_work() {
 }
 
 #[test]
-fn an_instance_that_is_waited_for_elsewhere_is_not_kept() {
+fn instances_are_released_to_waiting_models() {
     let server = pooled_pair();
     let a = server.holder("a");
     for (busy, waiting) in [("one", "two"), ("two", "one")] {
@@ -92,7 +92,7 @@ fn an_instance_that_is_waited_for_elsewhere_is_not_kept() {
 }
 
 #[test]
-fn an_instance_that_is_to_be_kept_ready_is_not_kept_from_who_waits_for_it() {
+fn minimum_instances_yield_to_waiting_requests() {
     let setup = with_quota("instances = 1");
     let models = setup.repository("a");
     models.version("one", 1, puppet("version=1"));

@@ -7,7 +7,7 @@ use super::loading::pair;
 use crate::harness::{puppet, until};
 
 #[test]
-fn one_tenants_slow_models_do_not_keep_the_server_from_being_ready() {
+fn slow_models_do_not_block_readiness() {
     let setup = pair("ready_timeout = '2s'\n");
     let a = setup.repository("a");
     (0..30).for_each(|number| {
@@ -36,7 +36,7 @@ fn one_tenants_slow_models_do_not_keep_the_server_from_being_ready() {
 }
 
 #[test]
-fn one_tenants_damaged_data_is_missed_by_nobody_else() {
+fn damaged_data_affects_one_tenant() {
     let setup = pair("");
     let keeps = "[capabilities]\nkey_value = true\nsql = true\n";
     let a = setup.repository("a");
@@ -60,7 +60,7 @@ fn one_tenants_damaged_data_is_missed_by_nobody_else() {
 }
 
 #[test]
-fn a_damaged_file_of_one_tenant_stops_that_tenant_alone() {
+fn a_damaged_version_file_stops_one_tenant() {
     let setup = pair("");
     let a = setup.repository("a");
     a.bare("counted", puppet("version=1"));

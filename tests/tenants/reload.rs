@@ -51,7 +51,7 @@ fn shown(server: &Server, name: &str) -> Option<Value> {
 }
 
 #[test]
-fn a_tenant_comes_changes_and_goes() {
+fn a_tenant_is_added_changed_and_removed() {
     let (server, folder) = server();
     unnoticed(&server, || {
         write(&folder, "c", &tenant("c", "c-key", ""));
@@ -141,7 +141,7 @@ fn it_goes(server: &Server, folder: &Models) {
 }
 
 #[test]
-fn a_tenant_that_is_back_while_its_model_loads_is_the_one_it_loads_for() {
+fn a_load_belongs_to_the_recreated_tenant() {
     let (server, folder) = server();
     server.repository("slow").settings("slow", "[capabilities]\nkey_value = true");
     server.repository("slow").version(
@@ -174,7 +174,7 @@ fn a_tenant_that_is_back_while_its_model_loads_is_the_one_it_loads_for() {
 }
 
 #[test]
-fn a_signal_applies_what_the_files_say_at_once() {
+fn sighup_applies_files_at_once() {
     let setup = setup("poll_interval = '1h'\nrescan_interval = '1h'\n");
     let folder = setup.repository("tenants");
     let server = setup.start();

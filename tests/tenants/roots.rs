@@ -43,7 +43,7 @@ fn statuses(server: &Server, name: &str, model: &str) -> [u16; 2] {
 }
 
 #[test]
-fn a_root_swapped_for_a_link_to_anothers_is_not_entered() {
+fn a_root_swapped_for_a_link_is_not_entered() {
     let server = homes().start();
     server.holder("a").until_ready("secret", 1);
     server.holder("b").until_ready("good", 1);
@@ -80,7 +80,7 @@ fn a_root_swapped_for_a_link_to_anothers_is_not_entered() {
 }
 
 #[test]
-fn a_root_that_was_removed_and_made_anew_is_served() {
+fn a_recreated_root_is_served() {
     let server = homes().start();
     server.holder("b").until_ready("good", 1);
     let home = server.repository("homes/b");
@@ -92,7 +92,7 @@ fn a_root_that_was_removed_and_made_anew_is_served() {
 }
 
 #[test]
-fn neither_the_state_nor_what_lies_around_it_is_a_repository() {
+fn the_state_directory_is_not_a_repository() {
     let setup = pair("");
     for (name, target) in [("within", "state/tenants"), ("around", ".")] {
         symlink(target, setup.directory().join(name)).unwrap();

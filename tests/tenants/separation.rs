@@ -16,7 +16,7 @@ fn two() -> Setup {
 }
 
 #[test]
-fn each_has_its_own_model_metrics_and_log() {
+fn models_metrics_and_logs_are_separate() {
     let setup = two();
     for (name, version) in [("a", 1), ("b", 2)] {
         add_puppet(&setup.repository(name), "puppet", version);
@@ -94,7 +94,7 @@ fn metrics_are_their_own(server: &Server) {
 }
 
 #[test]
-fn one_component_answers_each_with_its_own_configuration() {
+fn one_component_has_separate_configurations() {
     let setup = two();
     for name in ["a", "b"] {
         let models = setup.repository(name);
@@ -120,7 +120,7 @@ fn one_component_answers_each_with_its_own_configuration() {
 }
 
 #[test]
-fn what_is_remembered_of_one_is_not_of_the_other() {
+fn stored_state_is_separate_per_tenant() {
     let setup = two();
     for name in ["a", "b"] {
         setup.repository(name).bare("puppet", puppet("version=1"));
@@ -141,7 +141,7 @@ fn what_is_remembered_of_one_is_not_of_the_other() {
 }
 
 #[test]
-fn without_keys_whoever_asks_says_for_whom() {
+fn without_keys_the_header_names_the_tenant() {
     let server =
         Server::with_models(|_| {}).config("[tenants.default]\n[tenants.a]\nrepository = 'a'");
     add_puppet(&server.repository("a"), "puppet", 1);
@@ -154,7 +154,7 @@ fn without_keys_whoever_asks_says_for_whom() {
 }
 
 #[test]
-fn however_long_models_of_others_warm_up_one_loads_in_the_meantime() {
+fn slow_warm_ups_delay_no_other_tenant() {
     let setup = setup(super::EAGER);
     let folder = setup.repository("tenants");
     let others = ["a", "b", "c", "d"];

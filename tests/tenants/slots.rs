@@ -34,7 +34,7 @@ fn flood(server: &Server, name: &str, requests: usize) -> Vec<Pending> {
 }
 
 #[test]
-fn tenants_that_take_all_they_can_leave_another_its_part() {
+fn guaranteed_slots_stay_available() {
     let setup = twelve_slots();
     ["a", "b", "c"].iter().for_each(|name| add(&setup, name, ""));
     let server = setup.start();
@@ -61,7 +61,7 @@ fn tenants_that_take_all_they_can_leave_another_its_part() {
 }
 
 #[test]
-fn idle_instances_of_others_make_room() {
+fn idle_instances_of_other_tenants_are_reclaimed() {
     let setup = twelve_slots();
     add(&setup, "a", "isolation = 'pooled'\n");
     add(&setup, "b", "");
@@ -107,7 +107,7 @@ fn many_tables() -> Vec<u8> {
 }
 
 #[test]
-fn a_component_takes_as_many_slots_as_it_needs_and_one_that_never_fits_is_refused() {
+fn a_component_takes_the_slots_it_needs() {
     for (instances, fits) in [(3, true), (2, false)] {
         let setup = Server::with_models(|models| models.bare("tables", many_tables()));
         let server = setup.config(&format!("engine.instances = {instances}")).start();

@@ -9,7 +9,7 @@ const THEIRS: &str = "theirs";
 const NOBODYS: &str = "absent";
 
 #[test]
-fn another_tenants_model_is_like_one_that_does_not_exist() {
+fn other_tenants_models_look_nonexistent() {
     let setup = setup("");
     let folder = setup.repository("tenants");
     write(&folder, "a", &tenant("a", "a-both", ""));

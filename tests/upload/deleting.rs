@@ -18,7 +18,7 @@ fn with_older(older: Vec<u8>) -> Server {
 }
 
 #[test]
-fn a_deleted_version_serves_until_the_older_one_has_loaded() {
+fn a_deleted_version_serves_until_its_predecessor_loads() {
     let server = with_older(puppet("version=1;load=sleep:1500"));
     let removed = server.remove("puppet", 2).ok().json();
     let reason = "deleted; it serves until version 1 has loaded";
@@ -34,7 +34,7 @@ fn a_deleted_version_serves_until_the_older_one_has_loaded() {
 }
 
 #[test]
-fn a_deleted_version_is_unloaded_if_the_older_one_cannot_load() {
+fn a_deleted_version_goes_without_a_loadable_predecessor() {
     for remove in [true, false] {
         let server = with_older(puppet("load=fail"));
         match remove {
@@ -59,7 +59,7 @@ fn a_deleted_version_is_unloaded_if_the_older_one_cannot_load() {
 }
 
 #[test]
-fn a_deleted_version_is_unloaded_if_what_is_left_is_wrong() {
+fn a_deleted_version_goes_if_others_are_faulty() {
     let server = with_older(puppet("version=1")[..5000].to_vec());
     server.until_refused("puppet", 1, "truncated");
     server.remove("puppet", 2).ok();
@@ -68,7 +68,7 @@ fn a_deleted_version_is_unloaded_if_what_is_left_is_wrong() {
 }
 
 #[test]
-fn the_last_version_that_is_deleted_leaves_nothing() {
+fn deleting_the_last_version_removes_the_model() {
     let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1")))
         .config(QUICK)
         .start();
@@ -81,7 +81,7 @@ fn the_last_version_that_is_deleted_leaves_nothing() {
 }
 
 #[test]
-fn what_was_replaced_by_something_wrong_serves_on_and_says_so() {
+fn a_faulty_replacement_keeps_the_old_version() {
     let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1")))
         .config(QUICK)
         .start();

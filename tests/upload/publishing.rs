@@ -7,7 +7,7 @@ use super::{assert_ready, until_clean};
 use crate::harness::{Server, guest, puppet, version_path};
 
 #[test]
-fn an_uploaded_version_serves_when_the_answer_comes() {
+fn an_uploaded_version_serves_at_once() {
     let server = Server::empty();
     let (one, two) = (puppet("version=1"), puppet("version=2"));
     assert_ready(&server.upload("puppet", 1, one.clone()), 201, "puppet", 1, &one);
@@ -24,7 +24,7 @@ fn an_uploaded_version_serves_when_the_answer_comes() {
 }
 
 #[test]
-fn other_content_replaces_what_is_there_and_the_same_changes_nothing() {
+fn identical_content_changes_nothing() {
     let server = Server::empty();
     let (one, two) = (puppet("version=1"), puppet("version=2"));
     assert_ready(&server.upload("puppet", 7, one.clone()), 201, "puppet", 7, &one);
@@ -68,7 +68,7 @@ fn swaps_by_upload_fail_no_request() {
 }
 
 #[test]
-fn what_cannot_serve_is_not_put_there() {
+fn a_version_that_cannot_serve_is_refused() {
     let server = Server::with_models(|models| {
         models.version("puppet", 1, puppet("version=1"));
         models.put("puppet/1/golden.json", GOLDEN);
@@ -104,7 +104,7 @@ const GOLDEN: &str = r#"{"cases": [{"request": {"inputs": []},
     "response": {"outputs": [{"name": "version", "datatype": "INT64", "shape": [1], "data": [1]}]}}]}"#;
 
 #[test]
-fn settings_and_sidecars_that_are_there_count() {
+fn existing_settings_and_sidecars_apply() {
     let folder = crate::harness::guest_folder("digits");
     let server = Server::with_models(|models| {
         models.copy_folder(&folder, "digits/1");
@@ -122,7 +122,7 @@ fn settings_and_sidecars_that_are_there_count() {
 }
 
 #[test]
-fn a_version_that_nothing_wants_is_uploaded_all_the_same() {
+fn an_unwanted_version_is_uploaded_without_serving() {
     let server = Server::empty();
     server.upload("puppet", 2, puppet("version=2"));
     let older = server.upload("puppet", 1, puppet("version=1"));

@@ -38,7 +38,7 @@ fn no_name_leaves_the_repository() {
 }
 
 #[test]
-fn only_components_are_taken() {
+fn only_components_are_accepted() {
     let server = Server::empty();
     let cut = &puppet("")[..1000];
     for (content, says) in [
@@ -66,7 +66,7 @@ fn only_components_are_taken() {
 }
 
 #[test]
-fn what_was_not_uploaded_into_is_left_alone() {
+fn bare_files_and_links_cannot_be_replaced() {
     let server = Server::with_models(|models| {
         models.bare("bare", guest("upper"));
         models.version("puppet", 1, puppet("version=1"));
@@ -94,7 +94,7 @@ fn what_was_not_uploaded_into_is_left_alone() {
 }
 
 #[test]
-fn a_component_beyond_its_quota_is_refused_early_and_while_it_comes() {
+fn a_component_over_its_quota_is_refused() {
     let config = "[tenants.default.quota]\nartifact_size = '20KiB'\n";
     let server = Server::with_models(|_| {}).config(config).start();
     let put = || server.call("PUT", &version_path("puppet", 1));
@@ -112,7 +112,7 @@ fn a_component_beyond_its_quota_is_refused_early_and_while_it_comes() {
 }
 
 #[test]
-fn storage_that_is_used_up_takes_no_upload() {
+fn full_storage_refuses_uploads() {
     let size = puppet("").len() as u64;
     let server = Server::empty();
     assert_eq!(server.upload("puppet", 1, puppet("")).status, 201);
@@ -138,7 +138,7 @@ fn storage_that_is_used_up_takes_no_upload() {
 }
 
 #[test]
-fn a_client_that_hangs_up_leaves_nothing() {
+fn a_disconnect_during_an_upload_leaves_nothing() {
     let server = Server::empty();
     let half = &puppet("")[..50_000];
     let uploads: Vec<_> = (1..=4)
@@ -156,7 +156,7 @@ fn a_client_that_hangs_up_leaves_nothing() {
 }
 
 #[test]
-fn a_body_must_be_what_its_digest_says() {
+fn the_body_must_match_its_digest() {
     let server = Server::empty();
     let put = |digest: &str| {
         server
@@ -174,7 +174,7 @@ fn a_body_must_be_what_its_digest_says() {
 }
 
 #[test]
-fn uploading_takes_a_key_that_may_manage() {
+fn uploads_require_the_manage_scope() {
     let key = |id: &str, scope: &str| {
         format!("{{ id = '{id}', sha256 = '{}', scopes = ['{scope}'] }}", digest(id.as_bytes()))
     };

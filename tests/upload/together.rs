@@ -6,7 +6,7 @@ use super::until_clean;
 use crate::harness::{Server, puppet};
 
 #[test]
-fn of_several_uploads_at_once_one_is_there_whole() {
+fn concurrent_uploads_leave_one_complete_version() {
     let server = Server::empty();
     let answers: Vec<_> = std::thread::scope(|scope| {
         let upload = |version: i64| {
@@ -51,7 +51,7 @@ fn an_upload_and_a_removal_do_not_mix() {
 }
 
 #[test]
-fn what_a_killed_server_left_is_cleared_at_the_start() {
+fn upload_files_of_a_killed_server_are_removed() {
     let server = Server::with_models(|models| {
         models.version("puppet", 1, puppet("version=1"));
         models.put(".wardian-upload/1-2-3/version/model.wasm", &puppet("version=9")[..5000]);
