@@ -3,9 +3,9 @@
 //! A test that needs requests to wait uses one instance and a request that holds it for as long as
 //! the test wants.
 
-mod failing;
+mod failures;
 mod grouping;
-mod serving;
+mod under_load;
 mod waiting;
 
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::unread::{Framing, REFUSALS, server};
+use super::unread_bodies::{Framing, REFUSALS, server};
 use super::wire::Wire;
 use crate::harness::{NGINX, Server, until};
 

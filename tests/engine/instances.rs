@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::engine::puppet_with;
-use crate::harness::{Server, puppet_without_snapshot, written};
+use crate::harness::{Server, puppet_without_snapshot, wat_model};
 
 /// Returns the number of requests that the answering instance has had.
 fn calls(server: &Server) -> i64 {
@@ -41,7 +41,7 @@ fn a_pooled_instance_is_reused_until_it_fails() {
 
 #[test]
 fn an_import_error_explains_only_its_own_request() {
-    let asks_for_too_much_then_traps = written(
+    let asks_for_too_much_then_traps = wat_model(
         "(global $calls (mut i32) (i32.const 0))
          (func $answer (result i64)
             (global.set $calls (i32.add (global.get $calls) (i32.const 1)))

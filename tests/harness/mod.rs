@@ -5,26 +5,26 @@
 //! server.until_ready("iris", 1);
 //! ```
 
-mod asking;
 mod client;
 mod crash;
 mod events;
 mod guests;
 mod models;
 mod process;
+mod requests;
 mod requirement;
 mod server;
 mod tenant;
 mod wait;
-mod written;
+mod wat_models;
 
-pub(crate) use asking::version_path;
 pub(crate) use client::{Pending, Response};
 pub(crate) use crash::{Crashes, check_store};
 pub(crate) use guests::{gate, guest, guest_folder, ledger, puppet, puppet_without_snapshot};
 pub(crate) use models::Models;
+pub(crate) use requests::version_path;
 pub(crate) use requirement::{CURL, LIBB64, LOOPBACK_NAME, NGINX, NODE, POSTGRES, PYTHON};
 pub(crate) use server::{Server, Setup};
 pub(crate) use tenant::Tenant;
 pub(crate) use wait::{until, until_some};
-pub(crate) use written::{place, written, written_with};
+pub(crate) use wat_models::{address, wat_model, wat_model_with};

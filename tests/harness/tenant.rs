@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::asking::Entry;
 use super::client::{Call, Pending, Response};
+use super::requests::Entry;
 use super::server::Server;
 use super::wait::until;
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Server, written, written_with};
+use crate::harness::{Server, wat_model, wat_model_with};
 
 /// A model that takes handles and never gives one back.
 pub(super) fn hoarder() -> Vec<u8> {
@@ -15,7 +15,7 @@ pub(super) fn hoarder() -> Vec<u8> {
         (core func $subscribe (canon lower (func $clock "subscribe-duration")))"#;
     let module = r#"(import "host" "subscribe" (func $subscribe (param i64) (result i32)))
         (func $answer (result i64) (loop $more (drop (call $subscribe (i64.const 1))) (br $more)) unreachable)"#;
-    written_with(imports, r#"(export "subscribe" (func $subscribe))"#, module)
+    wat_model_with(imports, r#"(export "subscribe" (func $subscribe))"#, module)
 }
 
 /// A model that requests this many random bytes, again and again.
@@ -28,7 +28,7 @@ pub(super) fn random(bytes: &str) -> Vec<u8> {
         r#"(import "host" "bytes" (func $bytes (param i64 i32)))
         (func $answer (result i64) (loop $more (call $bytes {bytes} (i32.const 8)) (br $more)) unreachable)"#
     );
-    written_with(imports, r#"(export "bytes" (func $bytes))"#, &module)
+    wat_model_with(imports, r#"(export "bytes" (func $bytes))"#, &module)
 }
 
 /// A model that returns the number of elements in a list that an import returns.
@@ -44,7 +44,7 @@ fn counting(interface: &str, function: &str, before: &str, element: &str) -> Vec
     );
     let module = r#"(import "host" "list" (func $list (param i32)))
         (func $answer (result i64) (call $list (i32.const 8)) (i64.load32_u (i32.const 12)))"#;
-    written_with(&imports, r#"(export "list" (func $list))"#, module)
+    wat_model_with(&imports, r#"(export "list" (func $list))"#, module)
 }
 
 /// Interfaces that reach outside, as far as they have names.
@@ -83,10 +83,10 @@ fn forbidden_imports_are_refused_by_name() {
             let imports = format!(r#"(import "{import}" (instance))"#);
             models.bare(
                 &model(number),
-                written_with(&imports, "", "(func $answer (result i64) (i64.const 0))"),
+                wat_model_with(&imports, "", "(func $answer (result i64) (i64.const 0))"),
             );
         }
-        models.bare("good", written("(func $answer (result i64) (i64.const 7))"));
+        models.bare("good", wat_model("(func $answer (result i64) (i64.const 7))"));
     })
     .start();
     for (number, import) in FORBIDDEN.iter().enumerate() {

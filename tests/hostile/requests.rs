@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::json;
 
 use super::{SETTINGS, beside_a_neighbour, harms_nobody, imports};
-use crate::harness::{Models, Server, place, puppet, written};
+use crate::harness::{Models, Server, address, puppet, wat_model};
 
 /// The behaviour word for the puppet, and the expected status and error code.
 const BEHAVIOURS: [(&str, u16, &str); 25] = [
@@ -40,14 +40,14 @@ const BEHAVIOURS: [(&str, u16, &str); 25] = [
 /// Models that do one harmful thing each, with the expected status and error code.
 fn written_models() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let tensor = |offset: u32, value: i64| {
-        let place = place::TENSOR + offset;
-        written(&format!(
+        let place = address::TENSOR + offset;
+        wat_model(&format!(
             "(func $answer (result i64) (i32.store (i32.const {place}) (i32.const {value})) (i64.const 0))"
         ))
     };
-    let result = written(&format!(
+    let result = wat_model(&format!(
         "(func $answer (result i64) (i32.store8 (i32.const {}) (i32.const 9)) (i64.const 0))",
-        place::RESULT
+        address::RESULT
     ));
     vec![
         ("name-nowhere", tensor(0, -8), 500, "model_bad_output"),

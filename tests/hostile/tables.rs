@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Server, written, written_with};
+use crate::harness::{Server, wat_model, wat_model_with};
 
 /// A model that grows the tables of several core instances until none can grow, and returns the
 /// number of elements.
@@ -25,12 +25,12 @@ fn table_eater(tables: usize) -> Vec<u8> {
     let module = format!(
         "{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))"
     );
-    written_with(&format!("{eater} {eaters}"), &functions, &module)
+    wat_model_with(&format!("{eater} {eaters}"), &functions, &module)
 }
 
 /// A model that leaves functions in its table and a number in its global.
 fn leaver() -> Vec<u8> {
-    written(
+    wat_model(
         "(table $t 10 funcref) (global $g (mut i64) (i64.const 0)) (elem declare func $answer)
          (func $answer (result i64)
             (table.fill $t (i32.const 0) (ref.func $answer) (i32.const 10))
@@ -43,7 +43,7 @@ fn leaver() -> Vec<u8> {
 /// A model that returns the number of used elements in its table and of set bits in its global.
 /// Both should be 0.
 fn looker() -> Vec<u8> {
-    written(
+    wat_model(
         "(table $t 10 funcref) (global $g (mut i64) (i64.const 0))
          (func $answer (result i64) (local $i i32) (local $found i64)
             (local.set $found (i64.popcnt (global.get $g)))

@@ -1,15 +1,15 @@
 //! Components that wrap a tenant's models.
 
+mod availability;
 mod chain;
 mod examples;
 mod faults;
 mod hooks;
+mod location;
 mod parts;
-mod places;
 mod rejections;
 mod swap;
 mod tenants;
-mod trouble;
 
 use serde_json::{Value, json};
 

@@ -2,14 +2,14 @@
 
 mod api;
 mod backup;
+mod concurrency;
 mod crash;
 mod hostile;
 mod learner;
 mod limits;
 mod operations;
-mod proof;
 mod sharing;
-mod together;
+mod validation;
 
 use serde_json::{Value, json};
 

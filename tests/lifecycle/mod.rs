@@ -2,7 +2,7 @@
 
 mod commands;
 mod draining;
+mod host_failures;
 mod memory;
-mod proof;
 mod store;
-mod trouble;
+mod validation;

@@ -42,7 +42,7 @@ fn models_load_from_google_cloud_storage() {
     bucket.open_to_all();
     let setup = Server::with_models(|_| {}).models_at(&format!("gs://{}/models", bucket.name()));
     let setup = setup
-        .environment("GOOGLE_BASE_URL", &format!("http://{}", bucket.door.address()))
+        .environment("GOOGLE_BASE_URL", &format!("http://{}", bucket.proxy.address()))
         .environment("GOOGLE_SKIP_SIGNATURE", "true");
     follows(setup, |path, content| bucket.put(path, content), |path| bucket.delete(path));
 }

@@ -2,14 +2,14 @@
 //! stores of other kinds.
 
 mod clouds;
-mod door;
 mod fake;
 mod listings;
 mod program;
 mod refreshes;
 mod store;
+mod store_failures;
+mod tcp_proxy;
 mod tenants;
-mod trouble;
 mod web;
 
 use self::store::Bucket;

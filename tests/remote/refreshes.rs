@@ -51,12 +51,12 @@ fn only_changed_objects_are_fetched() {
 fn a_restart_uses_the_mirror() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
     let setup = server.stop();
-    bucket.door.shut();
+    bucket.proxy.shut();
     let server = setup.start();
     server.until_version_of("puppet", 1);
     server.until_tried();
     until_degraded(&server, "cannot be listed");
-    bucket.door.open();
+    bucket.proxy.open();
     until_degraded(&server, "");
     assert_eq!(fetched(&server), 0.0);
     bucket.put("models/puppet.wasm", puppet("version=2"));

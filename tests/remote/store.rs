@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
-use super::door::Door;
 use super::program::{Program, ask};
+use super::tcp_proxy::TcpProxy;
 use crate::harness::{PYTHON, Server, Setup};
 
 /// A running S3 server.
@@ -69,7 +69,7 @@ pub(crate) const OWNER: &str = "content-type: application/octet-stream\r\nauthor
 pub(crate) struct Bucket {
     store: &'static Store,
     name: String,
-    pub(crate) door: Door,
+    pub(crate) proxy: TcpProxy,
 }
 
 impl Bucket {
@@ -81,7 +81,7 @@ impl Bucket {
         // name.
         let name = format!("bucket{}", COUNT.fetch_add(1, Ordering::Relaxed));
         store.ask("PUT", &format!("/{name}"), "", b"");
-        Some(Bucket { store, name, door: Door::to(store.address) })
+        Some(Bucket { store, name, proxy: TcpProxy::to(store.address) })
     }
 
     /// Writes an object.
@@ -129,7 +129,7 @@ impl Bucket {
 
     /// Configures a server to reach the bucket.
     pub(crate) fn reachable(&self, setup: Setup) -> Setup {
-        reachable_at(setup, self.door.address())
+        reachable_at(setup, self.proxy.address())
             .environment("AWS_ACCESS_KEY_ID", "any")
             .environment("AWS_SECRET_ACCESS_KEY", "any")
     }

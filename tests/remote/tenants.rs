@@ -56,13 +56,13 @@ fn a_repository_moves_between_directory_and_url() {
     let here = server.repository("here");
     here.bare("puppet", puppet("version=10"));
     until_says(&a, 10);
-    bucket.door.shut();
+    bucket.proxy.shut();
     describe(&folder, "a", &bucket.url("a"));
     until("that the repository is found to be out of reach", || {
         a.get("/v2/health/ready").text().contains("cannot be listed")
     });
     until_says(&a, 10);
-    bucket.door.open();
+    bucket.proxy.open();
     until_says(&a, 1);
     describe(&folder, "a", "here");
     until_says(&a, 10);

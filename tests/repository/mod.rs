@@ -2,9 +2,9 @@
 
 mod files;
 mod folders;
-mod full;
+mod full_disk;
 mod links;
-mod live;
+mod live_config;
 mod misplaced;
 mod policies;
 mod root;

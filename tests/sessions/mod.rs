@@ -1,14 +1,14 @@
 //! Sessions and deferred tasks: state that outlives requests, and work that outlives responses.
 
 mod crash;
-mod deferring;
-mod keeping;
 mod limits;
 mod order;
 mod restart;
 mod retries;
+mod state;
 mod streams;
 mod swap;
+mod tasks;
 mod tenants;
 
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::together::try_transfer;
+use super::concurrency::try_transfer;
 use super::{ACCOUNTS, SUM, query, setup};
 use crate::harness::{Crashes, Server, check_store};
 

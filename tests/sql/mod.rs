@@ -2,13 +2,13 @@
 
 mod backup;
 mod bounds;
+mod concurrency;
 mod crash;
 mod escapes;
 mod migrations;
 mod notes;
 mod postgres;
 mod statements;
-mod together;
 mod transactions;
 
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 
 mod server;
 
-use super::together::transfer;
+use super::concurrency::transfer;
 use super::{
     ACCOUNTS, add, begins, execute, execute_as, query, query_as, results, step, steps, take,
 };

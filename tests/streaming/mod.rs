@@ -2,14 +2,14 @@
 
 mod command;
 mod errors;
+mod interceptors;
 mod lifespan;
 mod limits;
+mod merged;
 mod parts;
 mod readers;
 mod requests;
 mod tenants;
-mod whole;
-mod wrapped;
 
 use serde_json::{Value, json};
 

@@ -7,20 +7,20 @@
 
 mod artifacts;
 mod egress;
-mod faulty;
+mod faulty_files;
 mod flood;
+mod key_bypass;
 mod last_key;
 mod listening;
 mod loading;
 mod matrix;
-mod paths;
 mod quotas;
 mod readiness;
 mod reload;
-mod roots;
+mod repository_roots;
 mod separation;
 mod slots;
-mod unseen;
+mod visibility;
 
 use wardian::model::Digest;
 

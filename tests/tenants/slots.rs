@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{HOST, setup, tenant, write};
-use crate::harness::{Pending, Server, Setup, puppet, until, written_with};
+use crate::harness::{Pending, Server, Setup, puppet, until, wat_model_with};
 
 /// A server, not yet started, with twelve slots. The tenants `a`, `b`, `c` and `default` are
 /// guaranteed one each.
@@ -103,7 +103,7 @@ fn many_tables() -> Vec<u8> {
     let module = format!(
         "{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))"
     );
-    written_with(&format!("{modules} {instances}"), &functions, &module)
+    wat_model_with(&format!("{modules} {instances}"), &functions, &module)
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Versions that are uploaded and removed over HTTP.
 
+mod concurrency;
 mod deleting;
 mod publishing;
 mod refusals;
-mod together;
 
 use std::fs;
 

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// A TCP proxy to a server. While it is shut, it closes new and existing connections.
-pub(crate) struct Door {
+pub(crate) struct TcpProxy {
     address: SocketAddr,
     open: Arc<AtomicBool>,
     inside: Arc<Mutex<Vec<TcpStream>>>,
 }
 
-impl Door {
+impl TcpProxy {
     /// Starts an open proxy. Its thread lives as long as the process.
-    pub(crate) fn to(server: SocketAddr) -> Door {
+    pub(crate) fn to(server: SocketAddr) -> TcpProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let open = Arc::new(AtomicBool::new(true));
@@ -29,7 +29,7 @@ impl Door {
                 }
             }
         });
-        Door { address, open, inside }
+        TcpProxy { address, open, inside }
     }
 
     /// Returns the address of the proxy.

@@ -7,7 +7,7 @@ use crate::harness::{Server, gate, guest, puppet, until};
 #[test]
 fn an_unreachable_store_unloads_nothing() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
-    bucket.door.shut();
+    bucket.proxy.shut();
     until_degraded(&server, "cannot be listed");
     server.until_logged("repository is degraded; what serves keeps serving");
     assert!(server.metric("wardian_repository_refresh_failures_total").unwrap() >= 1.0);
@@ -15,7 +15,7 @@ fn an_unreachable_store_unloads_nothing() {
     server.call("POST", "/v2/repository/refresh").send().refused(503, "repository_degraded");
     server.load("puppet").ok();
     let before = fetched(&server);
-    bucket.door.open();
+    bucket.proxy.open();
     until_degraded(&server, "");
     assert_eq!((server.version_of("puppet"), fetched(&server)), (1, before));
 }

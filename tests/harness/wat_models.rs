@@ -1,7 +1,7 @@
 //! Models written in WebAssembly's text format, for code that no compiler emits.
 
 /// Addresses of the response in a written model: one response with one tensor.
-pub(crate) mod place {
+pub(crate) mod address {
     /// The result of `infer`: 0 for a response, which follows.
     pub(crate) const RESULT: u32 = 1536;
     /// The only tensor of the response: address and length of the name, number of the datatype,
@@ -21,13 +21,13 @@ const INT64: u32 = 8;
 /// A model without inputs, with one output, `answer` INT64 [1]. The value is the result of the
 /// function `$answer` of this core module. The module may use four pages of memory except for the
 /// addresses above.
-pub(crate) fn written(module: &str) -> Vec<u8> {
-    written_with("", "", module)
+pub(crate) fn wat_model(module: &str) -> Vec<u8> {
+    wat_model_with("", "", module)
 }
 
-/// Like `written`, with additional imports of the component. `functions` are core functions that
+/// Like `wat_model`, with additional imports of the component. `functions` are core functions that
 /// the core module imports from `host`.
-pub(crate) fn written_with(imports: &str, functions: &str, module: &str) -> Vec<u8> {
+pub(crate) fn wat_model_with(imports: &str, functions: &str, module: &str) -> Vec<u8> {
     let (memory, data) = (memory(), data());
     let text = format!(
         r#"(component
@@ -51,7 +51,7 @@ pub(crate) fn written_with(imports: &str, functions: &str, module: &str) -> Vec<
         (instance $inference (export "load" (func $load)) (export "infer" (func $infer)))
         (export "wardian:model/inference@0.1.0" (instance $inference)))"#,
         imports_of_base = memory,
-        result = place::RESULT,
+        result = address::RESULT,
     );
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -65,7 +65,7 @@ fn memory() -> String {
         (core instance $base (instantiate $memory_alone))
         (alias core export $base "memory" (core memory $memory))
         (alias core export $base "realloc" (core func $realloc))"#,
-        place::HANDED
+        address::HANDED
     )
 }
 
@@ -73,13 +73,13 @@ fn memory() -> String {
 fn data() -> String {
     let metadata = [0, 0, 0, 0, 0, SPEC, 1, 0, 0, 0];
     let spec = [NAME, 6, INT64, SHAPE, 1, 0];
-    let result = [0, 0, 0, place::TENSOR, 1];
+    let result = [0, 0, 0, address::TENSOR, 1];
     let tensor = [NAME, 6, INT64, SHAPE, 1, NUMBER, 8];
     let words = [
         words(METADATA, &metadata),
         words(SPEC, &spec),
-        words(place::RESULT, &result),
-        words(place::TENSOR, &tensor),
+        words(address::RESULT, &result),
+        words(address::TENSOR, &tensor),
         words(SHAPE, &[1, 0]),
     ];
     format!(r#"{} (data (i32.const {NAME}) "answer")"#, words.concat())
