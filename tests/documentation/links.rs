@@ -20,6 +20,21 @@ pub(super) fn check(page: &Page) {
     }
 }
 
+/// Folders of the repository whose files a page may name in code spans.
+const SOURCES: [&str; 4] = ["host/", "tests/", "xtask/", "guest-models/"];
+
+/// Panics if a code span names a source file or folder that does not exist.
+pub(super) fn check_paths(page: &Page) {
+    for line in page.text.lines().filter(|line| !line.starts_with("```")) {
+        let spans = line.split('`').skip(1).step_by(2);
+        let paths = spans.filter(|span| SOURCES.iter().any(|folder| span.starts_with(folder)));
+
+        for path in paths.filter(|path| !path.contains(['*', '{', ' '])) {
+            assert!(page::root().join(path).exists(), "{}: there is no {path}", page.name);
+        }
+    }
+}
+
 fn targets(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target)
 }

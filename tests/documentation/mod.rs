@@ -1,18 +1,19 @@
-//! Every block of the documentation, run as it stands.
+//! Tests of every fenced block, link and source path in the documentation.
 //!
-//! A fenced block's info string says how it is tried:
+//! The info string of a block determines its test:
 //!
-//! | info | what happens to it |
+//! | info | test |
 //! |---|---|
-//! | `sh` | its page's commands run one after the other in one shell, in a copy of the repository's root, beside a server |
-//! | `console` | likewise, where the page shows what each command (`$ …`) prints |
-//! | `json`, `text` | after commands, what they print, see [`compare`]; elsewhere JSON is parsed |
+//! | `sh` | the commands of a page run in order in one shell, in a copy of the repository's root, beside a server |
+//! | `console` | the same, and the output shown after each command (`$ …`) is compared |
+//! | `json`, `text` | after commands: the expected output, see [`compare`]; elsewhere JSON is parsed |
 //! | `toml` | the program reads it as the file that `<!-- test: is NAME -->` names |
-//! | `rust` | it compiles against the SDK, within what surrounds it in [`rust`] |
+//! | `rust` | it compiles against the SDK, with the context in [`rust`] |
+//! | `mermaid` | it names a known type of diagram |
 //!
-//! A block of any other kind fails the test, unless `<!-- test: not run: REASON -->` stands before
-//! it. Other directives are `start the server`, `stop the server` and `restart the server`, which
-//! stand for what a reader does in another terminal, and `numbers vary`.
+//! A block of any other kind fails the test, unless `<!-- test: not run: REASON -->` precedes it.
+//! The directives `start the server`, `stop the server` and `restart the server` stand for actions
+//! of the reader in another terminal. `numbers vary` permits other numbers in the output.
 
 mod compare;
 mod links;
@@ -202,6 +203,23 @@ fn the_blocks_that_are_not_run_are_counted() {
 #[test]
 fn links_have_targets() {
     page::all().iter().map(|name| Page::read(name)).for_each(|page| links::check(&page));
+}
+
+#[test]
+fn named_source_files_exist() {
+    page::all().iter().map(|name| Page::read(name)).for_each(|page| links::check_paths(&page));
+}
+
+#[test]
+fn diagrams_have_a_known_type() {
+    for name in page::all() {
+        let page = Page::read(&name);
+        for block in page.blocks(&Kind::Diagram) {
+            let kind = block.text.split_whitespace().next();
+            let known = ["flowchart", "sequenceDiagram", "stateDiagram-v2"];
+            assert!(kind.is_some_and(|kind| known.contains(&kind)), "{}", page.place(block));
+        }
+    }
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Json,
     Toml,
     Rust,
+    /// A Mermaid diagram.
+    Diagram,
     /// Not tested, for a stated reason.
     NotRun,
 }
@@ -131,6 +133,7 @@ impl Page {
             "json" => Kind::Json,
             "toml" => Kind::Toml,
             "rust" => Kind::Rust,
+            "mermaid" => Kind::Diagram,
             _ => panic!(
                 "{}:{line}: a block of kind '{info}' is not run; give it a kind that is, or mark it with \
                  `<!-- test: not run: REASON -->`",
@@ -164,7 +167,8 @@ const TEMPLATE: &str = "host/src/cli/new/template/README.md.in";
 
 /// Returns every page, as paths below the root.
 pub(super) fn all() -> Vec<String> {
-    let mut found = vec!["README.md".to_owned(), TEMPLATE.to_owned()];
+    let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", TEMPLATE];
+    let mut found: Vec<_> = top.map(str::to_owned).to_vec();
     for folder in ["docs", "examples", "fuzz", "guest-models", "tests"] {
         collect(&root().join(folder), &mut found);
     }
