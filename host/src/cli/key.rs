@@ -51,10 +51,10 @@ struct New {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum ScopeArg {
-    /// to ask models
+    /// inference
     Infer,
-    /// to load, unload, upload and delete models, to refresh their repository, to read their log,
-    /// and to see and change what they keep: values by key, sessions and tasks
+    /// loading, unloading, uploading and deleting models, refreshing their repository, reading
+    /// their log, and reading and changing their data: key-value data, sessions and tasks
     Manage,
     /// everything, for every tenant
     Admin,
