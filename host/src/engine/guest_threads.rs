@@ -160,7 +160,7 @@ impl<F: Future> Future for ScheduledCall<F> {
 
         this.call.budget.resume(ThreadKind::Guest);
         let outcome = this.work.as_mut().poll(context);
-        this.turns.charge(&this.call.share, this.call.budget.pause());
+        this.turns.charge_in_turn(&this.call.share, this.call.budget.pause());
 
         if outcome.is_pending() && this.call.budget.take_yielded() {
             place.requeue(context);

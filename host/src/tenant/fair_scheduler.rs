@@ -8,10 +8,12 @@
 //! takes the same turns: the statements of its database like one more model, the decoding of a
 //! request as work of its model.
 //!
-//! A short call does not wait: it starts on the thread that has read its request, as long as its
-//! tenant has used less than its share of the cores, or is not ahead of the others. It is charged
-//! all the same, with the handling of its request. So if the short calls of a tenant use more than
-//! its share, they have to wait for turns like other calls.
+//! A short call does not wait: it starts on the thread that has read its request, as long as the
+//! short calls of its tenant use less than the tenant's share of the cores, or the tenant is not
+//! ahead of the others. It is charged all the same, with the handling of its request. So if the
+//! short calls of a tenant use more than its share, they have to wait for turns like other calls.
+//! Long calls do not delay the short ones of their tenant, but short calls do delay the long ones:
+//! their time counts when the next turn is granted, and the tenant gets no more than its share.
 //!
 //! Virtual times are compared once a tick, over the tenants that have run or waited in the last
 //! ticks. A tenant that was away returns with the least virtual time of the others, and a tenant
@@ -132,9 +134,9 @@ impl FairScheduler {
             .map_or(true, |line| line.free < self.cores() || !line.queues.is_empty())
     }
 
-    /// True if a call may start at once on its current thread: its tenant has not had its share or
-    /// is not ahead of the others, and its model is not ahead of the tenant's other models that
-    /// wait.
+    /// True if a call may start at once on its current thread: its tenant has not used its share
+    /// without turns or is not ahead of the others, and its model is not ahead of the tenant's other
+    /// models that wait.
     pub fn may_start(&self, share: &CpuShare) -> bool {
         let slack = SLACK * self.cores;
         if self.contended.load(Ordering::Relaxed) {
@@ -150,10 +152,16 @@ impl FairScheduler {
         share.ahead_by() <= slack
     }
 
-    /// Charges CPU time of a guest or of host work.
+    /// Charges CPU time that a guest or host work used without a turn.
     pub fn charge(&self, share: &CpuShare, time: Duration) {
         self.mark_active(share.account());
         share.charge(time.as_nanos() as u64);
+    }
+
+    /// Charges CPU time that a guest or host work used in its turn.
+    pub fn charge_in_turn(&self, share: &CpuShare, time: Duration) {
+        self.mark_active(share.account());
+        share.charge_in_turn(time.as_nanos() as u64);
     }
 
     /// Adds a call to the run queue.
@@ -351,6 +359,8 @@ impl TicketState {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::TenantName;
     use crate::tenant::{Tenant, TenantSettings};
@@ -391,7 +401,7 @@ mod tests {
                 for call in granted {
                     let (place, count) = &mut self.calls[call];
                     *count += 1;
-                    self.turns.charge(&place.share, TICK);
+                    self.turns.charge_in_turn(&place.share, TICK);
                     place.requeue(&mut context);
                 }
                 self.turns.tick(TICK);
@@ -486,6 +496,68 @@ mod tests {
         }
 
         assert!(turns.may_start(&busy), "the other has gone");
+    }
+
+    #[test]
+    fn long_calls_do_not_delay_the_short_calls_of_their_tenant() {
+        let (mixed, other) = (tenant("mixed", 1), share(&tenant("other", 1)));
+        let (short, long) = (share(&mixed), share(&mixed));
+        let turns = FairScheduler::new(2);
+
+        for _ in 0..100 {
+            turns.charge_in_turn(&long, 2 * TICK);
+            turns.charge_in_turn(&other, TICK / 2);
+            turns.tick(TICK);
+            assert!(!turns.may_start(&long) || turns.may_start(&short));
+            assert!(turns.may_start(&short));
+            turns.charge(&short, TICK / 10);
+        }
+
+        turns.charge(&short, 100 * TICK);
+        assert!(!turns.may_start(&short), "short calls beyond the share wait");
+    }
+
+    proptest! {
+        /// Tenants of any weights, one of which mixes short calls without turns and long calls in
+        /// turns, while the other always has a long call waiting.
+        #[test]
+        fn short_and_long_calls_together_get_no_more_than_the_share(
+            weights in (1_u32..5, 1_u32..5),
+            cores in 1_usize..5,
+            short in 1_u32..30,
+        ) {
+            const TICKS: u32 = 4000;
+            let (mixed, other) = (tenant("mixed", weights.0), tenant("other", weights.1));
+            let (light, heavy, rival) = (share(&mixed), share(&mixed), share(&other));
+            let turns = FairScheduler::new(cores);
+            let mut context = Context::from_waker(Waker::noop());
+            let long = |share| (0..cores).map(|_| turns.enqueue(share)).collect::<Vec<_>>();
+            let mut calls: Vec<_> = long(&heavy).into_iter().chain(long(&rival)).collect();
+
+            for _ in 0..TICKS {
+                // Short calls preempt the others: what they take of a tick is not left for turns.
+                let mut left = TICK * cores as u32;
+                let one = TICK / 100 * short;
+                while left >= one && turns.may_start(&light) {
+                    turns.charge(&light, one);
+                    left -= one;
+                }
+
+                for call in &mut calls {
+                    if call.poll_granted(&mut context) {
+                        turns.charge_in_turn(&call.share, left / cores as u32);
+                        call.requeue(&mut context);
+                    }
+                }
+                turns.tick(TICK);
+            }
+
+            let part = |tenant: &Tenant| tenant.account().used() as f64 / f64::from(TICKS);
+            let all = part(&mixed) + part(&other);
+            let fair = f64::from(weights.0) / f64::from(weights.0 + weights.1);
+            let got = part(&mixed) / all;
+            prop_assert!((got - fair).abs() < 0.03, "{got} instead of {fair}");
+        }
     }
 
     #[test]

@@ -130,7 +130,10 @@ impl MeterState {
         let time = now.saturating_sub(std::mem::replace(&mut self.charged, now));
         self.used += time;
         self.cpu_meter.add(time);
-        self.turns.charge(&self.share, time);
+        match self.ticket {
+            Some(_) => self.turns.charge_in_turn(&self.share, time),
+            None => self.turns.charge(&self.share, time),
+        }
     }
 
     /// Reading requests and running short calls must not wait for long work, even in its turn.

@@ -37,8 +37,11 @@ impl<F: Future> Future for TurnFuture<F> {
 
         let before = thread_time();
         let outcome = this.work.as_mut().poll(context);
-        this.turns.charge(&this.share, thread_time().saturating_sub(before));
-        this.ticket = None;
+        let time = thread_time().saturating_sub(before);
+        match this.ticket.take() {
+            Some(_turn) => this.turns.charge_in_turn(&this.share, time),
+            None => this.turns.charge(&this.share, time),
+        }
 
         outcome
     }

@@ -13,7 +13,9 @@ pub struct CpuAccount {
     weight: AtomicU64,
     /// Nanoseconds of CPU time of its guests and of host work for it.
     used: AtomicU64,
-    /// Nanoseconds of CPU time that it may use regardless of the virtual time of others.
+    /// Nanoseconds of that CPU time that did not wait for a turn.
+    immediate: AtomicU64,
+    /// Nanoseconds of CPU time that it may use without a turn, whatever the virtual time of others.
     entitled: AtomicU64,
     /// Nanoseconds of virtual time.
     reached: AtomicU64,
@@ -33,7 +35,7 @@ impl CpuAccount {
     pub(super) fn new(weight: u32) -> Arc<Self> {
         let zero = || AtomicU64::new(0);
         let weight = AtomicU64::new(u64::from(weight.max(1)));
-        let (used, entitled) = (zero(), zero());
+        let (used, immediate, entitled) = (zero(), zero(), zero());
         let (reached, models, seen) = (zero(), zero(), zero());
         let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
         let least_waiting = AtomicU64::new(u64::MAX);
@@ -41,6 +43,7 @@ impl CpuAccount {
         Arc::new(CpuAccount {
             weight,
             used,
+            immediate,
             entitled,
             reached,
             model_virtual_time: models,
@@ -70,17 +73,19 @@ impl CpuAccount {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Entitles it to `more` nanoseconds of CPU time. Unused time is kept up to `burst`, and
-    /// overuse is remembered up to `debt`. Called by one thread.
+    /// Entitles it to `more` nanoseconds of CPU time without a turn. Unused time is kept up to
+    /// `burst`, and overuse is remembered up to `debt`. Called by one thread.
     pub fn entitle(&self, more: u64, burst: u64, debt: u64) {
-        let spent = self.used.load(Ordering::Relaxed);
+        let spent = self.immediate.load(Ordering::Relaxed);
         let before = self.entitled.load(Ordering::Relaxed).max(spent.saturating_sub(debt));
         self.entitled.store((before + more).min(spent + burst), Ordering::Relaxed);
     }
 
-    /// True if it has used less CPU time than it is entitled to.
+    /// True if it has used less CPU time without a turn than it is entitled to. Time in turns does
+    /// not count: it is granted only while the tenant is not ahead of the others, so short calls do
+    /// not pay for the long ones of the same tenant.
     pub fn is_entitled(&self) -> bool {
-        self.used.load(Ordering::Relaxed) < self.entitled.load(Ordering::Relaxed)
+        self.immediate.load(Ordering::Relaxed) < self.entitled.load(Ordering::Relaxed)
     }
 
     /// Raises its virtual time to at least `least`: unused time is not owed to it.
@@ -149,8 +154,14 @@ impl CpuShare {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Charges nanoseconds of CPU time of a guest or of host work to the version and its tenant.
+    /// Charges nanoseconds of CPU time that a guest or host work used without a turn.
     pub fn charge(&self, nanoseconds: u64) {
+        self.account.immediate.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.charge_in_turn(nanoseconds);
+    }
+
+    /// Charges nanoseconds of CPU time that a guest or host work used in its turn.
+    pub fn charge_in_turn(&self, nanoseconds: u64) {
         let account = &self.account;
         self.reached.fetch_add(nanoseconds, Ordering::Relaxed);
         account.used.fetch_add(nanoseconds, Ordering::Relaxed);

@@ -104,9 +104,9 @@ impl QueuedJob {
         self.slots.lock().queue.is_running(&self.ticket)
     }
 
-    /// Charges CPU time of the child, to the job and to its tenant.
+    /// Charges CPU time of the child, to the job and to its tenant. The slot is the job's turn.
     pub(super) fn charge(&self, time: Duration) {
-        self.slots.turns.charge(&self.share, time);
+        self.slots.turns.charge_in_turn(&self.share, time);
         self.slots.change(|shared| shared.queue.charge(&self.ticket, time));
     }
 
