@@ -1,29 +1,30 @@
-//! What a session remembers: what was said last, and a summary of all of it.
+//! The memory of a session: the latest text, and a summary of all of it.
 
 use std::collections::HashMap;
 
 use wardian_sdk::{Error, session};
 
-/// Characters that are remembered. The network reads the last forty; the rest is for the summary.
+/// Characters that are remembered. The network reads the last forty; the others are for the
+/// summary.
 const REMEMBERED: usize = 8000;
 
-/// Words of a summary.
+/// Words in a summary.
 const WORDS: usize = 5;
 
-/// Shorter words tell nothing of what a text is about.
+/// The least length of a word in a summary; shorter words say little about a text.
 const SHORTEST: usize = 5;
 
-/// What has been said in a session.
+/// The conversation of a session.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Conversation {
-    /// The words said most often, as of the last time that somebody looked.
+    /// The most frequent words, as of the last summary.
     pub(crate) summary: String,
-    /// What both sides said, one after the other.
+    /// The text of both sides, in order.
     pub(crate) said: String,
 }
 
 impl Conversation {
-    /// What this request's session remembers; `None` if it belongs to none.
+    /// Returns the conversation of this request's session; `None` if it has no session.
     pub(crate) fn recall() -> Result<Option<Self>, Error> {
         if session::id().is_none() {
             return Ok(None);
@@ -32,18 +33,18 @@ impl Conversation {
         Ok(Some(state.map_or_else(Self::default, |state| Self::parse(&state))))
     }
 
-    /// Has the session remember it.
+    /// Stores the conversation in the session.
     pub(crate) fn keep(&self) -> Result<(), Error> {
         session::set(format!("{}\n{}", self.summary, self.said))
     }
 
-    /// The summary is a line; what was said comes after it.
+    /// Parses a state: the summary is the first line, and the text follows.
     fn parse(state: &str) -> Self {
         let (summary, said) = state.split_once('\n').unwrap_or(("", state));
         Self { summary: summary.to_owned(), said: said.to_owned() }
     }
 
-    /// Adds what was said, and forgets what was said long ago.
+    /// Appends text, and drops the oldest beyond the limit.
     pub(crate) fn add(&mut self, text: &str) {
         self.said.push_str(text);
         let surplus = self.said.chars().count().saturating_sub(REMEMBERED);
@@ -51,7 +52,7 @@ impl Conversation {
         self.said.drain(..start);
     }
 
-    /// Looks through all that was said for what it was about.
+    /// Computes the summary of the text.
     pub(crate) fn summarise(&mut self) {
         let mut counts: HashMap<String, usize> = HashMap::new();
         let words = self.said.split(|letter: char| !letter.is_alphabetic());

@@ -1,4 +1,4 @@
-//! Writing on from a prompt: an iterator over the characters that follow.
+//! An iterator over the characters that follow a prompt.
 
 use wardian_sdk::weights::Reader;
 
@@ -7,26 +7,27 @@ use crate::sampling::{Sampler, Sampling};
 use crate::vocabulary::Vocabulary;
 use crate::windows::{WINDOW, Windows};
 
-/// The network with its characters.
+/// The network and its vocabulary.
 pub(crate) struct Language {
     vocabulary: Vocabulary,
     network: Network,
 }
 
-/// Gives the characters that follow a prompt, until the network ends the text. That may never be:
-/// take only so many.
+/// Yields the characters that follow a prompt, until the network ends the text. That may never
+/// happen, so take a limited number.
 pub(crate) struct Generator<'a> {
     language: &'a Language,
     windows: Windows,
     sampler: Sampler,
-    /// The last code written, which the windows have not seen yet.
+    /// The last code written, which the windows have not read yet.
     last: Option<usize>,
 }
 
 // === impl Language ===
 
 impl Language {
-    /// Reads the format that the head of export.py describes; nothing if it cannot be such a file.
+    /// Parses the format described at the head of export.py. Returns `None` if the bytes do not
+    /// have that format.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let codes = reader.integer()? as usize;
@@ -39,7 +40,7 @@ impl Language {
         Some(Self { vocabulary, network })
     }
 
-    /// The windows after a prompt. Of a long one only the end is still in any of them.
+    /// Returns the windows after a prompt. Only the end of a long prompt is still in any of them.
     fn read(&self, prompt: &str) -> Windows {
         let mut windows = self.network.start();
         let codes = self.vocabulary.encode(prompt);

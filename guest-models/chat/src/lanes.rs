@@ -1,8 +1,8 @@
 //! Exponentials of several numbers at once.
 //!
-//! The library's take one number at a time, and the network needs fifty thousand for a character.
-//! These have no branches, so that the compiler makes SIMD instructions of them, and are right to
-//! about a millionth.
+//! The functions of the standard library take one number at a time, and the network needs fifty
+//! thousand for a character. These have no branches, so the compiler makes SIMD instructions of
+//! them. Their error is about a millionth.
 
 use std::f32::consts::{LN_2, LOG2_E};
 
@@ -11,17 +11,18 @@ use wardian_sdk::kernels::panels::PANEL;
 /// One number of each vector in a panel.
 pub(crate) type Lanes = [f32; PANEL];
 
-/// So large that a sum with it is rounded to a whole number, which its last bits then are. Rounding
-/// and converting have instructions too, but the compiler does not join those of several lanes.
+/// A number so large that a sum with it is rounded to a whole number, which is then in its last
+/// bits. There are instructions for rounding and converting too, but the compiler does not combine
+/// those of several lanes.
 const LAST_BIT_IS_ONE: f32 = 12_582_912.0;
 
-/// `e` to the power of each number. Beyond 87 either way it stays where it is there.
+/// Returns `e` to the power of each number. Exponents beyond 87 either way are clamped.
 #[inline]
 pub(crate) fn exp(numbers: Lanes) -> Lanes {
     numbers.map(|number| {
         let number = if number > -87.0 { number } else { -87.0 };
         let number = if number < 87.0 { number } else { 87.0 };
-        // The nearest power of two, in the last bits of the sum; what is left is half a power at
+        // The nearest power of two is in the last bits of the sum; the rest is half a power at
         // most.
         let shifted = number * LOG2_E + LAST_BIT_IS_ONE;
         let rest = number - (shifted - LAST_BIT_IS_ONE) * LN_2;

@@ -1,5 +1,5 @@
-//! A small language model that writes on, character by character, and remembers what was said in a
-//! session.
+//! A small language model that continues a text character by character, and remembers the
+//! conversation of a session.
 
 mod conversation;
 mod generator;
@@ -21,11 +21,10 @@ use wardian_sdk::{
 const MAX_TOKENS: i64 = 100;
 const MOST_TOKENS: i64 = 1000;
 
-/// Characters of a part: about a word, which takes some ten milliseconds to write and no time to
-/// send.
+/// Characters of a part: about a word, which takes some ten milliseconds to compute.
 const PART: usize = 8;
 
-/// The name of what is done after the response.
+/// The name of the deferred task.
 const SUMMARISE: &str = "summarise";
 
 struct Chat {
@@ -88,7 +87,7 @@ impl Streaming for Chat {
 }
 
 impl Deferred for Chat {
-    /// Nobody waits for a summary, so it is made when the answer is on its way.
+    /// Computes the summary after the response, because no caller waits for it.
     fn run_deferred(&self, _name: &str, _payload: Vec<u8>) -> Result<(), Error> {
         let Some(mut conversation) = Conversation::recall()? else { return Ok(()) };
         conversation.summarise();
@@ -97,21 +96,21 @@ impl Deferred for Chat {
 }
 
 impl Chat {
-    /// The characters that follow what was said, as they are written.
+    /// Returns the characters that follow the text, as they are computed.
     fn write<'a>(
         &'a self,
         said: &str,
         request: &Request,
     ) -> Result<impl Iterator<Item = char> + use<'a>, Error> {
         let most = max_tokens(request)?;
-        // Where the network ends the text, it might as well begin another.
+        // The network may end the text here, and may as well begin another.
         Ok(Generator::new(&self.language, said, sampling(request)?).fuse().take(most))
     }
 }
 
-/// What one side says and the other answers.
+/// The prompt and the response of one request.
 struct Turn {
-    /// Of the request's session, if it belongs to one.
+    /// The conversation of the request's session; `None` without a session.
     conversation: Option<Conversation>,
     prompt: String,
     answer: String,
@@ -129,14 +128,14 @@ impl Turn {
         })
     }
 
-    /// All that was said until now.
+    /// Returns the whole text so far.
     fn said(&self) -> String {
         let before = self.conversation.as_ref().map_or("", |conversation| &conversation.said);
         format!("{before}{}", self.prompt)
     }
 
-    /// Has the session remember the turn, and gives the summary of those before it; `None` without
-    /// a session.
+    /// Stores the conversation, and returns the summary of the earlier requests; `None` without a
+    /// session.
     fn end(self) -> Result<Option<Tensor>, Error> {
         let Some(mut conversation) = self.conversation else { return Ok(None) };
         conversation.add(&self.prompt);

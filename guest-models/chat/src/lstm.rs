@@ -4,10 +4,10 @@ use wardian_sdk::kernels::panels::Panel;
 
 use crate::lanes::{Lanes, sigmoid, tanh};
 
-/// Brings the states of one layer, unit by unit, to the next character.
+/// Updates the states of one layer, unit by unit, for the next character.
 ///
-/// Of `sums` and `offsets`, which are to be added to each vector's sums, the first quarter belongs
-/// to the units' input gates, then come forget gates, candidates and output gates.
+/// `sums` and `offsets` are added for each vector. Their first quarter belongs to the units' input
+/// gates, followed by forget gates, candidates and output gates.
 pub(crate) fn step(sums: &Panel, offsets: &[f32], cells: &mut [Lanes], hidden: &mut [Lanes]) {
     let units = cells.len();
     let gate = |quarter: usize, unit: usize| {

@@ -1,5 +1,5 @@
-//! The network: characters as vectors, two layers of LSTM, an average over the window that
-//! attention weights, and a dense layer with softmax.
+//! The network: character embeddings, two layers of LSTM, an average over the window weighted by
+//! attention, and a dense layer with softmax.
 
 use wardian_sdk::kernels::panels::multiply;
 use wardian_sdk::kernels::{dot, softmax};
@@ -15,23 +15,23 @@ pub(crate) struct Network {
     units: usize,
     /// One row for each character.
     embeddings: Vec<f32>,
-    /// What each character adds to the first layer's gates, biases included. It depends on nothing
-    /// else, so it is worked out once.
+    /// The contribution of each character to the first layer's gates, biases included. It is
+    /// constant, so it is computed once.
     first_gates: Vec<f32>,
     first_recurrent: Vec<f32>,
-    /// For the first layer's states and the second's own.
+    /// Weights for the first layer's states and the second layer's own.
     second: Vec<f32>,
     second_biases: Vec<f32>,
-    /// The score of a vector, a hidden state and another.
+    /// Weights of the score of a vector, a hidden state and another one.
     attention: Vec<f32>,
     output: Vec<f32>,
     output_biases: Vec<f32>,
-    /// After nothing but nothing.
+    /// The windows after nothing but [`NOTHING`].
     start: Windows,
 }
 
 impl Network {
-    /// Reads all but the vocabulary.
+    /// Parses everything but the vocabulary.
     pub(crate) fn parse(
         reader: &mut Reader<'_>,
         codes: usize,
@@ -60,7 +60,7 @@ impl Network {
         Some(network)
     }
 
-    /// The windows before a text: what is before it counts as [`NOTHING`], as often as a window is
+    /// Returns the windows before a text. [`NOTHING`] stands before it, as often as a window is
     /// long.
     pub(crate) fn start(&self) -> Windows {
         self.start.clone()
@@ -72,7 +72,7 @@ impl Network {
         windows
     }
 
-    /// Takes the next character into every window.
+    /// Adds the next character to every window.
     pub(crate) fn step(&self, windows: &mut Windows, code: usize) {
         windows.start_next();
         self.step_first_layer(windows, code);
@@ -120,7 +120,7 @@ impl Network {
         scores
     }
 
-    /// How likely each code is to come next; the sum is 1.
+    /// Returns the probability of each next code; the sum is 1.
     pub(crate) fn probabilities(&self, windows: &Windows) -> Vec<f32> {
         let seen = windows.average();
         let rows = self.output.chunks_exact(seen.len()).zip(&self.output_biases);

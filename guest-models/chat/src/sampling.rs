@@ -1,18 +1,18 @@
-//! Choosing one of the codes that may come next.
+//! Sampling of the next code.
 
-/// How to choose.
+/// Parameters of the sampling.
 #[derive(Clone, Copy)]
 pub(crate) struct Sampling {
-    /// 0 takes the likeliest; 1 keeps to the probabilities; above, the unlikely comes more often.
+    /// 0 takes the likeliest code; 1 uses the probabilities; greater values favour unlikely codes.
     pub(crate) temperature: f64,
-    /// The same seed gives the same choices.
+    /// The same seed gives the same codes.
     pub(crate) seed: u64,
 }
 
-/// What the original adds to a probability before it takes the logarithm.
+/// The constant that the original adds to a probability before the logarithm.
 const EPSILON: f64 = 1e-7;
 
-/// Makes the choices of one text.
+/// The sampler of one text.
 pub(crate) struct Sampler {
     temperature: f64,
     dice: Dice,
@@ -30,7 +30,7 @@ impl Sampler {
         Self { temperature: sampling.temperature, dice: Dice { state: sampling.seed } }
     }
 
-    /// The next code, by how likely each is. It is never 0, which is no character.
+    /// Returns the next code, drawn by probability. It is never 0, which is no character.
     pub(crate) fn choose(&mut self, probabilities: &[f32]) -> usize {
         let candidates = probabilities.get(1..).unwrap_or_default();
         let index =
@@ -60,7 +60,7 @@ fn likeliest(probabilities: &[f32]) -> usize {
 // === impl Dice ===
 
 impl Dice {
-    /// A number from 0 to below 1, of 53 random bits.
+    /// Returns a number from 0 to below 1, with 53 random bits.
     fn roll(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;

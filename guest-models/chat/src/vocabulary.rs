@@ -1,12 +1,12 @@
-//! Which character a code of the network stands for.
+//! The characters of the network's codes.
 
 use std::collections::BTreeMap;
 use wardian_sdk::weights::Reader;
 
-/// What stands for no character, and for those that the network does not know.
+/// The code for no character, and for unknown characters.
 pub(crate) const NOTHING: usize = 0;
 
-/// What the file has in place of a character for the code that begins and ends a text.
+/// The character in the file for the code that begins and ends a text.
 const END: u32 = 1;
 
 /// The code of every character, and the character of every code.
@@ -32,13 +32,13 @@ impl Vocabulary {
         Some(Self { codes: codes.collect(), characters, end })
     }
 
-    /// The code that begins a text, then those of its characters.
+    /// Returns the code that begins a text, followed by those of its characters.
     pub(crate) fn encode(&self, text: &str) -> Vec<usize> {
         let code = |character| self.codes.get(&character).copied().unwrap_or(NOTHING);
         std::iter::once(self.end).chain(text.chars().map(code)).collect()
     }
 
-    /// The character; nothing where the text ends.
+    /// Returns the character; `None` at the end of the text.
     pub(crate) fn decode(&self, code: usize) -> Option<char> {
         self.characters.get(code).copied().flatten()
     }

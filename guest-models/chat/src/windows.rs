@@ -1,18 +1,18 @@
-//! The states of the network in every window that is under way.
+//! The states of the network in every open window.
 //!
-//! The network was trained on windows of [`WINDOW`] characters, each of which starts from nothing,
-//! and it counts on that: if its states are carried on beyond, it soon stutters. To write a
-//! character as the original does takes a run over a whole window. But a window that ends with the
-//! next character has this one in it too, and so have the windows that end with the forty next. All
-//! of them are under way at the same time, side by side in panels: a character is one step for each
-//! of them, and each weight is read once for all. At any time one of them has seen just as many
-//! characters as it takes, and tells what comes next; it then starts anew with that character.
+//! The network was trained on windows of [`WINDOW`] characters, each starting from nothing. If its
+//! states are continued beyond, it soon stutters. The original runs over a whole window for every
+//! character. But the window that ends with the next character also contains the present one, and
+//! so do the windows that end with the forty next. So all of them are computed at the same time,
+//! side by side in panels: a character is one step for each of them, and each weight is read once
+//! for all. At any time one of them is complete, and determines the next character; it then starts
+//! again with that character.
 
 use wardian_sdk::kernels::panels::{PANEL, Panel};
 
 use crate::lanes::{Lanes, exp};
 
-/// Characters that the network sees at once, and so the number of windows under way.
+/// Characters that the network sees at once, and the number of open windows.
 pub(crate) const WINDOW: usize = 40;
 
 #[derive(Clone)]
@@ -21,12 +21,12 @@ pub(crate) struct Windows {
     pub(crate) hidden: Vec<Panel>,
     pub(crate) cells: Vec<Panel>,
     pub(crate) attention: Vec<Attention>,
-    /// The window that the next character starts. It is the one that has seen as many as it takes.
+    /// The index of the window that starts with the next character. It is the complete one.
     next: usize,
 }
 
-/// The average of all that was seen in a window, weighted by the exponentials of scores, while the
-/// characters still come.
+/// A running average of the characters and states of a window, weighted by the exponentials of
+/// scores.
 #[derive(Clone)]
 pub(crate) struct Attention {
     /// The greatest score so far, so that no exponential overflows.
@@ -38,7 +38,7 @@ pub(crate) struct Attention {
 // === impl Windows ===
 
 impl Windows {
-    /// That have seen nothing. `width` is how many numbers stand for a character.
+    /// Returns empty windows. `width` is the number of numbers for a character.
     pub(crate) fn new(width: usize, units: usize) -> Self {
         let panels = WINDOW.div_ceil(PANEL);
         let states = vec![vec![[0.0; PANEL]; 2 * units]; panels];
@@ -50,7 +50,7 @@ impl Windows {
         Self { hidden: states.clone(), cells: states, attention: vec![attention; panels], next: 0 }
     }
 
-    /// Starts the next window anew.
+    /// Starts the next window again.
     pub(crate) fn start_next(&mut self) {
         let (panel, lane) = self.full();
         let states = self.hidden[panel].iter_mut().chain(&mut self.cells[panel]);
@@ -59,7 +59,7 @@ impl Windows {
         self.next = (self.next + 1) % WINDOW;
     }
 
-    /// What the full window has seen, on average.
+    /// Returns the average of the complete window.
     pub(crate) fn average(&self) -> Vec<f32> {
         let (panel, lane) = self.full();
         self.attention[panel].average(lane)
@@ -73,8 +73,7 @@ impl Windows {
 // === impl Attention ===
 
 impl Attention {
-    /// Adds what has been seen: the same character in each window, and the states it has led to
-    /// there.
+    /// Adds the same character to each window, with the states that it leads to there.
     pub(crate) fn add(&mut self, scores: Lanes, character: &[f32], hidden: &[Lanes]) {
         let greatest = larger(self.greatest, scores);
         let (so_far, weight) =

@@ -14,7 +14,7 @@ pub(crate) struct Dense {
 // === impl Dense ===
 
 impl Dense {
-    /// Reads the next layer; nothing if the file ends too early.
+    /// Reads the next layer. Returns `None` if the file ends too early.
     pub(crate) fn parse(reader: &mut Reader<'_>) -> Option<Self> {
         let inputs = reader.integer()? as usize;
         let outputs = reader.integer()? as usize;
@@ -31,13 +31,14 @@ impl Dense {
         self.biases.len()
     }
 
-    /// The outputs for one item.
+    /// Returns the outputs for one item.
     pub(crate) fn apply(&self, input: &[f32]) -> Vec<f32> {
         let rows = self.weights.chunks_exact(self.inputs);
         rows.zip(&self.biases).map(|(row, bias)| dot(row, input) + bias).collect()
     }
 
-    /// The outputs for many items, in as many panels. It reads each weight once for all of them.
+    /// Returns the outputs for many items, in as many panels. Reads each weight once for all of
+    /// them.
     pub(crate) fn apply_to_panels(&self, inputs: &[Panel]) -> Vec<Panel> {
         let mut outputs = multiply(&self.weights, self.inputs, inputs);
         for panel in &mut outputs {

@@ -1,5 +1,5 @@
-//! Handwritten digits, by a network wide enough that its weights are most of the work: reading them
-//! once for a whole batch makes an item cheaper.
+//! Handwritten digits, by a network so wide that reading its weights is most of the work. A batch
+//! reads them once, which makes an item cheaper.
 
 mod dense;
 mod network;

@@ -6,7 +6,7 @@ use wardian_sdk::weights::Reader;
 
 use crate::dense::Dense;
 
-/// From so many items on, a panel with empty places is quicker than one item after the other.
+/// The number of items from which a panel with empty places is faster than single items.
 const WORTH_A_PANEL: usize = 5;
 
 /// The layers, in order. There is at least one.
@@ -15,7 +15,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Reads the format that the head of train.py describes; nothing if the file ends too early.
+    /// Parses the format described at the head of train.py. Returns `None` if the file ends too
+    /// early.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let mut layers = vec![Dense::parse(&mut reader)?];
@@ -33,7 +34,7 @@ impl Network {
         self.layers.last().map_or(0, Dense::outputs)
     }
 
-    /// How likely each class is, item by item; the sum is 1 for each.
+    /// Returns the probability of each class, item by item; the sum is 1 for each item.
     pub(crate) fn probabilities(&self, items: &[f32]) -> Vec<f32> {
         let items: Vec<&[f32]> = items.chunks_exact(self.inputs()).collect();
         let (in_panels, singly) = items.split_at(fit_for_panels(items.len()));
@@ -65,7 +66,7 @@ impl Network {
     }
 }
 
-/// How many of the items go into panels. The others come after them.
+/// Returns the number of items that go into panels. The others follow singly.
 fn fit_for_panels(items: usize) -> usize {
     match items % PANEL {
         rest if rest < WORTH_A_PANEL => items - rest,

@@ -1,4 +1,4 @@
-//! Handwritten digits, by a small neural network. Its weights lie in a sidecar file.
+//! Handwritten digits, by a small neural network. Its weights are in a sidecar file.
 
 mod network;
 

@@ -18,7 +18,8 @@ struct Layer {
 // === impl Network ===
 
 impl Network {
-    /// Reads the format that the head of train.py describes; nothing if the file ends too early.
+    /// Parses the format described at the head of train.py. Returns `None` if the file ends too
+    /// early.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let mut layers = vec![Layer::parse(&mut reader)?];
@@ -36,7 +37,7 @@ impl Network {
         self.layers.last().map_or(0, |layer| layer.biases.len())
     }
 
-    /// How likely each class is; the sum is 1.
+    /// Returns the probability of each class; the sum is 1.
     pub(crate) fn probabilities(&self, input: &[f32]) -> Vec<f32> {
         let mut layers = self.layers.iter();
         let first = layers.next().map_or_else(Vec::new, |layer| layer.apply(input));

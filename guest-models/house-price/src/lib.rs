@@ -30,7 +30,7 @@ impl Model for HousePrice {
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let features = request.input("features")?.view::<f64>()?.to_vec();
-        // What the library it was trained in refuses too.
+        // The library in which it was trained refuses these too.
         if !features.iter().all(|value| (*value as f32).is_finite()) {
             return Err(Error::rejected("every feature must be a finite number"));
         }

@@ -1,5 +1,5 @@
-//! Gradient-boosted regression trees. Plain Rust without dependencies, so that a benchmark can run
-//! the same code natively.
+//! Gradient-boosted regression trees, in plain Rust without dependencies, so that a benchmark can
+//! run the same code natively.
 //!
 //! Every tree is stored as a full one of [`DEPTH`] levels: where the trained tree ends earlier, its
 //! value fills all leaves below. So a walk has a fixed number of steps and no branches, and the
@@ -8,13 +8,13 @@
 /// Levels of splits in every tree.
 pub const DEPTH: usize = 3;
 
-/// The most features a model may have: a power of two, so that masking an index keeps it in bounds.
+/// The most features of a model: a power of two, so that masking an index keeps it in bounds.
 pub const MAX_FEATURES: usize = 16;
 
 const LEAVES: usize = 1 << DEPTH;
 
-/// Trees per turn of the loop. In the sandbox every turn checks the time, and this many make up for
-/// it: a third less time than one by one.
+/// Trees in one iteration of the loop. In the sandbox every iteration checks the time; this many
+/// make it a third faster than one by one.
 const GROUP: usize = 8;
 
 /// An ensemble: its prediction is `start` plus one leaf of every tree.
@@ -25,7 +25,7 @@ pub struct Trees {
 }
 
 /// Splits are numbered from the root, 1; those below split `n` are `2n` (left) and `2n + 1`
-/// (right). The number after the last step, less [`LEAVES`], is the leaf's.
+/// (right). The number after the last step, less [`LEAVES`], is the index of the leaf.
 #[derive(Clone)]
 struct Tree {
     splits: [Split; LEAVES],
@@ -39,7 +39,7 @@ struct Split {
     threshold: f32,
 }
 
-/// A node as the file has it.
+/// A node in the file.
 enum Node {
     Split { split: Split, left: usize, right: usize },
     Leaf(f64),
@@ -48,10 +48,9 @@ enum Node {
 // === impl Trees ===
 
 impl Trees {
-    /// Reads the text that train.py writes; its head tells the format.
+    /// Parses the text that train.py writes; its head describes the format.
     ///
-    /// # Errors
-    /// What is wrong, and in which line.
+    /// # Errors Fails with the fault and its line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = Lines { lines: text.lines(), number: 0 };
         let (features, count, start) = lines.next(|fields| match fields {
@@ -69,14 +68,15 @@ impl Trees {
         Ok(Self { features, start, trees })
     }
 
-    /// How many numbers a row has.
+    /// Returns the number of numbers in a row.
     pub fn features(&self) -> usize {
         self.features
     }
 
-    /// The prediction for one row of features. A row that is too short is filled with zeros.
+    /// Returns the prediction for one row of features. A row that is too short is filled with
+    /// zeros.
     pub fn predict(&self, row: &[f64]) -> f64 {
-        // The library these trees were trained in compares 32-bit features too.
+        // The library in which these trees were trained compares 32-bit features too.
         let mut features = [0.0; MAX_FEATURES];
         for (feature, value) in features.iter_mut().zip(row) {
             *feature = *value as f32;
@@ -117,7 +117,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Puts the file's node `index`, and all below it, at number `place`.
+    /// Puts the file's node `index`, and all nodes below it, at number `place`.
     fn place(&mut self, nodes: &[Node], index: usize, place: usize) -> Result<(), String> {
         match nodes.get(index) {
             None => return Err(format!("a split leads to node {index}, of {}", nodes.len())),
@@ -160,8 +160,8 @@ impl Node {
     }
 }
 
-/// The largest `f32` that is not above the threshold: an `f32` is at most the one exactly if it is
-/// at most the other.
+/// Returns the largest `f32` that is not above the threshold. An `f32` is at most this number
+/// exactly if it is at most the threshold.
 fn round_down(threshold: f64) -> f32 {
     let nearest = threshold as f32;
     if f64::from(nearest) > threshold { nearest.next_down() } else { nearest }

@@ -51,7 +51,7 @@ impl Model for Iris {
 impl Iris {
     fn probabilities(&self, flower: &[f64]) -> Vec<f64> {
         let scores: Vec<f64> = self.classes.iter().map(|class| class.score(flower)).collect();
-        // Less the greatest, so that no exponential overflows.
+        // Subtracts the greatest score, so that no exponential overflows.
         let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let weights = scores.iter().map(|score| (score - greatest).exp());
         let sum: f64 = weights.clone().sum();

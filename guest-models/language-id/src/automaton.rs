@@ -1,22 +1,22 @@
-//! A finite automaton that reads a text byte by byte and tells which n-grams end there.
+//! A finite automaton that reads a text byte by byte and returns the n-grams that end at each byte.
 
 use crate::numbers::{Reader, index};
 
 const BYTES: usize = 256;
 
-/// The states, of which the first is where every text starts.
+/// The states; the first is the start of every text.
 pub(crate) struct Automaton<'a> {
-    /// Where a byte leads unless the row says otherwise.
+    /// The target of a byte unless the row has its own.
     usual: &'a [[u8; 2]],
     rows: &'a [[u8; ROW]],
-    /// Of all rows one after the other, only the moves that are not the usual ones.
+    /// The moves of all rows in order that differ from the common ones.
     moves: &'a [[u8; 2]],
-    /// Of each state its row and its first output; the outputs end where the next state's begin.
+    /// The row and the first output of each state; the outputs end where the next state's begin.
     states: &'a [[u8; 4]],
     outputs: &'a [[u8; 2]],
 }
 
-/// Bytes of a row: 256 bits, and the place of its first move.
+/// Bytes of a row: 256 bits, and the index of its first move.
 const ROW: usize = BYTES / 8 + 4;
 
 impl<'a> Automaton<'a> {
@@ -36,7 +36,7 @@ impl<'a> Automaton<'a> {
         })
     }
 
-    /// Tells `seen` every feature of the text, as often as it occurs.
+    /// Calls `seen` with every feature of the text, as often as it occurs.
     pub(crate) fn walk(&self, text: &[u8], mut seen: impl FnMut(usize)) {
         let mut state = 0;
         for byte in text {
@@ -63,8 +63,8 @@ impl<'a> Automaton<'a> {
     }
 }
 
-/// Where among all moves the row has its own for the byte, if it has one: after its own for all
-/// smaller bytes, which are the bits set below.
+/// Returns the index of the row's own move for the byte among all moves, if it has one: after its
+/// own moves for all smaller bytes, which are the bits set below.
 fn unusual_before(row: &[u8; ROW], byte: usize) -> Option<usize> {
     let (words, rest) = row.as_chunks::<8>();
     let (word, bit) = (byte / 64, byte % 64);

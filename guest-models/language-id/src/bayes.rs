@@ -1,4 +1,4 @@
-//! Naive Bayes: how likely each language is, given how often each feature occurs.
+//! Naive Bayes: the probability of each language, given the number of occurrences of each feature.
 
 use std::str::from_utf8;
 
@@ -10,14 +10,14 @@ use crate::numbers::Reader;
 pub(crate) struct Bayes<'a> {
     languages: Vec<&'a str>,
     priors: &'a [[u8; 4]],
-    /// One row for each feature, of one number for each language.
+    /// One row for each feature, with one number for each language.
     likelihoods: &'a [[u8; 4]],
 }
 
-/// How often each feature occurs in a text. One is enough for all texts of a batch.
+/// The number of occurrences of each feature in a text. One value serves all texts of a batch.
 pub(crate) struct Counts {
     counts: Vec<u16>,
-    /// The features that do occur, so that nothing has to look for them.
+    /// The features that occur, so that the others need not be visited.
     seen: Vec<u16>,
 }
 
@@ -41,18 +41,18 @@ impl<'a> Bayes<'a> {
         &self.languages
     }
 
-    /// Of no feature yet.
+    /// Returns empty counts.
     pub(crate) fn counts(&self) -> Counts {
         let features = self.likelihoods.len().checked_div(self.priors.len()).unwrap_or(0);
         Counts { counts: vec![0; features], seen: Vec::new() }
     }
 
-    /// The likeliest language and how likely it is. All counts are 0 afterwards.
+    /// Returns the likeliest language and its probability. Resets all counts to 0.
     pub(crate) fn likeliest(&self, counts: &mut Counts) -> (&'a str, f32) {
         let scores = self.scores(counts);
         let (mut best, mut greatest) = ("", f32::NEG_INFINITY);
         for (language, score) in self.languages.iter().zip(&scores) {
-            // Of equals the first, as in the original.
+            // Of equal scores the first wins, as in the original.
             if *score > greatest {
                 (best, greatest) = (language, *score);
             }
@@ -90,7 +90,7 @@ fn add_row(count: f32, row: &[[u8; 4]], scores: &mut [f32]) {
 // === impl Counts ===
 
 impl Counts {
-    /// A count that would not fit stays at its greatest; the original fails there.
+    /// Increments a count. It saturates; the original fails there.
     pub(crate) fn add(&mut self, feature: usize) {
         let count = &mut self.counts[feature];
         if *count == 0 {

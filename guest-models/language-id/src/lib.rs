@@ -1,5 +1,5 @@
-//! The language a text is written in, by naive Bayes over byte n-grams. The weights are part of the
-//! component: a sidecar file would be copied once more into the memory that is snapshotted.
+//! The language of a text, by naive Bayes over byte n-grams. The weights are part of the component:
+//! a sidecar file would be copied once more into the memory that is snapshotted.
 
 mod automaton;
 mod bayes;
@@ -35,7 +35,7 @@ impl Model for LanguageId {
     }
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
-        // Bytes of any kind: what is not UTF-8 has a likeliest language too.
+        // Any bytes are permitted: a text that is not UTF-8 has a likeliest language too.
         let texts = request.input("text")?.blobs()?;
         let mut counts = self.bayes.counts();
         let answers: Vec<(&str, f32)> = texts
@@ -53,7 +53,7 @@ impl Model for LanguageId {
     }
 }
 
-/// Reads the format that the head of export.py describes; nothing if the bytes end too early.
+/// Parses the format described at the head of export.py. Returns `None` if the bytes end too early.
 fn parse(bytes: &[u8]) -> Option<(Bayes<'_>, Automaton<'_>)> {
     let mut reader = Reader::new(bytes);
     let [languages, features, states, rows, moves, outputs] = reader.sizes()?;

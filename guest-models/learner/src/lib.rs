@@ -1,8 +1,7 @@
-//! Tells malignant tumours from benign ones, and learns from every one whose outcome it is told.
+//! Distinguishes malignant tumours from benign ones, and learns from every row with an outcome.
 //!
-//! What it has learned is one value in the tenant's bucket `learner`. Whichever instance learns
-//! replaces it only if it is still what it started from, so nothing that another has learned
-//! meanwhile is lost.
+//! The weights are one value in the tenant's bucket `learner`. An instance that learns replaces the
+//! value only if it is unchanged since it was read, so no concurrent update is lost.
 
 mod weights;
 
@@ -63,8 +62,8 @@ impl Learner {
     }
 }
 
-/// Learns from the rows one by one. Answers with the probability of each just before it was learned
-/// from.
+/// Learns from the rows one by one. Returns the probability of each row before the step of that
+/// row.
 fn learn(
     bucket: &key_value::Bucket,
     rows: &[Vec<f64>],
@@ -116,7 +115,7 @@ wardian_sdk::export!(Learner);
 mod tests {
     use super::*;
 
-    /// As the host lets each golden request begin with nothing known.
+    /// The host also begins each golden request with an empty store.
     #[test]
     fn learns_as_scikit_learn_does() -> Result<(), Error> {
         wardian_sdk::golden::check::<Learner>()

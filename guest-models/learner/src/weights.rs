@@ -1,4 +1,4 @@
-//! What has been learned: a logistic regression, and the bytes it is kept as.
+//! The learned weights: a logistic regression, and its encoding as bytes.
 
 /// Measurements of one tumour.
 pub(crate) const FEATURES: usize = 30;
@@ -6,7 +6,7 @@ pub(crate) const FEATURES: usize = 30;
 /// The step of stochastic gradient descent.
 const RATE: f64 = 0.05;
 
-/// What has been learned, and from how many tumours.
+/// The learned weights, and the number of tumours.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Weights {
     pub(crate) learned: i64,
@@ -15,12 +15,12 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Nothing yet.
+    /// Returns weights before the first step.
     pub(crate) fn new() -> Self {
         Weights { learned: 0, intercept: 0.0, coefficients: vec![0.0; FEATURES] }
     }
 
-    /// Reads what `to_bytes` has written.
+    /// Decodes the bytes of `to_bytes`.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (learned, numbers) = bytes.split_first_chunk::<8>()?;
         let (numbers, rest) = numbers.as_chunks::<8>();
@@ -40,12 +40,12 @@ impl Weights {
             .collect()
     }
 
-    /// The probability that a tumour with these measurements is malignant.
+    /// Returns the probability that a tumour with these measurements is malignant.
     pub(crate) fn probability(&self, row: &[f64]) -> f64 {
         1.0 / (1.0 + (-self.score(row)).exp())
     }
 
-    /// Learns from one tumour: one step down the gradient of the logistic loss.
+    /// Makes one step down the gradient of the logistic loss.
     pub(crate) fn learn(&mut self, row: &[f64], malignant: bool) {
         let step = RATE * (f64::from(u8::from(malignant)) - self.probability(row));
         self.coefficients

@@ -1,8 +1,8 @@
-//! What a request asks for.
+//! The action of a request.
 
 use wardian_sdk::{Error, OrError, Request};
 
-/// What a request asks for.
+/// The action of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Create { text: String },
@@ -12,7 +12,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Reads it from the inputs; whoever names no action wants the list.
+    /// Reads the action from the inputs. Without an action the notes are listed.
     pub(crate) fn read(request: &Request) -> Result<Action, Error> {
         match text(request, "action")?.as_deref() {
             None | Some("" | "list") => Ok(Action::List),

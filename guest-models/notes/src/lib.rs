@@ -1,4 +1,4 @@
-//! Notes, kept in the tenant's database: the example of a model that has tables.
+//! Notes in the tenant's database: the example of a model with tables.
 
 mod action;
 mod notes;
@@ -52,7 +52,7 @@ impl Migrations for Notes {
     ];
 }
 
-/// One element of every output for each note.
+/// Returns a response with one element of every output for each note.
 fn answer(notes: &[Note]) -> Response {
     let shape = [notes.len()];
     Response::new()

@@ -8,34 +8,34 @@ pub(crate) struct Note {
     pub(crate) id: i64,
     pub(crate) text: String,
     pub(crate) done: bool,
-    /// When it was made, in universal time.
+    /// The time of its creation, in UTC.
     pub(crate) created: String,
 }
 
-/// More than anybody reads at once.
+/// The most notes in a list.
 const MOST: i64 = 1000;
 
-/// Makes a note.
+/// Creates a note.
 pub(crate) fn create(text: &str) -> Result<Vec<Note>, Error> {
     let made = sql::query(&returning("insert into notes (text) values ($1)"), (text,));
-    // The table itself says what a note may be; a caller who asks for something else is told so.
+    // The table's constraint defines a valid note; a violation is the caller's mistake.
     notes(made.map_err(|error| match error {
         SqlError::Constraint(_) => Error::rejected("a note needs a text, of up to 1000 characters"),
         other => other.into(),
     })?)
 }
 
-/// Every note, oldest first.
+/// Returns every note, oldest first.
 pub(crate) fn list() -> Result<Vec<Note>, Error> {
     notes(sql::query(&format!("select {COLUMNS} from notes order by id limit $1"), (MOST,))?)
 }
 
-/// Notes that a note is done.
+/// Marks a note as done.
 pub(crate) fn complete(id: i64) -> Result<Vec<Note>, Error> {
     there(id, sql::query(&returning("update notes set done = true where id = $1"), (id,))?)
 }
 
-/// Deletes a note, and gives it back once more.
+/// Deletes a note, and returns it.
 pub(crate) fn delete(id: i64) -> Result<Vec<Note>, Error> {
     there(id, sql::query(&returning("delete from notes where id = $1"), (id,))?)
 }

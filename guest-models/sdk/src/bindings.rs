@@ -1,4 +1,4 @@
-//! Generated from `wit/`; the rest of the crate gives these types their methods.
+//! Bindings generated from `wit/`; the rest of the crate implements methods on these types.
 #![allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 
 pub use model::wardian::model::types;
@@ -14,7 +14,7 @@ pub mod model {
     });
 }
 
-// Apart from `model` and from each other, so that a model exports only what it says it does.
+// Separate from `model` and from each other, so that a model exports only what it names.
 
 pub mod lifecycle {
     wit_bindgen::generate!({
@@ -81,7 +81,7 @@ pub mod migrations {
     });
 }
 
-/// What interceptors export; they use the imports of `model`.
+/// The exports of interceptors; they use the imports of `model`.
 pub mod interceptor {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -2,12 +2,11 @@
 
 use crate::Error;
 
-/// The value set for `key`, if there is one. Natively there is none.
+/// Returns the value of `key`, if it is set. Natively no key is set.
 ///
-/// What `load` reads here is part of the snapshot; what may change belongs in `infer`.
+/// A value read in `load` becomes part of the snapshot; read changeable values in `infer`.
 ///
-/// # Errors
-/// Failed if the host could not tell.
+/// # Errors Failed if the host could not read the configuration.
 pub fn get(key: &str) -> Result<Option<String>, Error> {
     imp::get(key).map_err(|reason| {
         Error::failed(format_args!("cannot read configuration {key:?}: {reason}"))

@@ -1,15 +1,15 @@
-//! Saying whose fault it is.
+//! Errors, and who is at fault.
 
 use std::fmt::{self, Display};
 
 use crate::bindings::types;
 
-/// Why a call did not succeed, and whose fault that is. Shown, it is its text.
+/// An error of a call, with the party at fault. Its `Display` is the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The caller's input is at fault. The text is for the caller.
+    /// The caller's input is invalid. The text is for the caller.
     Rejected(String),
-    /// The model is at fault. The text is for its author.
+    /// The model failed. The text is for its author.
     Failed(String),
 }
 
@@ -33,12 +33,12 @@ impl From<Error> for types::Error {
 }
 
 impl Error {
-    /// The caller's input is at fault. The text is for the caller.
+    /// An error of the caller's input. The text is for the caller.
     pub fn rejected(text: impl Display) -> Self {
         Error::Rejected(text.to_string())
     }
 
-    /// The model is at fault. The text is for its author and never reaches a caller.
+    /// An error of the model. The text is for its author and never reaches a caller.
     pub fn failed(text: impl Display) -> Self {
         Error::Failed(text.to_string())
     }
@@ -50,19 +50,17 @@ pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Turns any error, or a missing value, into an [`Error`], with a word on what was being done:
+/// Turns any error, or a missing value, into an [`Error`], with the context of the operation:
 /// `text.parse::<f64>().or_failed("the threshold")?`.
 pub trait OrError<T> {
-    /// Blames the caller.
+    /// Turns it into an error of the caller.
     ///
-    /// # Errors
-    /// [`Error::Rejected`] with `context`, if there is no value.
+    /// # Errors [`Error::Rejected`] with `context`, if there is no value.
     fn or_rejected(self, context: impl Display) -> Result<T, Error>;
 
-    /// Blames the model.
+    /// Turns it into an error of the model.
     ///
-    /// # Errors
-    /// [`Error::Failed`] with `context`, if there is no value.
+    /// # Errors [`Error::Failed`] with `context`, if there is no value.
     fn or_failed(self, context: impl Display) -> Result<T, Error>;
 }
 

@@ -1,6 +1,6 @@
-//! Checks a model against its `golden.json`: requests, with the answers of the library it was
-//! trained in. The host checks the same file before a version goes live; this does so under
-//! `cargo test`.
+//! Checks a model against its `golden.json`: requests, with the responses of the library in which it
+//! was trained. The host checks the same file before it publishes a version; this module does so
+//! under `cargo test`.
 //!
 //! ```json
 //! {"tolerance": {"relative": 1e-6, "absolute": 0.0},
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::{Element, Error, Model, OrError, Parameter, Request, Tensor, artifacts};
 
-/// Loads the model and asks it every case of the `golden.json` in its crate's folder.
+/// Loads the model and runs every case of the `golden.json` in its crate's folder.
 ///
-/// # Errors
-/// The first answer that differs by more than the tolerance, or whatever else went wrong.
+/// # Errors Fails with the first response that differs by more than the tolerance, or with any
+/// other error.
 pub fn check<M: Model>() -> Result<(), Error> {
     let model = M::load()?;
     let file = artifacts::read("golden.json")?;
@@ -28,7 +28,7 @@ pub fn check<M: Model>() -> Result<(), Error> {
 }
 
 fn check_case<M: Model>(model: &M, case: &Value, tolerance: &Tolerance) -> Result<(), Error> {
-    // As the host has each of them begin.
+    // The host begins each case with an empty store too.
     #[cfg(not(target_family = "wasm"))]
     crate::key_value::forget_all();
     let response = model.infer(request(&case["request"])?)?;

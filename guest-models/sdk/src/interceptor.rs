@@ -1,7 +1,7 @@
-//! The trait an interceptor implements and the macro that exports it.
+//! The trait that an interceptor implements, and the macro that exports it.
 //!
-//! An interceptor wraps every call to its tenant's models, and hears of every version that comes or
-//! goes. It is a component like a model, and lies in the folder `interceptors/` of the repository:
+//! An interceptor wraps every call to its tenant's models, and is called when a version is loaded or
+//! unloaded. It is a component like a model, in the folder `interceptors/` of the repository:
 //!
 //! ```
 //! use wardian_sdk::interceptor::{Context, Interceptor, Rejection};
@@ -19,9 +19,9 @@
 //! wardian_sdk::export_interceptor!(NoAnonymous);
 //! ```
 //!
-//! It has no `load`: what it keeps in itself it makes in `Default`, which runs once per instance.
-//! Each function may be called on an instance of its own, so what one is to know of another goes
-//! through [`values`](crate::values).
+//! It has no `load`: its state is made by `Default`, which runs once per instance. Each function may
+//! be called on an instance of its own, so functions share data through
+//! [`values`](crate::values).
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -31,7 +31,7 @@ pub use crate::bindings::interceptor::exports::wardian::model::interceptor::{Con
 use crate::bindings::interceptor::exports::wardian::model::interceptor as generated;
 use crate::{Request, Response};
 
-/// What the caller gets instead of an answer. Shown, it is its message.
+/// The caller's response in place of the model's. Its `Display` is the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The HTTP status.
@@ -40,39 +40,36 @@ pub struct Rejection {
     pub message: String,
 }
 
-/// What wraps a tenant's models. Every function has a default that changes nothing.
+/// A wrapper of a tenant's models. Every function has a default that changes nothing.
 pub trait Interceptor: Default + Send + Sync + 'static {
-    /// Before a version is loaded.
+    /// Called before a version is loaded.
     ///
-    /// # Errors
-    /// An error keeps it from being loaded. Its text is shown in the repository's index.
+    /// # Errors An error prevents the load. Its text is shown in the repository's index.
     fn before_load(&self, _version: &Version) -> Result<(), String> {
         Ok(())
     }
 
-    /// After a version has shown that it can serve, before it does.
+    /// Called after a version was validated, before it is published.
     ///
-    /// # Errors
-    /// An error keeps it from serving. Its text is shown in the repository's index.
+    /// # Errors An error prevents the publication. Its text is shown in the repository's index.
     fn after_load(&self, _version: &Version) -> Result<(), String> {
         Ok(())
     }
 
-    /// Before a version that serves no more says goodbye.
+    /// Called before the `unload` hook of a version that no longer serves.
     fn before_unload(&self, _version: &Version) {}
 
-    /// After it has.
+    /// Called after the `unload` hook.
     fn after_unload(&self, _version: &Version) {}
 
-    /// Before each call: returns the request, perhaps changed.
+    /// Called before each call: returns the request, changed or not.
     ///
-    /// # Errors
-    /// A rejection is what the caller gets instead of an answer.
+    /// # Errors The caller gets the rejection in place of a response.
     fn before_call(&self, _context: &Context, request: Request) -> Result<Request, Rejection> {
         Ok(request)
     }
 
-    /// After each call that was answered: returns the response, perhaps changed.
+    /// Called after each successful call: returns the response, changed or not.
     fn after_call(&self, _context: &Context, response: Response) -> Response {
         response
     }
@@ -81,8 +78,8 @@ pub trait Interceptor: Default + Send + Sync + 'static {
 // === impl Rejection ===
 
 impl Rejection {
-    /// A refusal with an HTTP status from 400 to 499, or 503; the host makes 403 of any other. The
-    /// text is for the caller.
+    /// Returns a rejection with an HTTP status from 400 to 499, or 503; the host turns any other
+    /// into 403. The text is for the caller.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         Rejection { status, message: message.into() }
     }
@@ -102,7 +99,7 @@ impl From<Rejection> for generated::Rejection {
     }
 }
 
-/// Makes an [`Interceptor`] the one that this component exports:
+/// Exports an [`Interceptor`] as the one of this component:
 /// `wardian_sdk::export_interceptor!(MyInterceptor);`
 #[macro_export]
 macro_rules! export_interceptor {
@@ -154,7 +151,7 @@ macro_rules! export_interceptor {
                 }
             }
 
-            // As in `export!`: a native build has nobody to export to.
+            // As in `export!`: a native build exports nothing.
             #[cfg(not(target_family = "wasm"))]
             const _: fn(Version) -> ::core::result::Result<(), ::std::string::String> =
                 <Component as Guest>::before_load;

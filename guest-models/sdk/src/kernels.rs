@@ -1,17 +1,17 @@
 //! Inner loops for `f32` slices.
 //!
-//! The host checks at every turn of a loop whether the call has run out of time. In a scalar loop
-//! that check costs more than half as much as the work. These kernels take [`LANES`] elements per
-//! turn with as many independent sums, which the compiler turns into four 128-bit SIMD
-//! instructions. The order of additions differs from a plain loop's, so the last bits of a sum may
-//! too.
+//! At every iteration of a loop the host checks whether the call has run out of time. In a scalar
+//! loop that check costs more than half as much as the work. These kernels process [`LANES`]
+//! elements in one iteration with as many independent sums, which the compiler turns into four
+//! 128-bit SIMD instructions. The order of additions differs from a plain loop's, so the last bits
+//! of a sum may differ too.
 
 pub mod panels;
 
-/// Elements per turn of a loop.
+/// Elements in one iteration of a loop.
 pub const LANES: usize = 16;
 
-/// The sum of the products of corresponding elements; the longer slice's excess is ignored.
+/// Returns the sum of the products of corresponding elements; the longer slice's excess is ignored.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let length = a.len().min(b.len());
     let (a, a_rest) = a[..length].as_chunks::<LANES>();
@@ -42,9 +42,9 @@ pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Makes probabilities of scores: each is positive, and their sum is 1.
+/// Turns scores into probabilities: each is positive, and their sum is 1.
 pub fn softmax(scores: &mut [f32]) {
-    // Less the greatest, so that no exponential overflows.
+    // Subtracts the greatest score, so that no exponential overflows.
     let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     scores.iter_mut().for_each(|score| *score = (*score - greatest).exp());
     let sum: f32 = scores.iter().sum();

@@ -12,11 +12,11 @@
 //! # infer().unwrap();
 //! ```
 //!
-//! The component needs `[capabilities] key_value = true` in its `model.toml`. Not in
-//! [`Model::load`](crate::Model::load): its memory is kept for every instance. Warm-up and golden
-//! requests find nothing, and what they write is gone when they end.
+//! The component needs `[capabilities] key_value = true` in its `model.toml`. It cannot use the
+//! store in [`Model::load`](crate::Model::load), whose memory becomes the snapshot. Warm-up and
+//! golden requests use an empty store, and their writes are discarded.
 //!
-//! Natively each thread has values of its own, in memory, so tests do not meet.
+//! Natively each thread has a store of its own, in memory, so tests do not interfere.
 
 use crate::{Error, OrError};
 
@@ -27,88 +27,79 @@ mod imp;
 #[path = "key_value/in_memory.rs"]
 mod imp;
 
-/// Opens the bucket of that name: 1 to 64 of `A-Z a-z 0-9 . _ -`. An empty name is that of the
-/// bucket `default`.
+/// Opens a bucket. Its name is 1 to 64 of `A-Z a-z 0-9 . _ -`; the empty name means the bucket
+/// `default`.
 ///
-/// # Errors
-/// Failed if the name is none, in `load`, or without the grant.
+/// # Errors Failed if the name is invalid, in `load`, or without the grant.
 pub fn open(name: &str) -> Result<Bucket, Error> {
     let bucket = imp::open(name).or_failed(format_args!("cannot open the bucket {name:?}"))?;
     Ok(Bucket { bucket, name: name.to_owned() })
 }
 
-/// Forgets the present thread's values.
+/// Removes the values of the present thread.
 #[cfg(all(feature = "testing", not(target_family = "wasm")))]
 pub(crate) fn forget_all() {
     imp::forget_all();
 }
 
-/// The values under one name, for which the host keeps the handle open.
+/// A bucket of values, with an open handle of the host.
 ///
-/// Every method is failed if the host refuses it, with its reason: a key has 1 to 512 bytes, a
-/// value at most 1 MiB, and all values together what the tenant's quota `data` says. What was
-/// written is kept when a method returns.
+/// Every method fails if the host refuses it, with the reason: a key has 1 to 512 bytes, a value at
+/// most 1 MiB, and the tenant's quota `data` bounds all values together. A write is on disk when
+/// its method returns.
 pub struct Bucket {
     bucket: imp::Bucket,
     name: String,
 }
 
 impl Bucket {
-    /// The value of a key, if it has one.
+    /// Returns the value of a key, if it has one.
     ///
-    /// # Errors
-    /// See [`Bucket`].
+    /// # Errors See [`Bucket`].
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         imp::get(&self.bucket, key).map_err(|reason| self.failed("read", key, reason))
     }
 
-    /// Gives a key a value.
+    /// Sets the value of a key.
     ///
-    /// # Errors
-    /// See [`Bucket`].
+    /// # Errors See [`Bucket`].
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
         imp::set(&self.bucket, key, value.as_ref())
             .map_err(|reason| self.failed("set", key, reason))
     }
 
-    /// Takes a key's value away, if it has one.
+    /// Removes the value of a key, if it has one.
     ///
-    /// # Errors
-    /// See [`Bucket`].
+    /// # Errors See [`Bucket`].
     pub fn delete(&self, key: &str) -> Result<(), Error> {
         imp::delete(&self.bucket, key).map_err(|reason| self.failed("delete", key, reason))
     }
 
-    /// Whether a key has a value.
+    /// Returns true if a key has a value.
     ///
-    /// # Errors
-    /// See [`Bucket`].
+    /// # Errors See [`Bucket`].
     pub fn exists(&self, key: &str) -> Result<bool, Error> {
         imp::exists(&self.bucket, key).map_err(|reason| self.failed("look for", key, reason))
     }
 
-    /// All keys, in the order of their bytes, read page by page. One that comes or goes meanwhile
-    /// may be among them or not; every other is, once.
+    /// Returns all keys, ordered by bytes, read page by page. Keys that are added or removed
+    /// meanwhile may be included or not; every other key is included once.
     pub fn keys(&self) -> Keys<'_> {
         Keys { bucket: self, page: Vec::new().into_iter(), next: Next::First }
     }
 
-    /// Adds to the whole number that a key's value says in decimal digits, and gives the sum.
-    /// Without a value it is 0.
+    /// Adds to a whole number in decimal digits, and returns the sum. A missing value counts as 0.
     ///
-    /// # Errors
-    /// See [`Bucket`]. Also if the value is no such number, or the sum does not fit.
+    /// # Errors See [`Bucket`]. Also if the value is not such a number, or the sum does not fit.
     pub fn increment(&self, key: &str, delta: i64) -> Result<i64, Error> {
         imp::increment(&self.bucket, key, delta)
             .map_err(|reason| self.failed("count up", key, reason))
     }
 
-    /// Replaces a value by what `change` makes of it. If somebody else was faster, `change` is
-    /// asked again with what is there now, so nothing is overwritten unseen. Gives what is there
-    /// then.
+    /// Replaces a value by the result of `change`. If the value has changed meanwhile, `change` is
+    /// called again with the new value, so no concurrent write is lost. Returns the new value.
     ///
-    /// # Errors
-    /// See [`Bucket`]. Also with whatever error `change` ends in, and then nothing is changed.
+    /// # Errors See [`Bucket`]. Also with any error of `change`; then nothing is changed.
     pub fn update(
         &self,
         key: &str,
@@ -117,27 +108,23 @@ impl Bucket {
         imp::update(&self.bucket, key, change)?.map_err(|reason| self.failed("update", key, reason))
     }
 
-    /// The values of up to 1000 keys, of 4 MiB together, as they are at one moment.
+    /// Returns the values of up to 1000 keys, of 4 MiB together, as of one moment.
     ///
-    /// # Errors
-    /// See [`Bucket`].
+    /// # Errors See [`Bucket`].
     pub fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         imp::get_many(&self.bucket, keys).map_err(|reason| self.failed_many("read", reason))
     }
 
-    /// Gives up to 1000 keys their values, of 4 MiB together: all of them or, where that fails,
-    /// none.
+    /// Sets the values of up to 1000 keys, of 4 MiB together: all of them or, if it fails, none.
     ///
-    /// # Errors
-    /// See [`Bucket`].
+    /// # Errors See [`Bucket`].
     pub fn set_many(&self, pairs: &[(&str, &[u8])]) -> Result<(), Error> {
         imp::set_many(&self.bucket, pairs).map_err(|reason| self.failed_many("set", reason))
     }
 
-    /// Takes the values of up to 1000 keys away: all of them or, where that fails, none.
+    /// Removes the values of up to 1000 keys: all of them or, if it fails, none.
     ///
-    /// # Errors
-    /// See [`Bucket`].
+    /// # Errors See [`Bucket`].
     pub fn delete_many(&self, keys: &[&str]) -> Result<(), Error> {
         imp::delete_many(&self.bucket, keys).map_err(|reason| self.failed_many("delete", reason))
     }

@@ -27,19 +27,19 @@
 //! wardian_sdk::export!(Double);
 //! ```
 //!
-//! # What the host does with it
-//! It calls [`Model::load`] once per version, in a sandbox, and takes a snapshot of the memory that
-//! call leaves behind; every instance starts from the snapshot, already loaded. So `load` is the
-//! place for everything slow, and what it keeps must be plain memory: an open file or stream would
-//! be a dangling handle afterwards, and a random seed or the time would be the same in every
-//! instance. A `println!` in `load` leaves such a stream behind; use [`info!`] and its siblings.
+//! # Load and snapshot
+//! The host calls [`Model::load`] once per version, in a sandbox, and takes a snapshot of its
+//! memory; every instance starts from the snapshot. So `load` is the place for slow work, and its
+//! results must be plain memory: an open file or stream would be an invalid handle afterwards, and a
+//! random seed or the time would be the same in every instance. A `println!` in `load` leaves such a
+//! stream behind; use [`info!`] and its siblings.
 //!
-//! # Natively
-//! The crate also compiles for the machine it is developed on, so that a model's own tests run
-//! under `cargo test`: logs go to stderr, [`artifacts::read`] reads the crate's folder, and
-//! [`config::get`] finds nothing, [`stream::collect`] takes the parts that a model emits, and
-//! [`key_value`], [`session`] and [`tasks`] keep what they are given in memory. With the feature
-//! `testing`, `golden::check` compares a model with its `golden.json`.
+//! # Native tests
+//! The crate also compiles natively, so that a model's own tests run under `cargo test`: logs go to
+//! stderr, [`artifacts::read`] reads the crate's folder, [`config::get`] finds no value,
+//! [`stream::collect`] returns the parts that a model emits, and [`key_value`], [`session`] and
+//! [`tasks`] use memory. With the feature `testing`, `golden::check` compares a model with its
+//! `golden.json`.
 
 mod model;
 pub use model::{Batching, Deferred, Lifecycle, Migrations, Model, SessionMigration, Streaming};

@@ -1,12 +1,12 @@
-//! Log lines that the host keeps for the model's owner.
+//! Log lines for the model's owner.
 //!
 //! Write them with [`trace!`](crate::trace), [`debug!`](crate::debug), [`info!`](crate::info),
-//! [`warn!`](crate::warn) and [`error!`](crate::error), which take what `format!` takes. Unlike
-//! `println!` they are safe in `load`.
+//! [`warn!`](crate::warn) and [`error!`](crate::error), which take the arguments of `format!`.
+//! Unlike `println!` they are safe in `load`.
 
 pub use crate::bindings::model::wasi::logging::logging::Level;
 
-/// Writes one line; `context` says what part of the model it comes from. Natively it goes to
+/// Writes one line; `context` names the part of the model that it comes from. Natively it goes to
 /// stderr.
 pub fn log(level: Level, context: &str, message: &str) {
     #[cfg(target_family = "wasm")]
@@ -27,31 +27,31 @@ fn name(level: Level) -> &'static str {
     }
 }
 
-/// Logs what only the author needs, in great detail.
+/// Logs details for the author.
 #[macro_export]
 macro_rules! trace {
     ($($text:tt)*) => { $crate::log_at!(Trace, $($text)*) };
 }
 
-/// Logs what helps to find a fault.
+/// Logs information for finding a fault.
 #[macro_export]
 macro_rules! debug {
     ($($text:tt)*) => { $crate::log_at!(Debug, $($text)*) };
 }
 
-/// Logs what an operator may want to know.
+/// Logs information for an operator.
 #[macro_export]
 macro_rules! info {
     ($($text:tt)*) => { $crate::log_at!(Info, $($text)*) };
 }
 
-/// Logs what somebody should look at.
+/// Logs a problem that needs attention.
 #[macro_export]
 macro_rules! warn {
     ($($text:tt)*) => { $crate::log_at!(Warn, $($text)*) };
 }
 
-/// Logs what went wrong.
+/// Logs an error.
 #[macro_export]
 macro_rules! error {
     ($($text:tt)*) => { $crate::log_at!(Error, $($text)*) };

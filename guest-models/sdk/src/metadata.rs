@@ -1,9 +1,9 @@
-//! Describing a model.
+//! Descriptions of a model.
 
 use crate::{Metadata, Parameter, ParameterValue, TensorSpec, Typed};
 
 impl Metadata {
-    /// A model without inputs or outputs, which takes one request per call.
+    /// Metadata without inputs or outputs, for a model that takes one request per call.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         Self {
@@ -15,14 +15,14 @@ impl Metadata {
         }
     }
 
-    /// A sentence for people.
+    /// Sets the description: a sentence for people.
     pub fn description(mut self, text: &str) -> Self {
         self.description = text.to_owned();
         self
     }
 
     /// Adds an input that every request must have. `shape` is the number of elements along each
-    /// dimension, -1 where any will do: `.input::<f64>("features", [-1, 11])`.
+    /// dimension, -1 for any number: `.input::<f64>("features", [-1, 11])`.
     pub fn input<T: Typed>(mut self, name: &str, shape: impl Into<Vec<i64>>) -> Self {
         self.inputs.push(spec::<T>(name, shape.into(), false));
         self
@@ -47,14 +47,14 @@ impl Metadata {
         self
     }
 
-    /// Says that the first dimension of every tensor is the batch, of up to `items`: the host may
-    /// then join requests into one call.
+    /// Makes the first dimension of every tensor the batch, of up to `items`: the host may then
+    /// join requests into one call.
     pub fn max_batch_size(mut self, items: u32) -> Self {
         self.max_batch_size = items;
         self
     }
 
-    /// Adds anything else worth telling a client: a licence, the order of columns.
+    /// Adds other information for clients: a licence, the order of columns.
     pub fn property(mut self, name: &str, value: impl Into<ParameterValue>) -> Self {
         let (name, value) = (name.to_owned(), value.into());
         self.properties.push(Parameter { name, value });

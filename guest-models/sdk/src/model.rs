@@ -1,36 +1,35 @@
-//! The traits a model implements and the macro that exports it.
+//! The traits that a model implements, and the macro that exports it.
 
 use std::sync::OnceLock;
 
 use crate::bindings::migrations::exports::wardian::model::migrations::Migration;
 use crate::{Error, Metadata, Request, Response};
 
-/// A model: loaded once, asked many times.
+/// A model: loaded once, called for each request.
 pub trait Model: Sized + Send + Sync + 'static {
     /// Prepares the model: reads sidecar files ([`crate::artifacts::read`]), parses weights, builds
     /// tables. Runs once per version, before any request.
     ///
-    /// # Errors
-    /// Any error keeps the version from going live; its text is for the model's author.
+    /// # Errors Any error prevents the publication of the version; its text is for the model's
+    /// author.
     fn load() -> Result<Self, Error>;
 
-    /// What the model says of itself: its inputs, its outputs, how many items it takes at once.
+    /// Describes the model: its inputs, its outputs, and the number of items that it takes at once.
     fn metadata(&self) -> Metadata;
 
     /// Answers one request.
     ///
-    /// # Errors
-    /// [`Error::rejected`] if the caller's input is at fault, [`Error::failed`] if the model is.
+    /// # Errors [`Error::rejected`] for invalid input of the caller, [`Error::failed`] for a fault
+    /// of the model.
     fn infer(&self, request: Request) -> Result<Response, Error>;
 }
 
-/// What a model adds to take part in its own lifespan; export it with
-/// `wardian_sdk::export!(MyModel, lifecycle)`.
+/// Hooks at the start and the end of a version; export them with `wardian_sdk::export!(MyModel,
+/// lifecycle)`.
 pub trait Lifecycle: Model {
-    /// Called after `load` and before the version goes live.
+    /// Called after `load` and before the version is published.
     ///
-    /// # Errors
-    /// An error keeps the version from going live.
+    /// # Errors An error prevents the publication.
     fn warm_up(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -39,64 +38,58 @@ pub trait Lifecycle: Model {
     fn unload(&self) {}
 }
 
-/// What a model adds to answer in parts; export it with `wardian_sdk::export!(MyModel, streaming)`.
+/// Responses in parts; export it with `wardian_sdk::export!(MyModel, streaming)`.
 pub trait Streaming: Model {
     /// Answers one request by calling [`stream::emit`](crate::stream::emit) for each part, in
     /// order.
     ///
-    /// # Errors
-    /// As [`Model::infer`]. What was emitted before has been sent already.
+    /// # Errors As [`Model::infer`]. Parts emitted before have been sent already.
     fn infer_stream(&self, request: Request) -> Result<(), Error>;
 }
 
-/// What a model adds to take several requests in one call; export it with
-/// `wardian_sdk::export!(MyModel, batching)`.
+/// Several requests in one call; export it with `wardian_sdk::export!(MyModel, batching)`.
 ///
-/// A model whose tensors can be joined along their first dimension does not need it: it says so in
-/// [`Metadata::max_batch_size`](crate::Metadata::max_batch_size). This is for requests whose
+/// A model whose tensors can be joined along their first dimension does not need it, but sets
+/// [`Metadata::max_batch_size`](crate::Metadata::max_batch_size). This trait is for requests whose
 /// tensors differ in length, and for models where one item may fail without the others.
 ///
-/// [`Model::infer`] still answers a request that is alone.
+/// [`Model::infer`] still answers single requests.
 pub trait Batching: Model {
-    /// Answers each request: as many answers, in the same order. An error is of its own request.
+    /// Answers each request: as many results, in the same order. An error concerns its own request.
     fn infer_batch(&self, requests: Vec<Request>) -> Vec<Result<Response, Error>>;
 }
 
-/// What a model adds to do work after the response; export it with
-/// `wardian_sdk::export!(MyModel, deferred)`.
+/// Work after the response; export it with `wardian_sdk::export!(MyModel, deferred)`.
 pub trait Deferred: Model {
-    /// Does what [`tasks::defer`](crate::tasks::defer) was told, in the same session.
+    /// Runs a task of [`tasks::defer`](crate::tasks::defer), in the same session.
     ///
-    /// # Errors
-    /// An error has the host try again, a limited number of times.
+    /// # Errors After an error the host tries again, a limited number of times.
     fn run_deferred(&self, name: &str, payload: Vec<u8>) -> Result<(), Error>;
 }
 
-/// What a model adds to go on with sessions that an older version has begun; export it with
-/// `wardian_sdk::export!(MyModel, session_migration)`.
+/// Sessions that an older version has begun; export it with `wardian_sdk::export!(MyModel,
+/// session_migration)`.
 pub trait SessionMigration: Model {
-    /// Turns the state that version `from_version` has left into what this one understands; `None`
-    /// to begin anew.
+    /// Converts the state of version `from_version` for this version; `None` begins with an empty
+    /// state.
     ///
-    /// # Errors
-    /// As [`Model::infer`].
+    /// # Errors As [`Model::infer`].
     fn migrate_session(&self, from_version: u64, state: Vec<u8>) -> Result<Option<Vec<u8>>, Error>;
 }
 
-/// What a model adds to have tables; export it with `wardian_sdk::export!(MyModel, migrations)`.
+/// Tables of the model; export them with `wardian_sdk::export!(MyModel, migrations)`.
 pub trait Migrations: Model {
-    /// Names and statements of every step there has ever been, oldest first:
-    /// `("001-notes", "create table …")`.
+    /// Names and statements of every migration so far, oldest first: `("001-notes", "create table
+    /// …")`.
     const MIGRATIONS: &'static [(&'static str, &'static str)];
 }
 
-/// Makes a [`Model`] the one that this component exports: `wardian_sdk::export!(MyModel);`, or
+/// Exports a [`Model`] as the one of this component: `wardian_sdk::export!(MyModel);`, or
 /// `wardian_sdk::export!(MyModel, lifecycle, streaming);` if it implements
 /// [`Lifecycle`](crate::Lifecycle) and [`Streaming`](crate::Streaming) too.
 ///
-/// What is not named is not exported, and the host does not call it. There are `lifecycle`,
-/// `streaming`, `batching`, `deferred`, `session_migration` and `migrations`, each for the trait of
-/// that name.
+/// A trait that is not named is not exported, and the host does not call it. The names are
+/// `lifecycle`, `streaming`, `batching`, `deferred`, `session_migration` and `migrations`.
 #[macro_export]
 macro_rules! export {
     ($model:ty $(, $interface:ident)* $(,)?) => {
@@ -124,8 +117,8 @@ macro_rules! export {
             }
         }
 
-        // A native build has nobody to export to, and its linker refuses such names; this mention
-        // of the function keeps the compiler from calling the model unused.
+        // A native build exports nothing, and its linker refuses such names; this mention of the
+        // function keeps the compiler from reporting the model as unused.
         #[cfg(not(target_family = "wasm"))]
         const _: fn() -> ::core::result::Result<$crate::Metadata, $crate::bindings::types::Error> =
             <Component as $crate::bindings::model::exports::wardian::model::inference::Guest>::load;
@@ -224,7 +217,7 @@ macro_rules! export {
     };
 }
 
-/// The one model of a component. It lies in a static, so it is part of the snapshot.
+/// The one model of a component. It is in a static, so it is part of the snapshot.
 #[doc(hidden)]
 pub struct Exported<M> {
     model: OnceLock<M>,
@@ -246,7 +239,7 @@ impl<M> Exported<M> {
 }
 
 impl<M: Model> Exported<M> {
-    /// A second call finds the model loaded and only describes it again.
+    /// Loads the model, and returns its metadata. Further calls only return the metadata.
     pub fn load(&self) -> Result<Metadata, Error> {
         if self.model.get().is_none() {
             let _ = self.model.set(M::load()?);
@@ -271,7 +264,7 @@ impl<M: Lifecycle> Exported<M> {
     }
 }
 
-/// A step as the interface spells it.
+/// A migration in the types of the interface.
 #[doc(hidden)]
 pub fn migration(&(name, statements): &(&str, &str)) -> Migration {
     Migration { name: name.to_owned(), statements: statements.to_owned() }

@@ -4,10 +4,9 @@ use crate::error::listed;
 use crate::{Error, OrError, ParameterValue, Request, Tensor};
 
 impl Request {
-    /// The input of that name.
+    /// Returns an input by name.
     ///
-    /// # Errors
-    /// Rejected if there is none; the text names those there are.
+    /// # Errors Rejected if there is none; the text lists the existing ones.
     pub fn input(&self, name: &str) -> Result<&Tensor, Error> {
         self.find_input(name).or_rejected(format_args!(
             "the request has no input {name:?}; it has {}",
@@ -15,19 +14,19 @@ impl Request {
         ))
     }
 
-    /// The input of that name, if the request has it: for optional inputs.
+    /// Returns an input by name, if the request has it: for optional inputs.
     pub fn find_input(&self, name: &str) -> Option<&Tensor> {
         self.inputs.iter().find(|input| input.name == name)
     }
 
-    /// The value of a parameter, if the request has it.
+    /// Returns the value of a parameter, if the request has it.
     pub fn parameter(&self, name: &str) -> Option<&ParameterValue> {
         let parameter = self.parameters.iter().find(|parameter| parameter.name == name);
         parameter.map(|parameter| &parameter.value)
     }
 
-    /// Whether the caller wants an output of that name. A model may compute it in any case: the
-    /// host drops what was not asked for.
+    /// Returns true if the caller wants this output. A model may compute it in any case: the host
+    /// drops outputs that were not requested.
     pub fn wants(&self, output: &str) -> bool {
         self.outputs.is_empty() || self.outputs.iter().any(|name| name == output)
     }
@@ -40,7 +39,7 @@ impl Request {
 // === impl ParameterValue ===
 
 impl ParameterValue {
-    /// The text, if it is one.
+    /// Returns the text, if it is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             ParameterValue::Text(text) => Some(text),
@@ -48,7 +47,7 @@ impl ParameterValue {
         }
     }
 
-    /// The boolean, if it is one.
+    /// Returns the boolean, if it is one.
     pub fn as_boolean(&self) -> Option<bool> {
         match self {
             ParameterValue::Boolean(boolean) => Some(*boolean),
@@ -56,7 +55,7 @@ impl ParameterValue {
         }
     }
 
-    /// The integer, if it is one.
+    /// Returns the integer, if it is one.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             ParameterValue::Integer(integer) => Some(*integer),
@@ -64,7 +63,7 @@ impl ParameterValue {
         }
     }
 
-    /// The number, if it is one; an integer counts.
+    /// Returns the number, if it is one; integers are converted.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             ParameterValue::Number(number) => Some(*number),

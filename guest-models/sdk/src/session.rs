@@ -1,37 +1,34 @@
-//! What a model keeps from one request of a sequence to the next.
+//! State from one request of a sequence to the next.
 //!
-//! The host loads the state before the call and keeps it when the call has succeeded and its
+//! The host loads the state before the call and stores it when the call has succeeded and its
 //! deferred tasks are done, so it outlives instances, versions and restarts. Natively a request
 //! belongs to a session once the test's thread has called [`enter`].
 
 use crate::Error;
 
-/// The caller's name for the session; `None` if the request belongs to none.
+/// Returns the caller's name for the session; `None` if the request has no session.
 pub fn id() -> Option<String> {
     imp::id()
 }
 
-/// The state; `None` where nothing was kept yet.
+/// Returns the state; `None` if none is stored yet.
 ///
-/// # Errors
-/// Rejected if the request belongs to no session.
+/// # Errors Rejected if the request has no session.
 pub fn get() -> Result<Option<Vec<u8>>, Error> {
     imp::get()
 }
 
-/// Replaces the state. It counts once the call has succeeded.
+/// Replaces the state. It is stored once the call has succeeded.
 ///
-/// # Errors
-/// Rejected if the request belongs to no session; failed if the state is larger than
+/// # Errors Rejected if the request has no session; failed if the state is larger than
 /// `sessions.max_size`.
 pub fn set(state: impl AsRef<[u8]>) -> Result<(), Error> {
     imp::set(state.as_ref())
 }
 
-/// Forgets the state. The session goes on without one.
+/// Removes the state. The session continues without one.
 ///
-/// # Errors
-/// Rejected if the request belongs to no session.
+/// # Errors Rejected if the request has no session.
 pub fn clear() -> Result<(), Error> {
     imp::clear()
 }
@@ -87,8 +84,8 @@ mod imp {
         static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
     }
 
-    /// Has this thread's requests belong to a session of that name from now on, which begins
-    /// without a state; for a model's own tests.
+    /// Puts this thread's requests into a new session of that name, without a state; for a model's
+    /// own tests.
     pub fn enter(id: &str) {
         SESSION.set(Some(Session { id: id.to_owned(), state: None }));
     }

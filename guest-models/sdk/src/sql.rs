@@ -10,9 +10,9 @@
 //! ```
 //!
 //! Parameters are a tuple of up to eight values, an array, or a `Vec` of [`Value`]. Every function
-//! fails with an [`SqlError`], which `?` turns into an [`Error`](crate::Error) of the model's own;
-//! match on it where a caller is at fault, as in a [constraint](SqlError::Constraint). A model has
-//! no database in `load`, and none natively.
+//! fails with an [`SqlError`], which `?` turns into an [`Error`](crate::Error) of the model; match
+//! on it for errors that are a caller's mistake, such as a [constraint](SqlError::Constraint). A
+//! model has no database in `load`, and none natively.
 
 mod parameters;
 mod rows;
@@ -28,35 +28,33 @@ use std::fmt;
 use crate::Error;
 use crate::bindings::model::wardian::model::sql as generated;
 
-/// Why a statement was not carried out.
+/// The error of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SqlError {
-    /// The statement or its parameters are wrong.
+    /// The statement or its parameters are invalid.
     Invalid(String),
     /// A constraint of the tables forbids it.
     Constraint(String),
-    /// Others kept the database busy for too long.
+    /// Other statements kept the database busy for too long.
     Busy,
-    /// It takes or gives more than is allowed.
+    /// The statement exceeds a limit.
     Limit(String),
-    /// It is not permitted.
+    /// The statement is not permitted.
     Denied(String),
     /// The database cannot be used.
     Unavailable(String),
 }
 
-/// Runs one statement and returns what it finds. `$1`, `$2` … stand for the parameters.
+/// Runs one statement and returns its rows. `$1`, `$2` … stand for the parameters.
 ///
-/// # Errors
-/// [`SqlError`] says why it was not carried out.
+/// # Errors See [`SqlError`].
 pub fn query(statement: &str, parameters: impl Parameters) -> Result<Rows, SqlError> {
     imp::query(statement, &parameters.into_values())
 }
 
-/// Runs one statement and returns how many rows it has changed.
+/// Runs one statement and returns the number of changed rows.
 ///
-/// # Errors
-/// [`SqlError`] says why it was not carried out.
+/// # Errors See [`SqlError`].
 pub fn execute(statement: &str, parameters: impl Parameters) -> Result<u64, SqlError> {
     imp::execute(statement, &parameters.into_values())
 }
@@ -64,47 +62,42 @@ pub fn execute(statement: &str, parameters: impl Parameters) -> Result<u64, SqlE
 /// Several statements that happen together or not at all. Dropped without
 /// [`commit`](Transaction::commit), it is rolled back.
 ///
-/// While it is open, no other call of this tenant's can write: compute before, and keep it short.
+/// While it is open, no other call of this tenant can write: compute before it, and keep it short.
 /// The host ends it after a few seconds, and with the call.
 pub struct Transaction(imp::Transaction);
 
 impl Transaction {
-    /// Begins one, once no other is open. One at a time.
+    /// Begins a transaction, once no other is open. A call has one at a time.
     ///
-    /// # Errors
-    /// [`SqlError::Busy`] if others kept theirs open for too long.
+    /// # Errors [`SqlError::Busy`] if another transaction stays open for too long.
     pub fn begin() -> Result<Self, SqlError> {
         imp::Transaction::begin().map(Transaction)
     }
 
     /// Like [`query`], within the transaction.
     ///
-    /// # Errors
-    /// [`SqlError`] says why it was not carried out.
+    /// # Errors See [`SqlError`].
     pub fn query(&self, statement: &str, parameters: impl Parameters) -> Result<Rows, SqlError> {
         self.0.query(statement, &parameters.into_values())
     }
 
     /// Like [`execute`], within the transaction.
     ///
-    /// # Errors
-    /// [`SqlError`] says why it was not carried out.
+    /// # Errors See [`SqlError`].
     pub fn execute(&self, statement: &str, parameters: impl Parameters) -> Result<u64, SqlError> {
         self.0.execute(statement, &parameters.into_values())
     }
 
-    /// Keeps what was done.
+    /// Commits the transaction.
     ///
-    /// # Errors
-    /// [`SqlError`] if nothing of it is kept.
+    /// # Errors [`SqlError`] if nothing was committed.
     pub fn commit(self) -> Result<(), SqlError> {
         self.0.commit()
     }
 
-    /// Undoes what was done, as dropping it does.
+    /// Rolls the transaction back, as dropping it does.
     ///
-    /// # Errors
-    /// [`SqlError`] if the database could not be told; it is undone all the same.
+    /// # Errors [`SqlError`] if the database could not be reached; it is rolled back all the same.
     pub fn rollback(self) -> Result<(), SqlError> {
         self.0.rollback()
     }

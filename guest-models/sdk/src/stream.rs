@@ -1,38 +1,37 @@
-//! Answering in parts, from within [`Streaming::infer_stream`](crate::Streaming::infer_stream).
+//! Responses in parts, from within [`Streaming::infer_stream`](crate::Streaming::infer_stream).
 
 use std::fmt;
 
 use crate::{Error, Response};
 
-/// Why a part of an answer was not sent.
+/// The reason why a part was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmitError {
-    /// Nobody reads the answer any more.
+    /// The caller has disconnected.
     Gone,
-    /// The parts have come to the limit of their bytes, which the text names.
+    /// The parts have reached their limit, which the text names.
     Limit(String),
-    /// The present call is not to answer in parts.
+    /// The present call does not stream.
     NotStreaming,
 }
 
-/// Sends one part of the answer: any of the outputs that the metadata names. Waits while whoever
-/// reads it is slow.
+/// Sends one part of the response: any of the outputs in the metadata. Waits while the reader is
+/// slow.
 ///
-/// # Errors
-/// [`EmitError::Gone`] if nobody reads any more, [`EmitError::Limit`] if the parts have come to
-/// their limit: in both cases there is nothing left to do but to return.
-/// [`EmitError::NotStreaming`] if the present call is not to answer in parts.
+/// # Errors [`EmitError::Gone`] if the caller has disconnected, [`EmitError::Limit`] if the parts
+/// have reached their limit: in both cases the model should return. [`EmitError::NotStreaming`] if
+/// the present call does not stream.
 pub fn emit(part: Response) -> Result<(), EmitError> {
     imp::emit(part)
 }
 
-/// Runs what emits parts and gives them, for a model's own tests: natively nobody else takes them.
+/// Runs a function that emits parts and returns them, for a model's own tests.
 #[cfg(not(target_family = "wasm"))]
 pub fn collect<T>(work: impl FnOnce() -> T) -> (Vec<Response>, T) {
     imp::collect(work)
 }
 
-/// So that `emit(part)?` ends the call.
+/// Makes `emit(part)?` end the call.
 impl From<EmitError> for Error {
     fn from(error: EmitError) -> Self {
         Error::failed(error)

@@ -2,14 +2,13 @@
 
 use crate::Error;
 
-/// Has the host call [`Deferred::run_deferred`](crate::Deferred::run_deferred) with this name and
-/// payload once the response is sent, in the same session: durably, at least once, and after what
-/// was deferred before. Does nothing if the call fails. Natively it is only noted, see
+/// Defers a call of [`Deferred::run_deferred`](crate::Deferred::run_deferred) with this name and
+/// payload until the response is sent, in the same session: durably, at least once, and after
+/// earlier tasks. Does nothing if the call fails. Natively it is only recorded, see
 /// [`take_deferred`].
 ///
-/// # Errors
-/// Failed if the model does not export [`Deferred`](crate::Deferred), if there may be no more of
-/// it, or if this is neither a request nor a deferred task.
+/// # Errors Failed if the model does not export [`Deferred`](crate::Deferred), if a limit is
+/// reached, or if this is neither a request nor a deferred task.
 pub fn defer(name: &str, payload: impl AsRef<[u8]>) -> Result<(), Error> {
     let deferred = imp::defer(name, payload.as_ref());
     deferred
@@ -47,7 +46,8 @@ mod imp {
         Ok(())
     }
 
-    /// What this thread has left for later, oldest first; for a model's own tests.
+    /// Removes and returns the tasks that this thread has deferred, oldest first; for a model's own
+    /// tests.
     pub fn take_deferred() -> Vec<(String, Vec<u8>)> {
         DEFERRED.take()
     }

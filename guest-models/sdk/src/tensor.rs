@@ -1,14 +1,15 @@
-//! Making tensors, and what datatype a Rust type has.
+//! Construction of tensors, and the datatypes of Rust types.
 
 use std::fmt;
 
 use crate::{Datatype, Element, Tensor};
 
-/// A Rust type that stands for a tensor's datatype: the numbers, `bool`, and `String` for `BYTES`.
+/// A Rust type that corresponds to a tensor's datatype: the numbers, `bool`, and `String` for
+/// `BYTES`.
 ///
 /// `FP16` and `BF16` have none in stable Rust; read or fill [`Tensor::data`] by hand.
 pub trait Typed {
-    /// The datatype it stands for.
+    /// The datatype.
     const DATATYPE: Datatype;
 }
 
@@ -19,7 +20,7 @@ impl Typed for String {
 // === impl Tensor ===
 
 impl Tensor {
-    /// A tensor of numbers or booleans, in row-major order.
+    /// Makes a tensor of numbers or booleans, in row-major order.
     ///
     /// `shape` is the number of elements along each dimension. The host refuses a response in which
     /// the values do not fill it exactly.
@@ -34,7 +35,7 @@ impl Tensor {
         Self::from_data(name, T::DATATYPE, shape, data)
     }
 
-    /// A tensor of `BYTES`, in row-major order: of strings, or of anything that is bytes.
+    /// Makes a tensor of `BYTES`, in row-major order: of strings, or of any bytes.
     ///
     /// `shape` is the number of elements along each dimension.
     pub fn from_strings(
@@ -63,7 +64,7 @@ impl Tensor {
         Self { name, datatype, shape, data }
     }
 
-    /// How many elements the shape calls for; nothing if that is beyond counting.
+    /// Returns the number of elements of the shape; `None` if it overflows.
     pub(crate) fn elements(&self) -> Option<usize> {
         let extents = self.shape.iter();
         extents
@@ -74,7 +75,7 @@ impl Tensor {
 
 // === impl Datatype ===
 
-/// The name the protocol gives it: `FP64`, `BYTES`.
+/// Writes the name of the protocol: `FP64`, `BYTES`.
 impl fmt::Display for Datatype {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -1,17 +1,16 @@
-//! What the interceptors of one call tell each other, and the model that answers it.
+//! Values that the interceptors of one call share with each other and with the model.
 
 use crate::Error;
 
-/// What has been set under that name during this call, by this interceptor or by one before it.
-/// Natively, what the same thread has set.
+/// Returns the value set under this name during this call, by this or an earlier interceptor.
+/// Natively, the value set by the same thread.
 pub fn get(name: &str) -> Option<String> {
     imp::get(name)
 }
 
-/// Sets a value for the rest of this call, in place of the one before.
+/// Sets a value for the rest of this call.
 ///
-/// # Errors
-/// Failed if there may be no more (the text names the limit), or if the present call is not about a
+/// # Errors Failed if a limit is reached (the text names it), or if the present call is not about a
 /// request.
 pub fn set(name: &str, value: &str) -> Result<(), Error> {
     imp::set(name, value)

@@ -1,13 +1,13 @@
-//! Reading tensors: typed views over their little-endian bytes.
+//! Typed views over the little-endian bytes of tensors.
 
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 
 use crate::{Error, OrError, Tensor, Typed};
 
-/// A number or `bool`: an element of fixed size. Implemented here and nowhere else.
+/// A number or `bool`: an element of fixed size. Sealed.
 pub trait Element: Typed + Copy + sealed::Sealed {
-    /// Bytes in a tensor's data.
+    /// Bytes of one element in a tensor's data.
     const SIZE: usize;
 
     #[doc(hidden)]
@@ -35,10 +35,9 @@ pub struct Rows<'a, T> {
 // === impl Tensor ===
 
 impl Tensor {
-    /// The elements as numbers or booleans.
+    /// Returns the elements as numbers or booleans.
     ///
-    /// # Errors
-    /// Rejected if the tensor has another datatype or its data do not fill its shape.
+    /// # Errors Rejected if the tensor has another datatype or its data do not fill its shape.
     pub fn view<T: Element>(&self) -> Result<View<'_, T>, Error> {
         self.expect_datatype::<T>()?;
         let wanted = self.elements().and_then(|elements| elements.checked_mul(T::SIZE));
@@ -48,11 +47,10 @@ impl Tensor {
         Ok(View::new(&self.shape, &self.data))
     }
 
-    /// The elements of a `BYTES` tensor as text.
+    /// Returns the elements of a `BYTES` tensor as text.
     ///
-    /// # Errors
-    /// Rejected if the tensor has another datatype, its data do not fill its shape, or an element
-    /// is not UTF-8.
+    /// # Errors Rejected if the tensor has another datatype, its data do not fill its shape, or an
+    /// element is not UTF-8.
     pub fn strings(&self) -> Result<Vec<&str>, Error> {
         let strings = self.blobs()?.into_iter().enumerate().map(|(index, bytes)| {
             std::str::from_utf8(bytes)
@@ -61,10 +59,9 @@ impl Tensor {
         strings.collect()
     }
 
-    /// The elements of a `BYTES` tensor as they are.
+    /// Returns the elements of a `BYTES` tensor as bytes.
     ///
-    /// # Errors
-    /// Rejected if the tensor has another datatype or its data do not fill its shape.
+    /// # Errors Rejected if the tensor has another datatype or its data do not fill its shape.
     pub fn blobs(&self) -> Result<Vec<&[u8]>, Error> {
         self.expect_datatype::<String>()?;
         let mut blobs = Vec::new();
@@ -109,39 +106,40 @@ impl<'a, T: Element> View<'a, T> {
         Self { shape, bytes, element: PhantomData }
     }
 
-    /// Elements along each dimension.
+    /// Returns the number of elements along each dimension.
     pub fn shape(&self) -> &'a [u64] {
         self.shape
     }
 
-    /// How many elements there are.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.bytes.len() / T::SIZE
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no elements.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The element at `index`, counted in row-major order, if there is one.
+    /// Returns the element at `index`, in row-major order, if there is one.
     pub fn get(&self, index: usize) -> Option<T> {
         let start = index.checked_mul(T::SIZE)?;
         let bytes = self.bytes.get(start..start.checked_add(T::SIZE)?)?;
         Some(T::from_bytes(bytes))
     }
 
-    /// Every element, in row-major order.
+    /// Iterates over the elements, in row-major order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + use<'a, T> {
         self.bytes.chunks_exact(T::SIZE).map(T::from_bytes)
     }
 
-    /// Every element, in row-major order: what [`crate::kernels`] works on.
+    /// Returns all elements, in row-major order, for [`crate::kernels`].
     pub fn to_vec(&self) -> Vec<T> {
         self.iter().collect()
     }
 
-    /// What lies along the first dimension, one view each: of a batch, its items. A scalar has one.
+    /// Returns one view for each index of the first dimension: the items of a batch. A scalar has
+    /// one.
     pub fn rows(&self) -> Rows<'a, T> {
         let (left, shape) = match self.shape.split_first() {
             Some((extent, shape)) => (*extent as usize, shape),

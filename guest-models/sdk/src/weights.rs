@@ -1,32 +1,32 @@
-//! Reading a file of weights: little-endian numbers of 32 bits, one after the other.
+//! A reader of weight files: little-endian 32-bit numbers, one after another.
 
-/// Such a file, from the front to the end.
+/// A reader over the bytes of a weight file.
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of these bytes.
+    /// Makes a reader of these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// The next integer; nothing if the file ends before.
+    /// Returns the next integer; `None` at the end of the file.
     pub fn integer(&mut self) -> Option<u32> {
         self.numbers(1)?.next().map(u32::from_le_bytes)
     }
 
-    /// The next `count` integers.
+    /// Returns the next `count` integers.
     pub fn integers(&mut self, count: usize) -> Option<Vec<u32>> {
         Some(self.numbers(count)?.map(u32::from_le_bytes).collect())
     }
 
-    /// The next matrix, row by row.
+    /// Returns the next matrix, row by row.
     pub fn floats(&mut self, rows: usize, width: usize) -> Option<Vec<f32>> {
         Some(self.numbers(rows.checked_mul(width)?)?.map(f32::from_le_bytes).collect())
     }
 
-    /// Whether everything has been read.
+    /// Returns true if everything has been read.
     pub fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Text to upper case, by the rules of Unicode: text in, text out.
+//! Converts text to upper case, by the rules of Unicode.
 
 use wardian_sdk::{Error, Metadata, Model, Request, Response, Tensor};
 

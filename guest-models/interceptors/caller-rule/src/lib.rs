@@ -1,4 +1,4 @@
-//! Says which caller may ask which model, and when, by rules that the operator writes:
+//! Rules on which caller may call which model, and when:
 //!
 //! ```toml
 //! [capabilities]
@@ -19,7 +19,7 @@ struct CallerRule;
 impl Interceptor for CallerRule {
     fn before_call(&self, context: &Context, request: Request) -> Result<Request, Rejection> {
         let rule = rule_for(&context.key).map_err(|error| {
-            // Nobody passes a rule that cannot be read; what is wrong with it is for the operator.
+            // No caller passes an unreadable rule; its fault is for the operator.
             wardian_sdk::error!("the rule for the key '{}': {error:?}", context.key);
             Rejection::new(503, "the rule for this caller cannot be read; ask the operator")
         })?;
@@ -28,8 +28,8 @@ impl Interceptor for CallerRule {
     }
 }
 
-/// What is written for that key, or for all that nothing is written for; else nobody may ask
-/// anything.
+/// Returns the rule of a key, or the rule for all other keys. Without either, every call is
+/// refused.
 fn rule_for(key: &str) -> Result<Rule, Error> {
     let own = if key.is_empty() { None } else { config::get(&format!("allow.{key}"))? };
     let text = match own {
@@ -39,7 +39,7 @@ fn rule_for(key: &str) -> Result<Rule, Error> {
     Rule::parse(&text).map_err(Error::failed)
 }
 
-/// Minutes since midnight, in UTC.
+/// Returns the minutes since midnight, in UTC.
 fn minute_of_day() -> u32 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     (seconds / 60 % (24 * 60)) as u32

@@ -1,6 +1,6 @@
 //! A rule: `upper, iris @ 08:00-18:00`, or `*` for everything at any time.
 
-/// Which models may be asked, and when.
+/// The models that may be called, and the time of day.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     /// Names, or `*` for all of them.
@@ -10,7 +10,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Reads a rule. Fails with what is wrong with it.
+    /// Parses a rule. Fails with a description of its fault.
     pub(crate) fn parse(text: &str) -> Result<Rule, String> {
         let (models, window) = match text.split_once('@') {
             Some((models, window)) => (models, Some(parse_window(window)?)),
@@ -25,7 +25,8 @@ impl Rule {
         Ok(Rule { models, window })
     }
 
-    /// Why a model may not be asked at that minute of the day; `None` if it may.
+    /// Returns the reason why a model may not be called at that minute of the day; `None` if it
+    /// may.
     pub(crate) fn refusal(&self, model: &str, minute: u32) -> Option<String> {
         if !self.models.iter().any(|name| name == "*" || name == model) {
             return Some(format!("this caller may not ask the model '{model}'"));

@@ -1,15 +1,14 @@
-//! Measures every call: how long it took from here to the model and back, and how much went in and
-//! came out.
+//! Measures every call: the time from here to the model and back, and the bytes in both directions.
 //!
-//! The later it comes in the order of names, the less of the other interceptors' time it measures.
-//! It measures in milliseconds, because the host's clock for guests has no finer step.
+//! The later it comes in the order of names, the less time of other interceptors it includes. The
+//! unit is milliseconds, because the host's clock for guests has no finer resolution.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use wardian_sdk::interceptor::{Context, Interceptor, Rejection};
 use wardian_sdk::{Request, Response, Tensor, values};
 
-/// Under this name it tells its later self when the call began, and how many bytes went in.
+/// The name of the value in which `before_call` stores the time and the bytes of the inputs.
 const NOTE: &str = "measure";
 
 #[derive(Default)]
@@ -18,7 +17,7 @@ struct Measure;
 impl Interceptor for Measure {
     fn before_call(&self, context: &Context, request: Request) -> Result<Request, Rejection> {
         let note = format!("{} {}", now(), bytes(&request.inputs));
-        // Without the note there is no figure, which is no reason to keep a caller from its answer.
+        // Without the value there is no measurement, and the caller still gets its response.
         if let Err(error) = values::set(NOTE, &note) {
             wardian_sdk::warn!("{} is not measured: {error:?}", context.model);
         }
@@ -30,7 +29,7 @@ impl Interceptor for Measure {
         else {
             return response;
         };
-        // The clock may be set back in the meantime.
+        // The clock may be set back meanwhile.
         let took = now().saturating_sub(began);
         let (model, version, bytes_out) =
             (&context.model, context.version, bytes(&response.outputs));
@@ -53,7 +52,7 @@ impl Note {
     }
 }
 
-/// Milliseconds since 1970. An instant of one instance would mean nothing to another.
+/// Returns the milliseconds since 1970. An `Instant` of one instance has no meaning in another.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! The numbers of payment cards: 13 to 19 digits whose last one is a checksum (ISO/IEC 7812).
+//! Payment card numbers: 13 to 19 digits, the last of which is a checksum (ISO/IEC 7812).
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>
         return None;
     }
     let digits = digits(text, place, b" -");
-    // Another number may follow, so the longest that is right is taken.
+    // Another number may follow, so the longest valid one is taken.
     let lengths = (13..=digits.len().min(19)).rev();
     let ends = lengths.map(|length| &digits[..length]);
     let right = |places: &&[usize]| {
@@ -25,6 +25,6 @@ fn checks(text: &[u8], places: &[usize]) -> bool {
         (0, _) => sum + value,
         (_, double) => sum + double / 10 + double % 10,
     });
-    // All zeros have the right sum and are nobody's card.
+    // All zeros have a valid sum and are no card number.
     sum > 0 && sum.is_multiple_of(10)
 }

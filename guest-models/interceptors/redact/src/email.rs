@@ -1,4 +1,4 @@
-//! E-mail addresses: what people write, which is less than what the standard allows.
+//! E-mail addresses in the usual form, which is a subset of the standard's.
 
 use std::ops::Range;
 
@@ -17,17 +17,17 @@ pub(crate) fn at(text: &[u8], from: usize, place: usize) -> Option<Range<usize>>
 }
 
 fn is_local(byte: u8) -> bool {
-    // What is not ASCII is a letter of another script as a rule, and an address all the same.
+    // A non-ASCII byte usually belongs to a letter of another script, which an address may contain.
     byte.is_ascii_alphanumeric() || b"._%+-'".contains(&byte) || !byte.is_ascii()
 }
 
-/// How long the domain is that a text begins with, if with one: labels with dots between, the last
-/// one of letters.
+/// Returns the length of the domain at the beginning of a text, if there is one: labels separated
+/// by dots, the last one of letters.
 fn domain(text: &[u8]) -> Option<usize> {
     let of_domain =
         |byte: &&u8| byte.is_ascii_alphanumeric() || b".-".contains(byte) || !byte.is_ascii();
     let mut length = text.iter().take(MAX_DOMAIN).take_while(of_domain).count();
-    // The end of a sentence is none of its address.
+    // Punctuation at the end of a sentence is not part of the address.
     while length > 0 && b".-".contains(&text[length - 1]) {
         length -= 1;
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::scan::within_word;
 
-/// The shortest of any country (Norway's), and the longest that may be.
+/// The least length of any country (Norway's), and the greatest permitted length.
 const SHORTEST: usize = 15;
 const LONGEST: usize = 34;
 
@@ -16,7 +16,7 @@ pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>
         return None;
     }
     let places = places(text, place);
-    // The word after it may look like one more group, so the longest that is right is taken.
+    // The next word may look like one more group, so the longest valid number is taken.
     let ends = (SHORTEST..=places.len()).rev().map(|length| &places[..length]);
     let right = |places: &&[usize]| {
         places.last().is_some_and(|last| !within_word(text, last + 1)) && checks(text, places)
@@ -24,7 +24,7 @@ pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>
     ends.into_iter().find(right).and_then(|places| Some(place..places.last()? + 1))
 }
 
-/// Where its letters and digits may be: from a place on, with single spaces between.
+/// Returns the positions of its letters and digits: from a position on, with single spaces between.
 fn places(text: &[u8], mut place: usize) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
     while found.len() < LONGEST {
@@ -38,8 +38,8 @@ fn places(text: &[u8], mut place: usize) -> Vec<usize> {
     found
 }
 
-/// Whether the first four moved to the end, and letters read as 10 to 35, leave 1 when divided by
-/// 97.
+/// Returns true if the remainder of a division by 97 is 1, with the first four characters moved to
+/// the end and letters read as 10 to 35.
 fn checks(text: &[u8], places: &[usize]) -> bool {
     let values = places[4..].iter().chain(&places[..4]).map(|place| u32::from(text[*place]));
     let remainder = values.fold(0, |remainder, byte| match byte {

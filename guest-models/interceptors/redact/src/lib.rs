@@ -1,5 +1,5 @@
-//! Takes personal data out of texts before a model sees them: e-mail addresses, telephone numbers,
-//! IBANs and the numbers of payment cards, wherever they stand in a tensor of BYTES.
+//! Removes personal data from texts before a model gets them: e-mail addresses, telephone numbers,
+//! IBANs and payment card numbers, anywhere in a BYTES tensor.
 
 mod card;
 mod email;
@@ -23,7 +23,7 @@ impl Interceptor for Redact {
     }
 }
 
-/// Every element by itself. What is not well formed has been refused by the host before.
+/// Redacts each element. The host has already refused malformed tensors.
 fn redact_tensor(tensor: &mut Tensor) {
     let Ok(elements) = tensor.blobs() else { return };
     let redacted: Vec<_> = elements.into_iter().map(redact).collect();
@@ -32,10 +32,10 @@ fn redact_tensor(tensor: &mut Tensor) {
     }
 }
 
-/// A text without what looks like personal data. It need not be UTF-8: what is looked for is ASCII.
+/// Returns a text without personal data. It need not be UTF-8, because all patterns are ASCII.
 fn redact(text: &[u8]) -> Cow<'_, [u8]> {
-    // Addresses first, which may have digits in them; then what has a checksum, which a telephone
-    // number has not.
+    // Addresses come first, because they may contain digits; then numbers with a checksum;
+    // telephone numbers have none and come last.
     let text = scan::replace(Cow::Borrowed(text), b"[e-mail]", email::at);
     let text = scan::replace(text, b"[IBAN]", iban::at);
     let text = scan::replace(text, b"[card]", card::at);

@@ -1,5 +1,5 @@
 //! Telephone numbers: those that begin with `+` or `0`, and those of North America. Others cannot
-//! be told from any other number.
+//! be distinguished from other numbers.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>
     (known && !within_word(text, last + 1)).then(|| place..last + 1)
 }
 
-/// `0171 2345678`, but not `0.123456789`: a group of one digit is the beginning of a fraction.
+/// `0171 2345678`, but not `0.123456789`: a group of one digit begins a fraction.
 fn is_national(text: &[u8], digits: &[usize]) -> bool {
     let groups = groups(digits);
     let fraction = groups.first() == Some(&1)
@@ -30,7 +30,8 @@ fn is_national(text: &[u8], digits: &[usize]) -> bool {
     (9..=15).contains(&digits.len()) && !fraction
 }
 
-/// `555-123-4567`, `(555) 123-4567`, `1 555 123 4567`: with separators, or it could be any number.
+/// `555-123-4567`, `(555) 123-4567`, `1 555 123 4567`: separators are required, because it could be
+/// any number without them.
 fn is_north_american(text: &[u8], digits: &[usize]) -> bool {
     let dotted_alike = digits.windows(2).all(|pair| pair[1] - pair[0] <= 3);
     let begins =
@@ -45,7 +46,7 @@ fn is_north_american(text: &[u8], digits: &[usize]) -> bool {
         }
 }
 
-/// How many digits stand together, group by group.
+/// Returns the lengths of the groups of digits.
 fn groups(digits: &[usize]) -> Vec<usize> {
     let mut groups = vec![1];
     for pair in digits.windows(2) {

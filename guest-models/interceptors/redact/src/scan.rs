@@ -1,14 +1,14 @@
-//! Going through a text once, and putting something in the place of what is found.
+//! A single pass over a text that replaces what it finds.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Tells what there is at a place of a text: a range that begins at `from` or later. Looks at no
-/// more than a bounded number of bytes around it, so that a whole text takes time in proportion to
-/// its length.
+/// Returns the match at a position of a text: a range that begins at `from` or later. Reads a
+/// bounded number of bytes around the position, so that a whole text takes time proportional to its
+/// length.
 pub(crate) type At = fn(text: &[u8], from: usize, place: usize) -> Option<Range<usize>>;
 
-/// Puts `label` in the place of everything that is found. Borrows the text where nothing is.
+/// Replaces every match by `label`. Borrows the text if there is none.
 pub(crate) fn replace<'a>(text: Cow<'a, [u8]>, label: &[u8], at: At) -> Cow<'a, [u8]> {
     let mut replaced = Vec::new();
     let (mut from, mut place) = (0, 0);
@@ -29,8 +29,8 @@ pub(crate) fn replace<'a>(text: Cow<'a, [u8]>, label: &[u8], at: At) -> Cow<'a, 
     Cow::Owned(replaced)
 }
 
-/// Whether a word goes on across a place: a letter or digit on either side of it, or what may be
-/// one of another script.
+/// Returns true if a word continues across a position: a letter or digit, or a byte of another
+/// script, on either side.
 pub(crate) fn within_word(text: &[u8], place: usize) -> bool {
     let of_word = |index: usize| {
         text.get(index).is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
@@ -38,7 +38,7 @@ pub(crate) fn within_word(text: &[u8], place: usize) -> bool {
     place > 0 && of_word(place - 1) && of_word(place)
 }
 
-/// Digits with single separators between them, from a place on: where each digit is. At most
+/// Returns the positions of digits with single separators between them, from a position on. At most
 /// `MAX_DIGITS`.
 pub(crate) fn digits(text: &[u8], mut place: usize, separators: &[u8]) -> Vec<usize> {
     let mut found = Vec::new();
@@ -54,5 +54,5 @@ pub(crate) fn digits(text: &[u8], mut place: usize, separators: &[u8]) -> Vec<us
     found
 }
 
-/// One more than any number looked for has, which tells it from a longer one.
+/// One more than the longest number has, to detect a longer one.
 const MAX_DIGITS: usize = 20;

@@ -111,7 +111,7 @@ proptest! {
     }
 }
 
-/// As the standard tells it, and otherwise than the scanner has it.
+/// Luhn's algorithm as the standard describes it, unlike the implementation of the scanner.
 fn luhn(number: &str) -> bool {
     let digits: Vec<u32> = number.chars().filter_map(|char| char.to_digit(10)).collect();
     let doubled = |digit: u32| [0, 2, 4, 6, 8, 1, 3, 5, 7, 9][digit as usize];

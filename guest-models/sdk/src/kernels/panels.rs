@@ -1,7 +1,7 @@
 //! Products of a matrix with many vectors at once.
 //!
-//! Multiplying a matrix with one vector reads every number of it to use it once. For many vectors,
-//! these lie side by side in panels of [`PANEL`], so that a number of the matrix serves as many
+//! Multiplying a matrix with one vector reads every number of it to use it once. Many vectors are
+//! arranged side by side in panels of [`PANEL`], so that a number of the matrix is used for as many
 //! vectors as fit into two SIMD registers, and [`ROWS`] rows share each reading of a panel. Rows
 //! are the outer loop: however many panels there are, the matrix passes through the cache once.
 
@@ -10,17 +10,17 @@ use std::array;
 /// Vectors side by side.
 pub const PANEL: usize = 8;
 
-/// Rows that are multiplied at once. With two registers to a panel that is eight sums of four
-/// lanes, half the SIMD registers there are.
+/// Rows that are multiplied at once. With two registers for a panel this is eight sums of four
+/// lanes, which uses half of the SIMD registers.
 const ROWS: usize = 4;
 
-/// Columns per turn of the inner loop.
+/// Columns in one iteration of the inner loop.
 const STEPS: usize = 4;
 
 /// The first number of each of the vectors, then the second of each, and so on.
 pub type Panel = Vec<[f32; PANEL]>;
 
-/// Up to [`PANEL`] vectors of `width` numbers as a panel; places without one hold 0.
+/// Returns up to [`PANEL`] vectors of `width` numbers as a panel; places without a vector hold 0.
 pub fn panel(vectors: &[&[f32]], width: usize) -> Panel {
     let mut panel = vec![[0.0; PANEL]; width];
     for (place, vector) in vectors.iter().enumerate().take(PANEL) {
@@ -29,8 +29,8 @@ pub fn panel(vectors: &[&[f32]], width: usize) -> Panel {
     panel
 }
 
-/// The matrix, rows of `width` numbers one after the other, times the vectors in each panel, which
-/// are as long.
+/// Multiplies the matrix, rows of `width` numbers in order, with the vectors in each panel, which
+/// have the same length.
 pub fn multiply(matrix: &[f32], width: usize, panels: &[impl AsRef<[[f32; PANEL]]>]) -> Vec<Panel> {
     let rows = matrix.len().checked_div(width).unwrap_or(0);
     let mut products: Vec<Panel> = panels.iter().map(|_| Panel::with_capacity(rows)).collect();
@@ -43,7 +43,7 @@ pub fn multiply(matrix: &[f32], width: usize, panels: &[impl AsRef<[[f32; PANEL]
     products
 }
 
-/// The rows of a block. Where the last block lacks some its first row stands in for them.
+/// Returns the rows of a block. The first row stands in for missing rows of the last block.
 fn block_rows(block: &[f32], width: usize) -> [&[f32]; ROWS] {
     let row = |index| block.chunks_exact(width).nth(index);
     array::from_fn(|index| row(index).unwrap_or(&block[..width.min(block.len())]))

@@ -1,4 +1,4 @@
-//! The host's values.
+//! The store of the host.
 
 use crate::Error;
 use crate::bindings::model::wasi::keyvalue::{atomics, batch, store};

@@ -1,4 +1,4 @@
-//! Values for a model's own tests: a map for each thread.
+//! The store for a model's own tests: a map for each thread.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ pub(super) fn update(
     key: &str,
     mut change: impl FnMut(Option<Vec<u8>>) -> Result<Vec<u8>, Error>,
 ) -> Result<Outcome<Vec<u8>>, Error> {
-    // A thread is alone with its values.
+    // No other thread has access to these values.
     let value = change(with(bucket, key, |values, at| values.get(&at).cloned()))?;
     Ok(set(bucket, key, &value).map(|()| value))
 }

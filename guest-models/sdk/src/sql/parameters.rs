@@ -1,11 +1,10 @@
-//! What can be given as a statement's parameters.
+//! Parameters of a statement.
 
 use super::Value;
 
-/// Values for a statement's parameters, in their order: a tuple, an array, or a `Vec`; `()` for
-/// none.
+/// Values for a statement's parameters, in order: a tuple, an array, or a `Vec`; `()` for none.
 pub trait Parameters {
-    /// The values.
+    /// Returns the values.
     fn into_values(self) -> Vec<Value>;
 }
 

@@ -1,4 +1,4 @@
-//! What a query has found.
+//! The result of a query.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use super::{FromValue, Value};
 use crate::error::listed;
 use crate::{Error, OrError};
 
-/// What a query has found, row by row.
+/// The rows of a query.
 #[derive(Clone, Debug)]
 pub struct Rows {
     rows: Vec<Row>,
@@ -33,22 +33,22 @@ impl Rows {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The first row, if there is one.
+    /// Returns the first row, if there is one.
     pub fn first(&self) -> Option<&Row> {
         self.rows.first()
     }
 
-    /// Every row, in the query's order.
+    /// Iterates over the rows, in the query's order.
     pub fn iter(&self) -> std::slice::Iter<'_, Row> {
         self.rows.iter()
     }
@@ -73,10 +73,9 @@ impl<'a> IntoIterator for &'a Rows {
 }
 
 impl Row {
-    /// The value of a column, by its name in the query.
+    /// Returns the value of a column, by its name in the query.
     ///
-    /// # Errors
-    /// Failed if there is no such column, or if its value is of another type.
+    /// # Errors Failed if there is no such column, or if its value has another type.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, Error> {
         let index = self.columns.iter().position(|name| name == column);
         let names = || listed(self.columns.iter().map(String::as_str));
@@ -86,10 +85,9 @@ impl Row {
         self.at(index)
     }
 
-    /// The value of a column, by its place in the query, counted from 0.
+    /// Returns the value of a column, by its index in the query, from 0.
     ///
-    /// # Errors
-    /// As [`Row::get`].
+    /// # Errors As [`Row::get`].
     pub fn at<T: FromValue>(&self, index: usize) -> Result<T, Error> {
         let value = self
             .values
@@ -99,12 +97,12 @@ impl Row {
         T::from_value(value).ok_or_else(|| Error::failed(found()))
     }
 
-    /// The names of the columns.
+    /// Returns the names of the columns.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// The values, in the order of the columns.
+    /// Returns the values, in the order of the columns.
     pub fn values(&self) -> &[Value] {
         &self.values
     }

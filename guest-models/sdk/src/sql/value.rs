@@ -1,8 +1,8 @@
-//! Between Rust's types and those of a database.
+//! Conversion between Rust's types and those of a database.
 
 use super::Value;
 
-/// A value's type and, if it is short, the value.
+/// Describes a value by its type and, if it is short, the value.
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -14,12 +14,12 @@ pub(super) fn describe(value: &Value) -> String {
     }
 }
 
-/// What a value of a row can be read as. `Option<T>` is `None` where it is null.
+/// A type that a value of a row can be read as. `Option<T>` is `None` for null.
 pub trait FromValue: Sized {
-    /// What it is called in an error.
+    /// The name of the type in an error.
     const NAME: &'static str;
 
-    /// Reads it; `None` if it is something else.
+    /// Converts the value; `None` if it has another type.
     fn from_value(value: &Value) -> Option<Self>;
 }
 
@@ -37,7 +37,7 @@ impl FromValue for i64 {
 impl FromValue for f64 {
     const NAME: &'static str = "a number";
 
-    /// An integer counts.
+    /// Integers are converted.
     fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Real(real) => Some(*real),
@@ -50,7 +50,7 @@ impl FromValue for f64 {
 impl FromValue for bool {
     const NAME: &'static str = "a boolean";
 
-    /// SQLite has none: 0 is false, every other integer true.
+    /// SQLite has no booleans: 0 is false, every other integer true.
     fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Boolean(boolean) => Some(*boolean),

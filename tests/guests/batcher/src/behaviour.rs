@@ -1,9 +1,9 @@
-//! What a word does to the call that it is in.
+//! The effects of words on a call.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Does what a word says that came with so many others. Any other word does nothing.
+/// Performs a word that came with this many others. Any other word does nothing.
 pub(crate) fn act(word: &str, others: usize) {
     let (verb, amount) = word.split_once(':').unwrap_or((word, ""));
     match verb {

@@ -1,5 +1,5 @@
-//! Takes requests that are joined: each row has a word, which may mean mischief, and learns how
-//! many rows came with it.
+//! A model that takes joined requests. Each row has a word, which may cause a fault, and gets the
+//! number of rows in its call.
 
 mod behaviour;
 

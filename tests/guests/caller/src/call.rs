@@ -7,7 +7,7 @@ use wasip2::http::types::{
 };
 use wasip2::io::streams::StreamError;
 
-/// What is asked for: `GET http 127.0.0.1:80 /path`.
+/// The target of a request: `GET http 127.0.0.1:80 /path`.
 pub(crate) struct Ask {
     method: Method,
     scheme: Scheme,
@@ -15,19 +15,19 @@ pub(crate) struct Ask {
     path: String,
 }
 
-/// How it is asked for.
+/// Options of a request.
 #[derive(Default)]
 pub(crate) struct How {
     pub(crate) header: Option<(String, String)>,
     /// Bytes of the body.
     pub(crate) body: Option<usize>,
-    /// Whether the answer is neither read nor let go.
+    /// True if the response is neither read nor dropped.
     pub(crate) keep: bool,
-    /// How long to wait for each stage.
+    /// The timeout of each stage.
     pub(crate) patience_ms: Option<u64>,
 }
 
-/// What came back; a status of 0 and the error where nothing did.
+/// The response; a status of 0 and the error if there was none.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) text: String,
@@ -48,7 +48,7 @@ impl Ask {
         Some(Ask { method, scheme, authority: authority.to_owned(), path: path.to_owned() })
     }
 
-    /// To get what a URL names.
+    /// A GET request for a URL.
     pub(crate) fn get(url: &str) -> Option<Ask> {
         let (scheme, rest) = url.split_once("://")?;
         let (authority, path) = rest.split_once('/')?;
@@ -62,7 +62,7 @@ impl Answer {
     }
 }
 
-/// Sends a request and reads its answer. Fails with the interface's error as text.
+/// Sends a request and reads its response. Fails with the interface's error as text.
 pub(crate) fn send(ask: &Ask, how: &How) -> Result<Answer, String> {
     let future = begin(ask, how)?;
     let response = wait(&future)?;
@@ -89,7 +89,7 @@ fn begin(ask: &Ask, how: &How) -> Result<FutureIncomingResponse, String> {
     let body = request.body().map_err(|()| "there is no body")?;
     let future =
         outgoing_handler::handle(request, options(how)).map_err(|error| format!("{error:?}"))?;
-    // An answer may come, or an error that says more, although not all of the body was taken.
+    // A response, or a more specific error, may arrive although the body was not read completely.
     let _ = write(body, how.body.unwrap_or(0));
     Ok(future)
 }

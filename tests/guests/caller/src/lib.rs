@@ -1,4 +1,4 @@
-//! Sends the HTTP requests it is asked to send, see `tests/guests/README.md`.
+//! A model that sends the HTTP requests of its input, see `tests/guests/README.md`.
 
 mod call;
 
@@ -7,7 +7,7 @@ use wardian_sdk::{Error, Metadata, Model, ParameterValue, Request, Response, Ten
 use call::{Answer, Ask, How};
 
 struct Caller {
-    /// What its configuration said when it was loaded.
+    /// The configured word at load time.
     word: String,
 }
 
@@ -33,7 +33,7 @@ impl Model for Caller {
         let follow = request.parameter("follow").and_then(ParameterValue::as_boolean) == Some(true);
         let mut answers = Vec::new();
         for text in request.input("asks")?.strings()? {
-            // The host warms a model up with empty texts.
+            // The host's warm-up sends empty texts.
             let Some(ask) = Ask::parse(text) else { continue };
             let answer = call::send(&ask, &how).unwrap_or_else(Answer::failed);
             let next = answer.location.as_deref().and_then(Ask::get);

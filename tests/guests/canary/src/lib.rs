@@ -1,7 +1,7 @@
-//! A model that marks all the memory it can reach, or looks for marks in all the memory it can
-//! reach; see `tests/guests/README.md`.
+//! A model that marks all memory that it can reach, or searches it for marks; see
+//! `tests/guests/README.md`.
 
-// Elsewhere there is no such memory, and nothing to build.
+// Native targets have no such memory.
 #![cfg(target_arch = "wasm32")]
 
 mod memory;

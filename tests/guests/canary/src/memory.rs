@@ -1,7 +1,7 @@
-//! All of a guest's memory, from its first byte to its last, whatever the language thinks is there.
+//! All of a guest's memory, from its first byte to its last.
 
-// Looking where nothing of one's own should be is the whole point, and safe code cannot do it. The
-// sandbox has to hold against exactly this.
+// The purpose is to read memory that does not belong to any value, which safe code cannot do. The
+// sandbox must hold against exactly this.
 #![allow(unsafe_code)]
 
 use std::hint::black_box;
@@ -10,11 +10,11 @@ use std::ops::Range;
 const PAGE: usize = 64 << 10;
 const WORD: usize = 8;
 
-/// Left untouched below the stack's present end, for the frames of functions that are still to be
-/// called.
+/// Bytes below the stack's present end that are left untouched, for the frames of functions that
+/// are called later.
 const STACK_IN_USE: usize = 16 << 10;
 
-/// 16 bytes that are nowhere in the component: they come of a number that only the request tells.
+/// 16 bytes that are not in the component: they are computed from a number in the request.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark(u64, u64);
 
@@ -33,12 +33,12 @@ fn scramble(seed: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// Bytes of memory there are.
+/// Returns the size of the memory in bytes.
 pub(crate) fn size() -> usize {
     core::arch::wasm32::memory_size(0) * PAGE
 }
 
-/// Adds pages, and tells where they are; nowhere if they cannot be had.
+/// Adds pages, and returns their range; empty if they cannot be added.
 pub(crate) fn grow(pages: usize) -> Range<usize> {
     match core::arch::wasm32::memory_grow(0, pages) {
         usize::MAX => 0..0,
@@ -46,8 +46,8 @@ pub(crate) fn grow(pages: usize) -> Range<usize> {
     }
 }
 
-/// Marks the pages that were just added, and the part of the stack that nobody uses: it begins at
-/// address 0 and is used from its end.
+/// Marks the pages that were just added, and the unused part of the stack, which begins at address
+/// 0 and is used from its end.
 pub(crate) fn mark_what_is_free(mark: Mark, grown: Range<usize>) {
     let here = 0_u8;
     let stack = black_box(&raw const here) as usize;
@@ -55,30 +55,31 @@ pub(crate) fn mark_what_is_free(mark: Mark, grown: Range<usize>) {
     write(mark, grown);
 }
 
-/// Marks every byte, its own stack and data included, and dies.
+/// Marks every byte, including its own stack and data, and traps.
 pub(crate) fn drown(mark: Mark) -> ! {
     write(mark, 0..size());
     core::arch::wasm32::unreachable()
 }
 
-/// Words of memory that are half a mark. Its own variables are none: they are no part of memory.
+/// Returns the words of memory that are half a mark. Its own variables are not in memory.
 #[inline(never)]
 pub(crate) fn count(mark: Mark) -> usize {
     let addresses = (black_box(0)..size()).step_by(WORD);
     let found = addresses.filter(|&address| {
-        // SAFETY: none is needed of a read within memory, which is all that the engine lets happen.
+        // SAFETY: a read within memory needs no other guarantee, and the engine permits no other
+        // read.
         let word = unsafe { (address as *const u64).read_volatile() };
         word == mark.0 || word == mark.1
     });
     found.count()
 }
 
-/// Keeps everything in variables, so that it may write over the stack.
+/// Keeps everything in variables, so that it may overwrite the stack.
 #[inline(never)]
 fn write(mark: Mark, place: Range<usize>) {
     let mut address = place.start;
     while address + 2 * WORD <= place.end {
-        // SAFETY: none; see above.
+        // SAFETY: see above.
         unsafe {
             (address as *mut u64).write_volatile(mark.0);
             ((address + WORD) as *mut u64).write_volatile(mark.1);

@@ -1,6 +1,6 @@
-//! Uses key-value as it is told, see `tests/guests/README.md`.
+//! A model that performs key-value operations, see `tests/guests/README.md`.
 
-// Elsewhere there is no host to ask.
+// Native targets have no host.
 #![cfg(target_arch = "wasm32")]
 
 mod operation;
@@ -21,7 +21,7 @@ impl Model for Counter {
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let operations = request.input("do")?.strings()?;
-        // The host warms a model up with empty texts.
+        // The host's warm-up sends empty texts.
         let said = operations
             .iter()
             .filter(|text| !text.is_empty())

@@ -6,7 +6,7 @@ use wardian_sdk::key_value;
 use atomics::{Cas, CasError};
 use store::{Bucket, Error};
 
-/// Does something. Fails with what was refused.
+/// Performs an operation. Fails with the error of the host.
 pub(crate) fn perform(text: &str) -> Result<String, String> {
     let words: Vec<String> = text.split('\t').map(word).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! What can happen in a call.
+//! The effects of words in a call.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use wardian_sdk::{Request, Response, Tensor, values};
 
 const MIB: usize = 1 << 20;
 
-/// In a hook. Any other word is an objection.
+/// Performs a word in a hook. An unknown word is an objection.
 pub(crate) fn object(word: &str) -> Result<(), String> {
     match word {
         "ok" => Ok(()),
@@ -17,7 +17,7 @@ pub(crate) fn object(word: &str) -> Result<(), String> {
     }
 }
 
-/// In `before-call`.
+/// Performs a word in `before-call`.
 pub(crate) fn before(word: &str, request: &mut Request) -> Result<(), Rejection> {
     if act(word) {
         return Ok(());
@@ -40,7 +40,7 @@ pub(crate) fn before(word: &str, request: &mut Request) -> Result<(), Rejection>
     Ok(())
 }
 
-/// In `after-call`.
+/// Performs a word in `after-call`.
 pub(crate) fn after(word: &str, response: &mut Response) {
     if act(word) {
         return;
@@ -62,7 +62,7 @@ pub(crate) fn after(word: &str, response: &mut Response) {
     }
 }
 
-/// What can be done anywhere. Tells whether it was such a thing.
+/// Performs a word that is possible in any call. Returns true if it was one.
 fn act(word: &str) -> bool {
     let (verb, amount) = word.split_once(':').unwrap_or((word, ""));
     match verb {
@@ -84,14 +84,14 @@ fn eat() {
     }
 }
 
-/// Sets values until there may be no more, and leaves how many there were.
+/// Sets values until the limit is reached, and logs their number.
 fn values_until_full() {
     let set = |number: &usize| values::set(&format!("value-{number}"), &"x".repeat(100)).is_ok();
     let count = (0..1000).take_while(set).count();
     wardian_sdk::info!("{count} values fit");
 }
 
-/// So many bytes more in the first element of a text.
+/// Adds bytes to the first element of a text.
 fn grow(output: &mut Tensor, bytes: usize) {
     let Ok(texts) = output.strings() else { return };
     let mut texts: Vec<_> = texts.into_iter().map(str::to_owned).collect();
@@ -100,7 +100,7 @@ fn grow(output: &mut Tensor, bytes: usize) {
     *output = Tensor::from_strings(&output.name, shape.collect::<Vec<_>>(), texts);
 }
 
-/// Less data than its shape calls for.
+/// A tensor with less data than its shape requires.
 fn torn(name: &str) -> Tensor {
     let mut tensor = Tensor::new(name, [2], [1.0_f64, 2.0]);
     tensor.data.truncate(3);

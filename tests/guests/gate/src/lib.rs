@@ -1,5 +1,5 @@
-//! An interceptor that does what the bytes patched into its `.wasm` say, and leaves a trail; see
-//! `tests/guests/README.md` for the words it understands.
+//! An interceptor whose script is patched into its `.wasm`, and which leaves a trail; see
+//! `tests/guests/README.md` for the words.
 
 mod behaviour;
 mod script;
@@ -23,7 +23,7 @@ impl Gate {
         self.script.get("name").unwrap_or("gate")
     }
 
-    /// Lets a line of the log tell of it, and does what the script says.
+    /// Logs the hook, and performs the script.
     fn told(&self, hook: &str, Version { tenant, model, version }: &Version) -> Result<(), String> {
         wardian_sdk::info!("{} {hook} {tenant}/{model}/{version}", self.name());
         match self.script.get(hook) {
@@ -34,7 +34,7 @@ impl Gate {
         }
     }
 
-    /// Adds a word to what the interceptors of this call have left behind.
+    /// Appends a word to the trail of this call.
     fn leave(&self, word: &str) -> String {
         let trail = values::get("trail").map_or(word.to_owned(), |trail| format!("{trail} {word}"));
         let _ = values::set("trail", &trail);

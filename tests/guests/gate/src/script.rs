@@ -1,4 +1,4 @@
-//! What is patched into the component: `key=value;key=value`, filled up with spaces.
+//! The script, which is patched into the component: `key=value;key=value`, padded with spaces.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -6,7 +6,7 @@ use std::hint::black_box;
 const MARKER: &[u8] = b"@@PUPPET-SCRIPT:";
 const LENGTH: usize = 240;
 
-/// The marker, and after it the script.
+/// The marker, followed by the script.
 static PLACE: [u8; 16 + LENGTH] = place();
 
 const fn place() -> [u8; 16 + LENGTH] {
@@ -24,7 +24,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// The script as it is in the component now, which the compiler knows nothing of.
+    /// Returns the script that is in the component now. It is opaque to the compiler.
     pub(crate) fn patched_in() -> Self {
         let text = String::from_utf8_lossy(&black_box(&PLACE)[MARKER.len()..]).into_owned();
         let pairs = text.trim().split(';').filter_map(|pair| pair.split_once('='));

@@ -1,5 +1,4 @@
-//! The keeper once more, able to go on with the sessions of older versions; see
-//! `tests/guests/README.md`.
+//! The keeper with a migration of sessions of older versions; see `tests/guests/README.md`.
 
 #[path = "../../keeper/src/words.rs"]
 mod words;

@@ -1,4 +1,5 @@
-//! A model that keeps words in its session, now and later; see `tests/guests/README.md`.
+//! A model that stores words in its session, in calls and deferred tasks; see
+//! `tests/guests/README.md`.
 
 mod words;
 

@@ -1,4 +1,4 @@
-//! Words that are kept in the session.
+//! Words in the state of a session.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use wardian_sdk::{
     stream, tasks,
 };
 
-/// Does what it is told: `VERB ARGUMENT`, several of them separated by semicolons.
+/// Performs orders: `VERB ARGUMENT`, separated by semicolons.
 pub(crate) struct Words;
 
 impl Model for Words {
@@ -28,7 +28,7 @@ impl Model for Words {
 }
 
 impl Streaming for Words {
-    /// Its last part is what it answers as a whole.
+    /// The last part is the response of a plain request.
     fn infer_stream(&self, request: Request) -> Result<(), Error> {
         Ok(stream::emit(self.infer(request)?)?)
     }
@@ -75,8 +75,7 @@ fn obey(verb: &str, argument: &str) -> Result<(), Error> {
             Err(Error::failed("told to fail"))
         }
         "reject" => Err(Error::rejected("told to reject")),
-        // A failed call keeps nothing, so it is the clock that tells when it has failed often
-        // enough.
+        // A failed call stores nothing, so the clock determines when it succeeds.
         "not-before" => {
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -86,7 +85,7 @@ fn obey(verb: &str, argument: &str) -> Result<(), Error> {
         "defer" => {
             orders(argument, ',').try_for_each(|(verb, argument)| tasks::defer(verb, argument))
         }
-        // The rest of its argument is what the task does when it runs.
+        // The rest of the argument is the order of the task.
         "defer-defer" => tasks::defer("defer", argument),
         "defer-many" => (0..number()).try_for_each(|index| tasks::defer("say", index.to_string())),
         "defer-bytes" => tasks::defer("sleep", vec![b'0'; number() as usize]),

@@ -1,4 +1,4 @@
-//! Runs the SQL statements it is asked to run, see `tests/guests/README.md`.
+//! A model that runs the SQL statements of its input, see `tests/guests/README.md`.
 
 mod script;
 mod steps;
@@ -27,10 +27,10 @@ impl Model for Ledger {
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let mut steps = Steps::default();
         let texts = request.input("steps")?.strings()?;
-        // The host warms a model up with empty texts.
+        // The host's warm-up sends empty texts.
         let results: Vec<_> =
             texts.iter().filter(|text| !text.is_empty()).map(|text| steps.take(text)).collect();
-        // What is still open stays so until the call is over.
+        // An open transaction stays open until the call ends.
         steps.leave_open();
         Ok(Response::new().output(Tensor::from_strings("results", [results.len()], results)))
     }
@@ -47,7 +47,7 @@ impl Lifecycle for Ledger {
 
 wardian_sdk::export!(Ledger, lifecycle);
 
-/// Not as the SDK has it, because a test says what they are.
+/// Exports migrations by hand, because the test's script defines them.
 #[cfg_attr(
     not(target_family = "wasm"),
     expect(dead_code, reason = "there is nobody to export it to")

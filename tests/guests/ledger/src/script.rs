@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-/// 16 bytes to be found by, then lines, filled up with spaces.
+/// 16 bytes as a marker, followed by lines, padded with spaces.
 #[used]
 static SCRIPT: [u8; LENGTH] = blank_script();
 
@@ -20,17 +20,16 @@ const fn blank_script() -> [u8; LENGTH] {
     script
 }
 
-/// Lines of a word and what follows it.
+/// Lines of a word and its arguments.
 pub(crate) struct Script(String);
 
 impl Script {
     pub(crate) fn read() -> Self {
-        // Without the black box the compiler would take the script for the blank it was compiled
-        // with.
+        // Without the black box the compiler would use the blank script of the build.
         Script(String::from_utf8_lossy(&black_box(&SCRIPT)[MARKER_LENGTH..]).into_owned())
     }
 
-    /// What follows that word, for each line that begins with it.
+    /// Returns the arguments of a word, for each line that begins with it.
     pub(crate) fn all(&self, word: &str) -> Vec<String> {
         let pairs = self.0.lines().filter_map(|line| line.trim().split_once(' '));
         pairs.filter(|(first, _)| *first == word).map(|(_, rest)| rest.to_owned()).collect()

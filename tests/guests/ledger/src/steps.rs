@@ -1,4 +1,4 @@
-//! One step after another.
+//! The steps of a request.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use wardian_sdk::sql::{self, SqlError, Transaction, Value};
 
 use super::words::{parse, show_error, show_rows};
 
-/// The parts of a step.
+/// The separator between the parts of a step.
 const BETWEEN: char = '\u{1f}';
 
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Takes a step and tells what has come of it.
+    /// Performs a step, and returns its result.
     pub(crate) fn take(&mut self, step: &str) -> String {
         let mut parts = step.split(BETWEEN);
         let word = parts.next().unwrap_or_default();
@@ -51,7 +51,7 @@ impl Steps {
         }
     }
 
-    /// Has an open transaction be dropped by nobody but the host.
+    /// Leaves an open transaction to the host.
     pub(crate) fn leave_open(self) {
         self.open.into_iter().for_each(std::mem::forget);
     }
@@ -65,13 +65,14 @@ impl Steps {
     }
 }
 
-/// Moves an amount from one account to another, and writes it down under a name.
+/// Moves an amount from one account to another, and records it under a name.
 fn transfer(parts: &[&str]) -> Result<String, SqlError> {
     let [name, from, to, amount] = parts else { return Ok("name, from, to, amount".to_owned()) };
     let number = |text: &str| text.parse::<i64>().unwrap_or(0);
     let (from, to, amount) = (number(from), number(to), number(amount));
     let transaction = Transaction::begin()?;
-    // Read and written apart, so that two at once would lose something.
+    // Reads and writes separately, so that concurrent transfers would lose a change without a
+    // transaction.
     for (account, change) in [(from, -amount), (to, amount)] {
         let found = transaction.query("select balance from accounts where id = $1", (account,))?;
         let balance: i64 = found.first().and_then(|row| row.at(0).ok()).unwrap_or(0);
@@ -84,8 +85,8 @@ fn transfer(parts: &[&str]) -> Result<String, SqlError> {
     transaction.commit().map(done)
 }
 
-/// Runs a statement so many times, with the number of the time as its parameter: `query`, `execute`
-/// or, all in one transaction, `in execute`.
+/// Runs a statement repeatedly, with the number of the repetition as its parameter: `query`,
+/// `execute` or, in one transaction, `in execute`.
 fn repeat(parts: &[&str]) -> Result<String, SqlError> {
     let [word, times, from, text] = parts else {
         return Ok("word, times, from, statement".to_owned());

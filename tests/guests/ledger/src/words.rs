@@ -1,8 +1,8 @@
-//! Values, rows and errors as a test writes and reads them.
+//! The notation of values, rows and errors in tests.
 
 use wardian_sdk::sql::{Row, Rows, SqlError, Value};
 
-/// `null`, `b:true`, `i:42`, `r:1.5`, `t:text` or `x:00ff`.
+/// Parses `null`, `b:true`, `i:42`, `r:1.5`, `t:text` or `x:00ff`.
 pub(crate) fn parse(text: &str) -> Option<Value> {
     if text == "null" {
         return Some(Value::Null);
@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Option<Value> {
     }
 }
 
-/// The same, for reading.
+/// Writes a value in that notation.
 pub(crate) fn show(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn show(value: &Value) -> String {
     }
 }
 
-/// Values with commas between them, rows with semicolons.
+/// Writes rows: commas between values, semicolons between rows.
 pub(crate) fn show_rows(rows: &Rows) -> String {
     let row = |row: &Row| row.values().iter().map(show).collect::<Vec<_>>().join(",");
     rows.iter().map(row).collect::<Vec<_>>().join(";")

@@ -1,11 +1,11 @@
-//! The answer, and the ways in which it can be wrong.
+//! Valid and invalid responses.
 
 use wardian_sdk::{Datatype, Error, Request, Response, Tensor};
 
 const COPIES: usize = 256;
 const HUGE: usize = 64 << 20;
 
-/// An answer as the metadata promise it.
+/// Returns a response that matches the metadata.
 pub(crate) fn honest(
     request: &Request,
     version: i64,
@@ -28,7 +28,7 @@ pub(crate) fn honest(
     Ok(response)
 }
 
-/// Spoils an answer in the way that `word` says.
+/// Makes a response invalid as `word` says.
 pub(crate) fn distort(response: Response, word: &str) -> Response {
     match word {
         "nan" => replace(response, Tensor::new("sum", [1], [f64::NAN])),
@@ -49,7 +49,7 @@ pub(crate) fn distort(response: Response, word: &str) -> Response {
     }
 }
 
-/// One element, whatever its bytes are.
+/// Returns a tensor of one element with any bytes.
 fn raw(name: &str, datatype: Datatype, data: Vec<u8>) -> Tensor {
     Tensor { name: name.to_owned(), datatype, shape: vec![1], data }
 }

@@ -1,4 +1,4 @@
-//! What can happen in any call: ways to take too long, to take too much, to end badly.
+//! The effects of words in any call: too much time, too much memory, traps and errors.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -9,8 +9,8 @@ use wardian_sdk::Error;
 const MIB: usize = 1 << 20;
 const FLOOD_LINES: usize = 10_000;
 
-/// Does what `word` says and returns if that is a thing one returns from. A word unknown here, such
-/// as `ok`, does nothing.
+/// Performs a word, and returns if its effect permits that. An unknown word, such as `ok`, does
+/// nothing.
 pub(crate) fn act(word: &str) -> Result<(), Error> {
     let (verb, amount) = word.split_once(':').unwrap_or((word, ""));
     match verb {
@@ -36,7 +36,7 @@ pub(crate) fn act(word: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Memory that is really used: every page is written.
+/// Allocates memory and writes to every page.
 pub(crate) fn fill(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|index| (index >> 12) as u8 | 1).collect()
 }
@@ -65,8 +65,8 @@ fn hold(bytes: usize) {
     drop(black_box(held));
 }
 
-/// Without end, which is what it is for. Using the result keeps the compiler from making a loop of
-/// it.
+/// Recurses without end on purpose. Using the result keeps the compiler from turning it into a
+/// loop.
 #[allow(unconditional_recursion)]
 fn recurse(depth: u64) -> u64 {
     black_box(recurse(black_box(depth).wrapping_add(1))).wrapping_add(1)
@@ -89,7 +89,7 @@ fn flood_log() {
 
 fn flood(mut stream: impl Write) {
     for line in 0..FLOOD_LINES {
-        // A host that takes no more is what a flood is to find out about.
+        // A host that stops reading is one of the tested cases.
         let _ = writeln!(
             stream,
             "line {line} of the flood, which is long enough to fill something up before long"
@@ -101,8 +101,8 @@ fn milliseconds(amount: &str) -> Duration {
     Duration::from_millis(amount.parse().unwrap_or(10))
 }
 
-/// A number that occurs nowhere else. xtask finds it in the code and puts `elem.drop`, which does
-/// nothing here but which no snapshot can hold, in front of another.
+/// A number that occurs nowhere else. xtask finds it in the code and inserts `elem.drop` before
+/// another instruction; it has no effect here, but cannot be snapshotted.
 #[inline(never)]
 fn not_snapshottable() -> u64 {
     black_box(0x5EED_CAFE_0DD5_EA75)

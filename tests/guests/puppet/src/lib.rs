@@ -1,5 +1,5 @@
-//! A model that does what the bytes patched into its `.wasm` say; see `script.rs`, and
-//! `tests/guests/README.md` for the words it understands.
+//! A model whose script is patched into its `.wasm`; see `script.rs`, and `tests/guests/README.md`
+//! for the words.
 
 mod answer;
 mod behaviour;
@@ -13,7 +13,7 @@ use wardian_sdk::{Error, Lifecycle, Metadata, Model, Request, Response};
 
 struct Puppet {
     script: Script,
-    /// Kept so that it is still there to be counted when the test looks.
+    /// Kept so that a test can measure it.
     ballast: Vec<u8>,
     calls: AtomicU64,
 }
@@ -48,7 +48,7 @@ impl Lifecycle for Puppet {
 
     fn unload(&self) {
         wardian_sdk::info!("puppet unloads version {}", self.script.version());
-        // There is nobody to tell.
+        // `unload` cannot return an error.
         let _ = behaviour::act(self.script.word("unload"));
     }
 }

@@ -1,4 +1,4 @@
-//! What the puppet says of itself: the truth, or one of several lies.
+//! The metadata, correct or wrong as the script says.
 
 use wardian_sdk::Metadata;
 

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-/// 16 bytes to be found by, then text: `key=value;key=value`, filled up with spaces.
+/// 16 bytes as a marker, followed by the text `key=value;key=value`, padded with spaces.
 #[used]
 static SCRIPT: [u8; LENGTH] = blank_script();
 
@@ -20,7 +20,7 @@ const fn blank_script() -> [u8; LENGTH] {
     script
 }
 
-/// The pairs, in their order.
+/// The pairs, in order.
 pub(crate) struct Script {
     pairs: Vec<(String, String)>,
 }
@@ -29,8 +29,7 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn read() -> Self {
-        // Without the black box the compiler would take the script for the blank it was compiled
-        // with.
+        // Without the black box the compiler would use the blank script of the build.
         let bytes = &black_box(&SCRIPT)[MARKER_LENGTH..];
         Self::parse(&String::from_utf8_lossy(bytes))
     }
@@ -41,7 +40,7 @@ impl Script {
         Self { pairs: trimmed.collect() }
     }
 
-    /// The value of `key`, or `ok`.
+    /// Returns the value of `key`, or `ok`.
     pub(crate) fn word(&self, key: &str) -> &str {
         let pair = self.pairs.iter().find(|pair| pair.0 == key);
         pair.map_or("ok", |(_, value)| value)

@@ -1,5 +1,5 @@
-//! Takes requests side by side, whatever their lengths: each has a word, which may mean mischief,
-//! and learns how many came with it.
+//! A model that takes requests side by side, of any length. Each has a word, which may cause a
+//! fault, and gets the number of requests in its call.
 
 #[path = "../../batcher/src/behaviour.rs"]
 mod behaviour;

@@ -1,4 +1,4 @@
-//! A model that answers in parts, well or badly; see `tests/guests/README.md`.
+//! A model that streams valid and invalid parts; see `tests/guests/README.md`.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ impl Model for Streamer {
         metadata.optional_output::<i64>("index", [1]).optional_output::<f64>("number", [1])
     }
 
-    /// Tells what an `emit` is worth here.
+    /// Returns the result of `emit` in a plain call.
     fn infer(&self, _request: Request) -> Result<Response, Error> {
         Ok(text(match emit(text("not to be seen")) {
             Ok(()) => "sent",
@@ -44,7 +44,7 @@ impl Streaming for Streamer {
     }
 }
 
-/// What a request asks for.
+/// The options of a request.
 struct Wanted {
     text: String,
     parts: i64,
@@ -85,7 +85,7 @@ impl Wanted {
         let time = if index == 0 { self.before } else { self.between };
         match self.busy {
             true => compute(time),
-            // Not even a sleep of no time is without a price.
+            // Even a sleep of no time has a cost.
             false if time.is_zero() => {}
             false => std::thread::sleep(time),
         }
@@ -108,7 +108,7 @@ impl Wanted {
     }
 }
 
-/// What comes after the parts.
+/// Performs the word for the end of the stream.
 fn end(then: &str) -> Result<(), Error> {
     match then {
         "" => Ok(()),
@@ -149,7 +149,7 @@ fn text(text: &str) -> Response {
     Response::new().output(Tensor::from_strings("text_output", [1], [text]))
 }
 
-/// Computes for so long by the clock.
+/// Computes for this long by the clock.
 fn compute(time: Duration) {
     let start = Instant::now();
     while start.elapsed() < time {
