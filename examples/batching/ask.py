@@ -1,4 +1,4 @@
-"""Has many clients ask a model at once, and tells in how many calls they were answered. Needs nothing but Python 3.
+"""Sends requests from many concurrent clients and prints the number of calls. Needs only Python 3.
 
 usage: ask.py [CLIENTS] [URL]
 
@@ -32,7 +32,7 @@ def ask(server, text):
 
 
 def wait_until_ready(server, seconds=120):
-    """Waits until the model serves: a server that has just started is still compiling it."""
+    """Waits until the model serves; a new server is still compiling it."""
     for _ in range(seconds):
         try:
             return urllib.request.urlopen(f"{server}/v2/models/language-id/ready").close()
@@ -44,7 +44,7 @@ def wait_until_ready(server, seconds=120):
 
 
 def counted(server):
-    """Requests and calls so far."""
+    """Returns the numbers of requests and calls so far."""
     with urllib.request.urlopen(f"{server}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     of = lambda name: sum(float(line.split()[-1]) for line in lines if line.startswith(name) and "language-id" in line)
@@ -52,7 +52,7 @@ def counted(server):
 
 
 def client(server, number):
-    """Asks again and again, and gives the number of wrong answers."""
+    """Sends requests repeatedly, and returns the number of wrong answers."""
     language, text = TEXTS[number % len(TEXTS)]
     return sum(ask(server, text) != language for _ in range(ASKING))
 

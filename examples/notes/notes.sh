@@ -1,5 +1,5 @@
 #!/bin/sh
-# Keeps notes in a model that has a database of its own. In one terminal, in the root of this repository:
+# Stores notes in the database of the model `notes`. In one terminal, in the root of this repository:
 #
 #   cargo xtask serve
 #
@@ -15,12 +15,12 @@ set -eu
 
 url="${WARDIAN_URL:-http://127.0.0.1:8080}/v2/models/notes/infer"
 
-# A JSON tensor with one element.
+# Prints a JSON tensor with one element.
 tensor() {
     printf '{"name": "%s", "datatype": "%s", "shape": [1], "data": [%s]}' "$1" "$2" "$3"
 }
 
-# A text as JSON.
+# Prints a text as JSON.
 quoted() {
     printf '"%s"' "$(printf '%s' "$*" | sed 's/[\\"]/\\&/g')"
 }

@@ -1,4 +1,4 @@
-"""Tells the model `learner` the outcomes of tumours from several clients at once, and asks it before and after."""
+"""Sends outcomes of tumours to the model `learner` from several clients, and checks its predictions before and after."""
 
 import argparse
 import json

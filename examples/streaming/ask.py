@@ -1,4 +1,4 @@
-"""Prints an answer as it is written. Needs nothing but Python 3.
+"""Prints a stream as it arrives. Needs only Python 3.
 
 usage: ask.py PROMPT [CHARACTERS] [URL]
 
@@ -12,7 +12,7 @@ import urllib.request
 
 
 def events(url, body):
-    """The answer's parts, as they come: server-sent events are lines that begin with 'data: '."""
+    """Yields the parts of the stream: server-sent events are lines that begin with 'data: '."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:
         for line in answer:
@@ -27,7 +27,7 @@ def main(prompt, characters="200", server=SERVER):
     print(prompt, end="", flush=True)
     body = {"text_input": prompt, "parameters": {"max_tokens": int(characters)}}
     for event in events(f"{server}/v2/models/chat/generate_stream", body):
-        # The status was sent with the first part, so what goes wrong later is an event too.
+        # The status was sent with the first part, so a later error is an event.
         if "error" in event:
             sys.exit(f"\n{event['code']}: {event['error']}")
         print(event["text_output"], end="", flush=True)
