@@ -10,13 +10,28 @@ mod repository_api;
 mod shapes;
 mod statistics;
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use serde_json::{Value, json};
 
 use crate::harness::{Server, guest, guest_folder, puppet};
 
-/// One server answers all of this module's questions: none of them changes what it serves for long.
-#[test]
-fn every_route_does_what_the_protocol_says() {
+/// Returns the server that the tests of this module share. A test that changes the server, or
+/// counts its requests, has a server of its own.
+fn shared() -> Arc<Server> {
+    // A weak reference, so that the last test stops the server: statics are not dropped.
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+
+    shared.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(serve());
+        *shared = Arc::downgrade(&server);
+        server
+    })
+}
+
+/// Starts a server with models that serve, and one that cannot be loaded.
+fn serve() -> Server {
     let server = Server::with_models(|models| {
         models.bare("iris", guest("iris"));
         models.copy_folder(&guest_folder("upper"), "upper/1");
@@ -26,11 +41,7 @@ fn every_route_does_what_the_protocol_says() {
     })
     .start();
     server.until_tried();
-    health::check(&server);
-    inference::check(&server);
-    refusals::check(&server);
-    repository_api::check(&server);
-    documents::check(&server);
+    server
 }
 
 fn upper(texts: &[&str]) -> Value {

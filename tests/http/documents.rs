@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::{serve, upper};
 use crate::harness::{Response, Server, guest, until};
 
-pub(super) fn check(server: &Server) {
+#[test]
+fn responses_match_their_descriptions() {
+    let server = serve();
     let document = server.get("/openapi.json").ok().json();
     let said = |path: &str, answer: &Response| held_against(&document, ["GET", path], answer);
     for path in [
@@ -33,10 +36,11 @@ pub(super) fn check(server: &Server) {
         body_held_against(&document, ["POST", path], body);
         held_against(&document, ["POST", path], &server.post(at, body));
     };
-    for (verb, body) in [("infer", super::upper(&["a"])), ("generate", json!({ "text": "a" }))] {
+    for (verb, body) in [("infer", upper(&["a"])), ("generate", json!({ "text": "a" }))] {
         posted(&format!("/v2/models/{{model}}/{verb}"), &format!("/v2/models/upper/{verb}"), &body);
     }
-    let binary = json!({ "inputs": super::upper(&["a"])["inputs"], "parameters": { "binary_data_output": true } });
+    let binary =
+        json!({ "inputs": upper(&["a"])["inputs"], "parameters": { "binary_data_output": true } });
     posted("/v2/models/{model}/infer", "/v2/models/upper/infer", &binary);
     posted("/v2/models/{model}/infer", "/v2/models/nobody/infer", &binary);
     posted(
@@ -62,7 +66,7 @@ pub(super) fn check(server: &Server) {
 }
 
 #[test]
-fn what_is_wrong_is_told_as_described() {
+fn degraded_states_match_their_descriptions() {
     let server =
         Server::with_models(|models| models.bare("interceptors/torn", b"torn".to_vec())).start();
     let document = server.get("/openapi.json").ok().json();

@@ -4,20 +4,11 @@ use std::io::Read;
 
 use serde_json::json;
 
-use crate::harness::Server;
+use super::{serve, shared, upper};
 
-pub(super) fn check(server: &Server) {
-    health(server);
-    metadata(server);
-    metrics(server);
-    text_metrics(server);
-    ways_in(server);
-    large_answers(server);
-    what_every_response_carries(server);
-    wrong_paths_and_methods(server);
-}
-
-fn health(server: &Server) {
+#[test]
+fn health_routes_report_readiness() {
+    let server = shared();
     assert_eq!(server.get("/v2/health/live").ok().json(), json!({ "live": true }));
     assert_eq!(server.get("/v2/health/ready").ok().json(), json!({ "ready": true }));
     assert_eq!(
@@ -28,7 +19,9 @@ fn health(server: &Server) {
     assert!(server.get("/ping").ok().body.is_empty());
 }
 
-fn metadata(server: &Server) {
+#[test]
+fn metadata_routes_describe_server_and_models() {
+    let server = shared();
     let about = server.get("/v2").ok().json();
     assert_eq!(about["name"], "wardian");
     for extension in ["binary_tensor_data", "model_repository", "model_configuration", "parameters"]
@@ -48,8 +41,10 @@ fn metadata(server: &Server) {
     assert_eq!(config["wardian"]["isolation"], "request");
 }
 
-fn metrics(server: &Server) {
-    server.infer("upper", &super::upper(&["a"])).ok();
+#[test]
+fn metrics_count_requests_and_loads() {
+    let server = serve();
+    server.infer("upper", &upper(&["a"])).ok();
     let metrics = server.get("/metrics");
     assert!(
         metrics.ok().header("content-type").unwrap().starts_with("application/openmetrics-text")
@@ -64,7 +59,9 @@ fn metrics(server: &Server) {
     }
 }
 
-fn ways_in(server: &Server) {
+#[test]
+fn entry_routes_answer_get_and_head() {
+    let server = serve();
     let about = server.get("/v2").ok().json();
     assert_eq!(server.get("/v2/").ok().json(), about);
     for accept in ["*/*", "application/json", "text/html;q=0"] {
@@ -95,7 +92,9 @@ fn ways_in(server: &Server) {
     }
 }
 
-fn text_metrics(server: &Server) {
+#[test]
+fn metrics_have_a_text_format() {
+    let server = shared();
     let metrics = |accept: &str| server.call("GET", "/metrics").header("accept", accept).send();
     let text = metrics("text/plain");
     assert_eq!(text.ok().header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -118,7 +117,9 @@ fn text_metrics(server: &Server) {
     }
 }
 
-fn large_answers(server: &Server) {
+#[test]
+fn large_responses_are_compressed_on_request() {
+    let server = serve();
     for path in ["/metrics", "/openapi.json", "/docs", "/v2/models/upper/config", "/v2/tenants"] {
         let plain = server.get(path);
         if plain.ok().body.len() < 2048 {
@@ -151,7 +152,9 @@ fn unpack(coding: &str, body: &[u8]) -> Vec<u8> {
     whole
 }
 
-fn what_every_response_carries(server: &Server) {
+#[test]
+fn every_response_has_timing_and_id() {
+    let server = shared();
     for path in ["/v2", "/v2/models/upper", "/v2/models/nobody", "/nowhere", "/metrics"] {
         let response = server.get(path);
         assert!(response.header("server-timing").unwrap().starts_with("total;dur="), "{path}");
@@ -163,7 +166,9 @@ fn what_every_response_carries(server: &Server) {
     assert_eq!(named.header("x-request-id"), Some("mine-7"));
 }
 
-fn wrong_paths_and_methods(server: &Server) {
+#[test]
+fn unknown_paths_and_methods_are_explained() {
+    let server = shared();
     for path in ["/v2/model", "/v2//", "/v2/models/upper/", "/v2/models/up%ffper", "/v3"] {
         server.get(path).refused(404, "not_found");
     }

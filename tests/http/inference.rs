@@ -7,18 +7,12 @@ use flate2::read::ZlibDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use super::{shared, upper};
 
-pub(super) fn check(server: &Server) {
-    in_json(server);
-    in_binary(server);
-    with_a_raw_body(server);
-    compressed(server);
-    by_sagemakers_route(server);
-}
-
-fn in_json(server: &Server) {
-    let mut body = super::upper(&["ab", "ß"]);
+#[test]
+fn json_inference_succeeds() {
+    let server = shared();
+    let mut body = upper(&["ab", "ß"]);
     body["id"] = json!("7");
     body["outputs"] = json!([{ "name": "text" }]);
     let output = json!({ "name": "text", "datatype": "BYTES", "shape": [2], "data": ["AB", "SS"] });
@@ -41,7 +35,9 @@ fn in_json(server: &Server) {
     assert_eq!(server.infer("iris", &nested).output("label"), ["setosa", "virginica"]);
 }
 
-fn in_binary(server: &Server) {
+#[test]
+fn binary_tensors_are_read_and_written() {
+    let server = shared();
     let head = json!({
         "inputs": [{ "name": "measurements", "datatype": "FP64", "shape": [1, 4],
             "parameters": { "binary_data_size": 32 } }],
@@ -64,7 +60,9 @@ fn in_binary(server: &Server) {
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
 }
 
-fn with_a_raw_body(server: &Server) {
+#[test]
+fn a_raw_body_is_one_input() {
+    let server = shared();
     let call = server
         .call("POST", "/v2/models/upper/infer")
         .header("Inference-Header-Content-Length", "0");
@@ -72,10 +70,12 @@ fn with_a_raw_body(server: &Server) {
     assert!(response.ok().body.ends_with(b"AS IT IS"), "{response}");
 }
 
-fn compressed(server: &Server) {
+#[test]
+fn compressed_bodies_are_read_and_written() {
+    let server = shared();
     let text = "light goes in ".repeat(500);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(super::upper(&[&text]).to_string().as_bytes()).unwrap();
+    encoder.write_all(upper(&[&text]).to_string().as_bytes()).unwrap();
     let call = server.call("POST", "/v2/models/upper/infer").header("Content-Encoding", "gzip");
     let response = call.header("Accept-Encoding", "deflate").body(encoder.finish().unwrap()).send();
     assert_eq!(response.ok().header("content-encoding"), Some("deflate"));
@@ -87,8 +87,10 @@ fn compressed(server: &Server) {
     );
 }
 
-fn by_sagemakers_route(server: &Server) {
-    let call = || server.call("POST", "/invocations").json(&super::upper(&["ab"]));
+#[test]
+fn invocations_use_the_named_model() {
+    let server = shared();
+    let call = || server.call("POST", "/invocations").json(&upper(&["ab"]));
     call().send().refused(400, "invalid_input");
     let named = call().header("X-Amzn-SageMaker-Target-Model", "upper").send();
     assert_eq!(named.output("text"), ["AB"]);

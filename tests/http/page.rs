@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::harness::{NODE, Server};
 
 #[test]
-fn the_page_shows_numbers_as_they_came() {
+fn the_page_shows_numbers_unchanged() {
     if std::env::var_os("WARDIAN_NODE_PACKAGES").is_none() {
         NODE.skip("WARDIAN_NODE_PACKAGES is not set");
         return;

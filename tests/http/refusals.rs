@@ -6,17 +6,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::harness::{Response, Server};
-
-pub(super) fn check(server: &Server) {
-    json_that_is_wrong(server);
-    tensors_that_do_not_fit(server);
-    bodies_that_are_too_large(server);
-    models_that_do_not_answer(server);
-    names_that_are_nearly_right(server);
-    deadlines(server);
-    content_types(server);
-}
+use super::{shared, upper};
+use crate::harness::Response;
 
 #[track_caller]
 fn says(response: &Response, words: &str) {
@@ -24,7 +15,9 @@ fn says(response: &Response, words: &str) {
     assert!(text.contains(words), "'{words}' is not in '{text}'");
 }
 
-fn json_that_is_wrong(server: &Server) {
+#[test]
+fn invalid_json_is_explained() {
+    let server = shared();
     let iris = |data: &str| {
         format!(
             r#"{{"inputs":[{{"name":"measurements","datatype":"FP64","shape":[1,4],"data":{data}}}]}}"#
@@ -56,7 +49,9 @@ fn json_that_is_wrong(server: &Server) {
     says(server.infer("puppet", &digits).refused(400, "invalid_input"), "256");
 }
 
-fn tensors_that_do_not_fit(server: &Server) {
+#[test]
+fn tensors_must_match_the_metadata() {
+    let server = shared();
     let tensor = |name: &str, datatype: &str, shape: Value, data: Value| json!({ "inputs": [{ "name": name, "datatype": datatype, "shape": shape, "data": data }] });
     for (body, words) in [
         (json!({ "inputs": [] }), "'measurements' is missing"),
@@ -72,13 +67,15 @@ fn tensors_that_do_not_fit(server: &Server) {
     ] {
         says(server.infer("iris", &body).refused(400, "invalid_input"), words);
     }
-    let mut body = super::upper(&["a"]);
+    let mut body = upper(&["a"]);
     body["outputs"] = json!([{ "name": "lower" }]);
     says(server.infer("upper", &body).refused(400, "invalid_input"), "no output 'lower'");
 }
 
-fn bodies_that_are_too_large(server: &Server) {
-    let large = super::upper(&[&"x".repeat(70_000)]);
+#[test]
+fn large_bodies_are_refused() {
+    let server = shared();
+    let large = upper(&[&"x".repeat(70_000)]);
     says(server.infer("upper", &large).refused(413, "request_too_large"), "65536");
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     bomb.write_all(&vec![b' '; 10 << 20]).unwrap();
@@ -91,8 +88,10 @@ fn bodies_that_are_too_large(server: &Server) {
         .refused(413, "request_too_large");
 }
 
-fn models_that_do_not_answer(server: &Server) {
-    let body = super::upper(&["a"]);
+#[test]
+fn unknown_and_failed_models_are_explained() {
+    let server = shared();
+    let body = upper(&["a"]);
     says(server.infer("nobody", &body).refused(404, "model_not_found"), "model 'nobody'");
     for version in ["9", "0", "one", "-1"] {
         let path = format!("/v2/models/upper/versions/{version}/infer");
@@ -103,8 +102,10 @@ fn models_that_do_not_answer(server: &Server) {
     assert!(broken.header("retry-after").is_some());
 }
 
-fn names_that_are_nearly_right(server: &Server) {
-    let body = super::upper(&["a"]);
+#[test]
+fn misspelt_names_are_corrected() {
+    let server = shared();
+    let body = upper(&["a"]);
     let unknown = |path: &str, words: &str| {
         says(server.post(path, &body).refused(404, "model_not_found"), words);
     };
@@ -146,7 +147,9 @@ fn names_that_are_nearly_right(server: &Server) {
     );
 }
 
-fn deadlines(server: &Server) {
+#[test]
+fn the_shorter_deadline_applies() {
+    let server = shared();
     let slow = |header: &str, timeout: u64| {
         let body =
             json!({ "inputs": [], "parameters": { "behave": "sleep:60000", "timeout": timeout } });
@@ -161,7 +164,9 @@ fn deadlines(server: &Server) {
     slow("soon", 1000).refused(400, "invalid_input");
 }
 
-fn content_types(server: &Server) {
+#[test]
+fn other_content_types_are_refused() {
+    let server = shared();
     const ROUTES: [&str; 8] = [
         "/v2/models/upper/infer",
         "/v2/models/upper/versions/1/infer",

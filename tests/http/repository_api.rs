@@ -2,15 +2,11 @@
 
 use serde_json::json;
 
-use crate::harness::Server;
+use super::{serve, shared, upper};
 
-pub(super) fn check(server: &Server) {
-    the_index(server);
-    load_and_unload(server);
-    what_is_refused(server);
-}
-
-fn the_index(server: &Server) {
+#[test]
+fn the_index_lists_versions_with_reasons() {
+    let server = shared();
     let upper = server.entry("upper", 1).unwrap();
     assert_eq!((upper.state.as_str(), upper.reason.as_str()), ("READY", ""));
     let broken = server.entry("broken", 1).unwrap();
@@ -24,19 +20,23 @@ fn the_index(server: &Server) {
     server.call("POST", "/v2/repository/index").send().ok();
 }
 
-fn load_and_unload(server: &Server) {
+#[test]
+fn models_are_loaded_and_unloaded() {
+    let server = serve();
     server.load("upper").ok();
     server.unload("upper").ok();
-    server.infer("upper", &super::upper(&["a"])).refused(503, "model_not_ready");
+    server.infer("upper", &upper(&["a"])).refused(503, "model_not_ready");
     server.unload("upper").ok();
     assert_eq!(server.until_unavailable("upper", 1), "unloaded on request");
     server.load("upper").ok();
-    server.infer("upper", &super::upper(&["a"])).ok();
+    server.infer("upper", &upper(&["a"])).ok();
     let failed = server.load("broken");
     assert!(failed.refused(422, "load_failed").text().contains("load: load failed"), "{failed}");
 }
 
-fn what_is_refused(server: &Server) {
+#[test]
+fn invalid_repository_commands_are_refused() {
+    let server = shared();
     for name in ["nobody", "..%2f..", "%2e%2e"] {
         server.load(name).refused(404, "model_not_found");
         server.unload(name).refused(404, "model_not_found");
