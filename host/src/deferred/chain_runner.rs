@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Phase, RunningChain, RunningChainGuard, TaskRunner};
 use crate::model::InferError;
-use crate::servable::{ServableHandle, TaskChain, TryOutcome};
+use crate::servable::{ServableHandle, TaskChain, TaskOutcome};
 use crate::store::{StoreError, tasks, unix_millis};
 
 /// Delay after a try was prevented by something other than the task.
@@ -26,14 +26,14 @@ impl TaskRunner {
     pub(super) async fn run_chain(
         self,
         mut chain: TaskChain,
-        live: Arc<RunningChain>,
-        end: RunningChainGuard,
+        running: Arc<RunningChain>,
+        guard: RunningChainGuard,
     ) {
         let work = async {
             chain.wait_for_response().await;
             loop {
                 let step = match self.next(&chain).await {
-                    Some(Some(next)) => self.step(&chain, &live, next).await,
+                    Some(Some(next)) => self.try_unless_cancelled(&chain, &running, next).await,
                     Some(None) => return NextStep::Next,
                     None => NextStep::Leave,
                 };
@@ -45,11 +45,11 @@ impl TaskRunner {
 
         let step = tokio::select! {
             step = work => step,
-            () = live.tenant_removed.notified() => NextStep::Next,
+            () = running.tenant_removed.notified() => NextStep::Next,
             () = self.wait_for_phase(Phase::Stopped) => NextStep::Leave,
         };
 
-        drop(end);
+        drop(guard);
         if let NextStep::Leave = step {
             self.leave(chain);
         }
@@ -71,22 +71,22 @@ impl TaskRunner {
     }
 
     /// Waits until a task is due and tries it, unless it is cancelled first.
-    async fn step(
+    async fn try_unless_cancelled(
         &self,
         chain: &TaskChain,
-        live: &RunningChain,
+        running: &RunningChain,
         next: tasks::NextTask,
     ) -> NextStep {
         let id = next.id;
 
-        let mut attempt = pin!(self.attempt(chain, live, next));
+        let mut attempt = pin!(self.try_when_due(chain, running, next));
         loop {
             tokio::select! {
                 step = &mut attempt => return step,
-                () = live.task_cancelled.notified() => {
+                () = running.task_cancelled.notified() => {
                     // The cancelled task may be another one of the chain.
                     if let Ok(false) = chain.is_pending(id).await {
-                        live.running.store(0, Ordering::Relaxed);
+                        running.running_task.store(0, Ordering::Relaxed);
                         return NextStep::Next;
                     }
                 }
@@ -94,10 +94,10 @@ impl TaskRunner {
         }
     }
 
-    async fn attempt(
+    async fn try_when_due(
         &self,
         chain: &TaskChain,
-        live: &RunningChain,
+        running: &RunningChain,
         next: tasks::NextTask,
     ) -> NextStep {
         if !self.wait_until_due(next.due).await {
@@ -107,30 +107,35 @@ impl TaskRunner {
         let instances = servable.settings().instances.max;
         // Waiting must not keep the version from draining.
         drop(servable);
-        let _place =
-            self.inner.places.acquire(chain.tenant().name(), chain.model(), instances).await;
+        let _permit =
+            self.inner.concurrency.acquire(chain.tenant().name(), chain.model(), instances).await;
         let Some(servable) = self.wait_for_servable(chain).await else { return NextStep::Leave };
 
-        live.running.store(next.id, Ordering::Relaxed);
+        running.running_task.store(next.id, Ordering::Relaxed);
         let tried = servable.try_task(chain, next.id).await;
-        live.running.store(0, Ordering::Relaxed);
+        running.running_task.store(0, Ordering::Relaxed);
         drop(servable);
-        self.conclude(chain, next.id, tried).await
+
+        self.log_try(chain, next.id, tried).await
     }
 
-    async fn conclude(
+    /// Logs the outcome of a try. Pauses after a task that was not tried.
+    async fn log_try(
         &self,
         chain: &TaskChain,
         task: i64,
-        tried: Result<TryOutcome, InferError>,
+        tried: Result<TaskOutcome, InferError>,
     ) -> NextStep {
-        let (tenant, model, request) = (chain.tenant().name(), chain.model(), chain.id());
+        let tenant = chain.tenant().name();
+        let model = chain.model();
+        let id = chain.id();
+
         match tried {
-            Ok(TryOutcome::GivenUp) => {
-                tracing::warn!(%tenant, %model, task, chain = request, "a deferred task was given up")
+            Ok(TaskOutcome::Failed) => {
+                tracing::warn!(%tenant, %model, task, chain = id, "a deferred task was given up")
             }
             Ok(outcome) => {
-                tracing::debug!(%tenant, %model, task, chain = request, ?outcome, "a deferred task")
+                tracing::debug!(%tenant, %model, task, chain = id, ?outcome, "a deferred task")
             }
             Err(error) => {
                 tracing::debug!(%tenant, %model, task, %error, detail = error.private_detail(), "a deferred task has to wait");
@@ -174,6 +179,7 @@ impl TaskRunner {
 }
 
 fn log_read_failure(chain: &TaskChain, error: &StoreError) {
-    let (tenant, model) = (chain.tenant().name(), chain.model());
+    let tenant = chain.tenant().name();
+    let model = chain.model();
     tracing::warn!(%tenant, %model, %error, "cannot read which task comes next");
 }

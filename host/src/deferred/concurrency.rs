@@ -17,7 +17,7 @@ pub(super) struct TaskConcurrency {
 /// The permit to run a task, returned on drop.
 pub(super) struct TaskPermit {
     _permit: Option<OwnedSemaphorePermit>,
-    _places: Arc<Semaphore>,
+    _semaphore: Arc<Semaphore>,
 }
 
 impl TaskConcurrency {
@@ -29,9 +29,9 @@ impl TaskConcurrency {
         model: &ModelName,
         instances: u32,
     ) -> TaskPermit {
-        let places = self.semaphore(tenant, model, instances);
+        let semaphore = self.semaphore(tenant, model, instances);
         // The semaphore is never closed.
-        TaskPermit { _permit: places.clone().acquire_owned().await.ok(), _places: places }
+        TaskPermit { _permit: semaphore.clone().acquire_owned().await.ok(), _semaphore: semaphore }
     }
 
     fn semaphore(&self, tenant: &TenantName, model: &ModelName, instances: u32) -> Arc<Semaphore> {
@@ -40,11 +40,11 @@ impl TaskConcurrency {
         if let Some(known) = models.get(&key).and_then(Weak::upgrade) {
             return known;
         }
-        models.retain(|_, places| places.strong_count() > 0);
+        models.retain(|_, semaphore| semaphore.strong_count() > 0);
 
-        let places = Arc::new(Semaphore::new((instances / 2).max(1) as usize));
-        models.insert(key, Arc::downgrade(&places));
-        places
+        let semaphore = Arc::new(Semaphore::new((instances / 2).max(1) as usize));
+        models.insert(key, Arc::downgrade(&semaphore));
+        semaphore
     }
 }
 
@@ -56,7 +56,8 @@ mod tests {
 
     #[tokio::test]
     async fn half_of_the_instances_are_for_tasks_and_always_one() {
-        let (places, tenant) = (TaskConcurrency::default(), TenantName::default_tenant());
+        let places = TaskConcurrency::default();
+        let tenant = TenantName::default_tenant();
         for (model, instances, at_once) in [("a", 8, 4), ("b", 1, 1)] {
             let model = ModelName::new(model).unwrap();
             let take = || places.acquire(&tenant, &model, instances).now_or_never();

@@ -1,7 +1,7 @@
 //! Runs deferred tasks.
 //!
 //! A [`TaskChain`] holds the tasks of one request. It comes from the call that deferred them, or
-//! from the disk after a restart, and chain_runners in a Tokio task of its own ([`chain_runner`]):
+//! from the disk after a restart, and runs in a Tokio task of its own ([`chain_runner`]):
 //! one try after another, each in the version that serves then, while the chain holds its session's
 //! lock. Only some of a model's chains run at once ([`concurrency`]), so that requests find free
 //! instances.
@@ -37,9 +37,9 @@ pub struct TaskRunner {
 
 struct Inner {
     registry: Registry,
-    sequences: Sessions,
-    places: TaskConcurrency,
-    live: Mutex<HashMap<Key, Arc<RunningChain>>>,
+    sessions: Sessions,
+    concurrency: TaskConcurrency,
+    running: Mutex<HashMap<Key, Arc<RunningChain>>>,
     /// Chains left for the next start. They keep the locks of their sessions.
     left_for_restart: Mutex<Vec<TaskChain>>,
     phase: watch::Sender<Phase>,
@@ -64,7 +64,7 @@ type Key = (TenantName, i64);
 struct RunningChain {
     tenant: Arc<Tenant>,
     /// The id of the running task; 0 if none runs.
-    running: AtomicI64,
+    running_task: AtomicI64,
     /// Signals that one of the chain's tasks was cancelled.
     task_cancelled: Notify,
     /// Signals that the tenant was removed.
@@ -88,22 +88,22 @@ const RESUME_RETRY: Duration = Duration::from_secs(1);
 
 impl TaskRunner {
     /// Starts running the chains that `chains` delivers, in versions that serve.
-    pub fn start(registry: Registry, sequences: Sessions, chains: TaskChains) -> TaskRunner {
-        let (places, live, left, phase) = Default::default();
-        let deferred = TaskRunner {
+    pub fn start(registry: Registry, sessions: Sessions, chains: TaskChains) -> TaskRunner {
+        let runner = TaskRunner {
             inner: Arc::new(Inner {
                 registry,
-                sequences,
-                places,
-                live,
-                left_for_restart: left,
-                phase,
+                sessions,
+                concurrency: TaskConcurrency::default(),
+                running: Mutex::default(),
+                left_for_restart: Mutex::default(),
+                phase: watch::Sender::default(),
             }),
         };
-        essential::spawn("deferred tasks", deferred.clone().receive_chains(chains));
-        essential::spawn("deferred tasks of an earlier run", deferred.clone().resume_chains());
-        essential::spawn("expiry of sessions", deferred.clone().sweep());
-        deferred
+
+        essential::spawn("deferred tasks", runner.clone().receive_chains(chains));
+        essential::spawn("deferred tasks of an earlier run", runner.clone().resume_chains());
+        essential::spawn("expiry of sessions", runner.clone().sweep());
+        runner
     }
 
     /// Lists a tenant's tasks with ids greater than `after`, in order, at most `limit`.
@@ -113,7 +113,7 @@ impl TaskRunner {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Task>, InferError> {
-        let store = self.inner.sequences.store(tenant);
+        let store = self.inner.sessions.store(tenant);
         let listed = store.read(move |connection| tasks::list(connection, after, limit)).await;
 
         let listed = listed.map_err(|error| error.into_infer_error(tenant))?;
@@ -124,7 +124,7 @@ impl TaskRunner {
     pub async fn get(&self, tenant: &Arc<Tenant>, id: i64) -> Result<Option<Task>, InferError> {
         let found = self
             .inner
-            .sequences
+            .sessions
             .store(tenant)
             .read(move |connection| tasks::get(connection, id))
             .await;
@@ -135,7 +135,7 @@ impl TaskRunner {
 
     /// Removes a task and aborts its running try. Returns false if there is no such task.
     pub async fn cancel(&self, tenant: &Arc<Tenant>, id: i64) -> Result<bool, InferError> {
-        let noted = tenant.clone();
+        let owner = tenant.clone();
         let remove = move |connection: &_| {
             let removed = tasks::delete(connection, id)?;
             // A failed task's chain went on without it and has ended.
@@ -144,50 +144,50 @@ impl TaskRunner {
             {
                 tasks::delete_ended_session(connection, task.chain, &task.model, session)?;
             }
-            usage::record(connection, &noted).map(|()| removed)
+            usage::record(connection, &owner).map(|()| removed)
         };
 
-        let removed = self.inner.sequences.store(tenant).write(remove).await;
+        let removed = self.inner.sessions.store(tenant).write(remove).await;
         let Some(task) = removed.map_err(|error| error.into_infer_error(tenant))? else {
             return Ok(false);
         };
 
-        if let Some(live) = self.live().get(&(tenant.name().clone(), task.chain)) {
-            live.task_cancelled.notify_one();
+        if let Some(chain) = self.running().get(&(tenant.name().clone(), task.chain)) {
+            chain.task_cancelled.notify_one();
         }
         if task.failed.is_none()
             && let Ok(model) = ModelName::new(&task.model)
         {
-            self.inner.sequences.record_outcome(tenant.name(), &model, TaskOutcome::Cancelled);
+            self.inner.sessions.record_outcome(tenant.name(), &model, TaskOutcome::Cancelled);
         }
         Ok(true)
     }
 
     /// The sessions and tasks of a model.
     pub fn sessions(&self, tenant: &Arc<Tenant>, model: &ModelName) -> Arc<ModelSessions> {
-        self.inner.sequences.for_model(tenant, model)
+        self.inner.sessions.for_model(tenant, model)
     }
 
     /// Stops the chains of a removed tenant. Its stored tasks stay.
     pub fn forget_tenant(&self, tenant: &TenantName) {
-        let live = self.live();
-        live.iter()
-            .filter(|(key, _)| key.0 == *tenant)
-            .for_each(|(_, live)| live.tenant_removed.notify_one());
-        drop(live);
-        self.inner.sequences.forget_tenant(tenant);
+        let running = self.running();
+        let of_tenant = running.iter().filter(|(key, _)| key.0 == *tenant);
+        of_tenant.for_each(|(_, chain)| chain.tenant_removed.notify_one());
+        drop(running);
+
+        self.inner.sessions.forget_tenant(tenant);
     }
 
     /// Waits until all tasks that can run now are done, and starts none that must wait. The rest
     /// stays on disk.
     pub async fn drain(&self) {
         self.inner.phase.send_replace(Phase::Draining);
-        self.inner.sequences.wait_until_idle().await;
+        self.inner.sessions.wait_until_idle().await;
     }
 
     /// Aborts running tasks and starts no more. They stay on disk; an aborted try counts.
     pub fn stop(&self) {
-        let left = self.live().len();
+        let left = self.running().len();
         if left > 0 {
             tracing::warn!(
                 left,
@@ -212,15 +212,16 @@ impl TaskRunner {
     }
 
     fn describe(&self, tenant: &Tenant, kept: tasks::TaskInfo) -> Task {
-        let live = self.live().get(&(tenant.name().clone(), kept.chain)).cloned();
-        let running = live.is_some_and(|live| live.running.load(Ordering::Relaxed) == kept.id);
+        let chain = self.running().get(&(tenant.name().clone(), kept.chain)).cloned();
+        let running =
+            chain.is_some_and(|chain| chain.running_task.load(Ordering::Relaxed) == kept.id);
         Task { running, kept }
     }
 
     async fn receive_chains(self, mut chains: TaskChains) {
         while let Some(chain) = chains.recv().await {
-            if let Some((live, end)) = self.register_chain(&chain) {
-                tokio::spawn(self.clone().run_chain(chain, live, end));
+            if let Some((running, guard)) = self.register_chain(&chain) {
+                tokio::spawn(self.clone().run_chain(chain, running, guard));
             }
         }
     }
@@ -228,11 +229,12 @@ impl TaskRunner {
     /// Registers a running chain. Returns `None` if it is registered already or its tenant was
     /// removed.
     fn register_chain(&self, chain: &TaskChain) -> Option<(Arc<RunningChain>, RunningChainGuard)> {
-        let (tenant, key) = (chain.tenant(), (chain.tenant().name().clone(), chain.id()));
+        let tenant = chain.tenant();
+        let key = (chain.tenant().name().clone(), chain.id());
 
-        let mut lives = self.live();
+        let mut chains = self.running();
         // A chain can be both handed over and found on disk.
-        if lives.get(&key).is_some_and(|live| Arc::ptr_eq(&live.tenant, tenant)) {
+        if chains.get(&key).is_some_and(|running| Arc::ptr_eq(&running.tenant, tenant)) {
             return None;
         }
         // Checked under the lock: a removal after this finds the chain in the map.
@@ -240,9 +242,10 @@ impl TaskRunner {
             return None;
         }
 
-        let live = Arc::new(RunningChain::of(tenant));
-        lives.insert(key.clone(), live.clone());
-        Some((live.clone(), RunningChainGuard { deferred: self.clone(), key, live }))
+        let running = Arc::new(RunningChain::new(tenant));
+        chains.insert(key.clone(), running.clone());
+        let guard = RunningChainGuard { runner: self.clone(), key, chain: running.clone() };
+        Some((running, guard))
     }
 
     /// Resumes the pending chains of an earlier run, for each model once it serves.
@@ -252,9 +255,10 @@ impl TaskRunner {
             changes.borrow_and_update();
             let mut complete = true;
             let serving = self.inner.registry.serving();
-            for sequences in serving.iter().filter_map(|servable| servable.sessions()) {
-                if let Err(error) = sequences.resume().await {
-                    let (tenant, model) = (sequences.tenant().name(), sequences.model());
+            for sessions in serving.iter().filter_map(|servable| servable.sessions()) {
+                if let Err(error) = sessions.resume().await {
+                    let tenant = sessions.tenant().name();
+                    let model = sessions.model();
                     tracing::warn!(%tenant, %model, %error, "cannot read which tasks wait");
                     complete = false;
                 }
@@ -262,7 +266,7 @@ impl TaskRunner {
             // Holding the handles would keep the versions from draining.
             drop(serving);
 
-            let look_again = async {
+            let retry = async {
                 if complete {
                     std::future::pending().await
                 } else {
@@ -272,7 +276,7 @@ impl TaskRunner {
 
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
-                () = look_again => {}
+                () = retry => {}
             }
         }
     }
@@ -281,40 +285,39 @@ impl TaskRunner {
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             ticks.tick().await;
-            self.inner.sequences.sweep().await;
+            self.inner.sessions.sweep().await;
         }
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<Key, Arc<RunningChain>>> {
-        self.inner.live.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> MutexGuard<'_, HashMap<Key, Arc<RunningChain>>> {
+        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RunningChain {
-    fn of(tenant: &Arc<Tenant>) -> Self {
-        let (running, touched, dismissed) = Default::default();
+    fn new(tenant: &Arc<Tenant>) -> Self {
         RunningChain {
             tenant: tenant.clone(),
-            running,
-            task_cancelled: touched,
-            tenant_removed: dismissed,
+            running_task: AtomicI64::default(),
+            task_cancelled: Notify::default(),
+            tenant_removed: Notify::default(),
         }
     }
 }
 
 /// Unregisters a chain on drop.
 struct RunningChainGuard {
-    deferred: TaskRunner,
+    runner: TaskRunner,
     key: Key,
-    live: Arc<RunningChain>,
+    chain: Arc<RunningChain>,
 }
 
 impl Drop for RunningChainGuard {
     fn drop(&mut self) {
-        let mut lives = self.deferred.live();
+        let mut chains = self.runner.running();
         // The chain of a later tenant with the same name may have replaced it.
-        if lives.get(&self.key).is_some_and(|live| Arc::ptr_eq(live, &self.live)) {
-            lives.remove(&self.key);
+        if chains.get(&self.key).is_some_and(|chain| Arc::ptr_eq(chain, &self.chain)) {
+            chains.remove(&self.key);
         }
     }
 }

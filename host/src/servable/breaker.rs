@@ -67,7 +67,8 @@ struct Probes {
 
 impl Breaker {
     pub(super) fn new(id: ModelId, settings: BreakerSettings, tenant: Arc<Tenant>) -> Self {
-        let (counts_anything, open) = (AtomicBool::new(false), AtomicBool::new(false));
+        let counts_anything = AtomicBool::new(false);
+        let open = AtomicBool::new(false);
         Breaker {
             id,
             settings,

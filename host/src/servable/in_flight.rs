@@ -34,7 +34,8 @@ mod tests {
         let flights = InFlight::default();
         for _ in 0..2 {
             assert!(flights.wait_until_idle().now_or_never().is_some());
-            let (one, other) = (flights.begin(), flights.clone().begin());
+            let one = flights.begin();
+            let other = flights.clone().begin();
             let ended = flights.wait_until_idle();
             drop(one);
             tokio::pin!(ended);

@@ -1,40 +1,39 @@
-//! The scheduler of a model that answers one request at a time: a checkout, a call, an answer.
+//! Answers requests with one response, alone or in a batch.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batching::{BatchResponses, CallOutcome, Runner, self_check_batch};
-use super::breaker::RequestSource;
-use super::pool::{Checkout, InstanceSource};
-use super::{AfterResponse, InstanceFactory, InterceptorChain, Servable, ServableHandle};
+use super::invocation::{Committed, Invocation};
+use super::pool::Checkout;
+use super::{AfterResponse, InterceptorChain, Servable, ServableHandle};
 use crate::capability::{CallContext, yield_if_large};
-use crate::engine::{Budget, Call, Instance, Snapshot, Template};
+use crate::engine::{Budget, Call, Instance};
 use crate::model::{
-    CallerInfo, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId, payload_size,
+    CallerInfo, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId,
 };
 
-/// A model's answer, and where the time went.
+/// The response to a request, and the time that it took.
 #[derive(Debug)]
 pub struct Inference {
-    /// The answer.
+    /// The response.
     pub response: InferResponse,
-    /// Where the time went.
+    /// The time by phase.
     pub timings: Timings,
-    /// What begins once the answer is on its way: dropped then.
+    /// Starts the request's deferred tasks when dropped; to be dropped once the response is sent.
     pub after_response: Option<AfterResponse>,
 }
 
-/// Where a request's time went.
+/// The time of a request by phase.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timings {
-    /// Waiting for the right to have an instance at work.
+    /// Waiting for the session and for the permit to run an instance.
     pub queue: Duration,
-    /// Getting an instance: making one, or taking one from the pool.
+    /// Creating an instance or taking one from the pool.
     pub instance: Duration,
-    /// The call itself.
+    /// The guest call.
     pub compute: Duration,
-    /// The interceptors around it.
+    /// The interceptors.
     pub interceptors: Duration,
 }
 
@@ -44,78 +43,47 @@ impl Servable {
         self: &ServableHandle,
         mut request: InferRequest,
         budget: Budget,
-        asker: CallerInfo,
+        caller: CallerInfo,
     ) -> Result<Inference, InferError> {
         self.metadata().fit_shapes(&mut request);
-        let source = self.request_source(&asker, &request);
+        let invocation = Invocation::new(self, &request, budget, caller);
+
         match self.active_interceptors() {
-            None => {
-                self.attempt(request, budget, CallContext::for_request(asker.request_id), source)
-                    .await
-            }
-            // Apart, so that who has no interceptors does not carry the room for them about.
-            Some(chain) => {
-                Box::pin(self.infer_intercepted(chain, request, budget, asker, source)).await
-            }
+            None => self.infer_directly(invocation, request).await,
+            // Boxed, so that requests without interceptors do not carry the space of this future.
+            Some(chain) => Box::pin(self.infer_intercepted(chain, invocation, request)).await,
         }
     }
 
+    /// Passes the request and its response through the interceptors.
     async fn infer_intercepted(
         self: &ServableHandle,
         chain: Arc<InterceptorChain>,
+        mut invocation: Invocation<'_>,
         request: InferRequest,
-        budget: Budget,
-        asker: CallerInfo,
-        source: RequestSource,
     ) -> Result<Inference, InferError> {
-        let request_id = asker.request_id.clone();
-        let (request, mut passed) =
-            chain.run_before_hooks(self, request, &budget, asker, source.clone()).await?;
-        let scope = CallContext {
-            values: Some(passed.values().clone()),
-            ..CallContext::for_request(request_id)
-        };
-        let Inference { response, timings, after_response: afterwards } =
-            self.attempt(request, budget, scope, source).await?;
-        let response = passed.run_after_hooks(response).await?;
-        Ok(Inference {
-            response,
-            timings: Timings { interceptors: passed.took(), ..timings },
-            after_response: afterwards,
-        })
+        let (request, mut intercepted) = invocation.intercept(chain, request).await?;
+        let mut inference = self.infer_directly(invocation, request).await?;
+
+        inference.response = intercepted.run_after_hooks(inference.response).await?;
+        inference.timings.interceptors = intercepted.took();
+        Ok(inference)
     }
 
-    /// What the breaker has to know of a request.
-    pub(super) fn request_source(
-        &self,
-        asker: &CallerInfo,
-        request: &InferRequest,
-    ) -> RequestSource {
-        RequestSource::new(asker, request, self.template().uses_sessions())
-    }
-
-    async fn attempt(
+    async fn infer_directly(
         self: &ServableHandle,
+        invocation: Invocation<'_>,
         request: InferRequest,
-        budget: Budget,
-        scope: CallContext,
-        source: RequestSource,
     ) -> Result<Inference, InferError> {
-        // Before it waits for its session; and after that, because it may be the one that tries.
-        self.breaker.check(&source)?;
-        let mut undertaking =
-            self.open_request_session(request.session.as_ref(), &budget, scope).await?;
-        let attempt = self.breaker.admit(&source)?;
-        let outcome =
-            self.batch_or_infer_single(request, self.maker.call(budget, undertaking.scope())).await;
-        attempt.record(&outcome);
-        let mut answer = outcome?;
-        answer.timings.queue += undertaking.lock_wait;
-        answer.after_response = undertaking.commit(self).await?;
-        Ok(answer)
+        let call = |request, call| self.batch_or_infer_single(request, call);
+        let Committed { value: mut inference, session_wait, after_response } =
+            invocation.run(request, call).await?;
+
+        inference.timings.queue += session_wait;
+        inference.after_response = after_response;
+        Ok(inference)
     }
 
-    /// Answers one request, together with others if the model takes several.
     async fn batch_or_infer_single(
         self: &ServableHandle,
         request: InferRequest,
@@ -128,11 +96,52 @@ impl Servable {
             }
             _ => {
                 let rows = self.metadata().rows(&request);
-                let answer = self.infer_uncounted(request, call).await?;
-                self.record_single_call(rows, &answer.timings);
-                Ok(answer)
+                let inference = self.infer_uncounted(request, call).await?;
+                self.record_single_call(rows, &inference.timings);
+                Ok(inference)
             }
         }
+    }
+
+    /// True if the request has a session, deferred tasks or interceptor values, which a call for
+    /// several requests cannot hold.
+    fn bypasses_batcher(&self, request: &InferRequest, call: &Call) -> bool {
+        request.session.is_some()
+            || call.context.tasks.is_some()
+            || call.context.values.is_some() && self.template().uses_call_values()
+    }
+
+    /// Answers one request in a call of its own, without counting it in metrics: validation of a
+    /// version is not traffic.
+    pub async fn infer_uncounted(
+        self: &ServableHandle,
+        request: InferRequest,
+        call: Call,
+    ) -> Result<Inference, InferError> {
+        let (checkout, queue) = self.check_out(&request, &call.budget).await?;
+        let budget = call.budget.clone();
+        let then = response_validator(self.template().metadata(), &request);
+
+        let CallOutcome { outcome: response, instance, compute } =
+            self.run_single(checkout, request, call, then).await?;
+
+        if let Some(batcher) = &self.batcher {
+            batcher.record_call_time(1, compute, &budget);
+        }
+        let timings = Timings { queue, instance, compute, ..Timings::default() };
+        Ok(Inference { response, timings, after_response: None })
+    }
+
+    /// Runs a request twice in one call, if the model batches. Fails as the call does, and if there
+    /// is not one response for each.
+    pub async fn self_check_batch(
+        self: &ServableHandle,
+        request: &InferRequest,
+        call: Call,
+    ) -> Result<(), InferError> {
+        let Some(batcher) = &self.batcher else { return Ok(()) };
+        let checkout = self.pool.check_out(&self.factory, &call.budget).await?;
+        self_check_batch(batcher, self, request, checkout, call).await
     }
 
     /// Counts a call for one request that the batcher did not make.
@@ -143,102 +152,17 @@ impl Servable {
         }
         self.record_execution(rows, timings.instance, timings.compute);
     }
-
-    /// Whether a request brings something of its own that a call for several would have nowhere to
-    /// keep.
-    fn bypasses_batcher(&self, request: &InferRequest, call: &Call) -> bool {
-        request.session.is_some()
-            || call.context.tasks.is_some()
-            || call.context.values.is_some() && self.template().uses_call_values()
-    }
-
-    /// Answers one request by itself, without counting it: what is tried before a version goes live
-    /// is no traffic.
-    pub async fn infer_uncounted(
-        self: &ServableHandle,
-        request: InferRequest,
-        call: Call,
-    ) -> Result<Inference, InferError> {
-        self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
-        let arrived = Instant::now();
-        let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
-        let queue = arrived.elapsed();
-        let (budget, then) =
-            (call.budget.clone(), response_validator(self.template().metadata(), &request));
-        let CallOutcome { outcome: response, instance, compute } =
-            self.run_single(checkout, request, call, then).await?;
-        if let Some(batcher) = &self.batcher {
-            batcher.record_call_time(1, compute, &budget);
-        }
-        let timings = Timings { queue, instance, compute, ..Timings::default() };
-        Ok(Inference { response, timings, after_response: None })
-    }
-
-    /// Answers a request twice in one call, if the model takes several. Fails as it does, and if
-    /// its answer is not one for each.
-    pub async fn self_check_batch(
-        self: &ServableHandle,
-        request: &InferRequest,
-        call: Call,
-    ) -> Result<(), InferError> {
-        match &self.batcher {
-            Some(batcher) => {
-                let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
-                self_check_batch(batcher, self, request, checkout, call).await
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Asks an instance something, gives it back, and makes something of what it said, where that
-    /// holds nobody up.
-    pub(super) async fn run_on_instance<T, U, F>(
-        self: &ServableHandle,
-        checkout: Checkout,
-        call: Call,
-        ask: impl FnOnce(Instance) -> F + Send + 'static,
-        then: impl FnOnce(T) -> Result<U, InferError> + Send + 'static,
-    ) -> Result<CallOutcome<U>, InferError>
-    where
-        T: PayloadSize,
-        U: Send + 'static,
-        F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
-    {
-        let loaded = self.starts_loaded(&checkout);
-        let InstanceFactory { template, threads, .. } = &self.maker;
-        let (Checkout { source, place }, template, of_instance) =
-            (checkout, template.clone(), call.clone());
-        let work = async move {
-            let started = Instant::now();
-            let instance = acquire_instance(source, &template, of_instance).await?;
-            let made = Instant::now();
-            let (instance, outcome) = ask(instance).await;
-            let compute = made.elapsed();
-            place.give_back(instance);
-            let said = outcome?;
-            yield_if_large(said.bytes()).await;
-            Ok(CallOutcome { outcome: then(said)?, instance: made - started, compute })
-        };
-        if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
-    }
-
-    /// Whether a call can begin at once. One that begins by loading is no work for a thread that
-    /// serves HTTP.
-    pub(super) fn starts_loaded(&self, checkout: &Checkout) -> bool {
-        matches!(checkout.source, InstanceSource::Idle(_))
-            || *self.maker.template.snapshot() == Snapshot::Taken
-    }
 }
 
 impl Runner for Servable {
     type Permit = Checkout;
 
     fn try_acquire(&self) -> Option<Checkout> {
-        self.pool.try_check_out(&self.maker)
+        self.pool.try_check_out(&self.factory)
     }
 
     async fn acquire(&self) -> Result<Checkout, InferError> {
-        self.pool.acquire(&self.maker).await
+        self.pool.acquire(&self.factory).await
     }
 
     async fn run_single<T: Send + 'static>(
@@ -248,16 +172,13 @@ impl Runner for Servable {
         call: Call,
         then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
     ) -> Result<CallOutcome<T>, InferError> {
-        let ask = async move |mut instance: Instance| {
-            // It is copied into the guest's memory.
-            yield_if_large(request.bytes()).await;
-            let outcome = match instance.migrate_session_state().await {
-                Ok(()) => instance.infer(request).await,
-                Err(error) => Err(error),
-            };
+        let body = async move |mut instance: Instance| {
+            // The request is copied into the guest's memory.
+            yield_if_large(request.size()).await;
+            let outcome = instance.infer(request).await;
             (instance, outcome)
         };
-        self.run_on_instance(checkout, call, ask, then).await
+        self.run_and_process(checkout, call, body, InferResponse::size, then).await
     }
 
     async fn run_batch<T: Send + 'static>(
@@ -267,16 +188,16 @@ impl Runner for Servable {
         call: Call,
         then: impl FnOnce(BatchResponses) -> Result<T, InferError> + Send + 'static,
     ) -> Result<CallOutcome<T>, InferError> {
-        let ask = async move |mut instance: Instance| {
-            yield_if_large(requests.iter().map(PayloadSize::bytes).sum()).await;
+        let body = async move |mut instance: Instance| {
+            yield_if_large(requests.iter().map(InferRequest::size).sum()).await;
             let outcome = instance.infer_batch(requests).await;
             (instance, outcome)
         };
-        self.run_on_instance(checkout, call, ask, then).await
+        self.run_and_process(checkout, call, body, batch_size, then).await
     }
 
     fn new_call(&self, budget: Budget, request_id: RequestId) -> Call {
-        self.maker.call(budget, CallContext::for_request(request_id))
+        self.factory.call(budget, CallContext::for_request(request_id))
     }
 
     fn record_call(&self, requests: usize) {
@@ -290,68 +211,39 @@ impl Runner for Servable {
 
     fn record_batch_failure(&self, requests: usize, error: &InferError) {
         self.metrics().batching(&self.metric_families, &self.id).failed();
-        let (ModelId { tenant, name, version }, detail) = (self.id(), error.private_detail());
+
+        let ModelId { tenant, name, version } = self.id();
+        let detail = error.private_detail();
         tracing::debug!(%tenant, model = %name, %version, requests, %error, detail, "a batch failed; each goes alone");
     }
 }
 
-/// What an instance says, which somebody has to look at.
-pub(super) trait PayloadSize: Send + 'static {
-    /// How much it is.
-    fn bytes(&self) -> u64;
+/// Bytes of the responses of a batch.
+fn batch_size(responses: &BatchResponses) -> u64 {
+    responses.iter().flatten().map(InferResponse::size).sum()
 }
 
-impl PayloadSize for InferResponse {
-    fn bytes(&self) -> u64 {
-        self.size()
-    }
-}
-
-impl PayloadSize for InferRequest {
-    fn bytes(&self) -> u64 {
-        payload_size(&self.inputs, &self.parameters)
-    }
-}
-
-impl PayloadSize for BatchResponses {
-    fn bytes(&self) -> u64 {
-        self.iter().flatten().map(InferResponse::size).sum()
-    }
-}
-
-/// Holds the answer to a request against the metadata and drops what was not asked for.
+/// Returns the function that validates the response to a request; see [`validate_response`].
 pub(super) fn response_validator(
     metadata: &Arc<Metadata>,
     request: &InferRequest,
 ) -> impl FnOnce(InferResponse) -> Result<InferResponse, InferError> + Send + use<> {
-    let (metadata, wanted) = (metadata.clone(), request.outputs.clone());
-    move |response| validate_response(&metadata, &wanted, response)
+    let metadata = metadata.clone();
+    let requested = request.outputs.clone();
+    move |response| validate_response(&metadata, &requested, response)
 }
 
-/// Holds the answer against the metadata and drops what was not asked for.
+/// Checks a response against the metadata and drops outputs that were not requested. Fails with
+/// `BadOutput`.
 pub(super) fn validate_response(
     metadata: &Metadata,
-    wanted: &[String],
+    requested: &[String],
     mut response: InferResponse,
 ) -> Result<InferResponse, InferError> {
-    metadata.check_response(wanted, &response).map_err(InferError::BadOutput)?;
-    if !wanted.is_empty() {
-        response.outputs.retain(|tensor| wanted.contains(&tensor.name));
+    metadata.check_response(requested, &response).map_err(InferError::BadOutput)?;
+
+    if !requested.is_empty() {
+        response.outputs.retain(|tensor| requested.contains(&tensor.name));
     }
     Ok(response)
-}
-
-/// The instance that a call runs in.
-pub(super) async fn acquire_instance(
-    source: InstanceSource,
-    template: &Template,
-    call: Call,
-) -> Result<Instance, InferError> {
-    match source {
-        InstanceSource::Idle(mut instance) => {
-            instance.begin_call(call);
-            Ok(*instance)
-        }
-        InstanceSource::New(permit) => Instance::new(template, call, permit).await,
-    }
 }

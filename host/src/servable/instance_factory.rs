@@ -65,8 +65,8 @@ impl InstanceFactory {
     }
 
     /// Returns a call with that budget and context, paid for by this version.
-    pub fn call(&self, budget: Budget, scope: CallContext) -> Call {
-        Call { budget, share: self.share.clone(), context: Arc::new(scope) }
+    pub fn call(&self, budget: Budget, context: CallContext) -> Call {
+        Call { budget, share: self.share.clone(), context: Arc::new(context) }
     }
 
     /// Returns a call that the host makes by itself, with the full limits of a request.
@@ -80,9 +80,9 @@ impl InstanceFactory {
         self.call_with_full_limits(CallContext::for_validation(database))
     }
 
-    fn call_with_full_limits(&self, scope: CallContext) -> Call {
+    fn call_with_full_limits(&self, context: CallContext) -> Call {
         let budget = Budget::new(Instant::now(), self.limits.deadline, self.limits.cpu_time);
-        self.call(budget, scope)
+        self.call(budget, context)
     }
 
     /// Creates an instance and runs `work` on it, on the guest threads. Waits for an instance
@@ -121,7 +121,8 @@ impl InstanceFactory {
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
         let permit = self.acquire_permit_within(&call.budget).await?;
-        let (template, of_instance) = (self.template.clone(), call.clone());
+        let template = self.template.clone();
+        let of_instance = call.clone();
 
         self.threads
             .run_long(&call, async move {

@@ -70,8 +70,8 @@ impl ServableMetrics {
 
         let help = "Where the time of answered requests went, by phase";
         registry.register_with_unit("request_phase", help, Unit::Seconds, phases.clone());
-        let (streams, batches) =
-            (StreamFamilies::register(registry), BatchFamilies::register(registry));
+        let streams = StreamFamilies::register(registry);
+        let batches = BatchFamilies::register(registry);
         ServableMetrics { succeeded, failed, phases, streams, batches }
     }
 

@@ -12,6 +12,7 @@ mod in_flight;
 mod infer;
 mod instance_factory;
 mod interceptors;
+mod invocation;
 mod metrics;
 mod pool;
 mod request_recorder;
@@ -36,7 +37,6 @@ pub use request_recorder::RequestRecorder;
 pub use session::{AfterResponse, ModelSessions, Sessions, TaskChain, TaskChains, TaskOutcome};
 pub use statistics::{Statistics, Total};
 pub use streaming::ResponseStream;
-pub use task::TryOutcome;
 
 use crate::database::ValidationTransaction;
 use crate::engine::{Call, Snapshot, Template};
@@ -56,16 +56,16 @@ pub struct Servable {
     /// SHA-256 over all files of the version, in hexadecimal.
     digest: String,
     settings: Arc<ModelSettings>,
-    maker: InstanceFactory,
+    factory: InstanceFactory,
     pool: Arc<InstancePool>,
     breaker: Breaker,
     /// The tenant's interceptors. Set before the version serves; never set for an interceptor.
-    wrapping: OnceLock<InterceptorChainHandle>,
+    interceptors: OnceLock<InterceptorChainHandle>,
     /// `None` if the model takes one request at a time.
     batcher: Option<Arc<Batcher>>,
     batch_limit: Option<BatchLimit>,
     /// Sessions and tasks of the model, shared by all its versions.
-    sequences: Arc<ModelSessions>,
+    sessions: Arc<ModelSessions>,
     metric_families: ServableMetrics,
     /// The version's series, created with its first request.
     metrics: OnceLock<VersionMetrics>,
@@ -104,42 +104,37 @@ impl Servable {
         id: ModelId,
         digest: String,
         settings: Arc<ModelSettings>,
-        maker: InstanceFactory,
-        sequences: &Sessions,
+        factory: InstanceFactory,
+        sessions: &Sessions,
         metrics: &ServableMetrics,
     ) -> (ServableHandle, Drained) {
-        let (sender, drained) = oneshot::channel();
-
-        let pool = InstancePool::new(&settings, &maker);
+        let tenant = factory.tenant().clone();
+        let pool = InstancePool::new(&settings, &factory);
         if settings.isolation == Isolation::Pooled {
             let pool: Arc<dyn Reclaim> = pool.clone();
-            maker.tenant().register_pool(Arc::downgrade(&pool));
+            tenant.register_pool(Arc::downgrade(&pool));
         }
 
-        let breaker = Breaker::new(id.clone(), settings.breaker.clone(), maker.tenant().clone());
-        let batch_limit = BatchLimit::for_model(maker.template(), &settings);
-        let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
+        let metadata = factory.template().metadata();
+        let batch_limit = BatchLimit::for_model(factory.template(), &settings);
         let batcher = batch_limit
             .map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
 
-        let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
-        let (sequences, wrapping) =
-            (sequences.for_model(maker.tenant(), &id.name), OnceLock::new());
-
+        let (sender, drained) = oneshot::channel();
         let servable = Servable {
+            breaker: Breaker::new(id.clone(), settings.breaker.clone(), tenant.clone()),
+            sessions: sessions.for_model(&tenant, &id.name),
             id,
             digest,
             settings,
-            maker,
+            factory,
             pool,
-            breaker,
-            wrapping,
+            interceptors: OnceLock::new(),
             batcher,
             batch_limit,
-            sequences,
-            metric_families: families,
-            metrics,
-            drained: drain,
+            metric_families: metrics.clone(),
+            metrics: OnceLock::new(),
+            drained: Some(sender),
         };
         (Arc::new(servable), drained)
     }
@@ -156,7 +151,7 @@ impl Servable {
 
     /// The metadata that the component declares.
     pub fn metadata(&self) -> &Metadata {
-        self.maker.template().metadata()
+        self.factory.template().metadata()
     }
 
     /// The effective settings.
@@ -171,29 +166,29 @@ impl Servable {
 
     /// Creates the version's instances.
     pub fn factory(&self) -> &InstanceFactory {
-        &self.maker
+        &self.factory
     }
 
     /// The prepared component that instances are created from.
     pub fn template(&self) -> &Template {
-        self.maker.template()
+        self.factory.template()
     }
 
     /// The model's sessions and tasks; `None` if this version uses neither.
     pub fn sessions(&self) -> Option<&Arc<ModelSessions>> {
         let template = self.template();
         let has = template.uses_sessions() || template.uses_tasks() || template.has_deferred();
-        has.then_some(&self.sequences)
+        has.then_some(&self.sessions)
     }
 
     /// Returns a call for validation, with the full limits of a request.
     pub fn validation_call(&self, database: Option<&Arc<ValidationTransaction>>) -> Call {
-        self.maker.validation_call(database)
+        self.factory.validation_call(database)
     }
 
     /// Charges CPU time of host work for one of its requests to the tenant.
     pub fn charge_host_work(&self, time: Duration) {
-        self.maker.threads.charge(self.maker.share(), time);
+        self.factory.threads.charge(self.factory.share(), time);
     }
 
     /// A counter that changes whenever the circuit breaker takes the version out of service.
@@ -204,25 +199,25 @@ impl Servable {
     /// Fails as a request would while the circuit breaker is open or the tenant's interceptors
     /// block all calls.
     pub fn check_available(&self) -> Result<(), InferError> {
-        self.wrapping.get().map_or(Ok(()), |wrapping| wrapping.chain().check_open())?;
+        self.interceptors.get().map_or(Ok(()), |handle| handle.chain().check_open())?;
         self.breaker.check_version()
     }
 
     /// Sets the interceptors that run around its calls. Later calls have no effect.
-    pub fn set_interceptors(&self, wrapping: &InterceptorChainHandle) {
-        self.wrapping.get_or_init(|| wrapping.clone());
+    pub fn set_interceptors(&self, interceptors: &InterceptorChainHandle) {
+        self.interceptors.get_or_init(|| interceptors.clone());
     }
 
     /// The interceptors that run around its calls; `None` for an interceptor and before they are
     /// set.
     pub fn interceptors(&self) -> Option<&InterceptorChainHandle> {
-        self.wrapping.get()
+        self.interceptors.get()
     }
 
     /// Returns the interceptor chain for a call that begins now; `None` if the tenant has no
     /// interceptors.
     fn active_interceptors(&self) -> Option<Arc<InterceptorChain>> {
-        self.wrapping.get()?.active_chain()
+        self.interceptors.get()?.active_chain()
     }
 
     /// Closes the circuit breaker and clears its counts.
@@ -232,21 +227,20 @@ impl Servable {
 
     /// Returns the current state.
     pub fn report(&self) -> ServableReport {
-        let snapshot = match self.template().snapshot() {
+        let template = self.template();
+        let snapshot = match template.snapshot() {
             Snapshot::Taken => Ok(()),
             Snapshot::Impossible(reason) => Err(reason.clone()),
         };
 
         let (idle_instances, busy_instances) = self.pool.count();
-        let (memory_bytes, suspended) = (self.template().initial_memory(), self.breaker.is_open());
-
         ServableReport {
             snapshot,
             digest: self.digest.clone(),
-            memory_bytes,
+            memory_bytes: template.initial_memory(),
             idle_instances,
             busy_instances,
-            suspended,
+            suspended: self.breaker.is_open(),
         }
     }
 
@@ -264,7 +258,7 @@ impl Servable {
     pub async fn fill_pool(&self) -> Result<(), InferError> {
         for _ in 0..self.pool.min_idle() {
             self.pool
-                .add_idle(self.maker.run_in_new_instance(async |instance| Ok(instance)).await?);
+                .add_idle(self.factory.run_in_new_instance(async |instance| Ok(instance)).await?);
         }
         Ok(())
     }

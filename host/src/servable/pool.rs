@@ -40,7 +40,7 @@ struct Idle {
 /// The permit to run one instance, and where that instance comes from.
 pub(super) struct Checkout {
     pub(super) source: InstanceSource,
-    pub(super) place: PoolPermit,
+    pub(super) permit: PoolPermit,
 }
 
 /// The origin of a request's instance.
@@ -59,12 +59,12 @@ pub(super) struct PoolPermit {
 }
 
 impl InstancePool {
-    pub(super) fn new(settings: &ModelSettings, maker: &InstanceFactory) -> Arc<Self> {
+    pub(super) fn new(settings: &ModelSettings, factory: &InstanceFactory) -> Arc<Self> {
         let max = settings.instances.max as usize;
 
         Arc::new(InstancePool {
-            tenant: maker.tenant().clone(),
-            slots: maker.template().room().slots().clone(),
+            tenant: factory.tenant().clone(),
+            slots: factory.template().room().slots().clone(),
             isolation: settings.isolation,
             min: settings.instances.min as usize,
             max,
@@ -81,12 +81,12 @@ impl InstancePool {
     /// requests wait already, with the tenant's queue quota, or at the deadline.
     pub(super) async fn check_out(
         self: &Arc<Self>,
-        maker: &InstanceFactory,
+        factory: &InstanceFactory,
         budget: &Budget,
     ) -> Result<Checkout, InferError> {
-        match self.try_check_out(maker) {
+        match self.try_check_out(factory) {
             Some(checkout) => Ok(checkout),
-            None => self.wait(maker, budget).await,
+            None => self.wait(factory, budget).await,
         }
     }
 
@@ -97,62 +97,58 @@ impl InstancePool {
     }
 
     /// Returns a checkout; `None` if the caller would have to wait.
-    pub(super) fn try_check_out(self: &Arc<Self>, maker: &InstanceFactory) -> Option<Checkout> {
-        let place = PoolPermit {
+    pub(super) fn try_check_out(self: &Arc<Self>, factory: &InstanceFactory) -> Option<Checkout> {
+        let permit = PoolPermit {
             permit: Some(self.permits.clone().try_acquire_owned().ok()?),
             pool: self.clone(),
         };
 
         let source = match self.take_idle() {
             Some(idle) => idle,
-            None => InstanceSource::New(maker.try_acquire_permit()?),
+            None => InstanceSource::New(factory.try_acquire_permit()?),
         };
-        Some(Checkout { source, place })
+        Some(Checkout { source, permit })
     }
 
     async fn wait(
         self: &Arc<Self>,
-        maker: &InstanceFactory,
+        factory: &InstanceFactory,
         budget: &Budget,
     ) -> Result<Checkout, InferError> {
         let _in_queue = QueueGuard::enter(self)?;
-        let _in_tenant_s = maker.tenant().take(Resource::Queue, 1)?;
+        let _in_tenant_queue = factory.tenant().take(Resource::Queue, 1)?;
 
-        let taken = tokio::time::timeout_at(budget.deadline().into(), self.acquire(maker)).await;
+        let taken = tokio::time::timeout_at(budget.deadline().into(), self.acquire(factory)).await;
         taken.unwrap_or_else(|_elapsed| Err(budget.deadline_exceeded()))
     }
 
     /// Waits for a checkout without a deadline and without being counted in the wait queue.
     pub(super) async fn acquire(
         self: &Arc<Self>,
-        maker: &InstanceFactory,
+        factory: &InstanceFactory,
     ) -> Result<Checkout, InferError> {
-        let permit =
-            self.permits.clone().acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
-        let place = PoolPermit { pool: self.clone(), permit: Some(permit) };
+        let permits = self.permits.clone();
+        let permit = permits.acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
+        let permit = PoolPermit { pool: self.clone(), permit: Some(permit) };
 
         let source = match self.take_idle() {
             Some(idle) => idle,
-            None => InstanceSource::New(maker.acquire_permit().await),
+            None => InstanceSource::New(factory.acquire_permit().await),
         };
-        Ok(Checkout { source, place })
+        Ok(Checkout { source, permit })
     }
 
     /// Returns a checkout for a call that runs while another version's instance is held for the
     /// same request. Never waits; see [`Tenant::acquire_extra_instance`]. Fails with `Overloaded`.
     pub(super) fn try_check_out_extra(
         self: &Arc<Self>,
-        maker: &InstanceFactory,
+        factory: &InstanceFactory,
     ) -> Result<Checkout, InferError> {
-        let place = || PoolPermit { pool: self.clone(), permit: None };
-        let beside = || {
-            Some(Checkout {
-                source: InstanceSource::New(maker.try_acquire_extra_permit()?),
-                place: place(),
-            })
+        let extra = || {
+            let source = InstanceSource::New(factory.try_acquire_extra_permit()?);
+            Some(Checkout { source, permit: PoolPermit { pool: self.clone(), permit: None } })
         };
-
-        self.try_check_out(maker).or_else(beside).ok_or(InferError::Overloaded)
+        self.try_check_out(factory).or_else(extra).ok_or(InferError::Overloaded)
     }
 
     /// Takes the most recently used idle instance; `None` if there is none.
@@ -237,11 +233,11 @@ struct QueueGuard<'a>(&'a AtomicU32);
 
 impl<'a> QueueGuard<'a> {
     fn enter(pool: &'a InstancePool) -> Result<Self, InferError> {
-        let place = QueueGuard(&pool.waiting);
+        let guard = QueueGuard(&pool.waiting);
         if pool.waiting.fetch_add(1, Ordering::Relaxed) >= pool.max_queue {
             return Err(InferError::QueueFull { limit: pool.max_queue });
         }
-        Ok(place)
+        Ok(guard)
     }
 }
 

@@ -99,8 +99,9 @@ impl VersionCounters {
         let total =
             |sum: &AtomicU64| Total { count: answered, time: Duration::from_nanos(number(sum)) };
 
-        let (queue, instance, compute) =
-            (total(&self.queue), total(&self.instance), total(&self.compute));
+        let queue = total(&self.queue);
+        let instance = total(&self.instance);
+        let compute = total(&self.compute);
         let success = Total { count: answered, time: queue.time + instance.time + compute.time };
 
         Statistics {

@@ -1,4 +1,4 @@
-//! The scheduler of an answer in parts: a checkout, a call, and parts while it runs.
+//! Answers requests with a stream of response parts.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -6,73 +6,70 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::breaker::RequestSource;
-use super::infer::acquire_instance;
+use super::invocation::{Invocation, StartOn};
 use super::metrics::OpenStream;
-use super::pool::Checkout;
 use super::{
     AfterResponse, Inference, InterceptedRequest, InterceptorChain, Servable, ServableHandle,
     Timings,
 };
-use crate::capability::{CallContext, Emitter, PartReceiver, StreamLimits};
-use crate::engine::{Budget, Call, Template};
+use crate::capability::{Emitter, PartReceiver, StreamLimits};
+use crate::engine::{Budget, Call, Instance};
 use crate::model::{CallerInfo, InferError, InferRequest, InferResponse};
 
-/// The parts of an answer, as they come. Dropping it ends the call, as does the deadline, whether
-/// anybody reads or not; until then it owns the version, the right to an instance, and the
-/// instance.
+/// A response as a stream of parts. It owns the version, the permit to run an instance, and the
+/// instance. The call ends when the stream is dropped, or at its deadline, whether the parts are
+/// read or not.
 pub struct ResponseStream {
-    /// `None` once it has ended.
+    /// `None` once the call has ended.
     call: Option<RunningCall>,
-    emitted: PartReceiver,
-    /// How the call has ended, until that has been said.
+    parts: PartReceiver,
+    /// The result of the call, until it is returned.
     end: Option<Result<Option<InferResponse>, InferError>>,
-    /// What begins when the last part has been taken and the rest of this is dropped.
-    afterwards: Option<AfterResponse>,
-    begun: SharedTimings,
+    after_response: Option<AfterResponse>,
+    timings: SharedTimings,
     deadline: Instant,
     open: OpenStream,
 }
 
 type RunningCall = Pin<Box<dyn Future<Output = Result<StreamEnd, InferError>> + Send>>;
 
-/// How a call has ended that went well.
+/// The result of a successful call.
 struct StreamEnd {
-    /// Only where the answer came as a whole.
+    /// The whole response of a model that does not stream.
     part: Option<InferResponse>,
-    afterwards: Option<AfterResponse>,
+    after_response: Option<AfterResponse>,
 }
 
 type SharedTimings = Arc<StreamTimings>;
 
-/// Where the time has gone so far.
+/// The time of a stream so far.
 #[derive(Default)]
 struct StreamTimings {
-    /// Until the call began, once it has.
-    begun: OnceLock<Timings>,
-    /// In the interceptors around it, in nanoseconds.
+    /// The phases before the call, set when it begins.
+    before_call: OnceLock<Timings>,
+    /// Time in interceptors, in nanoseconds.
     interceptors: AtomicU64,
 }
 
 impl StreamTimings {
-    fn begin(&self, timings: Timings) {
-        self.begun.get_or_init(|| timings);
+    fn set_before_call(&self, timings: Timings) {
+        self.before_call.get_or_init(|| timings);
     }
 
-    fn intercepted(&self, took: Duration) {
-        self.interceptors.store(took.as_nanos() as u64, Ordering::Relaxed);
+    fn set_interceptors(&self, time: Duration) {
+        self.interceptors.store(time.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    fn timings(&self) -> Timings {
-        let timings = self.begun.get().copied().unwrap_or_default();
-        let around = Duration::from_nanos(self.interceptors.load(Ordering::Relaxed));
-        Timings { interceptors: timings.interceptors + around, ..timings }
+    fn get(&self) -> Timings {
+        let timings = self.before_call.get().copied().unwrap_or_default();
+        let interceptors = Duration::from_nanos(self.interceptors.load(Ordering::Relaxed));
+        Timings { interceptors: timings.interceptors + interceptors, ..timings }
     }
 }
 
 impl ResponseStream {
-    /// Waits for the next part; `None` when the answer is complete. An error is the last thing
-    /// there is. May be dropped and asked again: nothing is lost.
+    /// Waits for the next part; returns `None` after the last. An error is the last item. Dropping
+    /// the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
         let part = self.wait().await?;
         if let Ok(part) = &part {
@@ -81,19 +78,19 @@ impl ResponseStream {
         Some(part)
     }
 
-    /// Where the time went until the call began, and in interceptors so far. `compute` is known
-    /// only of an answer that came whole.
+    /// The time before the call, and in interceptors so far. `compute` is known only for a model
+    /// that does not stream.
     pub fn timings(&self) -> Timings {
-        self.begun.timings()
+        self.timings.get()
     }
 
-    /// What begins once the answer is on its way, to be dropped then; with this, unless it is
-    /// taken.
+    /// Returns the guard that starts the request's deferred tasks when dropped. The stream drops it
+    /// if it is not taken.
     pub fn take_after_response(&mut self) -> Option<AfterResponse> {
-        self.afterwards.take()
+        self.after_response.take()
     }
 
-    /// When the call has ended at the latest.
+    /// The time at which the call ends at the latest.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -104,16 +101,17 @@ impl ResponseStream {
                 biased;
                 end = call => {
                     self.call = None;
-                    self.end = Some(end.map(|StreamEnd { part, afterwards }| {
-                        self.afterwards = afterwards;
+                    self.end = Some(end.map(|StreamEnd { part, after_response }| {
+                        self.after_response = after_response;
                         part
                     }));
                 }
-                Some(part) = self.emitted.next() => return Some(Ok(part)),
+                Some(part) = self.parts.next() => return Some(Ok(part)),
             }
         }
-        // What was sent before the end comes before it.
-        if let Some(part) = self.emitted.try_next() {
+
+        // Parts sent before the end precede it.
+        if let Some(part) = self.parts.try_next() {
             return Some(Ok(part));
         }
         self.end.take()?.transpose()
@@ -121,40 +119,43 @@ impl ResponseStream {
 }
 
 impl Servable {
-    /// Begins to answer one request in parts, within its budget. A model that does not stream
-    /// answers in one part.
+    /// Starts to answer one request as a stream, within its budget. A model that does not stream
+    /// answers with one part.
     pub fn infer_stream(
         self: &ServableHandle,
         request: InferRequest,
         budget: Budget,
-        asker: CallerInfo,
+        caller: CallerInfo,
     ) -> ResponseStream {
         let open = self.metrics().streaming(&self.metric_families, &self.id).open();
-        let (emitter, emitted) = self.emitter();
-        let (servable, begun, deadline) =
-            (self.clone(), SharedTimings::default(), budget.deadline());
-        let seen = begun.clone();
+        let (emitter, parts) = self.new_emitter();
+        let deadline = budget.deadline();
+        let timings = SharedTimings::default();
+
+        let servable = self.clone();
+        let shared = timings.clone();
         let call: RunningCall = if self.template().has_streaming() {
-            Box::pin(
-                async move { servable.infer_parts(request, budget, asker, emitter, &seen).await },
-            )
+            Box::pin(async move {
+                servable.infer_parts(request, budget, caller, emitter, &shared).await
+            })
         } else {
             Box::pin(
-                async move { servable.infer_full_response(request, budget, asker, &seen).await },
+                async move { servable.infer_full_response(request, budget, caller, &shared).await },
             )
         };
+
         ResponseStream {
             call: Some(call),
-            emitted,
+            parts,
             end: None,
-            afterwards: None,
-            begun,
+            after_response: None,
+            timings,
             deadline,
             open,
         }
     }
 
-    fn emitter(&self) -> (Emitter, PartReceiver) {
+    fn new_emitter(&self) -> (Emitter, PartReceiver) {
         let limits = StreamLimits {
             part: self.settings.limits.response,
             total: self.settings.streaming.total,
@@ -167,156 +168,128 @@ impl Servable {
         self: &ServableHandle,
         request: InferRequest,
         budget: Budget,
-        asker: CallerInfo,
-        begun: &SharedTimings,
+        caller: CallerInfo,
+        timings: &SharedTimings,
     ) -> Result<StreamEnd, InferError> {
-        let Inference { response, timings, after_response: afterwards } =
-            self.infer(request, budget, asker).await?;
-        begun.begin(timings);
-        Ok(StreamEnd { part: Some(response), afterwards })
+        let inference = self.infer(request, budget, caller).await?;
+        timings.set_before_call(inference.timings);
+
+        let Inference { response, after_response, .. } = inference;
+        Ok(StreamEnd { part: Some(response), after_response })
     }
 
     async fn infer_parts(
         self: &ServableHandle,
         mut request: InferRequest,
         budget: Budget,
-        asker: CallerInfo,
+        caller: CallerInfo,
         emitter: Emitter,
-        begun: &SharedTimings,
+        timings: &SharedTimings,
     ) -> Result<StreamEnd, InferError> {
         self.metadata().fit_shapes(&mut request);
         let rows = self.metadata().rows(&request);
+        let invocation = Invocation::new(self, &request, budget, caller);
+
         let outcome = match self.active_interceptors() {
-            None => {
-                let source = self.request_source(&asker, &request);
-                let scope = CallContext {
-                    emitter: Some(emitter),
-                    ..CallContext::for_request(asker.request_id)
-                };
-                self.attempt_stream(request, budget, scope, source, begun).await
-            }
+            None => self.emit_parts(invocation.with_emitter(emitter), request, timings).await,
             Some(chain) => {
-                self.infer_parts_intercepted(chain, request, budget, asker, &emitter, begun).await
+                self.emit_intercepted(chain, invocation, request, &emitter, timings).await
             }
         };
-        if outcome.is_ok() {
-            self.record_single_call(rows, &begun.timings());
-        }
-        outcome.map(|afterwards| StreamEnd { part: None, afterwards })
+        let after_response = outcome?;
+
+        self.record_single_call(rows, &timings.get());
+        Ok(StreamEnd { part: None, after_response })
     }
 
-    /// Leads the request through the interceptors, and each part back through them before its
-    /// reader gets it. What they make of the parts has the limit that the model's own parts have.
-    async fn infer_parts_intercepted(
+    /// Passes the request through the interceptors, and each part back through them before it is
+    /// sent to `reader`. The parts that they return have the limits of the model's own parts.
+    async fn emit_intercepted(
         self: &ServableHandle,
         chain: Arc<InterceptorChain>,
+        mut invocation: Invocation<'_>,
         request: InferRequest,
-        budget: Budget,
-        asker: CallerInfo,
         reader: &Emitter,
-        begun: &SharedTimings,
+        timings: &SharedTimings,
     ) -> Result<Option<AfterResponse>, InferError> {
-        let (request_id, source) =
-            (asker.request_id.clone(), self.request_source(&asker, &request));
-        let (request, mut passed) =
-            chain.run_before_hooks(self, request, &budget, asker, source.clone()).await?;
-        begun.intercepted(passed.took());
-        let (emitter, mut emitted) = self.emitter();
-        let values = Some(passed.values().clone());
-        let scope =
-            CallContext { values, emitter: Some(emitter), ..CallContext::for_request(request_id) };
-        let mut call = pin!(self.attempt_stream(request, budget, scope, source, begun));
+        let (request, mut intercepted) = invocation.intercept(chain, request).await?;
+        timings.set_interceptors(intercepted.took());
+
+        let (emitter, mut parts) = self.new_emitter();
+        let mut call = pin!(self.emit_parts(invocation.with_emitter(emitter), request, timings));
         let end = loop {
             tokio::select! {
                 biased;
                 end = &mut call => break end,
-                Some(part) = emitted.next() => {
-                    // Where nobody reads any more, this future is about to be dropped.
-                    forward_part(&mut passed, part, reader, begun).await?;
+                // If the reader is gone, this future is about to be dropped.
+                Some(part) = parts.next() => {
+                    forward_part(&mut intercepted, part, reader, timings).await?;
                 }
             }
         };
-        while let Some(part) = emitted.try_next() {
-            forward_part(&mut passed, part, reader, begun).await?;
+
+        while let Some(part) = parts.try_next() {
+            forward_part(&mut intercepted, part, reader, timings).await?;
         }
         end
     }
 
-    async fn attempt_stream(
-        self: &ServableHandle,
-        request: InferRequest,
-        budget: Budget,
-        scope: CallContext,
-        source: RequestSource,
-        begun: &SharedTimings,
-    ) -> Result<Option<AfterResponse>, InferError> {
-        // Before it waits for its session; and after that, because it may be the one that tries.
-        self.breaker.check(&source)?;
-        let mut undertaking =
-            self.open_request_session(request.session.as_ref(), &budget, scope).await?;
-        let attempt = self.breaker.admit(&source)?;
-        let outcome =
-            self.emit_parts(request, self.maker.call(budget, undertaking.scope()), begun).await;
-        attempt.record(&outcome);
-        outcome?;
-        // All parts have been emitted by now; their reader hears of the end when everything is
-        // kept.
-        undertaking.commit(self).await
-    }
-
+    /// Makes the call. Its end is reported to the reader once the session is committed.
     async fn emit_parts(
         self: &ServableHandle,
+        invocation: Invocation<'_>,
+        request: InferRequest,
+        timings: &SharedTimings,
+    ) -> Result<Option<AfterResponse>, InferError> {
+        let call = |request, call| self.call_streaming(request, call, timings);
+        Ok(invocation.run(request, call).await?.after_response)
+    }
+
+    async fn call_streaming(
+        &self,
         request: InferRequest,
         call: Call,
-        begun: &SharedTimings,
+        timings: &SharedTimings,
     ) -> Result<(), InferError> {
-        self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
-        let arrived = Instant::now();
-        let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
-        let queue = arrived.elapsed();
-        let (loaded, threads) = (self.starts_loaded(&checkout), &self.maker.threads);
-        let work =
-            work(self.template().clone(), checkout, request, call.clone(), queue, begun.clone());
-        if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
+        let (checkout, queue) = self.check_out(&request, &call.budget).await?;
+
+        let timings = timings.clone();
+        let body = async move |mut instance: Instance, acquiring: Duration| {
+            timings.set_before_call(Timings { queue, instance: acquiring, ..Timings::default() });
+            let outcome = instance.infer_stream(request).await;
+            (instance, outcome)
+        };
+
+        let context = call.context.clone();
+        let finish = async move |outcome| match &context.emitter {
+            Some(emitter) => check_total(emitter, outcome),
+            None => outcome,
+        };
+        self.run_on_instance(checkout, call, StartOn::CurrentThread, body, finish).await?;
+        Ok(())
     }
 }
 
-/// Leads a part back through the interceptors to its reader.
-async fn forward_part(
-    passed: &mut InterceptedRequest,
-    part: InferResponse,
-    reader: &Emitter,
-    begun: &SharedTimings,
-) -> Result<(), InferError> {
-    let part = passed.run_after_hooks_on_part(part).await?;
-    begun.intercepted(passed.took());
-    reader.forward(part).await
-}
-
-async fn work(
-    template: Template,
-    Checkout { source, place }: Checkout,
-    request: InferRequest,
-    call: Call,
-    queue: Duration,
-    begun: SharedTimings,
-) -> Result<(), InferError> {
-    let (started, scope) = (Instant::now(), call.context.clone());
-    let mut instance = acquire_instance(source, &template, call).await?;
-    begun.begin(Timings { queue, instance: started.elapsed(), ..Timings::default() });
-    let outcome = match instance.migrate_session_state().await {
-        Ok(()) => instance.infer_stream(request).await,
-        Err(error) => Err(error),
-    };
-    place.give_back(instance);
-    // A model that was told to stop may end well, report a failure or panic; its caller is to know
-    // why it ended.
-    match (&outcome, &scope.emitter) {
-        (
-            Ok(())
-            | Err(InferError::Failed(_) | InferError::Rejected(_) | InferError::Trapped { .. }),
-            Some(emitter),
-        ) => emitter.check_total().and(outcome),
+/// Replaces the outcome of a call that exceeded the stream's limit: a model whose emitter refuses
+/// further parts may succeed, fail or trap, and the caller must get the reason.
+fn check_total(emitter: &Emitter, outcome: Result<(), InferError>) -> Result<(), InferError> {
+    match outcome {
+        Ok(())
+        | Err(InferError::Failed(_) | InferError::Rejected(_) | InferError::Trapped { .. }) => {
+            emitter.check_total().and(outcome)
+        }
         _ => outcome,
     }
+}
+
+/// Passes a part back through the interceptors and sends it to its reader.
+async fn forward_part(
+    intercepted: &mut InterceptedRequest,
+    part: InferResponse,
+    reader: &Emitter,
+    timings: &SharedTimings,
+) -> Result<(), InferError> {
+    let part = intercepted.run_after_hooks_on_part(part).await?;
+    timings.set_interceptors(intercepted.took());
+    reader.forward(part).await
 }

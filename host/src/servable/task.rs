@@ -1,82 +1,73 @@
-//! One try of a task that was left for later.
+//! One try of a deferred task.
 //!
-//! It is counted on disk once everything is there that it needs, and before it begins: so a task
-//! that ends the whole process is not tried for ever, and one that only waits for an instance is
-//! not tried at all. What it leaves behind is kept in one transaction with its being done.
+//! A try is counted on disk once an instance is available, and before its call begins. A task that
+//! ends the process is therefore not tried for ever, and a wait for an instance does not count.
+//! The results of a task are committed in one transaction with its end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::infer::acquire_instance;
+use super::invocation::StartOn;
 use super::pool::Checkout;
-use super::{ServableHandle, TaskChain, TaskOutcome};
+use super::{Servable, ServableHandle, TaskChain, TaskOutcome};
 use crate::capability::{CallContext, sanitize_line};
-use crate::engine::{Budget, Call, Template};
+use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
 use crate::store::{StoreError, sessions, tasks, unix_millis, usage};
 use crate::tenant::Tenant;
 
-/// What has come of a try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TryOutcome {
-    /// The task is done.
-    Done,
-    /// It failed, and is to be tried again.
-    Again,
-    /// It failed for the last time.
-    GivenUp,
-    /// It was cancelled.
-    Cancelled,
-}
-
-/// Tasks that all calls of one chain may leave behind together, so that none goes on for ever.
+/// Limit on the tasks that all calls of one chain may defer together, so that every chain ends.
 const MAX_CHAIN_TASKS: u32 = 256;
 
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long to wait before something is written again that could not be.
+/// Delay before a result that could not be written is written again.
 const WRITE_RETRY: Duration = Duration::from_secs(1);
 
-/// The longest text kept of why a try failed, in bytes.
+/// Limit on the stored error of a try, in bytes.
 const MAX_ERROR: usize = 1000;
 
-impl super::Servable {
-    /// Tries a task of that chain. An error means that it was not tried and nothing has changed.
-    /// Dropping the future ends the try; it counts all the same.
+impl Servable {
+    /// Tries a task of a chain. An error means that the task was not tried and nothing has changed.
+    /// Dropping the future ends the try, which counts all the same.
     pub async fn try_task(
         self: &ServableHandle,
         chain: &TaskChain,
         task: i64,
-    ) -> Result<TryOutcome, InferError> {
+    ) -> Result<TaskOutcome, InferError> {
         let settings = &self.settings().deferred;
         let budget = Budget::new(Instant::now(), settings.deadline, settings.cpu_time);
-        let checkout = self.pool.check_out(&self.maker, &budget).await?;
+        let checkout = self.pool.check_out(&self.factory, &budget).await?;
+
         let limit = settings.tries;
-        let begin_try = move |connection: &_| tasks::begin_try(connection, task, limit);
-        let due =
-            match chain.store().write(begin_try).await.map_err(|error| chain.store_error(error))? {
-                tasks::TryStart::Started(due) => *due,
-                tasks::TryStart::Cancelled => return Ok(TryOutcome::Cancelled),
-                tasks::TryStart::Failed => return self.give_up_after_crash(chain).await,
-            };
+        let start = move |connection: &_| tasks::begin_try(connection, task, limit);
+        let started = chain.store().write(start).await.map_err(|error| chain.store_error(error))?;
+        let due = match started {
+            tasks::TryStart::Started(due) => *due,
+            tasks::TryStart::Cancelled => return Ok(TaskOutcome::Cancelled),
+            tasks::TryStart::Failed => return self.fail_after_crash(chain).await,
+        };
+
         let running = RunningTry {
             servable: self.clone(),
             task,
             tries: due.tries,
             chain_length: due.chain_length,
         };
-        let (scope, ran) = self.run_task(chain, checkout, budget, due).await;
-        Ok(running.conclude(chain, scope, ran).await)
+        let (context, run) = self.run_task(chain, checkout, budget, due).await;
+        Ok(running.conclude(chain, context, run).await)
     }
 
-    /// The last try has ended the process; what comes after a task that was given up comes now.
-    async fn give_up_after_crash(&self, chain: &TaskChain) -> Result<TryOutcome, InferError> {
-        let (id, session, tenant) =
-            (chain.id(), chain.session().map(str::to_owned), chain.tenant().clone());
+    /// Ends the chain of a task that has failed because its last try ended the process.
+    async fn fail_after_crash(&self, chain: &TaskChain) -> Result<TaskOutcome, InferError> {
+        let id = chain.id();
+        let session = chain.session().map(str::to_owned);
+        let tenant = chain.tenant().clone();
         let model = chain.model().clone();
+
         let end = move |connection: &_| {
             if let Some(session) = &session {
                 tasks::delete_ended_session(connection, id, model.as_str(), session)?;
@@ -84,39 +75,48 @@ impl super::Servable {
             usage::record(connection, &tenant)
         };
         chain.store().write(end).await.map_err(|error| chain.store_error(error))?;
+
         chain.record_outcome(TaskOutcome::Failed);
-        Ok(TryOutcome::GivenUp)
+        Ok(TaskOutcome::Failed)
     }
 
+    /// Makes the task's call. Returns its context, which holds the new state of the session and the
+    /// tasks that it deferred.
     async fn run_task(
-        self: &ServableHandle,
+        &self,
         chain: &TaskChain,
         checkout: Checkout,
         budget: Budget,
-        due: tasks::DueTask,
-    ) -> (Arc<CallContext>, RunOutcome) {
-        let scope = match self.task_scope(chain, &due) {
-            Ok(scope) => scope,
-            Err(error) => return (Arc::default(), RunOutcome::of(Err(error))),
+        mut due: tasks::DueTask,
+    ) -> (Arc<CallContext>, TaskRun) {
+        let context = match self.task_context(chain, &mut due) {
+            Ok(context) => context,
+            Err(error) => return (Arc::default(), TaskRun::from_call(Err(error))),
         };
-        let call = self.maker.call(budget, scope);
-        let work = work(self.template().clone(), checkout, call.clone(), due);
-        // Nobody waits for it: it has no business on a thread that serves HTTP.
-        let outcome = self.maker.threads.run_long(&call, work).await;
-        (call.context, RunOutcome::of(outcome))
+        let call = self.factory.call(budget, context);
+        let context = call.context.clone();
+
+        let body = async move |mut instance: Instance, _| {
+            let outcome = instance.run_deferred(&due.name, &due.payload).await;
+            (instance, outcome)
+        };
+        let finish = async |outcome: Result<(), InferError>| Ok(outcome);
+        let called = self.run_on_instance(checkout, call, StartOn::GuestThread, body, finish).await;
+        (context, TaskRun::from_call(called.map(|called| called.outcome)))
     }
 
-    fn task_scope(
+    fn task_context(
         &self,
         chain: &TaskChain,
-        due: &tasks::DueTask,
+        due: &mut tasks::DueTask,
     ) -> Result<CallContext, InferError> {
-        let session = match (chain.session(), &due.session) {
-            (Some(id), Some(kept)) => Some(self.session(id.to_owned(), kept.clone())?),
+        let session = match (chain.session(), due.session.take()) {
+            (Some(id), Some(stored)) => Some(self.new_session(id.to_owned(), stored)?),
             _ => None,
         };
         let left = MAX_CHAIN_TASKS.saturating_sub(due.chain_length);
         let request_id = RequestId::new(due.request.clone().into()).unwrap_or_default();
+
         Ok(CallContext {
             request_id,
             session,
@@ -126,35 +126,21 @@ impl super::Servable {
     }
 }
 
-async fn work(
-    template: Template,
-    Checkout { source, place }: Checkout,
-    call: Call,
-    due: tasks::DueTask,
-) -> Result<Result<(), InferError>, InferError> {
-    let mut instance = acquire_instance(source, &template, call).await?;
-    let outcome = match instance.migrate_session_state().await {
-        Ok(()) => instance.run_deferred(&due.name, &due.payload).await,
-        Err(error) => Err(error),
-    };
-    place.give_back(instance);
-    Ok(outcome)
-}
-
-/// How a try ended.
-enum RunOutcome {
-    /// It began, and may have done something before it failed.
+/// The result of a task's call.
+enum TaskRun {
+    /// The call began, and may have had effects before it failed.
     Ended(Result<(), InferError>),
-    /// The host had no room for it.
+    /// The host or the tenant had no room for the call.
     NoRoom,
 }
 
-impl RunOutcome {
-    fn of(outcome: Result<Result<(), InferError>, InferError>) -> Self {
+impl TaskRun {
+    /// Converts the result of a call. The outer error is of the host, the inner one of the guest.
+    fn from_call(outcome: Result<Result<(), InferError>, InferError>) -> Self {
         match outcome {
-            Ok(outcome) => RunOutcome::Ended(outcome),
-            Err(InferError::Overloaded | InferError::QuotaExceeded(_)) => RunOutcome::NoRoom,
-            Err(error) => RunOutcome::Ended(Err(error)),
+            Ok(outcome) => TaskRun::Ended(outcome),
+            Err(InferError::Overloaded | InferError::QuotaExceeded(_)) => TaskRun::NoRoom,
+            Err(error) => TaskRun::Ended(Err(error)),
         }
     }
 }
@@ -167,47 +153,40 @@ struct RunningTry {
     chain_length: u32,
 }
 
-/// What is to be written at the end of a try.
+/// The end of a try, as it is written to the store.
 struct TryRecord {
     task: i64,
     chain: (i64, u32),
     tenant: Arc<Tenant>,
     origin: tasks::TaskOrigin,
-    outcome: Ended,
+    end: TryEnd,
 }
 
-enum Ended {
-    Done {
-        save: Option<sessions::SessionUpdate>,
-        left: Vec<tasks::NewTask>,
-    },
-    Again {
-        due: i64,
-        error: String,
-    },
-    GivenUp {
-        save: Option<sessions::SessionUpdate>,
-        error: String,
-    },
-    /// It was counted, but the host had no room to run it.
-    NotTried {
-        due: i64,
-    },
+/// The end of a try.
+enum TryEnd {
+    /// The task is done.
+    Done { update: Option<sessions::SessionUpdate>, deferred: Vec<tasks::NewTask> },
+    /// The try failed, and the next one is due at that time.
+    Retry { due: i64, error: String },
+    /// The last try failed.
+    Failed { update: Option<sessions::SessionUpdate>, error: String },
+    /// The try was counted, but there was no room for its call.
+    NotTried { due: i64 },
 }
 
-impl Ended {
-    /// Whether it takes no more room than what is there of the task. That much is written even if
-    /// there is none, or the task would be held, with its session, until somebody makes some.
+impl TryEnd {
+    /// True if the record takes no more room than the task already does. Such a record is written
+    /// over the quota: otherwise the task would hold its session until data is deleted.
     fn needs_no_room(&self) -> bool {
         match self {
-            Ended::Done { .. } => false,
-            Ended::Again { error, .. } | Ended::GivenUp { error, .. } => error.is_empty(),
-            Ended::NotTried { .. } => true,
+            TryEnd::Done { .. } => false,
+            TryEnd::Retry { error, .. } | TryEnd::Failed { error, .. } => error.is_empty(),
+            TryEnd::NotTried { .. } => true,
         }
     }
 
     fn without_error_text(mut self) -> Self {
-        if let Ended::Again { error, .. } | Ended::GivenUp { error, .. } = &mut self {
+        if let TryEnd::Retry { error, .. } | TryEnd::Failed { error, .. } = &mut self {
             error.clear();
         }
         self
@@ -215,163 +194,188 @@ impl Ended {
 }
 
 impl RunningTry {
+    /// Writes the end of the try and counts the outcome. A cancelled task was counted by its
+    /// cancellation.
     async fn conclude(
         &self,
         chain: &TaskChain,
-        scope: Arc<CallContext>,
-        ran: RunOutcome,
-    ) -> TryOutcome {
-        let ended = match ran {
-            RunOutcome::Ended(Ok(())) => self.done(&scope),
-            RunOutcome::Ended(Err(error)) => self.failed(chain, &error),
-            RunOutcome::NoRoom => Ended::NotTried { due: self.due() },
+        context: Arc<CallContext>,
+        run: TaskRun,
+    ) -> TaskOutcome {
+        let end = match run {
+            TaskRun::Ended(Ok(())) => self.done(&context),
+            TaskRun::Ended(Err(error)) => self.failed(chain, &error),
+            TaskRun::NoRoom => TryEnd::NotTried { due: self.next_due() },
         };
-        let tried = self.write(chain, scope, ended).await;
-        match tried {
-            TryOutcome::Done => chain.record_outcome(TaskOutcome::Done),
-            TryOutcome::Again => chain.record_outcome(TaskOutcome::Retried),
-            TryOutcome::GivenUp => chain.record_outcome(TaskOutcome::Failed),
-            // Counted by whoever has cancelled it.
-            TryOutcome::Cancelled => {}
+
+        let outcome = self.write(chain, &context, end).await;
+        if outcome != TaskOutcome::Cancelled {
+            chain.record_outcome(outcome);
         }
-        tried
+        outcome
     }
 
-    fn done(&self, scope: &CallContext) -> Ended {
-        let save =
-            scope.session.as_ref().map(|session| self.save(session.id(), session.take_changed()));
-        Ended::Done {
-            save,
-            left: scope.tasks.as_ref().map(|tasks| tasks.take()).unwrap_or_default(),
-        }
+    fn done(&self, context: &CallContext) -> TryEnd {
+        let session = context.session.as_ref();
+        let update =
+            session.map(|session| self.session_update(session.id(), session.take_changed()));
+        let deferred = context.tasks.as_ref().map(|tasks| tasks.take()).unwrap_or_default();
+
+        TryEnd::Done { update, deferred }
     }
 
-    fn save(&self, id: &str, state: Option<Option<Vec<u8>>>) -> sessions::SessionUpdate {
+    /// Logs a failure, and returns the end of the try: a retry, or the failure of the task.
+    fn failed(&self, chain: &TaskChain, error: &InferError) -> TryEnd {
+        let task = self.task;
+        let tries = self.tries;
+        let limit = self.servable.settings().deferred.tries;
+        let tenant = chain.tenant().name();
+        let model = chain.model();
+        let detail = error.private_detail();
+        tracing::warn!(%tenant, %model, task, tries, limit, %error, detail, "a deferred task failed");
+
+        let error = sanitize_line(detail.unwrap_or(&error.to_string()), MAX_ERROR);
+        if tries < limit {
+            return TryEnd::Retry { due: self.next_due(), error };
+        }
+        // Without a new state the update only extends the session, which has waited for the task.
+        let update = chain.session().map(|id| self.session_update(id, None));
+        TryEnd::Failed { update, error }
+    }
+
+    fn session_update(&self, id: &str, state: Option<Option<Vec<u8>>>) -> sessions::SessionUpdate {
+        let servable = &self.servable;
         sessions::SessionUpdate {
-            model: self.servable.id().name.clone(),
+            model: servable.id().name.clone(),
             id: id.to_owned(),
-            version: self.servable.id().version,
+            version: servable.id().version,
             state,
             starts: false,
             ending: false,
-            idle_timeout_ms: self.servable.settings().sessions.idle_timeout.as_millis() as i64,
+            idle_timeout_ms: servable.settings().sessions.idle_timeout.as_millis() as i64,
         }
     }
 
-    fn failed(&self, chain: &TaskChain, error: &InferError) -> Ended {
-        let (task, tries, limit) = (self.task, self.tries, self.servable.settings().deferred.tries);
-        let (tenant, model, detail) =
-            (chain.tenant().name(), chain.model(), error.private_detail());
-        tracing::warn!(%tenant, %model, task, tries, limit, %error, detail, "a deferred task failed");
-        let error = sanitize_line(error.private_detail().unwrap_or(&error.to_string()), MAX_ERROR);
-        if tries < limit {
-            return Ended::Again { due: self.due(), error };
-        }
-        // Whoever has waited for it finds the session as it was, and not at the end of its time.
-        Ended::GivenUp { save: chain.session().map(|id| self.save(id, None)), error }
-    }
-
-    /// When it is to be tried again: after a pause that is doubled with each try.
-    fn due(&self) -> i64 {
+    /// The time of the next try. The pause before it doubles with each try.
+    fn next_due(&self) -> i64 {
         let doubled = 2_u32.saturating_pow(self.tries.saturating_sub(1));
         let pause = self.servable.settings().deferred.pause.saturating_mul(doubled).min(MAX_PAUSE);
         unix_millis().saturating_add(pause.as_millis() as i64)
     }
 
-    /// Writes what has come of it, however long that takes: otherwise it would be done again.
+    /// Writes the end of the try, however long that takes: otherwise the task would run again.
     async fn write(
         &self,
         chain: &TaskChain,
-        scope: Arc<CallContext>,
-        mut outcome: Ended,
-    ) -> TryOutcome {
+        context: &CallContext,
+        mut end: TryEnd,
+    ) -> TaskOutcome {
         loop {
-            let end = Arc::new(self.end(chain, &scope, outcome));
-            let write = end.clone();
-            let write = move |connection: &_| write.write(connection);
-            let written = match end.outcome.needs_no_room() {
-                true => chain.store().write_over_quota(write).await,
-                false => chain.store().write(write).await,
-            };
-            let error = match written {
-                Ok(tried) => return tried,
+            let record = Arc::new(self.record(chain, context, end));
+            let error = match write_record(chain, &record).await {
+                Ok(outcome) => return outcome,
                 Err(error) => error,
             };
-            let (tenant, model, task) = (chain.tenant().name(), chain.model(), self.task);
+
+            let tenant = chain.tenant().name();
+            let model = chain.model();
+            let task = self.task;
             tracing::warn!(%tenant, %model, task, %error, "cannot write what has come of a deferred task");
-            let no_room = matches!(error, StoreError::Full | StoreError::QuotaExceeded(_));
-            // Nobody else has it by now, unless the store has lost a job and may still hold it.
-            let Ok(TryRecord { outcome: same, .. }) = Arc::try_unwrap(end).map_err(drop) else {
-                return TryOutcome::Again;
-            };
-            outcome = match same {
-                // Written at once as something smaller.
-                Ended::Done { .. } if no_room => self.failed(chain, &chain.store_error(error)),
-                same if no_room && !same.needs_no_room() => same.without_error_text(),
-                same => {
-                    tokio::time::sleep(WRITE_RETRY).await;
-                    same
-                }
-            };
+
+            // The store has dropped its reference, unless it lost the job and may still run it.
+            let Some(record) = Arc::into_inner(record) else { return TaskOutcome::Retried };
+            end = self.smaller_end(chain, record.end, error).await;
         }
     }
 
-    fn end(&self, chain: &TaskChain, scope: &CallContext, outcome: Ended) -> TryRecord {
+    /// Returns the end to write after `error`: a smaller one at once if there is no room, or the
+    /// same one after a delay.
+    async fn smaller_end(&self, chain: &TaskChain, end: TryEnd, error: StoreError) -> TryEnd {
+        let no_room = matches!(error, StoreError::Full | StoreError::QuotaExceeded(_));
+        match end {
+            TryEnd::Done { .. } if no_room => self.failed(chain, &chain.store_error(error)),
+            end if no_room && !end.needs_no_room() => end.without_error_text(),
+            end => {
+                tokio::time::sleep(WRITE_RETRY).await;
+                end
+            }
+        }
+    }
+
+    fn record(&self, chain: &TaskChain, context: &CallContext, end: TryEnd) -> TryRecord {
         let id = self.servable.id();
         let origin = tasks::TaskOrigin {
             model: id.name.clone(),
             version: id.version,
             session: chain.session().map(str::to_owned),
-            request: scope.request_id.to_string(),
+            request: context.request_id.to_string(),
         };
-        let (task, tenant) = (self.task, chain.tenant().clone());
-        TryRecord { task, chain: (chain.id(), self.chain_length), tenant, origin, outcome }
+
+        TryRecord {
+            task: self.task,
+            chain: (chain.id(), self.chain_length),
+            tenant: chain.tenant().clone(),
+            origin,
+            end,
+        }
+    }
+}
+
+async fn write_record(
+    chain: &TaskChain,
+    record: &Arc<TryRecord>,
+) -> Result<TaskOutcome, StoreError> {
+    let needs_no_room = record.end.needs_no_room();
+    let record = record.clone();
+    let write = move |connection: &_| record.write(connection);
+
+    match needs_no_room {
+        true => chain.store().write_over_quota(write).await,
+        false => chain.store().write(write).await,
     }
 }
 
 impl TryRecord {
-    fn write(&self, connection: &Connection) -> Result<TryOutcome, StoreError> {
+    fn write(&self, connection: &Connection) -> Result<TaskOutcome, StoreError> {
         if tasks::get(connection, self.task)?.is_none() {
-            return Ok(TryOutcome::Cancelled);
+            return Ok(TaskOutcome::Cancelled);
         }
-        let tried = match &self.outcome {
-            Ended::Done { save, left } => {
-                save_session(connection, save.as_ref())?;
-                // First, so that it makes room for what it leaves.
+
+        let outcome = match &self.end {
+            TryEnd::Done { update, deferred } => {
+                save_session(connection, update.as_ref())?;
+                // Deleted first, to make room for the tasks that it deferred.
                 tasks::delete(connection, self.task)?;
-                tasks::append(connection, &self.tenant, &self.origin, Some(self.chain), left)?;
-                TryOutcome::Done
+                tasks::append(connection, &self.tenant, &self.origin, Some(self.chain), deferred)?;
+                TaskOutcome::Done
             }
-            Ended::Again { due, error } => {
+            TryEnd::Retry { due, error } => {
                 tasks::schedule_retry(connection, self.task, *due, error)?;
-                TryOutcome::Again
+                TaskOutcome::Retried
             }
-            Ended::GivenUp { save, error } => {
-                save_session(connection, save.as_ref())?;
+            TryEnd::Failed { update, error } => {
+                save_session(connection, update.as_ref())?;
                 tasks::mark_failed(connection, self.task, error)?;
-                TryOutcome::GivenUp
+                TaskOutcome::Failed
             }
-            Ended::NotTried { due } => {
+            TryEnd::NotTried { due } => {
                 tasks::undo_try(connection, self.task, *due)?;
-                return Ok(TryOutcome::Again);
+                return Ok(TaskOutcome::Retried);
             }
         };
+
         if let Some(session) = &self.origin.session {
-            tasks::delete_ended_session(
-                connection,
-                self.chain.0,
-                self.origin.model.as_str(),
-                session,
-            )?;
+            let model = self.origin.model.as_str();
+            tasks::delete_ended_session(connection, self.chain.0, model, session)?;
         }
         usage::record(connection, &self.tenant)?;
-        Ok(tried)
+        Ok(outcome)
     }
 }
 
 fn save_session(
     connection: &Connection,
-    save: Option<&sessions::SessionUpdate>,
+    update: Option<&sessions::SessionUpdate>,
 ) -> Result<(), StoreError> {
-    save.map_or(Ok(()), |save| sessions::save_after_task(connection, save))
+    update.map_or(Ok(()), |update| sessions::save_after_task(connection, update))
 }

@@ -56,7 +56,7 @@ pub(super) struct Item {
     pub(super) call: Call,
     pub(super) arrived: Instant,
     pub(super) reply: Reply,
-    /// Its place in the tenant's queue quota, once it counts as waiting.
+    /// Its guard of the tenant's queue quota, once it counts as waiting.
     pub(super) queue_guard: Option<QuotaGuard>,
 }
 
@@ -92,22 +92,23 @@ impl Batcher {
     /// tenant's queue quota, or at the deadline of the call.
     pub(in crate::servable) async fn infer<C: Runner>(
         self: &Arc<Self>,
-        caller: &Arc<C>,
+        runner: &Arc<C>,
         request: InferRequest,
         call: Call,
     ) -> Result<Inference, InferError> {
         let budget = call.budget.clone();
-        let (mut waiter, leads) = self.enqueue(request, call)?;
+        let (mut queued, leads) = self.enqueue(request, call)?;
         if leads {
             tokio::select! {
                 biased;
-                answer = &mut waiter.answer => return waiter.finish(answer.ok(), || budget.deadline_exceeded()),
-                () = self.lead(caller, Some(budget.deadline())) => {}
+                response = &mut queued.response => return queued.finish(response.ok(), || budget.deadline_exceeded()),
+                () = self.lead(runner, Some(budget.deadline())) => {}
             }
         }
 
-        let answer = tokio::time::timeout_at(budget.deadline().into(), &mut waiter.answer).await;
-        waiter.finish(answer.ok().and_then(Result::ok), || budget.deadline_exceeded())
+        let response =
+            tokio::time::timeout_at(budget.deadline().into(), &mut queued.response).await;
+        queued.finish(response.ok().and_then(Result::ok), || budget.deadline_exceeded())
     }
 
     /// Records the time of a successful call with `requests` requests and that budget.
@@ -127,17 +128,18 @@ impl Batcher {
         request: InferRequest,
         call: Call,
     ) -> Result<(QueuedRequest<'_>, bool), InferError> {
-        let (reply, answer) = oneshot::channel();
+        let priority = request.priority;
+        let deadline = call.budget.deadline();
+        let size = self.size(&request);
 
-        let (priority, deadline, size) =
-            (request.priority, call.budget.deadline(), self.size(&request));
+        let (reply, response) = oneshot::channel();
         let mut state = self.lock();
         state.check_queue_limit(self)?;
-        let waiting =
+        let queue_guard =
             if state.is_blocked { Some(self.tenant.take(Resource::Queue, 1)?) } else { None };
 
         let arrived = Instant::now();
-        let item = Item { request, call, arrived, reply, queue_guard: waiting };
+        let item = Item { request, call, arrived, reply, queue_guard };
         let ticket = state.queue.push(item, priority, size, arrived, deadline);
         let leads = !std::mem::replace(&mut state.has_leader, true);
 
@@ -146,7 +148,7 @@ impl Batcher {
         if full && !leads {
             self.batch_full.notify_one();
         }
-        Ok((QueuedRequest { batcher: self, ticket, answer, answered: false }, leads))
+        Ok((QueuedRequest { batcher: self, ticket, response, answered: false }, leads))
     }
 
     fn size(&self, request: &InferRequest) -> Size {
@@ -199,7 +201,7 @@ impl State {
 struct QueuedRequest<'a> {
     batcher: &'a Batcher,
     ticket: Ticket,
-    answer: oneshot::Receiver<Result<Inference, InferError>>,
+    response: oneshot::Receiver<Result<Inference, InferError>>,
     answered: bool,
 }
 
@@ -207,11 +209,11 @@ impl QueuedRequest<'_> {
     /// Returns the response. Without one, the deadline has passed here or when a batch was taken.
     fn finish(
         mut self,
-        answer: Option<Result<Inference, InferError>>,
+        response: Option<Result<Inference, InferError>>,
         late: impl FnOnce() -> InferError,
     ) -> Result<Inference, InferError> {
-        self.answered = answer.is_some();
-        answer.unwrap_or_else(|| Err(late()))
+        self.answered = response.is_some();
+        response.unwrap_or_else(|| Err(late()))
     }
 }
 

@@ -24,17 +24,17 @@ const MAX_REQUEST_IDS: usize = 256;
 /// Answers all requests of a batch. Stops once all receivers are gone.
 pub(super) async fn execute<C: Runner>(
     batcher: &Arc<Batcher>,
-    caller: &Arc<C>,
+    runner: &Arc<C>,
     mut batch: Vec<Item>,
-    place: Result<C::Permit, InferError>,
+    permit: Result<C::Permit, InferError>,
 ) {
     batch.iter_mut().for_each(|item| item.queue_guard = None);
-    match place {
+    match permit {
         Err(error) => batch.into_iter().for_each(|item| send_reply(item.reply, Err(error.clone()))),
-        Ok(place) if batch.len() > 1 => execute_batch(batcher, caller, batch, place).await,
-        Ok(place) => {
+        Ok(permit) if batch.len() > 1 => execute_batch(batcher, runner, batch, permit).await,
+        Ok(permit) => {
             if let Some(item) = batch.pop() {
-                execute_single(batcher, caller, item, place).await;
+                execute_single(batcher, runner, item, permit).await;
             }
         }
     }
@@ -42,47 +42,47 @@ pub(super) async fn execute<C: Runner>(
 
 async fn execute_single<C: Runner>(
     batcher: &Batcher,
-    caller: &Arc<C>,
+    runner: &Arc<C>,
     item: Item,
-    place: C::Permit,
+    permit: C::Permit,
 ) {
     let Item { request, call, arrived, mut reply, .. } = item;
     let queue = arrived.elapsed();
-    let (budget, then) = (call.budget.clone(), response_validator(&batcher.metadata, &request));
+    let budget = call.budget.clone();
+    let then = response_validator(&batcher.metadata, &request);
     let rows = batcher.metadata.rows(&request);
 
-    caller.record_call(1);
+    runner.record_call(1);
     let called = tokio::select! {
         biased;
-        called = caller.run_single(place, request, call, then) => called,
+        called = runner.run_single(permit, request, call, then) => called,
         () = reply.closed() => return,
     };
 
-    let answer = called.map(|CallOutcome { outcome: response, instance, compute }| {
+    let response = called.map(|CallOutcome { outcome: response, instance, compute }| {
         batcher.record_call_time(1, compute, &budget);
-        caller.record_execution(rows, instance, compute);
+        runner.record_execution(rows, instance, compute);
         let timings = Timings { queue, instance, compute, ..Timings::default() };
         Inference { response, timings, after_response: None }
     });
-    send_reply(reply, answer);
+    send_reply(reply, response);
 }
 
 async fn execute_batch<C: Runner>(
     batcher: &Arc<Batcher>,
-    caller: &Arc<C>,
-    batch: Vec<Item>,
-    place: C::Permit,
+    runner: &Arc<C>,
+    mut batch: Vec<Item>,
+    permit: C::Permit,
 ) {
     let started = Instant::now();
-    let mut batch = batch;
-    caller.record_call(batch.len());
-    let call = new_joint_call(batcher, &**caller, &batch, started);
+    runner.record_call(batch.len());
+    let call = new_joint_call(batcher, &**runner, &batch, started);
     let budget = call.budget.clone();
 
     let (requests, replies) = requests_and_replies(&mut batch);
     let called = tokio::select! {
         biased;
-        called = run_joint_call(batcher, caller, &requests, place, call) => called,
+        called = run_joint_call(batcher, runner, &requests, permit, call) => called,
         () = all_closed(replies) => return,
     };
 
@@ -90,46 +90,43 @@ async fn execute_batch<C: Runner>(
         Ok(CallOutcome { outcome, instance, compute }) => {
             batcher.record_call_time(batch.len(), compute, &budget);
             let rows = batch.iter().map(|item| batcher.metadata.rows(&item.request)).sum();
-            caller.record_execution(rows, instance, compute);
+            runner.record_execution(rows, instance, compute);
+
             for (item, response) in batch.into_iter().zip(outcome) {
-                let timings = Timings {
-                    queue: started.saturating_duration_since(item.arrived),
-                    instance,
-                    compute,
-                    ..Timings::default()
-                };
-                send_reply(
-                    item.reply,
-                    response.map(|response| Inference { response, timings, after_response: None }),
-                );
+                let queue = started.saturating_duration_since(item.arrived);
+                let timings = Timings { queue, instance, compute, ..Timings::default() };
+                let inference = |response| Inference { response, timings, after_response: None };
+                send_reply(item.reply, response.map(inference));
             }
         }
         Err(error) if is_host_error(&error) => {
             batch.into_iter().for_each(|item| send_reply(item.reply, Err(error.clone())))
         }
         Err(error) => {
-            caller.record_batch_failure(batch.len(), &error);
-            execute_separately(batcher, caller, batch);
+            runner.record_batch_failure(batch.len(), &error);
+            execute_separately(batcher, runner, batch);
         }
     }
 }
 
 /// Answers each request by itself, in order, after the batch has failed: one of them is at fault,
 /// and it is unknown which.
-fn execute_separately<C: Runner>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>) {
-    let (batcher, caller) = (batcher.clone(), caller.clone());
+fn execute_separately<C: Runner>(batcher: &Arc<Batcher>, runner: &Arc<C>, batch: Vec<Item>) {
+    let batcher = batcher.clone();
+    let runner = runner.clone();
     tokio::spawn(async move {
         for mut item in batch {
-            let place = tokio::select! {
+            let permit = tokio::select! {
                 biased;
                 () = item.reply.closed() => continue,
-                place = caller.acquire() => place,
+                permit = runner.acquire() => permit,
             };
-            match place {
-                Ok(place) => {
-                    let (batcher, caller) = (batcher.clone(), caller.clone());
+            match permit {
+                Ok(permit) => {
+                    let batcher = batcher.clone();
+                    let runner = runner.clone();
                     tokio::spawn(
-                        async move { execute_single(&batcher, &caller, item, place).await },
+                        async move { execute_single(&batcher, &runner, item, permit).await },
                     );
                 }
                 Err(error) => send_reply(item.reply, Err(error)),
@@ -141,40 +138,36 @@ fn execute_separately<C: Runner>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch:
 /// Runs a request twice in one call, to validate that the model batches as it declares.
 pub(in crate::servable) async fn self_check_batch<C: Runner>(
     batcher: &Batcher,
-    caller: &Arc<C>,
+    runner: &Arc<C>,
     request: &InferRequest,
-    place: C::Permit,
+    permit: C::Permit,
     call: Call,
 ) -> Result<(), InferError> {
     if batcher.form == BatchForm::Joined && !join::can_join(request, request) {
         return Ok(());
     }
 
-    let answers = run_joint_call(batcher, caller, &[request, request], place, call).await?.outcome;
-    answers.into_iter().try_for_each(|answer| answer.map(drop))
+    let responses =
+        run_joint_call(batcher, runner, &[request, request], permit, call).await?.outcome;
+    responses.into_iter().try_for_each(|response| response.map(drop))
 }
 
 async fn run_joint_call<C: Runner>(
     batcher: &Batcher,
-    caller: &Arc<C>,
+    runner: &Arc<C>,
     requests: &[&InferRequest],
-    place: C::Permit,
+    permit: C::Permit,
     call: Call,
 ) -> Result<CallOutcome<BatchResponses>, InferError> {
     match batcher.form {
         BatchForm::Joined => {
-            caller
-                .run_single(
-                    place,
-                    join::join(requests),
-                    call,
-                    joined_response_splitter(batcher, requests),
-                )
-                .await
+            let split = joined_response_splitter(batcher, requests);
+            runner.run_single(permit, join::join(requests), call, split).await
         }
         BatchForm::SideBySide => {
             let copies = requests.iter().copied().cloned().collect();
-            caller.run_batch(place, copies, call, response_list_validator(batcher, requests)).await
+            let validate = response_list_validator(batcher, requests);
+            runner.run_batch(permit, copies, call, validate).await
         }
     }
 }
@@ -185,15 +178,14 @@ fn joined_response_splitter(
     requests: &[&InferRequest],
 ) -> impl FnOnce(InferResponse) -> Result<BatchResponses, InferError> + Send + use<> {
     // Joined requests have the same outputs.
-    let as_promised =
-        requests.first().map(|request| response_validator(&batcher.metadata, request));
+    let validate = requests.first().map(|request| response_validator(&batcher.metadata, request));
 
     let rows: Vec<_> = requests.iter().filter_map(|request| join::rows(request)).collect();
     move |response| {
-        let response = as_promised
-            .map_or(Ok(InferResponse::default()), |as_promised| as_promised(response))?;
-        let answers = join::split(&response, &rows).map_err(InferError::BadOutput)?;
-        Ok(answers.into_iter().map(Ok).collect())
+        let response =
+            validate.map_or(Ok(InferResponse::default()), |validate| validate(response))?;
+        let responses = join::split(&response, &rows).map_err(InferError::BadOutput)?;
+        Ok(responses.into_iter().map(Ok).collect())
     }
 }
 
@@ -202,33 +194,30 @@ fn response_list_validator(
     batcher: &Batcher,
     requests: &[&InferRequest],
 ) -> impl FnOnce(BatchResponses) -> Result<BatchResponses, InferError> + Send + use<> {
-    let as_promised: Vec<_> =
+    let validators: Vec<_> =
         requests.iter().map(|request| response_validator(&batcher.metadata, request)).collect();
-    move |answers| {
-        let (given, asked) = (answers.len(), as_promised.len());
+    move |responses| {
+        let given = responses.len();
+        let asked = validators.len();
         if given != asked {
             return Err(InferError::BadOutput(format!(
                 "infer-batch gave {given} answers to {asked} requests"
             )));
         }
-        Ok(answers
-            .into_iter()
-            .zip(as_promised)
-            .map(|(answer, as_promised)| as_promised(answer?))
-            .collect())
+
+        let pairs = responses.into_iter().zip(validators);
+        Ok(pairs.map(|(response, validate)| validate(response?)).collect())
     }
 }
 
 /// Returns the call of a batch. Its CPU time is the sum of its requests' and its deadline the
 /// latest of theirs, but both are bounded by a multiple of the usual time: if one request never
-/// ends, there must be time left to answer the others.
-fn new_joint_call<C: Runner>(batcher: &Batcher, caller: &C, batch: &[Item], now: Instant) -> Call {
+/// ends, there must be time left to response the others.
+fn new_joint_call<C: Runner>(batcher: &Batcher, runner: &C, batch: &[Item], now: Instant) -> Call {
     let budgets = || batch.iter().map(|item| &item.call.budget);
     let deadline = budgets().map(Budget::deadline).max().unwrap_or(now);
-    let (mut allowed, mut cpu_time) = (
-        deadline.saturating_duration_since(now),
-        budgets().map(Budget::cpu_time).sum::<Duration>(),
-    );
+    let mut allowed = deadline.saturating_duration_since(now);
+    let mut cpu_time: Duration = budgets().map(Budget::cpu_time).sum();
 
     if let Some(usual) = batcher.call_time.estimate(batch.len()) {
         allowed = allowed.min(usual.saturating_mul(OVERRUN_FACTOR).max(allowed / 2));
@@ -237,24 +226,23 @@ fn new_joint_call<C: Runner>(batcher: &Batcher, caller: &C, batch: &[Item], now:
         cpu_time = cpu_time.min(usual.saturating_mul(OVERRUN_FACTOR).max(MIN_CPU_TIME));
     }
 
-    caller.new_call(Budget::new(now, allowed, cpu_time), joined_request_ids(batch))
+    runner.new_call(Budget::new(now, allowed, cpu_time), joined_request_ids(batch))
 }
 
 /// The ids of a batch's requests, cut at the limit for log lines.
 fn joined_request_ids(batch: &[Item]) -> RequestId {
-    let mut names = String::new();
-
+    let mut ids = String::new();
     for (index, item) in batch.iter().enumerate() {
-        let name = item.call.context.request_id.as_str();
-        if index > 0 && names.len() + name.len() > MAX_REQUEST_IDS {
-            names.push_str(&format!(",+{}", batch.len() - index));
+        let id = item.call.context.request_id.as_str();
+        if index > 0 && ids.len() + id.len() > MAX_REQUEST_IDS {
+            ids.push_str(&format!(",+{}", batch.len() - index));
             break;
         }
-        names.push_str(if index > 0 { "," } else { "" });
-        names.push_str(name);
+        ids.push_str(if index > 0 { "," } else { "" });
+        ids.push_str(id);
     }
 
-    RequestId::new(names.into()).unwrap_or_default()
+    RequestId::new(ids.into()).unwrap_or_default()
 }
 
 fn requests_and_replies(batch: &mut [Item]) -> (Vec<&InferRequest>, Vec<&mut Reply>) {
@@ -273,7 +261,7 @@ fn is_host_error(error: &InferError) -> bool {
     matches!(error, InferError::Overloaded | InferError::Internal(_))
 }
 
-fn send_reply(reply: Reply, answer: Result<Inference, InferError>) {
+fn send_reply(reply: Reply, response: Result<Inference, InferError>) {
     // The receiver is gone if the client has disconnected.
-    let _ = reply.send(answer);
+    let _ = reply.send(response);
 }

@@ -39,7 +39,8 @@ pub(super) fn join(requests: &[&InferRequest]) -> InferRequest {
     let Some(first) = requests.first() else { return InferRequest::default() };
     let inputs = (0..first.inputs.len()).map(|index| join_tensors(requests, index)).collect();
 
-    let (parameters, outputs) = (first.parameters.clone(), first.outputs.clone());
+    let parameters = first.parameters.clone();
+    let outputs = first.outputs.clone();
     InferRequest { parameters, inputs, outputs, ..InferRequest::default() }
 }
 

@@ -20,7 +20,7 @@ const MIN_CORE_WAIT: Duration = Duration::from_millis(10);
 
 /// The permit to run a batch.
 struct RunPermit<P> {
-    place: Result<P, InferError>,
+    permit: Result<P, InferError>,
     core: Option<OwnedSemaphorePermit>,
 }
 
@@ -29,10 +29,10 @@ impl Batcher {
     /// Other leaders take the batches after it. Gives up at `deadline`.
     pub(super) async fn lead<C: Runner>(
         self: &Arc<Self>,
-        caller: &Arc<C>,
+        runner: &Arc<C>,
         deadline: Option<Instant>,
     ) {
-        let lead = LeaderGuard { batcher: self, caller };
+        let leader = LeaderGuard { batcher: self, runner };
 
         // Yields, so that the runtime runs ready tasks and polls its sockets, and requests that
         // have arrived join the queue. Short calls end before anything else is read, so without the
@@ -42,17 +42,20 @@ impl Batcher {
             tokio::task::yield_now().await;
         }
 
-        let Some(go) = with_deadline(deadline, self.collect_batch(&**caller)).await else { return };
+        let Some(run) = with_deadline(deadline, self.collect_batch(&**runner)).await else {
+            return;
+        };
 
         let batch = self.take_batch();
         self.lone_streak.record(batch.len());
 
-        drop(lead);
-        let (batcher, caller) = (self.clone(), caller.clone());
+        drop(leader);
+        let batcher = self.clone();
+        let runner = runner.clone();
 
         let mut work = Box::pin(async move {
-            let _core = go.core;
-            execute::execute(&batcher, &caller, batch, go.place).await;
+            let _core = run.core;
+            execute::execute(&batcher, &runner, batch, run.permit).await;
         });
 
         // A short call ends here. A longer one must survive the request that leads it.
@@ -63,16 +66,16 @@ impl Batcher {
 
     /// Waits up to `max_queue_delay` for more requests, then for the permit to run the batch.
     /// Returns `None` once the queue is empty.
-    async fn collect_batch<C: Runner>(&self, caller: &C) -> Option<RunPermit<C::Permit>> {
+    async fn collect_batch<C: Runner>(&self, runner: &C) -> Option<RunPermit<C::Permit>> {
         tokio::select! {
             biased;
-            go = async {
+            run = async {
                 self.wait_for_queue_delay().await;
-                match self.try_acquire_permit(caller) {
-                    Some(go) => go,
-                    None => self.acquire_permit(caller).await,
+                match self.try_acquire_permit(runner) {
+                    Some(run) => run,
+                    None => self.acquire_permit(runner).await,
                 }
-            } => Some(go),
+            } => Some(run),
             () = self.until_empty() => None,
         }
     }
@@ -99,37 +102,37 @@ impl Batcher {
         }
     }
 
-    fn try_acquire_permit<C: Runner>(&self, caller: &C) -> Option<RunPermit<C::Permit>> {
+    fn try_acquire_permit<C: Runner>(&self, runner: &C) -> Option<RunPermit<C::Permit>> {
         let core = self.core_permits.clone().try_acquire_owned().ok();
         if core.is_none() && !self.is_full() {
             return None;
         }
-        caller.try_acquire().map(|place| RunPermit { place: Ok(place), core })
+        runner.try_acquire().map(|permit| RunPermit { permit: Ok(permit), core })
     }
 
-    async fn acquire_permit<C: Runner>(&self, caller: &C) -> RunPermit<C::Permit> {
-        let core = self.core().await;
-        if let Some(place) = caller.try_acquire() {
-            return RunPermit { place: Ok(place), core };
+    async fn acquire_permit<C: Runner>(&self, runner: &C) -> RunPermit<C::Permit> {
+        let core = self.acquire_core().await;
+        if let Some(permit) = runner.try_acquire() {
+            return RunPermit { permit: Ok(permit), core };
         }
 
-        let _held_up = self.mark_blocked();
-        RunPermit { place: caller.acquire().await, core }
+        let _blocked = self.mark_blocked();
+        RunPermit { permit: runner.acquire().await, core }
     }
 
     /// Waits until fewer batches run than there are cores. Returns `None` if a batch is full, or if
     /// the running calls take longer than usual: they may be waiting themselves.
-    async fn core(&self) -> Option<OwnedSemaphorePermit> {
+    async fn acquire_core(&self) -> Option<OwnedSemaphorePermit> {
         let usual = self.call_time.estimate(self.limit.items as usize).unwrap_or_default();
-        let patience = sleep(MIN_CORE_WAIT.max(2 * usual));
-        tokio::pin!(patience);
+        let timeout = sleep(MIN_CORE_WAIT.max(2 * usual));
+        tokio::pin!(timeout);
 
         while !self.is_full() {
             tokio::select! {
                 biased;
                 core = self.core_permits.clone().acquire_owned() => return core.ok(),
                 () = self.batch_full.notified() => {}
-                () = &mut patience => break,
+                () = &mut timeout => break,
             }
         }
         None
@@ -195,7 +198,7 @@ impl Item {
 /// The right to take the next batch. On drop it passes to a new task if requests wait.
 struct LeaderGuard<'a, C: Runner> {
     batcher: &'a Arc<Batcher>,
-    caller: &'a Arc<C>,
+    runner: &'a Arc<C>,
 }
 
 impl<C: Runner> Drop for LeaderGuard<'_, C> {
@@ -206,10 +209,11 @@ impl<C: Runner> Drop for LeaderGuard<'_, C> {
         drop(state);
 
         if passes {
-            let (batcher, caller) = (self.batcher.clone(), self.caller.clone());
+            let batcher = self.batcher.clone();
+            let runner = self.runner.clone();
             // There is no runtime only if the server has stopped.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { batcher.lead(&caller, None).await });
+                runtime.spawn(async move { batcher.lead(&runner, None).await });
             }
         }
     }

@@ -227,7 +227,8 @@ mod tests {
         fn everybody_leaves_once_and_batches_are_as_they_should_be(events in events()) {
             let start = Instant::now();
             let at = |time: u64| start + Duration::from_secs(time);
-            let (mut queue, mut time) = (Queue::new(), 0u64);
+            let mut queue = Queue::new();
+            let mut time = 0u64;
             let mut inside: Vec<(Ticket, TestEntry)> = Vec::new();
             let mut came = 0;
             for event in events {
@@ -280,7 +281,8 @@ mod tests {
 
     #[test]
     fn the_first_by_priority_then_by_arrival() {
-        let (mut queue, now) = (Queue::new(), Instant::now());
+        let mut queue = Queue::new();
+        let now = Instant::now();
         let later = now + Duration::from_secs(1);
         for (name, priority) in [("a", 0), ("b", 2), ("c", 1), ("d", 9), ("e", 1), ("f", u32::MAX)]
         {
@@ -296,7 +298,8 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_a_batch_goes_alone_and_what_does_not_fit_waits() {
-        let (mut queue, now) = (Queue::new(), Instant::now());
+        let mut queue = Queue::new();
+        let now = Instant::now();
         let later = now + Duration::from_secs(1);
         for items in [20, 3, 6, 5] {
             queue.push(items, 0, Size { items, bytes: 0 }, now, later);

@@ -21,7 +21,7 @@ pub(in crate::servable) trait Runner: Send + Sync + 'static {
     /// Runs a call with one request. `then` processes the response, which may be large.
     fn run_single<T: Send + 'static>(
         self: &Arc<Self>,
-        place: Self::Permit,
+        permit: Self::Permit,
         request: InferRequest,
         call: Call,
         then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
@@ -30,7 +30,7 @@ pub(in crate::servable) trait Runner: Send + Sync + 'static {
     /// Runs a call with several requests side by side.
     fn run_batch<T: Send + 'static>(
         self: &Arc<Self>,
-        place: Self::Permit,
+        permit: Self::Permit,
         requests: Vec<InferRequest>,
         call: Call,
         then: impl FnOnce(BatchResponses) -> Result<T, InferError> + Send + 'static,

@@ -26,8 +26,8 @@ impl RequestSource {
         uses_sessions: bool,
     ) -> Self {
         let caller = asker.key.clone();
-        if let Some(sequence) = request.session.as_ref().filter(|_| uses_sessions) {
-            let session = hash(|hasher| ("session", &sequence.id).hash(hasher));
+        if let Some(session) = request.session.as_ref().filter(|_| uses_sessions) {
+            let session = hash(|hasher| ("session", &session.id).hash(hasher));
             return RequestSource { caller, request_hash: session, content_hash: session };
         }
         let occasion = hash(|hasher| ("request", asker.request_id.as_str()).hash(hasher));
@@ -39,7 +39,7 @@ impl RequestSource {
     }
 
     /// The id of the caller's API key; `None` if the tenant has no keys.
-    pub(super) fn caller(&self) -> &Option<Arc<str>> {
+    pub(in crate::servable) fn caller(&self) -> &Option<Arc<str>> {
         &self.caller
     }
 
@@ -99,7 +99,9 @@ mod tests {
     #[test]
     fn a_fault_of_the_model_came_of_the_request_and_one_of_the_amount_of_its_content() {
         let of = |id, data: &[u8]| RequestSource::new(&asker(id), &request(data.to_vec()), false);
-        let (one, again, repeat) = (of("a", b"x"), of("b", b"x"), of("a", b"yy"));
+        let one = of("a", b"x");
+        let again = of("b", b"x");
+        let repeat = of("a", b"yy");
         assert_ne!(one.fault_key(Blame::Model), again.fault_key(Blame::Model));
         assert_eq!(one.fault_key(Blame::Limit), again.fault_key(Blame::Limit));
         assert_eq!(one.fault_key(Blame::Model), repeat.fault_key(Blame::Model));

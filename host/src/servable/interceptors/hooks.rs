@@ -63,7 +63,7 @@ where
     F: Future<Output = Result<(), InferError>> + Send + 'static,
 {
     let id = id.clone();
-    link.maker.run_in_new_instance(move |instance| what(instance, id)).await
+    link.factory.run_in_new_instance(move |instance| what(instance, id)).await
 }
 
 fn load_error(link: &ServableHandle, hook: &str, error: InferError) -> LoadError {
@@ -83,7 +83,8 @@ fn load_error(link: &ServableHandle, hook: &str, error: InferError) -> LoadError
 
 fn log_failure(link: &ServableHandle, id: &ModelId, hook: &str, told: Result<(), InferError>) {
     if let Err(error) = told {
-        let (interceptor, detail) = (link.id().name.base_name(), fault_detail(&error));
+        let interceptor = link.id().name.base_name();
+        let detail = fault_detail(&error);
         tracing::warn!(model = %id, interceptor, hook, detail, "an interceptor failed");
     }
 }

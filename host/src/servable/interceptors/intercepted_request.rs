@@ -35,30 +35,34 @@ impl InterceptorChain {
         model: &ServableHandle,
         mut request: InferRequest,
         budget: &Budget,
-        asker: CallerInfo,
+        caller: CallerInfo,
         source: RequestSource,
     ) -> Result<(InferRequest, InterceptedRequest), InferError> {
         self.check_open()?;
         let started = Instant::now();
 
-        let mut passed = InterceptedRequest::new(self, model, &request, budget, asker, source);
+        let mut intercepted =
+            InterceptedRequest::new(self, model, &request, budget, caller, source);
         // An interceptor is not to blame for a request that was invalid before.
         let sound = model.metadata().check_request(&request).is_ok();
 
-        for link in &passed.chain.interceptors {
-            let about = passed.context.clone();
-            let part = async move |mut instance: Instance| {
-                let outcome = instance.before_call(&about, request).await;
+        for interceptor in &intercepted.chain.interceptors {
+            let context = intercepted.context.clone();
+            let hook = async move |mut instance: Instance| {
+                let outcome = instance.before_call(&context, request).await;
                 (instance, outcome)
             };
             let model = model.clone();
             let check = move |request: &InferRequest| check_request(&model, request, sound);
-            request = passed.interceptor_call(link, false).run(part, check).await?;
+            request = intercepted
+                .interceptor_call(interceptor, false)
+                .run(hook, InferRequest::size, check)
+                .await?;
         }
 
-        passed.model_outputs.clone_from(&request.outputs);
-        passed.took = started.elapsed();
-        Ok((request, passed))
+        intercepted.model_outputs.clone_from(&request.outputs);
+        intercepted.took = started.elapsed();
+        Ok((request, intercepted))
     }
 }
 
@@ -68,25 +72,20 @@ impl InterceptedRequest {
         model: &ServableHandle,
         request: &InferRequest,
         budget: &Budget,
-        asker: CallerInfo,
+        caller: CallerInfo,
         source: RequestSource,
     ) -> Self {
-        let CallerInfo { request_id, key } = asker;
-        let about = Arc::new(InterceptorContext { id: model.id().clone(), request_id, key });
-
-        let (wanted, asked) = (request.outputs.clone(), Vec::new());
-        let (model, budget, values, took) =
-            (model.clone(), budget.clone(), Arc::default(), Duration::ZERO);
+        let CallerInfo { request_id, key } = caller;
         InterceptedRequest {
             chain,
-            model,
-            context: about,
+            model: model.clone(),
+            context: Arc::new(InterceptorContext { id: model.id().clone(), request_id, key }),
             source,
-            budget,
-            values,
-            requested_outputs: wanted,
-            model_outputs: asked,
-            took,
+            budget: budget.clone(),
+            values: Arc::default(),
+            requested_outputs: request.outputs.clone(),
+            model_outputs: Vec::new(),
+            took: Duration::ZERO,
         }
     }
 
@@ -106,9 +105,10 @@ impl InterceptedRequest {
         &mut self,
         response: InferResponse,
     ) -> Result<InferResponse, InferError> {
-        let (model, asked) = (self.model.clone(), self.model_outputs.clone());
+        let model = self.model.clone();
+        let requested = self.model_outputs.clone();
         self.run_after_call(response, false, move |response| {
-            model.metadata().check_response(&asked, response)
+            model.metadata().check_response(&requested, response)
         })
         .await
     }
@@ -132,13 +132,16 @@ impl InterceptedRequest {
     ) -> Result<InferResponse, InferError> {
         let started = Instant::now();
 
-        for link in self.chain.interceptors.iter().rev() {
-            let about = self.context.clone();
-            let part = async move |mut instance: Instance| {
-                let outcome = instance.after_call(&about, response).await;
+        for interceptor in self.chain.interceptors.iter().rev() {
+            let context = self.context.clone();
+            let hook = async move |mut instance: Instance| {
+                let outcome = instance.after_call(&context, response).await;
                 (instance, outcome)
             };
-            response = self.interceptor_call(link, beside).run(part, check.clone()).await?;
+            response = self
+                .interceptor_call(interceptor, beside)
+                .run(hook, InferResponse::size, check.clone())
+                .await?;
         }
         // An interceptor may have requested more outputs than the caller.
         if !self.requested_outputs.is_empty() {
@@ -151,21 +154,15 @@ impl InterceptedRequest {
 
     fn interceptor_call<'a>(
         &'a self,
-        link: &'a ServableHandle,
+        interceptor: &'a ServableHandle,
         beside: bool,
     ) -> InterceptorCall<'a> {
         let request_id = self.context.request_id.clone();
-        let scope = CallContext {
+        let context = CallContext {
             values: Some(self.values.clone()),
             ..CallContext::for_request(request_id)
         };
-        InterceptorCall {
-            interceptor: link,
-            source: &self.source,
-            budget: &self.budget,
-            scope,
-            beside,
-        }
+        InterceptorCall { interceptor, source: &self.source, budget: &self.budget, context, beside }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
 use crate::servable::batching::CallOutcome;
 use crate::servable::breaker::RequestSource;
-use crate::servable::infer::PayloadSize;
 use crate::servable::{ServableHandle, Timings};
 
 /// The call of one interceptor for one request. It is admitted, limited and counted like a request
@@ -19,31 +18,32 @@ pub(super) struct InterceptorCall<'a> {
     pub(super) source: &'a RequestSource,
     /// The budget of the whole request.
     pub(super) budget: &'a Budget,
-    pub(super) scope: CallContext,
+    pub(super) context: CallContext,
     /// True if an instance of the model is held meanwhile.
     pub(super) beside: bool,
 }
 
 impl InterceptorCall<'_> {
-    /// Runs `part` on an instance and checks its result. Fails with the interceptor's refusal, with
+    /// Runs `hook` on an instance and checks its output, whose bytes `size` returns. Fails with the interceptor's refusal, with
     /// [`InferError::InterceptorFailed`] for any fault of the interceptor, or with an error of the
     /// request such as its deadline.
     pub(super) async fn run<T, F>(
         self,
-        part: impl FnOnce(Instance) -> F + Send + 'static,
+        hook: impl FnOnce(Instance) -> F + Send + 'static,
+        size: fn(&T) -> u64,
         check: impl FnOnce(&T) -> Result<(), String> + Send + 'static,
     ) -> Result<T, InferError>
     where
-        T: PayloadSize,
+        T: Send + 'static,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
         let interceptor = self.interceptor;
-        let request_id = self.scope.request_id.clone();
-        let blamed = |error| public_error(interceptor.id().name.base_name(), error);
+        let request_id = self.context.request_id.clone();
+        let public = |error| public_error(interceptor.id().name.base_name(), error);
 
         let begun = Instant::now();
-        let attempt = interceptor.breaker.admit(self.source).map_err(blamed)?;
-        let outcome = self.run_on_instance(part, check).await;
+        let attempt = interceptor.breaker.admit(self.source).map_err(public)?;
+        let outcome = self.run_on_instance(hook, size, check).await;
 
         attempt.record(&outcome);
         match &outcome {
@@ -52,7 +52,7 @@ impl InterceptorCall<'_> {
         }
 
         outcome.map(|(value, _)| value).map_err(|error| {
-            let error = blamed(error);
+            let error = public(error);
             write_interceptor_log(interceptor, request_id, &error);
             error
         })
@@ -60,30 +60,34 @@ impl InterceptorCall<'_> {
 
     async fn run_on_instance<T, F>(
         self,
-        part: impl FnOnce(Instance) -> F + Send + 'static,
+        hook: impl FnOnce(Instance) -> F + Send + 'static,
+        size: fn(&T) -> u64,
         check: impl FnOnce(&T) -> Result<(), String> + Send + 'static,
     ) -> Result<(T, Timings), InferError>
     where
-        T: PayloadSize,
+        T: Send + 'static,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
-        let InterceptorCall { interceptor, budget, scope, beside, .. } = self;
+        let InterceptorCall { interceptor, budget, context, beside, .. } = self;
 
-        let (own, arrived) = (&interceptor.settings.limits, Instant::now());
+        let own = &interceptor.settings.limits;
+        let arrived = Instant::now();
         let left = budget.deadline().saturating_duration_since(arrived);
         let call = interceptor
-            .maker
-            .call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
+            .factory
+            .call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), context);
 
         let late = |error| {
             if left <= own.deadline { request_deadline_error(budget, error) } else { error }
         };
 
         let checkout = match beside {
-            true => interceptor.pool.try_check_out_extra(&interceptor.maker)?,
-            false => {
-                interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?
-            }
+            true => interceptor.pool.try_check_out_extra(&interceptor.factory)?,
+            false => interceptor
+                .pool
+                .check_out(&interceptor.factory, &call.budget)
+                .await
+                .map_err(late)?,
         };
 
         let queue = arrived.elapsed();
@@ -93,7 +97,7 @@ impl InterceptorCall<'_> {
             |error| if left <= own.deadline { late(error) } else { own_deadline_error(error) };
 
         let checked = move |value| check(&value).map(|()| value).map_err(InferError::BadOutput);
-        let called = interceptor.run_on_instance(checkout, call, part, checked).await;
+        let called = interceptor.run_and_process(checkout, call, hook, size, checked).await;
         let CallOutcome { outcome, instance, compute } = called.map_err(own_fault)?;
         Ok((outcome, Timings { queue, instance, compute, ..Timings::default() }))
     }
@@ -152,11 +156,10 @@ pub(super) fn fault_detail(fault: &InferError) -> String {
 /// Writes the fault to the interceptor's log, which may be the only one that its owner can read.
 fn write_interceptor_log(interceptor: &ServableHandle, request_id: RequestId, error: &InferError) {
     if let InferError::InterceptorFailed { detail, .. } = error {
-        let (context, message) = ("interceptor".into(), sanitize_line(detail, MAX_DETAIL));
         interceptor.template().write_log(LogLine {
             level: Level::Error,
-            context,
-            message,
+            context: "interceptor".into(),
+            message: sanitize_line(detail, MAX_DETAIL),
             request_id,
         });
     }

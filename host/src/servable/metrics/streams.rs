@@ -47,8 +47,10 @@ pub(in crate::servable) struct OpenStream {
 
 impl StreamFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let (open, waiting, parts, bytes) =
-            (Family::default(), Family::default(), Family::default(), Family::default());
+        let open = Family::default();
+        let waiting = Family::default();
+        let parts = Family::default();
+        let bytes = Family::default();
         let first: DurationFamily = Family::new_with_constructor(first_part_histogram);
         let whole: DurationFamily = Family::new_with_constructor(whole_histogram);
 
@@ -96,8 +98,11 @@ impl StreamMetrics {
     /// Counts a stream as in progress.
     pub(in crate::servable) fn open(&self) -> OpenStream {
         self.open.inc();
-        let (gauge, parts, bytes) = (self.open.clone(), self.parts.clone(), self.bytes.clone());
-        let (first, whole) = (self.first.clone(), self.whole.clone());
+        let gauge = self.open.clone();
+        let parts = self.parts.clone();
+        let bytes = self.bytes.clone();
+        let first = self.first.clone();
+        let whole = self.whole.clone();
         OpenStream { gauge, parts, bytes, first, whole, since: Instant::now(), begun: false }
     }
 }

@@ -6,39 +6,39 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// The locked sessions of one model.
 #[derive(Default)]
 pub(super) struct SessionLocks {
-    sessions: Mutex<HashMap<Arc<str>, Arc<Turn<()>>>>,
+    sessions: Mutex<HashMap<Arc<str>, Arc<AsyncMutex<()>>>>,
 }
 
 /// Exclusive access to a session. On drop it passes to the longest waiter.
 pub(super) struct SessionGuard {
     // Dropped first: the entry is removed only once its lock is free.
-    _turn: OwnedMutexGuard<()>,
-    _member: LockEntry,
+    _lock: OwnedMutexGuard<()>,
+    _entry: LockEntry,
 }
 
 /// A reference to a session's entry, for its owner or a waiter.
 struct LockEntry {
-    line: Arc<SessionLocks>,
+    locks: Arc<SessionLocks>,
     id: Arc<str>,
 }
 
 impl SessionLocks {
     /// Locks a session; returns `None` if it is locked or awaited.
     pub(super) fn try_lock(self: &Arc<Self>, id: &str) -> Option<SessionGuard> {
-        let (member, turn) = self.enter(id);
-        Some(SessionGuard { _turn: turn.try_lock_owned().ok()?, _member: member })
+        let (entry, lock) = self.enter(id);
+        Some(SessionGuard { _lock: lock.try_lock_owned().ok()?, _entry: entry })
     }
 
     /// Waits for a session's lock, in order of arrival. Dropping the future leaves the queue.
     pub(super) async fn lock(self: &Arc<Self>, id: &str) -> SessionGuard {
-        let (member, turn) = self.enter(id);
+        let (entry, lock) = self.enter(id);
         // Tokio's mutex is fair and skips waiters that were dropped.
-        SessionGuard { _turn: turn.lock_owned().await, _member: member }
+        SessionGuard { _lock: lock.lock_owned().await, _entry: entry }
     }
 
     /// True if a session is locked or awaited.
@@ -46,25 +46,25 @@ impl SessionLocks {
         self.entries().contains_key(id)
     }
 
-    fn enter(self: &Arc<Self>, id: &str) -> (LockEntry, Arc<Turn<()>>) {
+    fn enter(self: &Arc<Self>, id: &str) -> (LockEntry, Arc<AsyncMutex<()>>) {
         let mut sessions = self.entries();
 
         let id = sessions.get_key_value(id).map_or_else(|| Arc::from(id), |(id, _)| id.clone());
-        let turn = sessions.entry(id.clone()).or_default().clone();
-        (LockEntry { line: self.clone(), id }, turn)
+        let lock = sessions.entry(id.clone()).or_default().clone();
+        (LockEntry { locks: self.clone(), id }, lock)
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Turn<()>>>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<AsyncMutex<()>>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for LockEntry {
     fn drop(&mut self) {
-        let mut sessions = self.line.entries();
+        let mut sessions = self.locks.entries();
         // Entries are only referenced under the map's lock, so a count of one means that no other
         // waiter exists.
-        if sessions.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+        if sessions.get(&self.id).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             sessions.remove(&self.id);
         }
     }
@@ -103,12 +103,12 @@ mod tests {
         /// present owns the session, and no entry remains once all are gone.
         #[test]
         fn the_first_of_those_who_are_there_owns(steps in prop::collection::vec((0..3_u8, any::<prop::sample::Index>()), 1..60)) {
-            let line = Arc::new(SessionLocks::default());
+            let locks = Arc::new(SessionLocks::default());
             let mut visitors: Vec<TestClient> = Vec::new();
             for (step, which) in steps {
                 if step == 0 || visitors.is_empty() {
-                    let line = line.clone();
-                    visitors.push(TestClient::Waits(Box::pin(async move { line.lock("s").await })));
+                    let locks = locks.clone();
+                    visitors.push(TestClient::Waits(Box::pin(async move { locks.lock("s").await })));
                     // It joins the queue at the first poll.
                     poll(visitors.last_mut().unwrap());
                 } else {
@@ -120,21 +120,22 @@ mod tests {
                 let owners = there.iter().filter(|visitor| matches!(visitor, TestClient::Owns(_))).count();
                 prop_assert_eq!(owners, usize::from(!there.is_empty()));
                 prop_assert!(there.first().is_none_or(|first| matches!(first, TestClient::Owns(_))));
-                prop_assert_eq!(line.is_in_use("s"), !there.is_empty());
+                prop_assert_eq!(locks.is_in_use("s"), !there.is_empty());
             }
             visitors.clear();
-            prop_assert!(!line.is_in_use("s"));
+            prop_assert!(!locks.is_in_use("s"));
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn nobody_waits_for_ever_and_two_never_own() {
-        let line = Arc::new(SessionLocks::default());
+        let locks = Arc::new(SessionLocks::default());
         let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let visits = (0..2000).map(|number| {
-            let (line, inside) = (line.clone(), inside.clone());
+            let locks = locks.clone();
+            let inside = inside.clone();
             tokio::spawn(async move {
-                let mut waiting = pin!(line.lock(["a", "b", "c"][number % 3]));
+                let mut waiting = pin!(locks.lock(["a", "b", "c"][number % 3]));
                 if number % 7 == 0 {
                     // Joins the queue and leaves at once.
                     let _ = futures_util::poll!(waiting.as_mut());
@@ -151,15 +152,16 @@ mod tests {
         for visit in visits.collect::<Vec<_>>() {
             visit.await.unwrap();
         }
-        assert!(line.entries().is_empty());
+        assert!(locks.entries().is_empty());
     }
 
     #[test]
     fn sessions_do_not_wait_for_each_other() {
-        let line = Arc::new(SessionLocks::default());
-        let (one, other) = (line.try_lock("one"), line.try_lock("other"));
-        assert!(one.is_some() && other.is_some() && line.try_lock("one").is_none());
+        let locks = Arc::new(SessionLocks::default());
+        let one = locks.try_lock("one");
+        let other = locks.try_lock("other");
+        assert!(one.is_some() && other.is_some() && locks.try_lock("one").is_none());
         drop(one);
-        assert!(line.try_lock("one").is_some());
+        assert!(locks.try_lock("one").is_some());
     }
 }

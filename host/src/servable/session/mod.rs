@@ -2,7 +2,7 @@
 //!
 //! A session belongs to a tenant's model and not to a version, and so does the order of its
 //! requests: all versions share one [`ModelSessions`], which lives as long as any of them or any
-//! of their tasks. A request with a session waits for the session's lock ([`line`]), loads the
+//! of their tasks. A request with a session waits for the session's lock ([`lock`]), loads the
 //! state from disk, and commits the new state after a successful call ([`request_session`]). Tasks
 //! that the call defers are committed with the state in one transaction; then the session's lock
 //! passes to their [`TaskChain`], which is sent to the component that runs deferred tasks.
@@ -62,7 +62,7 @@ pub struct ModelSessions {
     tenant: Arc<Tenant>,
     model: ModelName,
     store: Store,
-    line: Arc<SessionLocks>,
+    locks: Arc<SessionLocks>,
     resumed: OnceCell<()>,
     sessions: Sessions,
 }
@@ -95,10 +95,10 @@ impl Sessions {
             return known.clone();
         }
 
-        let made = Arc::new(self.new_model(tenant, model, models.line(&key)));
+        let made = Arc::new(self.new_model(tenant, model, models.locks_of(&key)));
         // A removed tenant's remaining work must not replace the entry of its successor.
         if !tenant.is_removed() {
-            models.by_model.retain(|_, sequences| sequences.strong_count() > 0);
+            models.by_model.retain(|_, sessions| sessions.strong_count() > 0);
             models.by_model.insert(key, Arc::downgrade(&made));
         }
         made
@@ -114,7 +114,7 @@ impl Sessions {
         &self,
         tenant: &Arc<Tenant>,
         model: &ModelName,
-        line: Arc<SessionLocks>,
+        locks: Arc<SessionLocks>,
     ) -> ModelSessions {
         let (tenant, model, store) =
             (tenant.clone(), model.clone(), self.stores.for_tenant(tenant));
@@ -122,7 +122,7 @@ impl Sessions {
             tenant,
             model,
             store,
-            line,
+            locks,
             resumed: OnceCell::new(),
             sessions: self.clone(),
         }
@@ -153,10 +153,11 @@ impl Sessions {
     pub async fn sweep(&self) {
         let models: Vec<_> = self.lock().by_model.values().filter_map(Weak::upgrade).collect();
 
-        let in_use = models.into_iter().filter(|sequences| sequences.resumed.initialized());
-        for sequences in in_use {
-            if let Err(error) = sequences.sweep().await {
-                let (tenant, model) = (sequences.tenant.name(), &sequences.model);
+        let in_use = models.into_iter().filter(|sessions| sessions.resumed.initialized());
+        for sessions in in_use {
+            if let Err(error) = sessions.sweep().await {
+                let tenant = sessions.tenant.name();
+                let model = &sessions.model;
                 tracing::warn!(%tenant, %model, %error, "cannot remove sessions whose time is over");
             }
         }
@@ -168,15 +169,15 @@ impl Sessions {
 }
 
 impl Models {
-    fn line(&mut self, key: &Key) -> Arc<SessionLocks> {
-        if let Some(line) = self.locks.get(key).and_then(Weak::upgrade) {
-            return line;
+    fn locks_of(&mut self, key: &Key) -> Arc<SessionLocks> {
+        if let Some(locks) = self.locks.get(key).and_then(Weak::upgrade) {
+            return locks;
         }
 
-        self.locks.retain(|_, line| line.strong_count() > 0);
-        let line = Arc::default();
-        self.locks.insert(key.clone(), Arc::downgrade(&line));
-        line
+        self.locks.retain(|_, locks| locks.strong_count() > 0);
+        let locks = Arc::default();
+        self.locks.insert(key.clone(), Arc::downgrade(&locks));
+        locks
     }
 }
 
@@ -200,7 +201,8 @@ impl ModelSessions {
     /// wait for it, so that a session's pending tasks run before its next request.
     pub async fn resume(self: &Arc<Self>) -> Result<(), StoreError> {
         let resume = async || {
-            let (model, tenant) = (self.model.clone(), self.tenant.clone());
+            let model = self.model.clone();
+            let tenant = self.tenant.clone();
             let find = move |connection: &_| {
                 usage::record(connection, &tenant).and(tasks::pending_chains(connection, &model))
             };
@@ -217,7 +219,8 @@ impl ModelSessions {
         let Some(id) = session else {
             return self.submit_chain(TaskChain::new(self.clone(), chain, None));
         };
-        let (this, line) = (self.clone(), self.line.clone());
+        let this = self.clone();
+        let line = self.locks.clone();
         let mut taken_up = Box::pin(async move {
             let owner = line.lock(&id).await;
             this.submit_chain(TaskChain::new(this.clone(), chain, Some((id, owner))));
@@ -238,10 +241,10 @@ impl ModelSessions {
         session: Option<(String, SessionGuard)>,
     ) -> Option<AfterResponse> {
         let current = self.sessions.current_model(self.tenant.name(), &self.model)?;
-        let (chain, afterwards) =
+        let (chain, after_response) =
             TaskChain::new(current.clone(), chain, session).begin_after_response();
         current.submit_chain(chain);
-        Some(afterwards)
+        Some(after_response)
     }
 
     fn submit_chain(&self, chain: TaskChain) {
@@ -252,9 +255,11 @@ impl ModelSessions {
     /// Removes a session once it is not locked. Returns false if there is none.
     pub async fn remove(self: &Arc<Self>, id: &str) -> Result<bool, InferError> {
         self.resume().await.map_err(|error| error.into_infer_error(&self.tenant))?;
-        let _owner = self.line.lock(id).await;
+        let _owner = self.locks.lock(id).await;
 
-        let (model, tenant, id) = (self.model.clone(), self.tenant.clone(), id.to_owned());
+        let model = self.model.clone();
+        let tenant = self.tenant.clone();
+        let id = id.to_owned();
         let removed = self.store.write(move |connection| {
             let removed = sessions::delete(connection, &model, &id)?;
             usage::record(connection, &tenant).map(|()| removed)
@@ -263,7 +268,8 @@ impl ModelSessions {
     }
 
     async fn sweep(&self) -> Result<(), StoreError> {
-        let (model, now) = (self.model.clone(), unix_millis());
+        let model = self.model.clone();
+        let now = unix_millis();
         let look = move |connection: &_| {
             let amounts = [usage::UsageKind::Sessions, usage::UsageKind::Tasks]
                 .map(|kind| usage::for_model(connection, kind, &model));
@@ -276,11 +282,12 @@ impl ModelSessions {
         self.sessions.metrics.set_counts(self.tenant.name(), &self.model, kept, waiting);
         // A current owner may have loaded the session before it expired. A later one will not find
         // it.
-        expired.retain(|id| !self.line.is_in_use(id));
+        expired.retain(|id| !self.locks.is_in_use(id));
         if expired.is_empty() {
             return Ok(());
         }
-        let (model, tenant) = (self.model.clone(), self.tenant.clone());
+        let model = self.model.clone();
+        let tenant = self.tenant.clone();
         let forget = move |connection: &_| {
             sessions::delete_expired(connection, &model, &expired, now)?;
             usage::record(connection, &tenant)

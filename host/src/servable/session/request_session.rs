@@ -9,13 +9,13 @@ use crate::capability::{CallContext, DeferredTasks, Session, TaskLimits};
 use crate::engine::Budget;
 use crate::model::{InferError, ModelSettings, RequestId, SessionControl, Version};
 use crate::servable::{Servable, ServableHandle};
-use crate::store::{StoreError, sessions, tasks, unix_millis};
+use crate::store::{StoreError, sessions, tasks, unix_millis, usage};
 use crate::tenant::Resource;
 
 /// A request's session and deferred tasks. Dropping it without a commit changes nothing.
 pub(in crate::servable) struct RequestSession {
     request_id: RequestId,
-    scope: CallContext,
+    context: CallContext,
     session: Option<LockedSession>,
     tasks: Option<Arc<DeferredTasks>>,
     /// Time spent waiting for the session's lock and loading its state.
@@ -23,7 +23,7 @@ pub(in crate::servable) struct RequestSession {
 }
 
 struct LockedSession {
-    owner: SessionGuard,
+    guard: SessionGuard,
     session: Arc<Session>,
     /// The request starts the session: an earlier state with the same id is discarded.
     starts: bool,
@@ -37,16 +37,16 @@ impl Servable {
     /// with a queue error, or at the deadline.
     pub(in crate::servable) async fn open_request_session(
         self: &ServableHandle,
-        sequence: Option<&SessionControl>,
+        control: Option<&SessionControl>,
         budget: &Budget,
-        scope: CallContext,
+        context: CallContext,
     ) -> Result<RequestSession, InferError> {
         let template = self.template();
-        let sequence = sequence.filter(|_| template.uses_sessions());
-        if sequence.is_none() && !template.uses_tasks() {
+        let control = control.filter(|_| template.uses_sessions());
+        if control.is_none() && !template.uses_tasks() {
             return Ok(RequestSession {
-                request_id: scope.request_id.clone(),
-                scope,
+                request_id: context.request_id.clone(),
+                context,
                 session: None,
                 tasks: None,
                 lock_wait: Duration::ZERO,
@@ -54,25 +54,25 @@ impl Servable {
         }
 
         let arrived = Instant::now();
-        let owner =
-            tokio::time::timeout_at(budget.deadline().into(), self.lock_session(sequence)).await;
-        let owner = owner.map_err(|_elapsed| budget.deadline_exceeded())??;
-        let session = match sequence.zip(owner) {
-            Some((sequence, owner)) => Some(self.load_session(sequence, owner).await?),
+        let guard =
+            tokio::time::timeout_at(budget.deadline().into(), self.lock_session(control)).await;
+        let guard = guard.map_err(|_elapsed| budget.deadline_exceeded())??;
+        let session = match control.zip(guard) {
+            Some((control, guard)) => Some(self.load_session(control, guard).await?),
             None => None,
         };
 
-        let waited = arrived.elapsed();
+        let lock_wait = arrived.elapsed();
         let tasks = if template.uses_tasks() { Some(self.new_deferrals(None)?) } else { None };
 
-        let of_call = session.as_ref().map(|owned| owned.session.clone());
-        let scope = CallContext { session: of_call, tasks: tasks.clone(), ..scope };
+        let call_session = session.as_ref().map(|locked| locked.session.clone());
+        let context = CallContext { session: call_session, tasks: tasks.clone(), ..context };
         Ok(RequestSession {
-            request_id: scope.request_id.clone(),
-            scope,
+            request_id: context.request_id.clone(),
+            context,
             session,
             tasks,
-            lock_wait: waited,
+            lock_wait,
         })
     }
 
@@ -84,73 +84,80 @@ impl Servable {
         let settings = &self.settings().deferred;
         let tasks = settings.per_call.min(at_most.unwrap_or(u32::MAX));
 
-        let room = self
+        let limits = self
             .template()
             .has_deferred()
             .then_some(TaskLimits { tasks, payload: settings.payload });
-        Ok(Arc::new(DeferredTasks::new(self.factory().tenant(), room)?))
+        Ok(Arc::new(DeferredTasks::new(self.factory().tenant(), limits)?))
     }
 
     /// Waits for the session's lock. The pending chains of an earlier run lock their sessions
     /// first.
     async fn lock_session(
         &self,
-        sequence: Option<&SessionControl>,
+        control: Option<&SessionControl>,
     ) -> Result<Option<SessionGuard>, InferError> {
-        let (sequences, tenant) = (&self.sequences, self.factory().tenant());
-        let Some(SessionControl { id, .. }) = sequence else { return Ok(None) };
-        sequences.resume().await.map_err(|error| error.into_infer_error(tenant))?;
-        if let Some(owner) = sequences.line.try_lock(id) {
-            return Ok(Some(owner));
+        let sessions = &self.sessions;
+        let tenant = self.factory().tenant();
+        let Some(SessionControl { id, .. }) = control else { return Ok(None) };
+        sessions.resume().await.map_err(|error| error.into_infer_error(tenant))?;
+        if let Some(guard) = sessions.locks.try_lock(id) {
+            return Ok(Some(guard));
         }
+
         let _in_queue = self.pool.enter_queue()?;
-        let _in_tenant_s = tenant.take(Resource::Queue, 1)?;
-        Ok(Some(sequences.line.lock(id).await))
+        let _in_tenant_queue = tenant.take(Resource::Queue, 1)?;
+        Ok(Some(sessions.locks.lock(id).await))
     }
 
     /// Loads the state of a session that this request has locked.
     async fn load_session(
         &self,
-        sequence: &SessionControl,
-        owner: SessionGuard,
+        control: &SessionControl,
+        guard: SessionGuard,
     ) -> Result<LockedSession, InferError> {
-        let sequences = &self.sequences;
-        let (model, id) = (sequences.model.clone(), sequence.id.clone());
+        let sessions = &self.sessions;
+        let model = sessions.model.clone();
+        let id = control.id.clone();
         let load = move |connection: &_| sessions::load(connection, &model, &id, unix_millis());
-        let kept = sequences
+        let stored = sessions
             .store
             .read(load)
             .await
-            .map_err(|error| error.into_infer_error(&sequences.tenant))?;
+            .map_err(|error| error.into_infer_error(&sessions.tenant))?;
 
-        if kept.is_none() && !sequence.start {
+        if stored.is_none() && !control.start {
             return Err(InferError::InvalidInput(format!(
                 "there is no session '{}', or its time is over; set sequence_start to begin one",
-                sequence.id
+                control.id
             )));
         }
-        let session = self
-            .session(sequence.id.clone(), kept.filter(|_| !sequence.start).unwrap_or_default())?;
-        Ok(LockedSession { owner, session, starts: sequence.start, ends: sequence.end })
+
+        let stored = stored.filter(|_| !control.start).unwrap_or_default();
+        let session = self.new_session(control.id.clone(), stored)?;
+        Ok(LockedSession { guard, session, starts: control.start, ends: control.end })
     }
 
     /// Returns the capability's view of a stored session, for a call of this version.
-    pub(in crate::servable) fn session(
+    pub(in crate::servable) fn new_session(
         &self,
         id: String,
-        kept: sessions::StoredSession,
+        stored: sessions::StoredSession,
     ) -> Result<Arc<Session>, InferError> {
-        let other =
-            kept.version != self.id().version.number() && self.template().has_session_migration();
-        let (tenant, limit) = (self.factory().tenant(), self.settings().sessions.max_size);
-        Ok(Arc::new(Session::new(tenant, id, kept.state, other.then_some(kept.version), limit)?))
+        let migrates =
+            stored.version != self.id().version.number() && self.template().has_session_migration();
+        let from = migrates.then_some(stored.version);
+        let tenant = self.factory().tenant();
+        let limit = self.settings().sessions.max_size;
+
+        Ok(Arc::new(Session::new(tenant, id, stored.state, from, limit)?))
     }
 }
 
 impl RequestSession {
     /// Takes the context for the call. To be called once.
-    pub(in crate::servable) fn scope(&mut self) -> CallContext {
-        std::mem::take(&mut self.scope)
+    pub(in crate::servable) fn take_context(&mut self) -> CallContext {
+        std::mem::take(&mut self.context)
     }
 
     /// Commits the session's state and the deferred tasks in one transaction. To be called after
@@ -166,41 +173,43 @@ impl RequestSession {
         if self.session.is_none() {
             // Otherwise `resume` could find the new tasks on disk and run them before the response
             // is sent.
-            let resumed = servable.sequences.resume().await;
+            let resumed = servable.sessions.resume().await;
             resumed.map_err(|error| error.into_infer_error(servable.factory().tenant()))?;
         }
 
-        let (version, settings) = (servable.id().version, servable.settings());
-        let save = self.session.as_ref().map(|owned| owned.save(servable, settings, version));
+        let version = servable.id().version;
+        let settings = servable.settings();
+        let update = self.session.as_ref().map(|locked| locked.update(servable, settings, version));
 
         let origin = tasks::TaskOrigin {
             model: servable.id().name.clone(),
             version,
-            session: save.as_ref().map(|save| save.id.clone()),
+            session: update.as_ref().map(|update| update.id.clone()),
             request: self.request_id.to_string(),
         };
 
-        let kept = PendingCommit {
-            sequences: servable.sequences.clone(),
-            owner: self.session.map(|owned| owned.owner),
+        let pending = PendingCommit {
+            sessions: servable.sessions.clone(),
+            guard: self.session.map(|locked| locked.guard),
         };
+
         // Held until the write is done: the request, and the memory it is charged for, may be gone
         // by then.
-        let place = servable.sequences.store.acquire_guest_permit().await;
+        let permit = servable.sessions.store.acquire_guest_permit().await;
         // Spawned, so that a commit that has begun completes even if the caller disconnects.
-        let kept = tokio::spawn(async move {
-            let _place = place;
-            kept.write(save, origin, tasks).await
+        let committed = tokio::spawn(async move {
+            let _permit = permit;
+            pending.write(update, origin, tasks).await
         });
 
-        kept.await.map_err(|error| {
+        committed.await.map_err(|error| {
             InferError::Internal(format!("keeping a session ended early: {error}"))
         })?
     }
 }
 
 impl LockedSession {
-    fn save(
+    fn update(
         &self,
         servable: &Servable,
         settings: &ModelSettings,
@@ -222,33 +231,34 @@ impl LockedSession {
 
 /// A commit in progress, with the session's lock.
 struct PendingCommit {
-    sequences: Arc<ModelSessions>,
-    owner: Option<SessionGuard>,
+    sessions: Arc<ModelSessions>,
+    guard: Option<SessionGuard>,
 }
 
 impl PendingCommit {
     async fn write(
         self,
-        save: Option<sessions::SessionUpdate>,
+        update: Option<sessions::SessionUpdate>,
         origin: tasks::TaskOrigin,
-        left: Vec<tasks::NewTask>,
+        deferred: Vec<tasks::NewTask>,
     ) -> Result<Option<AfterResponse>, InferError> {
-        let (tenant, session) = (self.sequences.tenant.clone(), origin.session.clone());
+        let tenant = self.sessions.tenant.clone();
+        let session = origin.session.clone();
         let write =
-            self.sequences.store.write(move |connection| -> Result<Option<i64>, StoreError> {
-                match &save {
+            self.sessions.store.write(move |connection| -> Result<Option<i64>, StoreError> {
+                match &update {
                     // No task follows that needs the session.
-                    Some(save) if save.ending && left.is_empty() => {
-                        sessions::delete(connection, &save.model, &save.id)?;
-                        crate::store::usage::record(connection, &tenant)?;
+                    Some(update) if update.ending && deferred.is_empty() => {
+                        sessions::delete(connection, &update.model, &update.id)?;
+                        usage::record(connection, &tenant)?;
                     }
-                    Some(save) => sessions::save(connection, &tenant, save)?,
+                    Some(update) => sessions::save(connection, &tenant, update)?,
                     None => {}
                 }
-                tasks::append(connection, &tenant, &origin, None, &left)
+                tasks::append(connection, &tenant, &origin, None, &deferred)
             });
 
-        let chain = write.await.map_err(|error| error.into_infer_error(&self.sequences.tenant))?;
-        Ok(chain.and_then(|chain| self.sequences.hand_over_chain(chain, session.zip(self.owner))))
+        let chain = write.await.map_err(|error| error.into_infer_error(&self.sessions.tenant))?;
+        Ok(chain.and_then(|chain| self.sessions.hand_over_chain(chain, session.zip(self.guard))))
     }
 }

@@ -28,12 +28,12 @@ pub struct AfterResponse(#[allow(dead_code)] oneshot::Sender<()>);
 
 impl TaskChain {
     pub(super) fn new(
-        sequences: Arc<ModelSessions>,
+        sessions: Arc<ModelSessions>,
         id: i64,
         session: Option<(String, SessionGuard)>,
     ) -> Self {
-        let in_flight = Some(sequences.sessions.in_flight.begin());
-        TaskChain { sessions: sequences, id, session, response: None, in_flight }
+        let in_flight = Some(sessions.sessions.in_flight.begin());
+        TaskChain { sessions, id, session, response: None, in_flight }
     }
 
     /// Returns the chain and the guard that delays it.
