@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::prerequisites::{self, DISK_TO_SERVE, DISK_TO_TEST};
 use crate::workspace::{cargo, run, target};
-use crate::{fuzz, guests, node, python, server, skipped_tests};
+use crate::{fuzz, guests, node, python, server, skipped_tests, tidy};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_SERVE)?;
@@ -87,6 +87,7 @@ pub(crate) fn lint() -> Result<()> {
     prerequisites::ensure_component("rustfmt", "fmt")?;
     prerequisites::ensure_component("clippy", "clippy")?;
     run(cargo().args(["fmt", "--all", "--check"]))?;
+    tidy::check()?;
     run(cargo().args(["clippy", "--workspace"]).args(WITHOUT_FUZZ).args([
         "--all-targets",
         "--",

@@ -10,6 +10,7 @@ mod prerequisites;
 mod python;
 mod server;
 mod skipped_tests;
+mod tidy;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -21,7 +22,8 @@ usage: cargo xtask <command> [arguments]
   serve [args]    guests, then serve target/models; arguments go to `wardian serve`
   server          build the server as it ships: target/release/wardian, its debug information apart
   test [args]     guests, then every test; arguments go to `cargo test`
-  lint            formatting and clippy, warnings are errors
+  lint            formatting, clippy and the invariants of the source text; warnings are errors
+  tidy            the invariants of the source text alone; takes a second
   fuzz [seconds] [targets]
                   build the fuzz targets and feed each for so long (15); see fuzz/README.md
   ci              lint, then test, then fuzz
@@ -40,6 +42,7 @@ fn main() -> Result<()> {
         "server" => server::build().map(drop),
         "test" => commands::test(&rest),
         "lint" => commands::lint(),
+        "tidy" => tidy::check(),
         "fuzz" => fuzz::fuzz(&rest),
         "ci" => commands::ci(),
         "bench" => commands::bench(&rest),
