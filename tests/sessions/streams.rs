@@ -16,7 +16,7 @@ use wardian::model::{
 };
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::{ServableHandle, TaskChains};
-use wardian::server::{build_loader, build_session_parts, build_stores, databases};
+use wardian::server::{Storage, build_loader};
 use wardian::telemetry::Telemetry;
 use wardian::tenant::Tenant;
 
@@ -136,11 +136,10 @@ async fn tasks_begin_when_the_last_part_has_left() {
 /// A version without a server around it, and the channel of its tasks.
 async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     let config = Config { state: folder.join("state"), ..Config::default() };
-    let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
-    let databases = databases(&config, &telemetry).unwrap();
-    let (sequences, chains) = build_session_parts(&stores, &telemetry);
+    let telemetry = Telemetry::default();
+    let storage = Storage::build(&config, &config.state, &telemetry).unwrap();
     let program = env!("CARGO_BIN_EXE_wardian").into();
-    let loader = build_loader(&config, program, &telemetry, stores, databases, sequences).unwrap();
+    let loader = build_loader(&config, program, &storage, &telemetry).unwrap();
     let component = guest(model);
     let (path, digest) = (folder.join("model.wasm"), Digest::sha256(&component));
     std::fs::write(&path, &component).unwrap();
@@ -159,5 +158,5 @@ async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     };
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let proved = loader.load(&tenant, &candidate, &|_stage| {}).await.unwrap();
-    (proved.commit().await.unwrap().0, chains)
+    (proved.commit().await.unwrap().0, storage.task_chains)
 }

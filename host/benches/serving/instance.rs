@@ -13,7 +13,7 @@ use wardian::lifecycle::EngineLoader;
 use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::ServableHandle;
-use wardian::server::{build_loader, build_session_parts, build_stores, databases};
+use wardian::server::{Storage, build_loader};
 use wardian::telemetry::Telemetry;
 use wardian::tenant::Tenant;
 
@@ -37,11 +37,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = Runtime::new()?;
     let _within = runtime.enter();
     let config = Config { state: folder.path().join("state"), ..Config::default() };
-    let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
-    let databases = databases(&config, &telemetry)?;
-    let (sequences, _chains) = build_session_parts(&stores, &telemetry);
-    let loader =
-        build_loader(&config, process::program().into(), &telemetry, stores, databases, sequences)?;
+    let telemetry = Telemetry::default();
+    let storage = Storage::build(&config, &config.state, &telemetry)?;
+    let loader = build_loader(&config, process::program().into(), &storage, &telemetry)?;
     let case = wardian::api::parse_golden(
         &golden(&models::cases()?)?,
         &wardian::tenant::Pacer::unmetered(),

@@ -19,7 +19,7 @@ use crate::config::{Config, Overrides, Tenancy};
 use crate::lifecycle::EngineLoader;
 use crate::model::{LoadError, Stage, TenantName, nearest};
 use crate::repository::{AspiredVersions, Candidate, Directory, WatchMode};
-use crate::server::{build_loader, build_session_parts, build_stores, databases};
+use crate::server::{Storage, build_loader};
 use crate::telemetry::Telemetry;
 use crate::tenant::{Tenant, TenantSettings};
 
@@ -76,14 +76,11 @@ impl OfflineLoader {
 
         let program = std::env::current_exe().context("cannot find this program's own file")?;
 
-        // A directory apart from the server's, so that nothing is left in a tenant's database.
-        let apart = Config { state: scratch.path().join("state"), ..config.clone() };
-        let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
-        let databases = databases(&apart, &telemetry)?;
-
-        // Validation leaves no deferred tasks, so no chain is run.
-        let (sequences, _chains) = build_session_parts(&stores, &telemetry);
-        let loader = build_loader(&config, program, &telemetry, stores, databases, sequences)?;
+        // The databases lie apart from the server's, so that nothing is left in them. Validation
+        // leaves no deferred tasks, so no task chain is run.
+        let telemetry = Telemetry::default();
+        let storage = Storage::build(&config, &scratch.path().join("state"), &telemetry)?;
+        let loader = build_loader(&config, program, &storage, &telemetry)?;
         Ok(OfflineLoader {
             config,
             loader,

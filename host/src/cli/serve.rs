@@ -14,7 +14,7 @@ use super::{Outcome, logging, output};
 use crate::config::{Config, LogFormat, LogLevel, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::WatchMode;
-use crate::server::{Server, preflight, preflight_warnings};
+use crate::server::{Server, listen, preflight, preflight_warnings};
 use crate::telemetry;
 use crate::tenant::{ApiKey, RepositoryLocation};
 
@@ -105,8 +105,10 @@ impl Serve {
         let runtime = build_runtime()?;
 
         runtime.block_on(async {
-            let server = Server::build(config, watched, program).await?;
-            print_address(server.address())?;
+            let listener = listen(config.listen).await?;
+            let address = listener.local_addr().context("cannot read the socket's address")?;
+            let server = Server::build(config, watched, program, listener)?;
+            print_address(address)?;
             server.run(shutdown_signal()).await;
             anyhow::Ok(())
         })?;

@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::accept_queue::AcceptQueue;
 use super::connection_io::ConnectionIo;
 use super::connections::{ConnectionGuard, Connections, LimitReached};
-use super::eviction::Peer;
 use super::metrics::CloseReason;
+use super::peer::Peer;
 use super::timeouts::ConnectionTimeouts;
 use crate::api::{Api, Connection};
 use crate::config::HttpConfig;
@@ -41,15 +41,15 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const MAX_BUFFERED: usize = 64 << 10;
 
 impl Acceptor<'_> {
-    /// Accepts and serves, without end. `lobby` holds the connections that wait for others to end.
-    pub(super) async fn run(&self, listener: &TcpListener, mut lobby: AcceptQueue<TcpStream>) {
+    /// Accepts and serves, without end. `queue` holds the connections that wait for others to end.
+    pub(super) async fn run(&self, listener: &TcpListener, mut queue: AcceptQueue<TcpStream>) {
         let mut closing = false;
         loop {
             tokio::select! {
                 // No connection is accepted while others are about to end: it would only displace
                 // one that waits.
                 accepted = listener.accept(), if !closing => match accepted {
-                    Ok((socket, address)) => self.enqueue(&mut lobby, socket, address.ip().into()),
+                    Ok((socket, address)) => self.enqueue(&mut queue, socket, address.ip().into()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         // Usually out of memory or file descriptors. Another attempt at once would
@@ -58,33 +58,34 @@ impl Acceptor<'_> {
                         tokio::time::sleep(RETRY_PAUSE).await;
                     }
                 },
-                () = self.connections.freed(), if !lobby.is_empty() => {}
-                () = tokio::time::sleep(RETRY_PAUSE), if !lobby.is_empty() => {}
+                () = self.connections.closed(), if !queue.is_empty() => {}
+                () = tokio::time::sleep(RETRY_PAUSE), if !queue.is_empty() => {}
             }
-            closing = self.admit(&mut lobby);
+            closing = self.admit(&mut queue);
         }
     }
 
-    fn enqueue(&self, lobby: &mut AcceptQueue<TcpStream>, socket: TcpStream, peer: Peer) {
-        let turned_away =
-            lobby.push(peer, socket, |lobby| self.connections.count_per_peer(lobby.peers()));
-        if turned_away {
-            self.connections.metrics().closed(CloseReason::Refused);
+    fn enqueue(&self, queue: &mut AcceptQueue<TcpStream>, socket: TcpStream, peer: Peer) {
+        let dropped =
+            queue.push(peer, socket, |queue| self.connections.count_per_peer(queue.peers()));
+        if dropped {
+            self.connections.metrics().record_closed(CloseReason::Refused);
         }
     }
 
     /// Serves waiting connections as long as there is room. Returns true if connections are about
     /// to end for the others.
-    fn admit(&self, lobby: &mut AcceptQueue<TcpStream>) -> bool {
-        while let Some((peer, socket)) = lobby.pop(&self.connections.count_per_peer(lobby.peers()))
+    fn admit(&self, queue: &mut AcceptQueue<TcpStream>) -> bool {
+        while let Some((peer, socket)) = queue.pop(&self.connections.count_per_peer(queue.peers()))
         {
-            let (itself, clock) = (Connection::default(), ConnectionTimeouts::new(self.config));
-            let others = lobby.peers().any(|other| other != peer);
-            match self.connections.open(peer, others, &clock, &itself) {
-                Ok(seat) => self.serve(socket, itself, clock, seat),
-                Err(full) => {
-                    lobby.push_front(peer, socket);
-                    return self.connections.evict(full, lobby.len());
+            let connection = Connection::default();
+            let timeouts = ConnectionTimeouts::new(self.config);
+            let others = queue.peers().any(|other| other != peer);
+            match self.connections.open(peer, others, &timeouts, &connection) {
+                Ok(guard) => self.serve(socket, connection, timeouts, guard),
+                Err(limit) => {
+                    queue.push_front(peer, socket);
+                    return self.connections.evict(limit, queue.len());
                 }
             }
         }
@@ -95,16 +96,16 @@ impl Acceptor<'_> {
     fn serve(
         &self,
         socket: TcpStream,
-        itself: Connection,
-        clock: ConnectionTimeouts,
-        seat: ConnectionGuard,
+        connection: Connection,
+        timeouts: ConnectionTimeouts,
+        guard: ConnectionGuard,
     ) {
-        let stream = TokioIo::new(ConnectionIo::new(socket, clock.clone(), itself.clone()));
-        // hyper has one timeout for heads and for the pause between requests; `Clock` has two.
+        let stream = TokioIo::new(ConnectionIo::new(socket, timeouts.clone(), connection.clone()));
+        // hyper has one timeout for heads and for the pause between requests; here they are two.
         let mut http = http1::Builder::new();
         let http = http.header_read_timeout(None).max_buf_size(MAX_BUFFERED);
 
-        let service = service(self.api, itself.clone(), clock.clone());
+        let service = service(self.api, connection.clone(), timeouts.clone());
         let serving = self.graceful.watch(http.serve_connection(stream, service));
         let metrics = self.connections.metrics().clone();
 
@@ -114,16 +115,16 @@ impl Acceptor<'_> {
                     // A client that disconnects or violates HTTP is no news.
                     tracing::debug!(%error, "a connection ended");
                 },
-                () = itself.hang_up_requested() => {
-                    metrics.closed(CloseReason::Timeout);
+                () = connection.hang_up_requested() => {
+                    metrics.record_closed(CloseReason::Timeout);
                     tracing::debug!("a connection whose client does not read was cut");
                 }
-                () = clock.expired() => {
-                    metrics.closed(CloseReason::Timeout);
+                () = timeouts.expired() => {
+                    metrics.record_closed(CloseReason::Timeout);
                     tracing::debug!("a connection whose client took too long was closed");
                 }
-                () = seat.evicted() => {
-                    metrics.closed(CloseReason::Evicted);
+                () = guard.evicted() => {
+                    metrics.record_closed(CloseReason::Evicted);
                     tracing::debug!("a connection that did no work was closed to make room");
                 }
             }
@@ -134,7 +135,7 @@ impl Acceptor<'_> {
 fn service(
     api: &Api,
     connection: Connection,
-    clock: ConnectionTimeouts,
+    timeouts: ConnectionTimeouts,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = hyper::Response<TrackedBody>,
@@ -143,9 +144,9 @@ fn service(
 > + use<> {
     let api = api.clone();
     service_fn(move |request: Request<Incoming>| {
-        let (api, connection, clock) = (api.clone(), connection.clone(), clock.clone());
+        let (api, connection, timeouts) = (api.clone(), connection.clone(), timeouts.clone());
 
-        let pipelined = clock.on_request();
+        let pipelined = timeouts.on_request();
 
         async move {
             if pipelined {
@@ -154,7 +155,7 @@ fn service(
                 tokio::task::yield_now().await;
             }
             let response: Response = api.serve(request.map(Body::new), connection).await;
-            Ok(response.map(|body| TrackedBody { body, clock }))
+            Ok(response.map(|body| TrackedBody { body, timeouts }))
         }
     })
 }
@@ -162,7 +163,7 @@ fn service(
 /// A response body that reports on drop that hyper has taken all of it.
 struct TrackedBody {
     body: Body,
-    clock: ConnectionTimeouts,
+    timeouts: ConnectionTimeouts,
 }
 
 impl HttpBody for TrackedBody {
@@ -187,6 +188,6 @@ impl HttpBody for TrackedBody {
 
 impl Drop for TrackedBody {
     fn drop(&mut self) {
-        self.clock.on_response();
+        self.timeouts.on_response();
     }
 }

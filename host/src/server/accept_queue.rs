@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::eviction::Peer;
+use super::peer::Peer;
 
 /// The length of the queue for a number of served connections.
 pub(super) fn queue_capacity(connections: u32) -> usize {
@@ -14,14 +14,14 @@ pub(super) fn queue_capacity(connections: u32) -> usize {
 
 /// Waiting connections, in the order in which they arrived.
 pub(super) struct AcceptQueue<T> {
-    most: usize,
+    max: usize,
     waiting: Vec<(Peer, T)>,
 }
 
 impl<T> AcceptQueue<T> {
-    /// Creates a queue of at most `most` connections.
-    pub(super) fn new(most: usize) -> Self {
-        AcceptQueue { most: most.max(1), waiting: Vec::new() }
+    /// Creates a queue of at most `max` connections.
+    pub(super) fn new(max: usize) -> Self {
+        AcceptQueue { max: max.max(1), waiting: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -42,11 +42,11 @@ impl<T> AcceptQueue<T> {
     pub(super) fn push(
         &mut self,
         peer: Peer,
-        arrival: T,
+        connection: T,
         held: impl FnOnce(&Self) -> Vec<usize>,
     ) -> bool {
-        self.waiting.push((peer, arrival));
-        if self.waiting.len() <= self.most {
+        self.waiting.push((peer, connection));
+        if self.waiting.len() <= self.max {
             return false;
         }
 
@@ -72,8 +72,8 @@ impl<T> AcceptQueue<T> {
     }
 
     /// Returns a connection to the front of the queue.
-    pub(super) fn push_front(&mut self, peer: Peer, arrival: T) {
-        self.waiting.insert(0, (peer, arrival));
+    pub(super) fn push_front(&mut self, peer: Peer, connection: T) {
+        self.waiting.insert(0, (peer, connection));
     }
 }
 
@@ -90,15 +90,15 @@ mod tests {
     #[test]
     fn who_holds_few_is_let_in_first_and_who_holds_most_is_turned_away() {
         let open = |peer_: Peer| if peer_ == peer(1) { 9 } else { 0 };
-        let held = |lobby: &AcceptQueue<u8>| lobby.peers().map(open).collect::<Vec<_>>();
-        let mut lobby = AcceptQueue::new(3);
+        let held = |queue: &AcceptQueue<u8>| queue.peers().map(open).collect::<Vec<_>>();
+        let mut queue = AcceptQueue::new(3);
         for number in 1..=3 {
-            assert!(!lobby.push(peer(1), number, held));
+            assert!(!queue.push(peer(1), number, held));
         }
-        assert!(lobby.push(peer(2), 4, held), "the newest one of peer 1 is turned away");
-        assert!(lobby.push(peer(1), 5, held), "itself");
+        assert!(queue.push(peer(2), 4, held), "the newest one of peer 1 is turned away");
+        assert!(queue.push(peer(1), 5, held), "itself");
         let mut order = Vec::new();
-        while let Some((_, number)) = lobby.pop(&held(&lobby)) {
+        while let Some((_, number)) = queue.pop(&held(&queue)) {
             order.push(number);
         }
         assert_eq!(order, [4, 1, 2]);

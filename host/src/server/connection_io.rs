@@ -18,7 +18,7 @@ use crate::api::Connection;
 /// while.
 pub(super) struct ConnectionIo {
     socket: TcpStream,
-    clock: ConnectionTimeouts,
+    timeouts: ConnectionTimeouts,
     connection: Connection,
     /// The client has closed its side.
     client_closed: bool,
@@ -49,19 +49,19 @@ const LINGER_LIMITS: LingerLimits =
 impl ConnectionIo {
     pub(super) fn new(
         socket: TcpStream,
-        clock: ConnectionTimeouts,
+        timeouts: ConnectionTimeouts,
         connection: Connection,
     ) -> Self {
         // Responses are small and complete, so waiting for more bytes would only delay them.
         let _ = socket.set_nodelay(true);
-        ConnectionIo { socket, clock, connection, client_closed: false, linger: None }
+        ConnectionIo { socket, timeouts, connection, client_closed: false, linger: None }
     }
 
     /// Reports the outcome of a write to the timeouts.
     fn record_write(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match outcome {
-            Poll::Pending => self.clock.on_blocked(),
-            Poll::Ready(Ok(written)) => self.clock.on_sent(written),
+            Poll::Pending => self.timeouts.on_blocked(),
+            Poll::Ready(Ok(written)) => self.timeouts.on_sent(written),
             Poll::Ready(Err(_)) => {}
         }
         outcome
@@ -69,7 +69,7 @@ impl ConnectionIo {
 
     /// True if the client may still be sending although the server closes.
     fn needs_linger(&self) -> bool {
-        !self.client_closed && (self.connection.is_closing() || self.clock.is_reading_head())
+        !self.client_closed && (self.connection.is_closing() || self.timeouts.is_reading_head())
     }
 }
 
@@ -116,7 +116,7 @@ impl AsyncRead for ConnectionIo {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, into))?;
         match into.filled().len() > before {
-            true => self.clock.on_received(),
+            true => self.timeouts.on_received(),
             false => self.client_closed = true,
         }
         Poll::Ready(Ok(()))
@@ -157,7 +157,7 @@ impl AsyncWrite for ConnectionIo {
             if !this.needs_linger() {
                 return Poll::Ready(Ok(()));
             }
-            this.clock.on_closing();
+            this.timeouts.on_closing();
         }
         this.linger
             .get_or_insert_with(|| Linger::start(LINGER_LIMITS))

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::eviction::{Activity, EvictionCandidate, Peer, select_evictions};
+use super::eviction::{Activity, EvictionCandidate, select_evictions};
 use super::metrics::ConnectionMetrics;
+use super::peer::Peer;
 use super::timeouts::ConnectionTimeouts;
 use crate::api::Connection;
 
@@ -16,11 +17,11 @@ use crate::api::Connection;
 pub(super) struct Connections(Arc<Shared>);
 
 struct Shared {
-    most: usize,
+    max: usize,
     metrics: ConnectionMetrics,
     open: Mutex<OpenConnections>,
     /// Notified when a connection has ended.
-    freed: Notify,
+    closed: Notify,
 }
 
 #[derive(Default)]
@@ -29,25 +30,26 @@ struct OpenConnections {
     entries: HashMap<u64, OpenConnection>,
     count_by_peer: HashMap<Peer, usize>,
     /// Connections that are told to end and have not ended yet.
-    asked: usize,
+    evicting: usize,
     plan: EvictionPlan,
 }
 
 struct OpenConnection {
     peer: Peer,
-    clock: ConnectionTimeouts,
+    timeouts: ConnectionTimeouts,
     connection: Connection,
-    asked: bool,
-    end: Arc<Notify>,
+    evicting: bool,
+    evict: Arc<Notify>,
 }
 
 /// Connections to evict next, so that a scan of all connections serves several evictions.
 #[derive(Default)]
 struct EvictionPlan {
-    next: VecDeque<u64>,
-    of: Option<Peer>,
+    ids: VecDeque<u64>,
+    /// The peer whose connections are evicted. `None` for all peers.
+    peer: Option<Peer>,
     /// The next plan is made no earlier.
-    pause_until: Option<Instant>,
+    not_before: Option<Instant>,
 }
 
 /// The limit that keeps a connection from being opened.
@@ -63,7 +65,7 @@ pub(super) enum LimitReached {
 pub(super) struct ConnectionGuard {
     connections: Connections,
     id: u64,
-    end: Arc<Notify>,
+    evict: Arc<Notify>,
 }
 
 /// The shortest pause after a scan that found no connection to evict.
@@ -75,13 +77,13 @@ const PLANNING_TIME_DIVISOR: u32 = 20;
 const PLAN_SIZE_DIVISOR: usize = 32;
 
 impl Connections {
-    /// Creates the table for at most `most` connections.
-    pub(super) fn new(most: usize, metrics: ConnectionMetrics) -> Self {
+    /// Creates the table for at most `max` connections.
+    pub(super) fn new(max: usize, metrics: ConnectionMetrics) -> Self {
         Connections(Arc::new(Shared {
-            most,
+            max,
             metrics,
             open: Mutex::default(),
-            freed: Notify::new(),
+            closed: Notify::new(),
         }))
     }
 
@@ -91,29 +93,37 @@ impl Connections {
         &self,
         peer: Peer,
         others: bool,
-        clock: &ConnectionTimeouts,
+        timeouts: &ConnectionTimeouts,
         connection: &Connection,
     ) -> Result<ConnectionGuard, LimitReached> {
         let mut open = self.lock();
         let held = open.count_by_peer.get(&peer).copied().unwrap_or_default();
         let others = others || open.entries.len() > held;
-        if open.entries.len() >= self.0.most {
+        if open.entries.len() >= self.0.max {
             return Err(LimitReached::Total);
         }
         if others && held >= self.peer_share() {
             return Err(LimitReached::Peer(peer));
         }
 
-        let (id, end) = (open.next_id, Arc::default());
+        let id = open.next_id;
+        let evict = Arc::default();
         open.next_id += 1;
         *open.count_by_peer.entry(peer).or_default() += 1;
-        let (clock, connection) = (clock.clone(), connection.clone());
+        let timeouts = timeouts.clone();
+        let connection = connection.clone();
         open.entries.insert(
             id,
-            OpenConnection { peer, clock, connection, asked: false, end: Arc::clone(&end) },
+            OpenConnection {
+                peer,
+                timeouts,
+                connection,
+                evicting: false,
+                evict: Arc::clone(&evict),
+            },
         );
         self.0.metrics.open.inc();
-        Ok(ConnectionGuard { connections: self.clone(), id, end })
+        Ok(ConnectionGuard { connections: self.clone(), id, evict })
     }
 
     /// Returns the number of open connections of each peer.
@@ -124,26 +134,26 @@ impl Connections {
 
     /// Evicts connections without work until `wanted` of them are about to end. Returns true if any
     /// is.
-    pub(super) fn evict(&self, why: LimitReached, wanted: usize) -> bool {
-        let of = match why {
+    pub(super) fn evict(&self, limit: LimitReached, wanted: usize) -> bool {
+        let peer = match limit {
             LimitReached::Total => None,
             LimitReached::Peer(peer) => Some(peer),
         };
         let mut open = self.lock();
 
-        while open.asked < wanted {
-            match open.next_eviction(of) {
+        while open.evicting < wanted {
+            match open.next_eviction(peer) {
                 Some(id) => open.start_eviction(id),
-                None if open.plan(of, self.0.most) => {}
+                None if open.plan(peer, self.0.max) => {}
                 None => break,
             }
         }
-        open.asked > 0
+        open.evicting > 0
     }
 
     /// Resolves once a connection has ended since the last call.
-    pub(super) async fn freed(&self) {
-        self.0.freed.notified().await;
+    pub(super) async fn closed(&self) {
+        self.0.closed.notified().await;
     }
 
     pub(super) fn metrics(&self) -> &ConnectionMetrics {
@@ -152,7 +162,7 @@ impl Connections {
 
     /// The connections that one peer may hold beside others.
     fn peer_share(&self) -> usize {
-        self.0.most - self.0.most / 4
+        self.0.max - self.0.max / 4
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
@@ -162,15 +172,15 @@ impl Connections {
 
 impl OpenConnections {
     /// The next connection of the plan that is still without work.
-    fn next_eviction(&mut self, of: Option<Peer>) -> Option<u64> {
-        if self.plan.of != of {
-            self.plan.next.clear();
+    fn next_eviction(&mut self, peer: Option<Peer>) -> Option<u64> {
+        if self.plan.peer != peer {
+            self.plan.ids.clear();
         }
-        while let Some(id) = self.plan.next.pop_front() {
+        while let Some(id) = self.plan.ids.pop_front() {
             if self
                 .entries
                 .get(&id)
-                .is_some_and(|entry| !entry.asked && entry.standing() != Activity::Busy)
+                .is_some_and(|entry| !entry.evicting && entry.activity() != Activity::Busy)
             {
                 return Some(id);
             }
@@ -179,21 +189,21 @@ impl OpenConnections {
     }
 
     /// Makes a plan. Returns false if it is empty.
-    fn plan(&mut self, of: Option<Peer>, most: usize) -> bool {
+    fn plan(&mut self, peer: Option<Peer>, max: usize) -> bool {
         let now = Instant::now();
-        if self.plan.pause_until.is_some_and(|until| now < until) {
+        if self.plan.not_before.is_some_and(|until| now < until) {
             return false;
         }
 
         let entries = self
             .entries
             .iter()
-            .filter(|(_, entry)| !entry.asked && of.is_none_or(|of| of == entry.peer));
+            .filter(|(_, entry)| !entry.evicting && peer.is_none_or(|peer| peer == entry.peer));
         let candidates: Vec<_> = entries.map(|(id, entry)| entry.candidate(*id)).collect();
-        self.plan.next = select_evictions(&candidates, (most / PLAN_SIZE_DIVISOR).max(1)).into();
-        self.plan.of = of;
+        self.plan.ids = select_evictions(&candidates, (max / PLAN_SIZE_DIVISOR).max(1)).into();
+        self.plan.peer = peer;
 
-        let found = !self.plan.next.is_empty();
+        let found = !self.plan.ids.is_empty();
         if !found {
             tracing::debug!("a connection waits: all others have a request under way");
         }
@@ -202,22 +212,22 @@ impl OpenConnections {
         } else {
             PLANNING_PAUSE.max(now.elapsed() * PLANNING_TIME_DIVISOR)
         };
-        self.plan.pause_until = Some(Instant::now() + pause);
+        self.plan.not_before = Some(Instant::now() + pause);
         found
     }
 
     fn start_eviction(&mut self, id: u64) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.asked = true;
-            entry.end.notify_one();
-            self.asked += 1;
+            entry.evicting = true;
+            entry.evict.notify_one();
+            self.evicting += 1;
         }
     }
 }
 
 impl OpenConnection {
-    fn standing(&self) -> Activity {
-        self.clock.activity(self.connection.is_discarding_body())
+    fn activity(&self) -> Activity {
+        self.timeouts.activity(self.connection.is_discarding_body())
     }
 
     fn candidate(&self, id: u64) -> EvictionCandidate {
@@ -225,7 +235,7 @@ impl OpenConnection {
             id,
             peer: self.peer,
             tenant: self.connection.tenant(),
-            standing: self.standing(),
+            activity: self.activity(),
         }
     }
 }
@@ -235,7 +245,7 @@ impl ConnectionGuard {
     /// meanwhile.
     pub(super) async fn evicted(&self) {
         loop {
-            self.end.notified().await;
+            self.evict.notified().await;
             if !self.cancel_if_busy() {
                 return;
             }
@@ -246,14 +256,14 @@ impl ConnectionGuard {
     fn cancel_if_busy(&self) -> bool {
         let mut open = self.connections.lock();
 
-        let works = |entry: &mut OpenConnection| {
-            let works = entry.standing() == Activity::Busy;
-            entry.asked &= !works;
-            works
+        let cancel = |entry: &mut OpenConnection| {
+            let is_busy = entry.activity() == Activity::Busy;
+            entry.evicting &= !is_busy;
+            is_busy
         };
-        let declines = open.entries.get_mut(&self.id).is_some_and(works);
-        open.asked -= usize::from(declines);
-        declines
+        let cancelled = open.entries.get_mut(&self.id).is_some_and(cancel);
+        open.evicting -= usize::from(cancelled);
+        cancelled
     }
 }
 
@@ -261,10 +271,10 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         if let Some(entry) = open.entries.remove(&self.id) {
-            open.asked -= usize::from(entry.asked);
-            if let Some(held) = open.count_by_peer.get_mut(&entry.peer) {
-                *held -= 1;
-                if *held == 0 {
+            open.evicting -= usize::from(entry.evicting);
+            if let Some(count) = open.count_by_peer.get_mut(&entry.peer) {
+                *count -= 1;
+                if *count == 0 {
                     open.count_by_peer.remove(&entry.peer);
                 }
             }
@@ -272,7 +282,7 @@ impl Drop for ConnectionGuard {
 
         drop(open);
         self.connections.0.metrics.open.dec();
-        self.connections.0.freed.notify_one();
+        self.connections.0.closed.notify_one();
     }
 }
 
@@ -283,15 +293,15 @@ mod tests {
     use super::*;
     use crate::config::HttpConfig;
 
-    fn connections(most: usize) -> Connections {
-        Connections::new(most, ConnectionMetrics::register(&mut Default::default()))
+    fn connections(max: usize) -> Connections {
+        Connections::new(max, ConnectionMetrics::register(&mut Default::default()))
     }
 
     fn peer(number: u8) -> Peer {
         IpAddr::from([10, 0, 0, number]).into()
     }
 
-    fn clock() -> ConnectionTimeouts {
+    fn timeouts() -> ConnectionTimeouts {
         ConnectionTimeouts::new(&HttpConfig::default())
     }
 
@@ -303,7 +313,7 @@ mod tests {
         others: bool,
     ) -> Result<Vec<ConnectionGuard>, LimitReached> {
         (0..count)
-            .map(|_| connections.open(from, others, &clock(), &Connection::default()))
+            .map(|_| connections.open(from, others, &timeouts(), &Connection::default()))
             .collect()
     }
 
@@ -334,12 +344,12 @@ mod tests {
     #[tokio::test]
     async fn only_what_does_no_work_is_asked_to_end() {
         let all = connections(3);
-        let clocks = [clock(), clock(), clock()];
-        let seats = clocks
+        let clocks = [timeouts(), timeouts(), timeouts()];
+        let guards = clocks
             .each_ref()
-            .map(|clock| all.open(peer(1), false, clock, &Connection::default()).unwrap());
-        for clock in &clocks {
-            clock.on_request();
+            .map(|timeouts| all.open(peer(1), false, timeouts, &Connection::default()).unwrap());
+        for timeouts in &clocks {
+            timeouts.on_request();
         }
         assert!(!all.evict(LimitReached::Total, 1), "all of them work");
         clocks[1].on_response();
@@ -347,10 +357,10 @@ mod tests {
         while !all.evict(LimitReached::Total, 1) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        seats[1].evicted().await;
-        let [one, two, three] = seats;
+        guards[1].evicted().await;
+        let [one, two, three] = guards;
         drop(two);
-        all.freed().await;
+        all.closed().await;
         assert!(open(&all, peer(1), 1, false).is_ok());
         drop((one, three));
     }
@@ -358,10 +368,10 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_comes_meanwhile_is_served() {
         let all = connections(1);
-        let clock = clock();
-        let seat = all.open(peer(1), false, &clock, &Connection::default()).unwrap();
+        let timeouts = timeouts();
+        let guard = all.open(peer(1), false, &timeouts, &Connection::default()).unwrap();
         assert!(all.evict(LimitReached::Total, 1));
-        clock.on_request();
-        assert!(tokio::time::timeout(Duration::from_millis(20), seat.evicted()).await.is_err());
+        timeouts.on_request();
+        assert!(tokio::time::timeout(Duration::from_millis(20), guard.evicted()).await.is_err());
     }
 }

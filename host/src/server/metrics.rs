@@ -39,12 +39,12 @@ impl ConnectionMetrics {
         metrics
     }
 
-    pub(super) fn closed(&self, why: CloseReason) {
-        let reason = match why {
+    pub(super) fn record_closed(&self, reason: CloseReason) {
+        let label = match reason {
             CloseReason::Timeout => "timeout",
             CloseReason::Evicted => "room",
             CloseReason::Refused => "refused",
         };
-        self.closed.get_or_create(&Labels { reason }).inc();
+        self.closed.get_or_create(&Labels { reason: label }).inc();
     }
 }

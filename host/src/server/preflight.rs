@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::descriptors::{self, DescriptorShortage};
-use super::{STATE_DIRECTORY, ServerError};
+use super::error::ServerError;
+use super::tenancy::STATE_DIRECTORY;
 use crate::capability::http::TlsRoots;
 use crate::config::Config;
 use crate::database::check_password;

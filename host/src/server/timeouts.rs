@@ -15,15 +15,15 @@ struct State {
     header_read_timeout: Duration,
     keep_alive: Duration,
     write_timeout: Duration,
-    now: Mutex<Progress>,
+    progress: Mutex<Progress>,
 }
 
 /// The state of a connection: it waits for bytes of its client, for room in the socket, or both.
 struct Progress {
     phase: Phase,
-    allowance: WriteTimeout,
+    write_timeout_left: WriteTimeout,
     /// Bytes have arrived since the last request began.
-    fresh: bool,
+    received_since_request: bool,
 }
 
 /// The phase of a connection, with the deadline of its wait.
@@ -32,9 +32,9 @@ enum Phase {
     /// No byte has arrived yet.
     New(Instant),
     /// A part of a request's head has arrived.
-    Head(Instant),
+    ReadingHead(Instant),
     /// A request is being served since then. It has timeouts of its own.
-    Work(Instant),
+    Serving(Instant),
     /// The connection is closing since then. Closing has timeouts of its own.
     Closing(Instant),
     /// The client takes the last bytes of a response, or pauses before its next request.
@@ -47,12 +47,17 @@ impl ConnectionTimeouts {
     pub(super) fn new(config: &HttpConfig) -> Self {
         let &HttpConfig { header_read_timeout, keep_alive, write_timeout, .. } = config;
         let phase = Phase::New(Instant::now() + header_read_timeout);
-        let now = Mutex::new(Progress {
+        let progress = Mutex::new(Progress {
             phase,
-            allowance: WriteTimeout::new(write_timeout),
-            fresh: false,
+            write_timeout_left: WriteTimeout::new(write_timeout),
+            received_since_request: false,
         });
-        ConnectionTimeouts(Arc::new(State { header_read_timeout, keep_alive, write_timeout, now }))
+        ConnectionTimeouts(Arc::new(State {
+            header_read_timeout,
+            keep_alive,
+            write_timeout,
+            progress,
+        }))
     }
 
     /// Resolves when a timeout has passed.
@@ -75,63 +80,63 @@ impl ConnectionTimeouts {
 
     /// Records that bytes have arrived.
     pub(super) fn on_received(&self) {
-        let mut now = self.now();
-        now.fresh = true;
-        now.phase = match now.phase {
-            Phase::New(due) => Phase::Head(due),
-            Phase::Idle(_) => Phase::Head(Instant::now() + self.0.header_read_timeout),
-            phase @ (Phase::Head(_) | Phase::Work(_) | Phase::Closing(_)) => phase,
+        let mut progress = self.progress();
+        progress.received_since_request = true;
+        progress.phase = match progress.phase {
+            Phase::New(due) => Phase::ReadingHead(due),
+            Phase::Idle(_) => Phase::ReadingHead(Instant::now() + self.0.header_read_timeout),
+            phase @ (Phase::ReadingHead(_) | Phase::Serving(_) | Phase::Closing(_)) => phase,
         };
     }
 
     /// Records that the client has taken some bytes.
     pub(super) fn on_sent(&self, bytes: usize) {
-        let mut now = self.now();
-        now.allowance.on_written(bytes, Instant::now());
-        if let Phase::Idle(_) = now.phase {
-            now.phase = self.idle_phase();
+        let mut progress = self.progress();
+        progress.write_timeout_left.on_written(bytes, Instant::now());
+        if let Phase::Idle(_) = progress.phase {
+            progress.phase = self.idle_phase();
         }
     }
 
     /// Records that the socket is full.
     pub(super) fn on_blocked(&self) {
-        self.now().allowance.on_blocked(Instant::now());
+        self.progress().write_timeout_left.on_blocked(Instant::now());
     }
 
     /// Records that a request's head is complete. Returns true if it arrived together with the
     /// request before it.
     pub(super) fn on_request(&self) -> bool {
-        let mut now = self.now();
-        now.phase = Phase::Work(Instant::now());
-        !std::mem::take(&mut now.fresh)
+        let mut progress = self.progress();
+        progress.phase = Phase::Serving(Instant::now());
+        !std::mem::take(&mut progress.received_since_request)
     }
 
     /// Records that the connection is closing.
     pub(super) fn on_closing(&self) {
-        self.now().phase = Phase::Closing(Instant::now());
+        self.progress().phase = Phase::Closing(Instant::now());
     }
 
     /// Records that the whole response is in the connection's buffer.
     pub(super) fn on_response(&self) {
-        self.now().phase = self.idle_phase();
+        self.progress().phase = self.idle_phase();
     }
 
     /// True while a part of a request's head has arrived.
     pub(super) fn is_reading_head(&self) -> bool {
-        matches!(self.now().phase, Phase::Head(_))
+        matches!(self.progress().phase, Phase::ReadingHead(_))
     }
 
     /// The activity of the connection. A request that is already refused, with the rest of its body
     /// still to come, does not count as work.
     pub(super) fn activity(&self, refusing: bool) -> Activity {
-        let now = self.now();
+        let progress = self.progress();
         let State { header_read_timeout, keep_alive, .. } = *self.0;
         let began = |due: Instant, limit| due.checked_sub(limit).unwrap_or(due);
 
-        match (now.allowance.full_since(), now.phase) {
+        match (progress.write_timeout_left.blocked_since(), progress.phase) {
             (Some(since), _) if since.elapsed() >= STALL_AFTER => Activity::Stalled(since),
             (Some(_), _) => Activity::Busy,
-            (None, Phase::New(due) | Phase::Head(due)) => {
+            (None, Phase::New(due) | Phase::ReadingHead(due)) => {
                 Activity::Idle(began(due, header_read_timeout))
             }
             // The next request is likely to be on its way, and would fail.
@@ -140,8 +145,8 @@ impl ConnectionTimeouts {
             }
             (None, Phase::Idle(due)) => Activity::Idle(began(due, keep_alive)),
             (None, Phase::Closing(since)) => Activity::Idle(since),
-            (None, Phase::Work(since)) if refusing => Activity::Idle(since),
-            (None, Phase::Work(_)) => Activity::Busy,
+            (None, Phase::Serving(since)) if refusing => Activity::Idle(since),
+            (None, Phase::Serving(_)) => Activity::Busy,
         }
     }
 
@@ -150,20 +155,20 @@ impl ConnectionTimeouts {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let now = self.now();
-        let sending = now.allowance.deadline();
-        match now.phase {
+        let progress = self.progress();
+        let sending = progress.write_timeout_left.deadline();
+        match progress.phase {
             // The pause begins once all bytes are sent.
             Phase::Idle(due) => sending.or(Some(due)),
-            Phase::New(due) | Phase::Head(due) => {
+            Phase::New(due) | Phase::ReadingHead(due) => {
                 Some(sending.map_or(due, |sending| sending.min(due)))
             }
-            Phase::Work(_) | Phase::Closing(_) => sending,
+            Phase::Serving(_) | Phase::Closing(_) => sending,
         }
     }
 
-    fn now(&self) -> MutexGuard<'_, Progress> {
-        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,7 +185,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn clock() -> ConnectionTimeouts {
+    fn timeouts() -> ConnectionTimeouts {
         ConnectionTimeouts::new(&HttpConfig {
             header_read_timeout: 10 * SECOND,
             keep_alive: 75 * SECOND,
@@ -189,94 +194,107 @@ mod tests {
     }
 
     /// The time until the deadline, in whole seconds.
-    fn left(clock: &ConnectionTimeouts) -> Option<u64> {
-        clock.deadline().map(|due| (due - Instant::now() + SECOND / 2).as_secs())
+    fn left(timeouts: &ConnectionTimeouts) -> Option<u64> {
+        timeouts.deadline().map(|due| (due - Instant::now() + SECOND / 2).as_secs())
     }
 
     #[test]
     fn a_head_has_less_time_than_the_pause_before_it() {
-        let clock = clock();
+        let timeouts = timeouts();
         assert_eq!(
-            (left(&clock), clock.is_reading_head()),
+            (left(&timeouts), timeouts.is_reading_head()),
             (Some(10), false),
             "before the first request"
         );
-        clock.on_received();
-        assert_eq!((left(&clock), clock.is_reading_head()), (Some(10), true));
-        clock.on_request();
-        clock.on_received();
-        clock.on_sent(1);
-        assert_eq!((left(&clock), clock.is_reading_head()), (None, false), "while it works");
-        clock.on_response();
-        clock.on_sent(1);
-        assert_eq!((left(&clock), clock.is_reading_head()), (Some(75), false), "between requests");
-        clock.on_received();
-        let due = clock.deadline();
-        clock.on_received();
-        assert_eq!((left(&clock), clock.deadline()), (Some(10), due), "a trickle gains no time");
+        timeouts.on_received();
+        assert_eq!((left(&timeouts), timeouts.is_reading_head()), (Some(10), true));
+        timeouts.on_request();
+        timeouts.on_received();
+        timeouts.on_sent(1);
+        assert_eq!((left(&timeouts), timeouts.is_reading_head()), (None, false), "while it works");
+        timeouts.on_response();
+        timeouts.on_sent(1);
+        assert_eq!(
+            (left(&timeouts), timeouts.is_reading_head()),
+            (Some(75), false),
+            "between requests"
+        );
+        timeouts.on_received();
+        let due = timeouts.deadline();
+        timeouts.on_received();
+        assert_eq!(
+            (left(&timeouts), timeouts.deadline()),
+            (Some(10), due),
+            "a trickle gains no time"
+        );
     }
 
     #[test]
     fn requests_that_came_together_are_told_from_others() {
-        let clock = clock();
-        clock.on_received();
-        assert!(!clock.on_request());
-        clock.on_response();
-        assert!(clock.on_request(), "nothing has come since");
-        clock.on_received();
-        clock.on_response();
-        assert!(!clock.on_request());
+        let timeouts = timeouts();
+        timeouts.on_received();
+        assert!(!timeouts.on_request());
+        timeouts.on_response();
+        assert!(timeouts.on_request(), "nothing has come since");
+        timeouts.on_received();
+        timeouts.on_response();
+        assert!(!timeouts.on_request());
     }
 
     #[test]
     fn an_answer_that_is_not_taken_has_a_limit_of_its_own() {
         let config =
             HttpConfig { keep_alive: SECOND, write_timeout: 30 * SECOND, ..HttpConfig::default() };
-        let clock = ConnectionTimeouts::new(&config);
-        clock.on_request();
-        clock.on_blocked();
-        assert_eq!(left(&clock), Some(30), "while it works on the next request");
-        clock.on_sent(1);
-        assert_eq!(left(&clock), None);
-        clock.on_response();
-        clock.on_blocked();
-        assert_eq!(left(&clock), Some(30), "the pause has not begun");
-        clock.on_sent(1);
-        assert_eq!(left(&clock), Some(1));
+        let timeouts = ConnectionTimeouts::new(&config);
+        timeouts.on_request();
+        timeouts.on_blocked();
+        assert_eq!(left(&timeouts), Some(30), "while it works on the next request");
+        timeouts.on_sent(1);
+        assert_eq!(left(&timeouts), None);
+        timeouts.on_response();
+        timeouts.on_blocked();
+        assert_eq!(left(&timeouts), Some(30), "the pause has not begun");
+        timeouts.on_sent(1);
+        assert_eq!(left(&timeouts), Some(1));
     }
 
     #[test]
     fn only_a_connection_with_a_request_works() {
-        let clock = clock();
-        let idle = |refusing| matches!(clock.activity(refusing), Activity::Idle(since) if since.elapsed() < SECOND);
+        let timeouts = timeouts();
+        let idle = |refusing| matches!(timeouts.activity(refusing), Activity::Idle(since) if since.elapsed() < SECOND);
         assert!(idle(false), "before the first request");
-        clock.on_received();
+        timeouts.on_received();
         assert!(idle(false), "in the middle of a head");
-        clock.on_request();
-        assert_eq!((clock.activity(false), idle(true)), (Activity::Busy, true));
-        clock.on_response();
-        assert_eq!(clock.activity(false), Activity::Busy, "the next request may be on its way");
-        clock.now().phase = Phase::Idle(Instant::now() + clock.0.keep_alive - STALL_AFTER);
-        assert!(matches!(clock.activity(false), Activity::Idle(_)), "between requests");
-        clock.on_blocked();
-        assert_eq!(clock.activity(false), Activity::Busy, "its client may be about to take more");
-        clock.on_sent(1);
-        clock.on_closing();
+        timeouts.on_request();
+        assert_eq!((timeouts.activity(false), idle(true)), (Activity::Busy, true));
+        timeouts.on_response();
+        assert_eq!(timeouts.activity(false), Activity::Busy, "the next request may be on its way");
+        timeouts.progress().phase =
+            Phase::Idle(Instant::now() + timeouts.0.keep_alive - STALL_AFTER);
+        assert!(matches!(timeouts.activity(false), Activity::Idle(_)), "between requests");
+        timeouts.on_blocked();
+        assert_eq!(
+            timeouts.activity(false),
+            Activity::Busy,
+            "its client may be about to take more"
+        );
+        timeouts.on_sent(1);
+        timeouts.on_closing();
         assert!(idle(false));
     }
 
     #[tokio::test]
     async fn it_expires_when_the_time_is_up() {
         let short = Duration::from_millis(20);
-        let clock = ConnectionTimeouts::new(&HttpConfig {
+        let timeouts = ConnectionTimeouts::new(&HttpConfig {
             header_read_timeout: short,
             keep_alive: short,
             ..HttpConfig::default()
         });
         let started = Instant::now();
-        clock.expired().await;
+        timeouts.expired().await;
         assert!(started.elapsed() >= short);
-        clock.on_request();
-        assert!(tokio::time::timeout(3 * short, clock.expired()).await.is_err());
+        timeouts.on_request();
+        assert!(tokio::time::timeout(3 * short, timeouts.expired()).await.is_err());
     }
 }

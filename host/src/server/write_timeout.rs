@@ -12,38 +12,38 @@ const MIN_RATE: u32 = 16 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct WriteTimeout {
     /// The upper bound of `left`.
-    most: Duration,
+    max: Duration,
     left: Duration,
     /// The time at which the socket became full. `None` if it is not full.
-    full_since: Option<Instant>,
+    blocked_since: Option<Instant>,
 }
 
 impl WriteTimeout {
-    pub(super) fn new(most: Duration) -> Self {
-        WriteTimeout { most, left: most, full_since: None }
+    pub(super) fn new(max: Duration) -> Self {
+        WriteTimeout { max, left: max, blocked_since: None }
     }
 
     /// Records that the socket is full.
     pub(super) fn on_blocked(&mut self, now: Instant) {
-        self.full_since.get_or_insert(now);
+        self.blocked_since.get_or_insert(now);
     }
 
     /// Records that the socket has taken some bytes.
     pub(super) fn on_written(&mut self, bytes: usize, now: Instant) {
-        if let Some(since) = self.full_since.take() {
+        if let Some(since) = self.blocked_since.take() {
             self.left = self.left.saturating_sub(now.saturating_duration_since(since));
         }
-        self.left = self.left.saturating_add(time_for(bytes)).min(self.most);
+        self.left = self.left.saturating_add(time_for(bytes)).min(self.max);
     }
 
     /// The time at which the socket became full. `None` if it is not full.
-    pub(super) fn full_since(&self) -> Option<Instant> {
-        self.full_since
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since
     }
 
     /// The time at which the client is cut off. `None` while the socket is not full.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.full_since.map(|since| since + self.left)
+        self.blocked_since.map(|since| since + self.left)
     }
 }
 
@@ -64,16 +64,16 @@ mod tests {
     /// The time until a client is cut off that takes `bytes` each second, up to an hour.
     fn lasts(bytes: usize) -> Duration {
         let start = Instant::now();
-        let mut allowance = WriteTimeout::new(MOST);
+        let mut timeout = WriteTimeout::new(MOST);
         for second in 0..3600 {
             let now = start + second * SECOND;
-            if allowance.deadline().is_some_and(|due| due <= now) {
+            if timeout.deadline().is_some_and(|due| due <= now) {
                 return second * SECOND;
             }
             if bytes > 0 {
-                allowance.on_written(bytes, now);
+                timeout.on_written(bytes, now);
             }
-            allowance.on_blocked(now);
+            timeout.on_blocked(now);
         }
         Duration::MAX
     }
@@ -89,12 +89,12 @@ mod tests {
     #[test]
     fn time_runs_only_while_the_socket_is_full() {
         let now = Instant::now();
-        let mut allowance = WriteTimeout::new(MOST);
-        assert_eq!(allowance.deadline(), None);
-        allowance.on_written(1, now);
-        assert_eq!(allowance.deadline(), None, "an hour later as well");
-        allowance.on_blocked(now + 3600 * SECOND);
-        assert_eq!(allowance.deadline(), Some(now + 3600 * SECOND + MOST));
+        let mut timeout = WriteTimeout::new(MOST);
+        assert_eq!(timeout.deadline(), None);
+        timeout.on_written(1, now);
+        assert_eq!(timeout.deadline(), None, "an hour later as well");
+        timeout.on_blocked(now + 3600 * SECOND);
+        assert_eq!(timeout.deadline(), Some(now + 3600 * SECOND + MOST));
     }
 
     proptest! {
@@ -104,16 +104,16 @@ mod tests {
         ) {
             let start = Instant::now();
             let (mut now, mut taken) = (start, 0);
-            let mut allowance = WriteTimeout::new(MOST);
+            let mut timeout = WriteTimeout::new(MOST);
             for (seconds, bytes) in steps {
-                allowance.on_blocked(now);
-                let due = allowance.deadline().unwrap();
+                timeout.on_blocked(now);
+                let due = timeout.deadline().unwrap();
                 prop_assert!(due <= now + MOST && due <= start + MOST + time_for(taken));
                 now += Duration::from_secs(seconds);
                 if due <= now {
                     break;
                 }
-                allowance.on_written(bytes, now);
+                timeout.on_written(bytes, now);
                 taken += bytes;
             }
         }

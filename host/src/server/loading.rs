@@ -1,0 +1,98 @@
+//! The parts that load models. `wardian check` builds them without a server.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::ServerError;
+use crate::api;
+use crate::capability::http::TlsRoots;
+use crate::config::Config;
+use crate::database::{DatabaseMetrics, Databases};
+use crate::engine::compile::Compiler;
+use crate::engine::{ArtifactStore, Engine, GuestThreads};
+use crate::lifecycle::{EngineLoader, LoaderConfig};
+use crate::servable::{ServableMetrics, Sessions, TaskChains};
+use crate::store::Stores;
+use crate::telemetry::Telemetry;
+use crate::tenant::{FairScheduler, Workers};
+
+/// The stores and databases of all tenants, and what is built on them.
+pub struct Storage {
+    pub(super) stores: Stores,
+    pub(super) databases: Databases,
+    pub(super) sessions: Sessions,
+    /// The chains of deferred tasks, for the runner of tasks.
+    pub task_chains: TaskChains,
+}
+
+impl Storage {
+    /// Builds the storage. Stores lie in the configured state directory, databases in
+    /// `database_state`, which is the same directory for a server. A file is created when it is
+    /// first used.
+    pub fn build(
+        config: &Config,
+        database_state: &Path,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ServerError> {
+        let stores = Stores::new(config.state.join(TENANTS), config.data.durability);
+        let databases = Databases::new(
+            database_state.join(TENANTS),
+            config.database.clone(),
+            tls_roots(config)?.config(),
+            FairScheduler::for_this_machine(),
+            telemetry.register(DatabaseMetrics::register),
+        );
+        let (sessions, task_chains) =
+            telemetry.register(|metrics| Sessions::new(stores.clone(), metrics));
+
+        Ok(Storage { stores, databases, sessions, task_chains })
+    }
+}
+
+/// The folder of the tenants' files in a state directory.
+const TENANTS: &str = "tenants";
+
+/// Builds the loader of models. `program` is the path of this program, which is started to compile.
+pub fn build_loader(
+    config: &Config,
+    program: PathBuf,
+    storage: &Storage,
+    telemetry: &Telemetry,
+) -> Result<EngineLoader, ServerError> {
+    let scheduler = storage.databases.turns();
+    let engine = Engine::new(&config.engine, scheduler.clone()).map_err(ServerError::Engine)?;
+    tracing::info!(reset = ?engine.reset(), "engine built");
+
+    let artifacts = config.artifacts_dir();
+    let artifact_store = ArtifactStore::open(&artifacts)
+        .map_err(|error| ServerError::State { path: artifacts, error })?;
+
+    let jobs = config.compile.jobs as usize;
+    let children = config.compile.children as usize;
+    let compiler = Compiler::new(program, jobs, children, scheduler.clone());
+
+    let guest_threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
+    let loader_config = LoaderConfig {
+        engine: config.engine.clone(),
+        compile: config.compile.limits.clone(),
+        load_deadline: config.compile.load_deadline,
+        tls_roots: tls_roots(config)?,
+        workers: Workers::new(scheduler.clone()).map_err(ServerError::Threads)?,
+        stores: storage.stores.clone(),
+        databases: storage.databases.clone(),
+    };
+    Ok(EngineLoader::new(
+        loader_config,
+        engine,
+        artifact_store,
+        compiler,
+        guest_threads,
+        storage.sessions.clone(),
+        telemetry.register(ServableMetrics::register),
+        api::parse_golden,
+    ))
+}
+
+fn tls_roots(config: &Config) -> Result<TlsRoots, ServerError> {
+    Ok(TlsRoots::new(config.egress.ca_certificates.as_deref())?)
+}
