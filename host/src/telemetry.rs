@@ -36,7 +36,7 @@ pub(crate) fn flush_log() {
 pub struct Telemetry {
     registry: Mutex<Registry>,
     /// Bytes of all metrics, as of the last rendering.
-    length: AtomicUsize,
+    rendered_size: AtomicUsize,
 }
 
 impl Telemetry {
@@ -53,8 +53,8 @@ impl Telemetry {
     }
 
     /// The approximate size of all metrics in bytes.
-    pub fn length(&self) -> usize {
-        self.length.load(Ordering::Relaxed)
+    pub fn rendered_size(&self) -> usize {
+        self.rendered_size.load(Ordering::Relaxed)
     }
 
     /// All metrics in the OpenMetrics text format, version 1.0.0.
@@ -63,7 +63,7 @@ impl Telemetry {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &registry);
-        self.length.store(text.len(), Ordering::Relaxed);
+        self.rendered_size.store(text.len(), Ordering::Relaxed);
         text
     }
 }

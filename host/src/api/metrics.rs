@@ -43,9 +43,13 @@ pub(super) async fn metrics(
         if as_text { to_text_format(&text) } else { text }
     };
 
-    let text =
-        offload::run(&state.workers, tenant.map(Arc::as_ref), state.telemetry.length(), write)
-            .await?;
+    let text = offload::run(
+        &state.workers,
+        tenant.map(Arc::as_ref),
+        state.telemetry.rendered_size(),
+        write,
+    )
+    .await?;
     let media = if as_text { TEXT_TYPE } else { OPEN_METRICS_TYPE };
 
     Ok(([(CONTENT_TYPE, media), (VARY, VARIES)], text).into_response())

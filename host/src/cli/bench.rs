@@ -16,7 +16,7 @@ use super::infer::inputs::{self, Input};
 use super::infer::print_error;
 use super::offline_loader::block_on;
 use super::request_args::RequestArgs;
-use super::serve::duration;
+use super::value_parsers::parse_duration;
 use super::{Outcome, output};
 use load_generator::LoadPlan;
 use summary::Summary;
@@ -42,10 +42,10 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
     /// Duration of the measurement
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
     /// Duration of the load before the measurement
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     warm_up: Duration,
     /// Requests due per second, over all connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::offline_loader::block_on;
 use super::request_args::RequestArgs;
-use super::serve::duration;
+use super::value_parsers::parse_duration;
 use super::{Outcome, describe, output};
 use client::HttpResponse;
 use inputs::Input;
@@ -37,7 +37,7 @@ pub(super) struct Infer {
     #[arg(long)]
     stream: bool,
     /// Timeout for the response, or for each part of it
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     timeout: Duration,
     /// Print the response unchanged
     #[arg(long)]
@@ -112,9 +112,9 @@ pub(super) fn print_error(answer: &HttpResponse, json: bool) -> Result<Outcome> 
     match json {
         true => print_raw(answer)?,
         false => {
-            eprintln!("error: {}", error_text(answer));
+            output::print_stderr(&format!("error: {}", error_text(answer)));
             if answer.status == StatusCode::UNAUTHORIZED {
-                eprintln!("hint: send a key with --header 'Authorization: Bearer KEY'");
+                output::print_stderr("hint: send a key with --header 'Authorization: Bearer KEY'");
             }
         }
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::value_parsers::parse_tenant_name;
 use super::{Outcome, output};
 use crate::config::parse_key_id;
 use crate::model::Digest;
@@ -42,7 +43,7 @@ struct New {
     #[arg(long = "scope", value_name = "SCOPE", default_value = "infer")]
     scopes: Vec<ScopeArg>,
     /// Tenant of the key
-    #[arg(long, value_name = "NAME", value_parser = tenant_name)]
+    #[arg(long, value_name = "NAME", value_parser = parse_tenant_name)]
     tenant: Option<TenantName>,
     /// Print it as JSON
     #[arg(long)]
@@ -155,10 +156,6 @@ fn random_key() -> Result<String> {
     let mut key = KEY_PREFIX.to_owned();
     bytes.iter().try_for_each(|byte| write!(key, "{byte:02x}"))?;
     Ok(key)
-}
-
-pub(super) fn tenant_name(text: &str) -> Result<TenantName, String> {
-    TenantName::new(text).map_err(|error| error.to_string())
 }
 
 impl From<KeyScope> for ScopeArg {

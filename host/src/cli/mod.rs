@@ -17,8 +17,8 @@ mod offline_loader;
 mod output;
 mod progress;
 mod request_args;
+mod value_parsers;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -83,8 +83,7 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // The last log lines may hold more detail.
             crate::telemetry::flush_log();
-            // A failure to write to standard error cannot be reported.
-            let _ = writeln!(io::stderr(), "error: {}", error_chain(&error));
+            output::print_stderr(&format!("error: {}", error_chain(&error)));
             ExitCode::FAILURE
         }
     }

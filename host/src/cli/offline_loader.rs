@@ -12,9 +12,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use tempfile::TempDir;
 
-use super::key::tenant_name;
 use super::logging;
 use super::progress::Progress;
+use super::value_parsers::parse_tenant_name;
 use crate::config::{Config, Overrides, Tenancy};
 use crate::lifecycle::EngineLoader;
 use crate::model::{LoadError, Stage, TenantName, nearest};
@@ -30,7 +30,7 @@ pub(super) struct HostArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Tenant whose limits, grants and quotas apply [default: the only tenant that is configured]
-    #[arg(long, value_name = "NAME", value_parser = tenant_name)]
+    #[arg(long, value_name = "NAME", value_parser = parse_tenant_name)]
     tenant: Option<TenantName>,
     /// Directory for compiled models; the state of a running server is refused [default: a
     /// temporary directory]

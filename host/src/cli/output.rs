@@ -1,4 +1,4 @@
-//! Standard output.
+//! Standard output and standard error.
 
 use std::io::{self, Write};
 
@@ -18,6 +18,11 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
 /// Prints a part of a line and flushes it.
 pub(super) fn print_text(text: &str) -> Result<()> {
     finish_write(write!(io::stdout(), "{text}"))
+}
+
+/// Prints a line on standard error. A failure cannot be reported and is ignored.
+pub(super) fn print_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn finish_write(printed: io::Result<()>) -> Result<()> {

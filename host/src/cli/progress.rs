@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output;
+
 /// Shows the present step on standard error.
 pub(super) enum Progress {
     /// On a terminal.
@@ -30,7 +32,8 @@ impl Progress {
         match self {
             Progress::Spinner(bar) => bar.set_message(what.to_owned()),
             Progress::Lines(started) => {
-                eprintln!("{:>7.2} s  {what}", started.elapsed().as_secs_f64())
+                let seconds = started.elapsed().as_secs_f64();
+                output::print_stderr(&format!("{seconds:>7.2} s  {what}"));
             }
             Progress::Quiet => {}
         }

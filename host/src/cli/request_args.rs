@@ -7,22 +7,22 @@ use anyhow::{Context, Result, bail};
 use axum::http::Uri;
 use clap::Args;
 
-use super::infer::client::{Client, Header, header, url};
+use super::infer::client::{Client, Header, parse_header, parse_url};
 use super::infer::inputs::{Input, InputArg};
-use super::serve::model_name;
+use super::value_parsers::{parse_model_name, parse_version};
 use crate::model::{ModelName, Version};
 
 /// The arguments of a request.
 #[derive(Args)]
 pub(super) struct RequestArgs {
     /// The model
-    #[arg(value_name = "MODEL", value_parser = model_name)]
+    #[arg(value_name = "MODEL", value_parser = parse_model_name)]
     pub(super) model: ModelName,
     /// The server
-    #[arg(long, value_name = "URL", env = "WARDIAN_URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
+    #[arg(long, value_name = "URL", env = "WARDIAN_URL", default_value = "http://127.0.0.1:8080", value_parser = parse_url)]
     pub(super) url: Uri,
     /// The version of the model [default: the newest that serves]
-    #[arg(long, value_name = "N", value_parser = version)]
+    #[arg(long, value_name = "N", value_parser = parse_version)]
     version: Option<Version>,
     /// An input tensor as nested JSON arrays, or @ and a file with them; repeatable. The datatype
     /// is the model's, the shape is that of the nesting
@@ -32,7 +32,7 @@ pub(super) struct RequestArgs {
     #[arg(long, value_name = "FILE")]
     request: Option<PathBuf>,
     /// A header to send, such as 'Authorization: Bearer …'; repeatable
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
     pub(super) headers: Vec<Header>,
 }
 
@@ -54,10 +54,6 @@ impl RequestArgs {
             self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();
         format!("/v2/models/{}{version}", self.model)
     }
-}
-
-fn version(text: &str) -> Result<Version> {
-    Version::parse(text).with_context(|| format!("'{text}' is not a version: 1, 2, 3 and so on"))
 }
 
 fn read_body(file: &Path) -> Result<Vec<u8>> {

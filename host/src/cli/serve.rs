@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::value_parsers::{parse_duration, parse_location, parse_model_name};
 use super::{Outcome, logging, output};
 use crate::config::{Config, LogFormat, LogLevel, Overrides, listen_address};
 use crate::model::ModelName;
@@ -33,7 +34,7 @@ pub(super) struct Serve {
     insecure: bool,
     /// Models of the default tenant: a directory, or a URL like s3://bucket/prefix [default:
     /// models]
-    #[arg(long, value_name = "DIRECTORY|URL", value_parser = site)]
+    #[arg(long, value_name = "DIRECTORY|URL", value_parser = parse_location)]
     models: Option<RepositoryLocation>,
     /// Directory for compiled models and version numbers [default: .wardian]
     #[arg(long, value_name = "DIRECTORY")]
@@ -42,10 +43,10 @@ pub(super) struct Serve {
     #[arg(long)]
     watch: Option<WatchArg>,
     /// Longest time to stop, with all that is under way, such as 2m [default: 25s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     drain_timeout: Option<Duration>,
     /// Model of POST /invocations when the request names none
-    #[arg(long, value_name = "MODEL", value_parser = model_name)]
+    #[arg(long, value_name = "MODEL", value_parser = parse_model_name)]
     default_model: Option<ModelName>,
     /// Format of log lines [default: text]
     #[arg(long)]
@@ -93,7 +94,9 @@ impl Serve {
         if only_check {
             preflight(&config)?;
             output::print(&config_summary(&config))?;
-            preflight_warnings(&config).iter().for_each(|doubt| eprintln!("note: {doubt}"));
+            preflight_warnings(&config)
+                .iter()
+                .for_each(|text| output::print_stderr(&format!("note: {text}")));
             return Ok(Outcome::Success);
         }
 
@@ -220,16 +223,4 @@ async fn shutdown_signal() {
         telemetry::flush_log();
         std::process::exit(1);
     });
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    crate::model::parse_duration(text)
-}
-
-fn site(text: &str) -> Result<RepositoryLocation, String> {
-    RepositoryLocation::parse(text, Path::new(""))
-}
-
-pub(super) fn model_name(text: &str) -> Result<ModelName, String> {
-    ModelName::new(text).map_err(|error| error.to_string())
 }

@@ -145,7 +145,7 @@ impl ResponseStream {
 }
 
 /// Parses the URL of a server.
-pub(in crate::cli) fn url(text: &str) -> Result<Uri> {
+pub(in crate::cli) fn parse_url(text: &str) -> Result<Uri> {
     let url: Uri = text.parse().map_err(|error| anyhow!("'{text}' is not a URL: {error}"))?;
     match url.scheme_str() {
         Some("http") => {}
@@ -159,7 +159,7 @@ pub(in crate::cli) fn url(text: &str) -> Result<Uri> {
 }
 
 /// Parses `Name: value`.
-pub(in crate::cli) fn header(text: &str) -> Result<Header> {
+pub(in crate::cli) fn parse_header(text: &str) -> Result<Header> {
     let (name, value) =
         text.split_once(':').ok_or_else(|| anyhow!("'{text}' is not 'Name: value'"))?;
     let name = name.trim().parse().map_err(|_| anyhow!("'{name}' is not the name of a header"))?;
@@ -177,20 +177,20 @@ mod tests {
     #[test]
     fn urls_are_http() {
         for text in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/wardian/"] {
-            assert!(url(text).is_ok(), "{text}");
+            assert!(parse_url(text).is_ok(), "{text}");
         }
         for text in ["https://example.com", "127.0.0.1:8080", "localhost", "/v2", "http://x/?y", ""]
         {
-            assert!(url(text).is_err(), "{text}");
+            assert!(parse_url(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn headers_have_a_name_and_a_value() {
-        let (name, value) = header("Authorization: Bearer a:b").unwrap();
+        let (name, value) = parse_header("Authorization: Bearer a:b").unwrap();
         assert_eq!((name.as_str(), value.to_str().unwrap()), ("authorization", "Bearer a:b"));
         for text in ["x", "a b: c", ": c", "x: a\nb: c"] {
-            assert!(header(text).is_err(), "{text}");
+            assert!(parse_header(text).is_err(), "{text}");
         }
     }
 }

@@ -94,10 +94,10 @@ impl Printer {
         if self.json {
             return output::print(&[serde_json::to_string(event)?]);
         }
-        let told = |key: &str| {
+        let field = |key: &str| {
             to_printable(&event.get(key).and_then(|value| text(value)).unwrap_or("unknown".into()))
         };
-        eprintln!("error: {} ({})", told("error"), told("code"));
+        output::print_stderr(&format!("error: {} ({})", field("error"), field("code")));
         Ok(())
     }
 
