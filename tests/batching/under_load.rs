@@ -6,31 +6,31 @@ use crate::batching::{BOTH, JOINED, SIDE_BY_SIDE, body, counted, serving};
 use crate::harness::{Server, guest, until};
 
 /// Clients that send requests without pause until they are stopped, each with words of its own.
-struct Crowd {
+struct ConcurrentClients {
     cease: AtomicBool,
     answers: AtomicU64,
     together: AtomicU64,
 }
 
-impl Crowd {
+impl ConcurrentClients {
     const CLIENTS: usize = 32;
 
     /// Runs the clients while `meanwhile` runs, and until each client has had many responses.
-    fn ask(server: &Server, meanwhile: impl FnOnce(&Crowd)) -> Crowd {
-        let crowd = Crowd {
+    fn ask(server: &Server, meanwhile: impl FnOnce(&ConcurrentClients)) -> ConcurrentClients {
+        let clients = ConcurrentClients {
             cease: AtomicBool::new(false),
             answers: AtomicU64::new(0),
             together: AtomicU64::new(0),
         };
         std::thread::scope(|scope| {
             for client in 0..Self::CLIENTS {
-                let crowd = &crowd;
-                scope.spawn(move || crowd.ask_without_pause(server, client));
+                let clients = &clients;
+                scope.spawn(move || clients.ask_without_pause(server, client));
             }
-            meanwhile(&crowd);
-            crowd.cease.store(true, Ordering::Relaxed);
+            meanwhile(&clients);
+            clients.cease.store(true, Ordering::Relaxed);
         });
-        crowd
+        clients
     }
 
     fn ask_without_pause(&self, server: &Server, client: usize) {
@@ -58,14 +58,14 @@ fn under_load_batches_form_by_themselves() {
         for isolation in ["request", "pooled"] {
             let server =
                 serving(guest, &format!("isolation = '{isolation}'\n[limits]\ndeadline = '1m'"));
-            let crowd = Crowd::ask(&server, |crowd| {
-                crowd.until_answered(1000);
-                until("some that went together", || crowd.together.load(Ordering::Relaxed) > 100);
+            let clients = ConcurrentClients::ask(&server, |clients| {
+                clients.until_answered(1000);
+                until("some that went together", || clients.together.load(Ordering::Relaxed) > 100);
             });
             let (requests, calls, failures) = counted(&server);
             assert_eq!(
                 requests,
-                crowd.answers.load(Ordering::Relaxed) as f64,
+                clients.answers.load(Ordering::Relaxed) as f64,
                 "{guest} {isolation}"
             );
             assert!(
@@ -86,14 +86,14 @@ fn a_swap_loses_no_request() {
     })
     .start();
     server.until_ready("model", 1);
-    Crowd::ask(&server, |crowd| {
+    ConcurrentClients::ask(&server, |clients| {
         for version in 2..8 {
-            crowd.until_answered(100);
+            clients.until_answered(100);
             let name = if version % 2 == 0 { SIDE_BY_SIDE } else { JOINED };
             server.models().version("model", version, guest(name));
             server.until_ready("model", version);
         }
-        crowd.until_answered(100);
+        clients.until_answered(100);
     });
     assert!(server.metric("wardian_request_failures_total{").unwrap_or(0.0) == 0.0);
     until("that the others have drained", || server.metric("wardian_batch_size_count{").is_some());

@@ -68,9 +68,9 @@ fn a_truncated_response_is_an_error() {
         json!({ "patience_ms": 100 }),
     );
     assert_eq!((got.status, got.text.contains("read timeout")), (0, true), "{got:?}");
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let server = caller(&[http(nobody)], "");
-    assert_eq!(get(&server, nobody, "/").text, "ErrorCode::ConnectionRefused");
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = caller(&[http(unused)], "");
+    assert_eq!(get(&server, unused, "/").text, "ErrorCode::ConnectionRefused");
 }
 
 #[test]

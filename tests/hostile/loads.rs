@@ -1,6 +1,6 @@
 //! Versions that misbehave before they serve, or when they are retired.
 
-use super::{SETTINGS, beside_a_neighbour, harms_nobody};
+use super::{SETTINGS, beside_a_neighbour, harms_no_other};
 use crate::harness::{Server, puppet, puppet_without_snapshot};
 
 /// The behaviour of a version in one of its calls, and words of the reason for its refusal.
@@ -78,7 +78,7 @@ fn clear(server: &Server) {
 fn hostile_versions_harm_no_other_model() {
     let server = beside_a_neighbour(|models| models.bare("bystander", puppet("version=1"))).start();
     server.until_tried();
-    harms_nobody(&server, || {
+    harms_no_other(&server, || {
         refused_in_turn(&server);
         going_badly(&server);
         loading_badly_later(&server);

@@ -32,7 +32,7 @@ pub(crate) fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
 }
 
 /// Runs an attack while the neighbour sends requests, and asserts that nothing is left behind.
-pub(crate) fn harms_nobody(server: &Server, attack: impl FnOnce()) {
+pub(crate) fn harms_no_other(server: &Server, attack: impl FnOnce()) {
     let before = traces::Traces::of(server);
     neighbour::keeps_being_answered(server, attack);
     before.are_all_that_is_left(server);

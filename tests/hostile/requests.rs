@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
-use super::{SETTINGS, beside_a_neighbour, harms_nobody, imports};
+use super::{SETTINGS, beside_a_neighbour, harms_no_other, imports};
 use crate::harness::{Models, Server, address, puppet, wat_model};
 
 /// The behaviour word for the puppet, and the expected status and error code.
@@ -138,5 +138,5 @@ fn hostile_requests_harm_no_other_model() {
     server.until_tried();
     // The first run makes everything that is made on first use.
     attempts(&server);
-    harms_nobody(&server, || attempts(&server));
+    harms_no_other(&server, || attempts(&server));
 }

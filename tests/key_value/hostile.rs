@@ -4,7 +4,7 @@ use std::thread;
 
 use super::{GRANT, add_counter, ask_of, operations, said};
 use crate::harness::{Server, puppet};
-use crate::hostile::{beside_a_neighbour, harms_nobody};
+use crate::hostile::{beside_a_neighbour, harms_no_other};
 
 #[test]
 fn endless_writes_disturb_no_other_tenant() {
@@ -26,7 +26,7 @@ fn endless_writes_disturb_no_other_tenant() {
         "set b *900000 v",
         "get-many b p 1000",
     ];
-    harms_nobody(&server, || attack(&server, &attacks));
+    harms_no_other(&server, || attack(&server, &attacks));
 }
 
 /// Runs each attack from several clients at once.

@@ -19,7 +19,7 @@ fn no_path_spelling_bypasses_the_keys() {
     let server = setup.start();
     server.until_tried();
     every_spelling_of_inference_takes_a_key(&server);
-    an_empty_name_is_nobodys(&server);
+    an_empty_name_is_unknown(&server);
     no_other_method_gets_in(&server);
     outside_the_table_there_is_nothing(&server);
 }
@@ -58,7 +58,7 @@ fn every_spelling_of_inference_takes_a_key(server: &Server) {
     }
 }
 
-fn an_empty_name_is_nobodys(server: &Server) {
+fn an_empty_name_is_unknown(server: &Server) {
     for path in ["/v2/models//infer", "/v2/models/only-a/versions//infer"] {
         assert_eq!(status(server, "POST", path, ""), 401, "{path}");
         assert_eq!(status(server, "POST", path, "x-api-key: a-key\r\n"), 404, "{path}");

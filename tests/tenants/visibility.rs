@@ -6,7 +6,7 @@ use super::{add_puppet, setup, tenant, until_known, write};
 use crate::harness::{Response, Server};
 
 const THEIRS: &str = "theirs";
-const NOBODYS: &str = "absent";
+const UNUSED: &str = "absent";
 
 #[test]
 fn other_tenants_models_look_nonexistent() {
@@ -23,7 +23,7 @@ fn other_tenants_models_look_nonexistent() {
     for route in routes().iter().filter(|route| route.path.contains("{model}")) {
         for version in ["1", "2", "0", "x"] {
             let [one, other] =
-                [THEIRS, NOBODYS].map(|model| seen(&ask(&server, route, model, version), model));
+                [THEIRS, UNUSED].map(|model| seen(&ask(&server, route, model, version), model));
             assert_eq!(one, other, "{route:?} with version {version}");
             assert!(one.0 >= 400, "{route:?}: {one:?}");
         }
@@ -35,7 +35,7 @@ fn other_tenants_models_look_nonexistent() {
             model,
         )
     };
-    assert_eq!(invoke(THEIRS), invoke(NOBODYS));
+    assert_eq!(invoke(THEIRS), invoke(UNUSED));
     assert_eq!(invoke(THEIRS).0, 404);
     server.holder("a-both").behave(THEIRS, "ok").ok();
 }

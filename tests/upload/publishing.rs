@@ -53,7 +53,7 @@ fn swaps_by_upload_fail_no_request() {
             }
             last
         };
-        let askers: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
         for version in 2..=6 {
             let component = puppet(&format!("version={version}"));
             // Alternately beside the previous version, and in its place.
@@ -62,7 +62,7 @@ fn swaps_by_upload_fail_no_request() {
             assert_eq!(server.version_of("puppet"), version as i64);
         }
         done.store(true, Ordering::Relaxed);
-        askers.into_iter().for_each(|asker| assert!(asker.join().unwrap() > 0));
+        clients.into_iter().for_each(|client| assert!(client.join().unwrap() > 0));
     });
     assert_eq!(server.metric("wardian_request_failures_total"), Some(0.0));
 }

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_comes_back() {
+    fn a_conversation_survives_a_round_trip() {
         for said in ["", "one", "one\ntwo\n"] {
             let kept = Conversation { summary: "first, second".into(), said: said.into() };
             assert_eq!(Conversation::parse(&format!("{}\n{}", kept.summary, kept.said)), kept);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_long_ago_is_forgotten() {
+    fn old_text_is_dropped() {
         let mut conversation = Conversation::default();
         (0..10).for_each(|turn| conversation.add(&format!("{turn}{}", "ä".repeat(999))));
         assert_eq!(conversation.said.chars().count(), REMEMBERED);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_what_was_said_most() {
+    fn a_summary_has_the_most_frequent_words() {
         let mut conversation = Conversation::default();
         conversation
             .add("The weather is fine. Weather like this, and no storm; storms are weather too.");

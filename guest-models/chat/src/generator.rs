@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_the_probabilities_of_the_original() -> Result<(), Error> {
+    fn probabilities_match_the_original() -> Result<(), Error> {
         let language = language()?;
         let file = artifacts::read("original.json")?;
         let original: Value = serde_json::from_slice(&file).or_failed("original.json")?;

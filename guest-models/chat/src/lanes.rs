@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_the_library() {
+    fn functions_agree_with_the_library() {
         for step in -8600_i16..8600 {
             let number = f32::from(step) / 100.0;
             let wanted = number.exp();
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_are_finite() {
+    fn extreme_arguments_give_finite_results() {
         let ends = [f32::NEG_INFINITY, -1e9, -87.0, 0.0, 87.0, 1e9, f32::INFINITY, f32::NAN];
         assert!(exp(ends).iter().all(|power| power.is_finite()));
         assert_eq!(tanh(ends)[..2], [-1.0, -1.0]);

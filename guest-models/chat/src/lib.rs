@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_goes_on_where_it_was() -> Result<(), Error> {
+    fn a_session_continues_its_conversation() -> Result<(), Error> {
         wardian_sdk::session::enter("a");
         let chat = Chat::load()?;
         let first = chat.infer(request("max_tokens", 20))?;
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_make_up_the_same_text() -> Result<(), Error> {
+    fn parts_add_up_to_the_text() -> Result<(), Error> {
         let chat = Chat::load()?;
         let (parts, outcome) = stream::collect(|| chat.infer_stream(request("max_tokens", 20)));
         outcome?;
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_a_text_of_its_own() -> Result<(), Error> {
+    fn different_seeds_give_different_texts() -> Result<(), Error> {
         assert_eq!(ask("seed", 1)?, ask("seed", 1)?);
         assert_ne!(ask("seed", 1)?, ask("seed", -1)?);
         Ok(())
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_cut_short_are_refused() -> Result<(), Error> {
+    fn truncated_weights_are_refused() -> Result<(), Error> {
         let file = artifacts::read("weights.bin")?;
         for length in [0, 11, 12, 2000, file.len() - 4, file.len() - 1] {
             assert!(Language::parse(&file[..length]).is_none(), "{length} bytes");

@@ -82,12 +82,12 @@ mod tests {
     }
 
     #[test]
-    fn the_likeliest_is_certain_at_0() {
+    fn temperature_0_takes_the_likeliest() {
         assert_eq!(shares(0.0), [0, 10_000, 0, 0]);
     }
 
     #[test]
-    fn draws_keep_to_the_probabilities_at_1() {
+    fn temperature_1_follows_the_probabilities() {
         let [none, half, sixth, third] = shares(1.0);
         assert_eq!(none, 0, "no character is never drawn");
         assert!(
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn heat_evens_the_draws() {
+    fn high_temperature_flattens_the_distribution() {
         assert!(shares(0.2)[1] > shares(1.0)[1] && shares(1.0)[1] > shares(2.0)[1]);
     }
 }

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_short_is_refused() -> Result<(), Error> {
+    fn a_truncated_file_is_refused() -> Result<(), Error> {
         let file = artifacts::read("weights.bin")?;
         assert!(Network::parse(&file).is_some());
         for length in [0, 3, 7, 100, file.len() - 1] {

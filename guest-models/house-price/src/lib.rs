@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_number() -> Result<(), Error> {
+    fn non_finite_features_are_rejected() -> Result<(), Error> {
         let inputs = vec![Tensor::new("features", [1, 11], [f64::NAN; 11])];
         let request = Request { id: String::new(), parameters: vec![], inputs, outputs: vec![] };
         let answer = HousePrice::load()?.infer(request);

@@ -190,7 +190,7 @@ mod tests {
     const TWO_TREES: &str = "2 2 10.0\n3\n0 1.5 1 2\nleaf 1.0\n1 0.5 3 4\n";
 
     #[test]
-    fn walks_to_the_leaf() {
+    fn a_walk_ends_at_the_right_leaf() {
         let text = TWO_TREES.replace("\n3\n", "\n5\n") + "leaf 2.0\nleaf 3.0\n1\nleaf 100.0\n";
         let trees = Trees::parse(&text).ok();
         let predict = |row: [f64; 2]| trees.as_ref().map(|trees| trees.predict(&row));

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moves_are_counted_over_all_words_below() {
+    fn moves_are_counted_across_words() {
         let mut row = [0; ROW];
         for byte in [0, 63, 64, 200, 255] {
             row[byte / 8] |= 1 << (byte % 8);

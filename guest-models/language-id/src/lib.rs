@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_leaves_nothing_behind_for_the_next() -> Result<(), Error> {
+    fn texts_of_a_batch_are_independent() -> Result<(), Error> {
         let (german, english) =
             ("Dies ist ein deutscher Satz.".as_bytes(), "This is an English sentence.".as_bytes());
         assert_eq!(languages(&[german, english, b"", german])?, ["de", "en", "en", "de"]);
@@ -89,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_answered() -> Result<(), Error> {
+    fn non_utf8_bytes_are_answered() -> Result<(), Error> {
         assert_eq!(languages(&[&[0xff, 0xfe, 0x80], &[]])?.len(), 2);
         assert!(languages(&[])?.is_empty());
         Ok(())
     }
 
     #[test]
-    fn weights_cut_short_are_refused() {
+    fn truncated_weights_are_refused() {
         assert!(parse(WEIGHTS).is_some());
         for length in [0, 23, 24, 1000, 3_000_000, WEIGHTS.len() - 1] {
             assert!(parse(&WEIGHTS[..length]).is_none(), "{length} bytes");

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_nothing_else() {
+    fn weights_survive_a_round_trip() {
         let mut weights = Weights::new();
         weights.learn(&[0.25; FEATURES], true);
         let bytes = weights.to_bytes();

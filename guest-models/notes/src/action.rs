@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_are_read_with_what_they_take() {
+    fn actions_are_read_with_their_arguments() {
         let id = || Tensor::new("id", [1], [7_i64]);
         assert!(matches!(read(vec![]), Ok(Action::List)));
         assert!(matches!(read(vec![word("action", "list")]), Ok(Action::List)));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_unknown_is_the_callers_fault() {
+    fn invalid_actions_are_the_callers_fault() {
         for inputs in [
             vec![word("action", "create")],
             vec![word("action", "delete")],

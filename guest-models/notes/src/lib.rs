@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_become_rows_of_the_answer() {
+    fn notes_become_rows_of_the_response() {
         let note = |id, done| Note {
             id,
             text: format!("note {id}"),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_have_names_of_their_own() {
+    fn migrations_have_unique_names() {
         let mut names: Vec<_> = Notes::MIGRATIONS.iter().map(|(name, _)| name).collect();
         names.dedup();
         assert_eq!(names.len(), Notes::MIGRATIONS.len());

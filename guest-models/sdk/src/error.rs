@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_shown_as_its_text() {
+    fn an_error_displays_its_text() {
         assert_eq!(Error::rejected("too long").to_string(), "too long");
         let error = Err::<(), _>(Error::failed("no weights")).or_failed("case 1").unwrap_err();
         assert_eq!(error, Error::Failed("case 1: no weights".into()));

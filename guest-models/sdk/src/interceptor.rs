@@ -188,7 +188,7 @@ mod tests {
     use super::Rejection;
 
     #[test]
-    fn a_rejection_is_shown_as_its_message() {
+    fn a_rejection_displays_its_message() {
         assert_eq!(Rejection::new(403, "show a key").to_string(), "show a key");
     }
 }

@@ -56,7 +56,7 @@ mod tests {
     use super::{axpy, dot, softmax};
 
     #[test]
-    fn scores_however_large_become_probabilities() {
+    fn large_scores_become_probabilities() {
         let mut scores = [1000.0, 1000.0, f32::NEG_INFINITY];
         softmax(&mut scores);
         assert_eq!(scores, [0.5, 0.5, 0.0]);

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_is_found_until_it_is_deleted() {
+    fn values_are_set_read_and_deleted() {
         let bucket = open("").unwrap();
         assert_eq!(bucket.get("a").unwrap(), None);
         bucket.set_many(&[("b", b"2"), ("a", b"1")]).unwrap();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_counted_up_and_nothing_else_is() {
+    fn increment_accepts_only_numbers() {
         let bucket = open("").unwrap();
         assert_eq!(
             (bucket.increment("n", 2).unwrap(), bucket.increment("n", -5).unwrap()),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_sees_what_is_there_and_changes_nothing_if_it_fails() {
+    fn a_failed_update_changes_nothing() {
         let bucket = open("").unwrap();
         let append = |old: Option<Vec<u8>>| Ok([old.unwrap_or_default(), b"x".to_vec()].concat());
         bucket.update("u", append).unwrap();

@@ -30,7 +30,7 @@
 //! # Load and snapshot
 //! The host calls [`Model::load`] once per version, in a sandbox, and takes a snapshot of its
 //! memory; every instance starts from the snapshot. So `load` is the place for slow work, and its
-//! results must be plain memory: an open file or stream would be an invalid handle afterwards, and a
+//! results must be plain memory: an open file or stream would be an invalid handle later, and a
 //! random seed or the time would be the same in every instance. A `println!` in `load` leaves such a
 //! stream behind; use [`info!`] and its siblings.
 //!

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_input_is_rejected_with_those_there_are() {
+    fn a_missing_input_lists_the_existing_ones() {
         let error = request().input("x").err();
         let text = r#"the request has no input "x"; it has "a", "b""#;
         assert!(matches!(error, Some(Error::Rejected(said)) if said == text));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_are_wanted_when_named_or_when_none_is() {
+    fn outputs_are_wanted_by_name_or_default() {
         let mut request = request();
         assert!(request.wants("y") && !request.wants("z"));
         request.outputs.clear();

@@ -119,7 +119,7 @@ mod imp {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn natively_a_thread_is_in_one_session_or_none() {
+    fn natively_a_thread_has_one_session() {
         assert!(super::id().is_none() && super::get().is_err() && super::set("a").is_err());
         super::enter("a");
         assert_eq!(super::get().unwrap(), None);

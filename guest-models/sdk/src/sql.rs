@@ -238,7 +238,7 @@ mod tests {
     use crate::Error;
 
     #[test]
-    fn an_error_is_shown_in_plain_words() {
+    fn an_error_displays_a_plain_text() {
         let error = SqlError::Constraint("UNIQUE constraint failed: plants.id".into());
         assert_eq!(
             error.to_string(),

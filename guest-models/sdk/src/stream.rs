@@ -93,7 +93,7 @@ mod tests {
     use crate::{Response, Tensor};
 
     #[test]
-    fn parts_are_collected_and_only_then() {
+    fn parts_can_be_emitted_only_while_collected() {
         let part = |text: &str| Response::new().output(Tensor::from_strings("text", [1], [text]));
         assert!(matches!(emit(part("a")), Err(EmitError::NotStreaming)));
         let (parts, outcome) = collect(|| emit(part("b")).and_then(|()| emit(part("c"))));

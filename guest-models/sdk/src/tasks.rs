@@ -56,7 +56,7 @@ mod imp {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn natively_it_is_noted() {
+    fn natively_tasks_are_recorded() {
         super::defer("a", "b").unwrap();
         assert_eq!(super::take_deferred(), [("a".to_owned(), b"b".to_vec())]);
         assert!(super::take_deferred().is_empty());

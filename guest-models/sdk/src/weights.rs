@@ -43,7 +43,7 @@ mod tests {
     use super::Reader;
 
     #[test]
-    fn numbers_come_in_their_order_and_no_further_than_the_end() {
+    fn numbers_are_read_in_order_to_the_end() {
         let bytes =
             [&2_u32.to_le_bytes()[..], &1.5_f32.to_le_bytes(), &(-2.0_f32).to_le_bytes()].concat();
         let mut reader = Reader::new(&bytes);

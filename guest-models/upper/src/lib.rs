@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_utf8() {
+    fn non_utf8_text_is_rejected() {
         let inputs = vec![Tensor::from_strings("text", [1], [[0xff_u8]])];
         let request = Request { id: String::new(), parameters: vec![], inputs, outputs: vec![] };
         assert!(matches!(Upper.infer(request), Err(Error::Rejected(_))));

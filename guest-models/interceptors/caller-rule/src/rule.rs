@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_named_may_be_asked() {
+    fn only_listed_models_may_be_called() {
         assert_eq!(refusal("*", "iris", "03:00"), None);
         assert_eq!(refusal("upper , iris", "iris", "03:00"), None);
         assert_eq!(
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_may_reach_over_midnight() {
+    fn a_time_window_may_span_midnight() {
         let day = "* @ 08:00-18:00";
         assert_eq!((refusal(day, "a", "08:00"), refusal(day, "a", "17:59")), (None, None));
         assert_eq!(
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_none_is_named() {
+    fn an_invalid_time_window_is_explained() {
         for rule in ["* @", "* @ 8", "* @ 08:00", "* @ 24:00-25:00", "* @ 08:60-09:00", "* @ a-b"] {
             assert!(
                 Rule::parse(rule).is_err_and(|reason| reason.contains("08:00-18:00")),

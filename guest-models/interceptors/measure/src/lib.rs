@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_seen_to_begin_is_measured() -> Result<(), Rejection> {
+    fn a_call_with_a_note_is_measured() -> Result<(), Rejection> {
         let inputs = vec![Tensor::from_strings("text", [1], ["hello"])];
         let request = Request { id: String::new(), parameters: vec![], inputs, outputs: vec![] };
         assert!(Measure.after_call(&context(), Response::new()).parameters.is_empty());
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_that_is_none_is_not_read() {
+    fn an_invalid_note_is_ignored() {
         for text in ["", "1", "1 ", " 1", "a b", "1 2 3", "-1 2"] {
             assert!(Note::read(text).is_none(), "{text:?}");
         }

@@ -8,7 +8,7 @@ fn redacted(text: &str) -> String {
 }
 
 #[test]
-fn what_is_somebodys_is_taken_out() {
+fn personal_data_is_removed() {
     for (text, becomes) in [
         ("Write to jane.doe+news@mail.example.co.uk.", "Write to [e-mail]."),
         ("<o'neil_7@a-b.example>", "<[e-mail]>"),
@@ -27,7 +27,7 @@ fn what_is_somebodys_is_taken_out() {
 }
 
 #[test]
-fn what_is_nobodys_stays() {
+fn other_data_remains() {
     for text in [
         "",
         "no one @ home, a@b, @x.example, a@.de, a@b.c1",
@@ -48,7 +48,7 @@ fn what_is_nobodys_stays() {
 }
 
 #[test]
-fn other_tensors_and_the_rest_of_a_request_stay_as_they_are() {
+fn other_parts_of_a_request_are_unchanged() {
     let texts = Tensor::from_strings("text", [2], [b"a@b.example".as_slice(), &[0xff, b'@']]);
     let number = Tensor::new("x", [1], [4_111_111_111_111_111_i64]);
     let parameters = vec![Parameter { name: "top".into(), value: 3.into() }];
@@ -75,7 +75,7 @@ fn other_tensors_and_the_rest_of_a_request_stay_as_they_are() {
 }
 
 #[test]
-fn a_huge_text_takes_no_longer_than_its_length_asks_for() {
+fn a_huge_text_takes_linear_time() {
     const LENGTH: usize = 256 << 10;
     for pattern in ["@", "1", "1 ", "a@", "DE89 ", "+1", "(0", "a.", "4111 1111 1111 1112 "] {
         let text = pattern.repeat(LENGTH / pattern.len());
@@ -85,24 +85,24 @@ fn a_huge_text_takes_no_longer_than_its_length_asks_for() {
 
 proptest! {
     #[test]
-    fn whatever_the_bytes_a_second_time_finds_nothing_new(text: Vec<u8>) {
+    fn redacting_twice_changes_nothing(text: Vec<u8>) {
         let once = redact(&text).into_owned();
         prop_assert_eq!(redact(&once).into_owned(), once);
     }
 
     #[test]
-    fn a_text_without_digits_and_addresses_stays(text in "[^0-9@]{0,200}") {
+    fn a_text_without_personal_data_is_unchanged(text in "[^0-9@]{0,200}") {
         prop_assert!(matches!(redact(text.as_bytes()), Cow::Borrowed(_)));
     }
 
     #[test]
-    fn an_address_is_found_wherever_it_stands(before in "[^@]{0,40} ", local in "[a-z0-9]{1,20}", after in " [^@]{0,40}") {
+    fn an_address_is_found_at_any_position(before in "[^@]{0,40} ", local in "[a-z0-9]{1,20}", after in " [^@]{0,40}") {
         let text = redacted(&format!("{before}{local}@mail.example{after}"));
         prop_assert!(text.contains("[e-mail]") && !text.contains("mail.example"), "{}", text);
     }
 
     #[test]
-    fn a_card_is_found_whatever_its_digits(digits in "[1-9][0-9]{14}", separator in "[ -]?") {
+    fn every_valid_card_number_is_found(digits in "[1-9][0-9]{14}", separator in "[ -]?") {
         let check = (b'0'..=b'9').map(char::from).find(|check| luhn(&format!("{digits}{check}")));
         let number = format!("{digits}{}", check.unwrap_or('0'));
         let groups = number.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>();

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_product_is_the_dot_product_whatever_the_sizes() {
+    fn products_equal_dot_products_at_all_sizes() {
         for (height, width, count) in [(1, 1, 1), (4, 4, 8), (5, 7, 3), (10, 9, 8), (7, 16, 5)] {
             let (matrix, numbers) = (ramp(height * width), ramp(count * width));
             let vectors: Vec<&[f32]> = numbers.chunks(width).collect();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_times_something_is_nothing() {
+    fn an_empty_product_is_empty() {
         assert_eq!(multiply(&[], 3, &[panel(&[], 3)]), [Panel::new()]);
         assert_eq!(multiply(&[], 0, &[vec![[1.0; PANEL]; 0]]), [Panel::new()]);
         assert!(multiply(&[1.0], 1, &[] as &[Panel]).is_empty());

@@ -3,7 +3,7 @@
 use crate::{Datatype, Error, Tensor};
 
 #[test]
-fn numbers_come_back_as_they_went_in() {
+fn numbers_survive_a_round_trip() {
     let tensor = Tensor::new("x", [2, 3], [1.5_f32, -2.0, 3.0, 4.0, f32::MAX, 6.0]);
     assert_eq!(tensor.data[..4], 1.5_f32.to_le_bytes());
     let view = tensor.view::<f32>().unwrap();
@@ -63,14 +63,14 @@ fn data_must_fill_the_shape_exactly() {
 }
 
 #[test]
-fn texts_come_back_as_they_went_in() {
+fn texts_survive_a_round_trip() {
     let tensor = Tensor::from_strings("x", [3], ["", "grün", "b"]);
     assert_eq!(tensor.data[..8], [0, 0, 0, 0, 5, 0, 0, 0]);
     assert_eq!(tensor.strings().unwrap(), ["", "grün", "b"]);
 }
 
 #[test]
-fn bytes_that_are_no_text_are_rejected_as_text_only() {
+fn non_utf8_blobs_are_rejected_as_text() {
     let tensor = Tensor::from_strings("x", [2], [&b"a"[..], &[0xff]]);
     assert_eq!(tensor.blobs().unwrap(), [&b"a"[..], &[0xff]]);
     let error = tensor.strings().err().unwrap();

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_pairs_and_ignores_the_filling() {
+    fn pairs_are_read_without_the_padding() {
         let script = Script::parse("version=7; infer=sleep:20   ");
         assert_eq!(
             (script.version(), script.word("infer"), script.word("load")),
