@@ -71,7 +71,7 @@ def golden_case(network, prompt, settings):
 def main(package):
     network = read_package(package)
     (HERE / "weights.bin").write_bytes(b"".join(weights_bytes(network)))
-    # Few: the host asks them all before a version goes live.
+    # Few, because the host runs all of them before it publishes a version.
     cases = [golden_case(network, "I", {})]
     cases += [golden_case(network, prompt, settings) for prompt, settings in zip(PROMPTS, cycle(SETTINGS))]
     for case in cases:

@@ -1,4 +1,4 @@
-"""Writes original.json: what the package's own Keras model says may come next after some prompts.
+"""Writes original.json: the probabilities of the package's own Keras model after some prompts.
 
     pip install -r requirements-original.txt
     pip download --no-deps --no-binary :all: -d package textgenrnn==2.0.0

@@ -1,4 +1,4 @@
-"""The network of textgenrnn in NumPy, in 64 bits: what src/ computes, in the plainest way.
+"""The network of textgenrnn in NumPy, in 64 bits: the computation of src/, in the simplest form.
 
 For every character that it writes, the original runs the network afresh over a window of the last 40.
 """
@@ -20,7 +20,7 @@ def softmax(scores):
 
 
 def plain_order(kernel, recurrent, bias):
-    """An LSTM layer as Keras computes it, from the order of the graphics library it was trained with."""
+    """An LSTM layer as Keras computes it, from the weight order of the graphics library used in training."""
     gates = [gate.reshape(UNITS, len(kernel)).T for gate in np.split(kernel, 4, axis=1)]
     recurrent = [gate.T for gate in np.split(recurrent, 4, axis=1)]
     return np.hstack(gates), np.hstack(recurrent), bias[: 4 * UNITS] + bias[4 * UNITS :]
@@ -47,7 +47,7 @@ class Network:
         return [0] * (WINDOW - len(codes)) + codes
 
     def probabilities(self, text):
-        """Of each code to come next."""
+        """The probability of each next code."""
         values = self.embeddings[self.window(text)]
         seen = [values]
         for layer in self.layers:
@@ -68,7 +68,7 @@ def run(layer, inputs):
     return np.array(outputs)
 
 
-# === Writing on ===
+# === Generation ===
 
 class Dice:
     """SplitMix64 by S. Vigna, as numbers from 0 to 1."""

@@ -1,4 +1,4 @@
-"""Trains the model and writes what the crate carries: trees.txt and golden.json.
+"""Trains the model and writes the files of the crate: trees.txt and golden.json.
 
     pip install -r requirements.txt && python train.py
 

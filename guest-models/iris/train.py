@@ -1,4 +1,4 @@
-"""Trains the model and writes what the crate carries: weights.txt and golden.json.
+"""Trains the model and writes the files of the crate: weights.txt and golden.json.
 
     pip install -r requirements.txt && python train.py
 

@@ -30,7 +30,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 HERE = Path(__file__).parent
 BATCH = 64
 
-# Of Django's forms, in the languages they have been translated into.
+# Messages of Django's forms, in the languages of their translations.
 MESSAGES = [
     "This field is required.",
     "Enter a valid email address.",
@@ -93,7 +93,7 @@ def translations():
     for file in sorted(Path(django.__file__).parent.glob("conf/locale/*/LC_MESSAGES/django.mo")):
         with file.open("rb") as catalogue:
             translate = gettext.GNUTranslations(catalogue).gettext
-        # A message without a translation comes back as it is.
+        # A message without a translation is returned unchanged.
         yield from (text for text in map(translate, MESSAGES) if text not in MESSAGES)
 
 
@@ -119,7 +119,7 @@ def golden(model):
     print(f"{len(texts)} texts, {len({model.classify(text)[0] for text in texts})} languages answered")
     batches = [[text] for text in texts[:8]] + [texts[at : at + BATCH] for at in range(8, len(texts), BATCH)]
     cases = [golden_case(model, batch) for batch in batches]
-    # Both compute in 32 bits, and add up in another order.
+    # Both compute in 32 bits, with different orders of additions.
     return {"tolerance": {"relative": 0.0, "absolute": 1e-4}, "cases": cases}
 
 

@@ -1,4 +1,4 @@
-"""Writes what the crate carries: scaler.txt, and golden.json with scikit-learn's own answers.
+"""Writes the files of the crate: scaler.txt, and golden.json with scikit-learn's own answers.
 
     pip install -r requirements.txt && python train.py
 
@@ -29,7 +29,7 @@ def learner():
 
 
 def learn(model, rows, labels):
-    """The probability of each row before the model learns from it."""
+    """Returns the probability of each row before the step of that row."""
     for row, label in zip(rows, labels):
         known = hasattr(model, "coef_")
         yield float(model.predict_proba([row])[0, 1]) if known else 0.5

@@ -1,4 +1,4 @@
-"""Writes golden.json, with what Python makes of some texts. There is nothing to train.
+"""Writes golden.json, with Python's results for some texts. There is nothing to train.
 
     python train.py
 """

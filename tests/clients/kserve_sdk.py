@@ -20,7 +20,7 @@ IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
 
 
 def check(function):
-    """Makes a check of a coroutine that takes a client."""
+    """Turns a coroutine that takes a client into a check."""
 
     def run():
         async def with_client():
@@ -48,7 +48,7 @@ async def health(client):
 
 @check
 async def liveness_of_version_1(_client):
-    """Its default asks `/` whether the server is alive."""
+    """By default the client uses `/` to check that the server is alive."""
     async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
         assert await client.is_server_live(URL)
 

@@ -1,4 +1,4 @@
-"""MLServer's types, codecs and command: requests that they make, and answers that they read.
+"""MLServer's types, codecs and command: requests that they build, and responses that they read.
 
 usage: mlserver_codecs.py HOST:PORT
 
@@ -41,7 +41,7 @@ IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
 
 
 def ask(path, body=None):
-    """The answer to a GET, or to a POST of a text in JSON."""
+    """The response to a GET, or to a POST of a JSON text."""
     data = None if body is None else body.encode()
     request = urllib.request.Request(f"http://{ADDRESS}/v2{path}", data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as response:
@@ -78,14 +78,14 @@ def numpy_arrays():
 
 def numpy_requests():
     request = NumpyRequestCodec.encode_request(IRIS)
-    # The codec has a name of its own for the only input.
+    # The codec chooses the name of the only input.
     request.inputs[0].name = "measurements"
     answer = infer("iris", request)
     assert answer.outputs[0].shape == [2], answer
 
 
 def texts():
-    """A text each, with the shape [N, 1] where the model says [-1]."""
+    """One text each, with the shape [N, 1] for the model's [-1]."""
     for use_bytes in (True, False):
         given = StringCodec.encode_input("text", ["light goes in", "grüße", ""], use_bytes=use_bytes)
         assert given.shape == [3, 1], given
@@ -98,7 +98,7 @@ def texts():
 
 
 def bytes_as_base64():
-    # Whose text in base64 has upper case letters only.
+    # Its base64 text has upper case letters only.
     given = [bytes.fromhex("001083"), bytes.fromhex("105187")]
     answer = infer("upper", InferenceRequest(inputs=[Base64Codec.encode_input("text", given)]))
     assert Base64Codec.decode_output(answer.outputs[0]) == given, answer

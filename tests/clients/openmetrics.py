@@ -1,4 +1,4 @@
-"""The parsers of Prometheus: what `/metrics` answers is what they read, in both formats.
+"""The parsers of Prometheus: they read the responses of `/metrics`, in both formats.
 
 usage: openmetrics.py HOST:PORT
 

@@ -1,4 +1,4 @@
-"""NVIDIA's perf_analyzer: it reads a model's configuration, sends requests and asks the server for its counts.
+"""NVIDIA's perf_analyzer: it reads a model's configuration, sends requests and reads the server's statistics.
 
 usage: perf_analyzer.py HOST:PORT
        perf_analyzer.py --version
@@ -37,7 +37,7 @@ def counted(model):
 
 
 def analyze(model, *options, rows=1, requests=20):
-    """Sends that many requests, each of that many rows. Checks that the server has counted them."""
+    """Sends this many requests, each with this many rows. Checks the counts of the server."""
     command = [PROGRAM, "-m", model, "-u", ADDRESS, "-b", str(rows), "--request-count", str(requests), *options]
     before = counted(model)
     ran = subprocess.run(
@@ -60,13 +60,13 @@ def analyze(model, *options, rows=1, requests=20):
 
 
 def every_example():
-    """The data are random, but for models that refuse or are slow to answer what is random."""
+    """The data are random, except for models that refuse random data or are slow with them."""
     for model in ("iris", "digits", "digits-wide"):
         analyze(model)
     for model in ("upper", "language-id"):
         analyze(model, "--string-length", "40")
     analyze("house-price", "--input-data", "zero")
-    # A model that takes no batches says nothing of how many rows a request has.
+    # The configuration of a model without batches does not contain the rows of a request.
     analyze("learner", "--shape", "measurements:2,30", "--shape", "malignant:2", "--input-data", "zero")
     analyze("chat", "--string-data", "Hello", requests=5)
     analyze("notes", "--input-data", data({"action": {"content": ["list"], "shape": [1]}}))

@@ -1,4 +1,4 @@
-"""PyTriton's clients: they read a model's configuration and ask for every output it names.
+"""PyTriton's clients: they read a model's configuration and request every output in it.
 
 usage: pytriton_client.py HOST:PORT
 
@@ -42,7 +42,7 @@ def samples():
 
 
 def every_example():
-    """Each model's inputs, made from its configuration."""
+    """The inputs of each model, built from its configuration."""
     special = {"chat": {"text_input": np.array([b"Hello"])}, "notes": {"action": np.array([b"list"])}}
     for name in ("chat", "digits", "digits-wide", "house-price", "iris", "language-id", "learner", "notes", "upper"):
         with ModelClient(URL, name) as client:
@@ -56,7 +56,7 @@ def every_example():
 
 
 def zeros(spec, name):
-    """A batch of two; the one model that takes no batches takes as many rows as it is given."""
+    """A batch of two; the one model without batches accepts any number of rows."""
     sizes = [2 if size < 0 else size for size in spec.shape]
     batch = [] if name == "learner" else [2]
     if spec.dtype in (np.bytes_, object, np.object_, bytes):
@@ -88,7 +88,7 @@ def refusals():
             client.infer_batch(IRIS)
         raise AssertionError("there is no such model")
     except PyTritonClientTimeoutError:
-        # It asks again and again, since the model may yet be loaded.
+        # It retries, because the model may still be loaded.
         pass
     with ModelClient(URL, "house-price") as client:
         try:

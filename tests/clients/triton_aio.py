@@ -20,7 +20,7 @@ ADDRESS = sys.argv[1]
 
 
 def check(function):
-    """Makes a check of a coroutine that takes a client."""
+    """Turns a coroutine that takes a client into a check."""
 
     def run():
         async def with_client():
@@ -34,7 +34,7 @@ def check(function):
 
 
 async def refused(status, call, *arguments, **keywords):
-    """Checks that a call is refused with that status, and gives the text."""
+    """Checks that a call is refused with this status, and returns the text."""
     try:
         await call(*arguments, **keywords)
     except triton.InferenceServerException as error:
@@ -173,7 +173,7 @@ async def every_method(client):
     public = [name for name in dir(client) if not name.startswith("_")]
     missing = [name for name in public if name != "close" and f".{name}" not in source]
     assert len(public) == 27 and not missing, (len(public), missing)
-    # A client that is left calls it too.
+    # The client's context manager calls it too.
     await client.close()
 
 

@@ -22,7 +22,7 @@ client = triton.InferenceServerClient(ADDRESS)
 
 
 def refused(status, call, *arguments, **keywords):
-    """Checks that a call is refused with that status, and gives the text."""
+    """Checks that a call is refused with this status, and returns the text."""
     try:
         call(*arguments, **keywords)
     except triton.InferenceServerException as error:
@@ -46,7 +46,7 @@ def health_and_metadata():
 
 
 def golden_requests():
-    """The predictions of the library that house-price was trained in, as JSON and as binary tensors."""
+    """The predictions of the library in which house-price was trained, as JSON and as binary tensors."""
     golden = json.loads((MODELS / "house-price" / "golden.json").read_text())
     for case in golden["cases"]:
         [given], [wanted] = case["request"]["inputs"], case["response"]["outputs"]
@@ -63,7 +63,7 @@ def golden_requests():
 
 
 def texts():
-    """BYTES both ways, with every compression the client knows."""
+    """BYTES in both directions, with every compression of the client."""
     given = np.array(["light goes in", "nothing gets out", "grüße", ""], dtype=np.object_)
     for compression in (None, "gzip", "deflate"):
         for binary in (True, False):
@@ -154,7 +154,7 @@ def iris_input(rows=1, binary=True):
 
 
 def bodies_made_apart():
-    """A body that the client makes, sent by other means, and an answer that the client reads."""
+    """A body of the client, sent by other means, and a response that the client reads."""
     for binary in (True, False):
         outputs = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("label", "probabilities")]
         body, json_length = triton.InferenceServerClient.generate_request_body(
@@ -203,7 +203,7 @@ def statistics():
 
 
 def sequences():
-    """A sequence has an unsigned number of 64 bits, or a text."""
+    """A sequence id is an unsigned 64-bit number or a text."""
     tensor = triton.InferInput("text_input", [1], "BYTES")
     tensor.set_data_from_numpy(np.array(["Hello"], dtype=object))
     for sequence in (1, 2**63, 2**64 - 1, "mine"):
@@ -230,7 +230,7 @@ def short_timeouts():
 
 
 def outputs_that_are_optional():
-    """Triton's clients ask for every output of the configuration."""
+    """Triton's clients request every output of the configuration."""
     tensor = triton.InferInput("text_input", [1], "BYTES")
     tensor.set_data_from_numpy(np.array(["Hello"], dtype=object))
     outputs = [triton.InferRequestedOutput(output["name"]) for output in client.get_model_config("chat")["output"]]
@@ -266,7 +266,7 @@ def loads_of_foreign_content():
 
 
 def extensions_that_are_not_offered():
-    """Each is refused with a text, and none of them is announced."""
+    """Each extension is refused with a text, and none is announced."""
     announced = client.get_server_metadata()["extensions"]
     for name in ("classification", "system_shared_memory", "cuda_shared_memory", "trace", "logging"):
         assert name not in announced, announced
