@@ -95,6 +95,7 @@ fn entry_routes_answer_get_and_head() {
 #[test]
 fn metrics_have_a_text_format() {
     let server = shared();
+    server.infer("upper", &upper(&["a"])).ok();
     let metrics = |accept: &str| server.call("GET", "/metrics").header("accept", accept).send();
     let text = metrics("text/plain");
     assert_eq!(text.ok().header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
