@@ -18,9 +18,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::compile::Role;
-use super::hex;
 use crate::disk_errors;
-use crate::model::{Capability, LoadError, Metadata, Stage, TenantName};
+use crate::model::{Capability, LoadError, Metadata, Stage, TenantName, hex};
 use crate::tenant::Tenant;
 
 mod files;

@@ -40,6 +40,7 @@ pub use guest_threads::GuestThreads;
 pub use instance::{Instance, InterceptorContext};
 pub use template::{Code, Template};
 
+use crate::model::hex;
 use crate::tenant::{FairScheduler, Slots};
 use config::PoolSizes;
 use epoch::{EpochTicker, TickGuard};
@@ -157,13 +158,4 @@ impl std::hash::Hasher for StableHasher {
     fn finish(&self) -> u64 {
         0
     }
-}
-
-/// Encodes bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

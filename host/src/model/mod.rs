@@ -9,6 +9,7 @@ mod datatype;
 mod deadline;
 mod digest;
 mod error;
+mod hex;
 mod id;
 mod metadata;
 mod origin;
@@ -16,6 +17,7 @@ mod request;
 mod request_id;
 mod settings;
 mod shape_fit;
+mod similar_names;
 mod tensor;
 mod text;
 mod units;
@@ -26,6 +28,7 @@ pub use datatype::Datatype;
 pub use deadline::{Deadline, DeadlineSource};
 pub use digest::Digest;
 pub use error::{InferError, LoadError, QuotaExceeded, Stage};
+pub use hex::{hex, push_hex};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
 pub use origin::{Host, InvalidOrigin, Origin, Scheme};
@@ -36,7 +39,8 @@ pub use settings::{
     Batching, BreakerSettings, Capabilities, Capability, ConfigTable, DeferredTasks, Instances,
     Isolation, Limits, ModelSettings, Sessions, Streaming, VersionPolicy, Warmup,
 };
+pub use similar_names::{hint, is_misspelt, nearest};
 pub(crate) use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};
-pub use text::{hint, is_unprintable, nearest, sanitize, sanitize_lines};
+pub use text::{is_unprintable, sanitize, sanitize_lines};
 pub(crate) use units::{format_duration, format_size, parse_duration, parse_size};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::super::hex;
 use super::{Artifact, Lease, ModelInfo, Snapshot, StoredFile, manifest};
+use crate::model::hex;
 
 pub(super) const CODE: &str = "model.cwasm";
 pub(super) const MANIFEST: &str = "about.json";

@@ -21,14 +21,14 @@ use super::super::bindings::inference;
 use super::super::budget::ThreadKind;
 use super::super::instance::new_store;
 use super::super::store_state::State;
-use super::super::{Budget, Call, Engine, hex, trap};
+use super::super::{Budget, Call, Engine, trap};
 use super::{
     CompileLimits, InputFile, Job, Report, Role, StageName, StorageLeft, descriptors, snapshot,
     validate,
 };
 use crate::capability::{ConfigValues, Grants, Sidecar, Sidecars};
 use crate::files::read_from;
-use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
+use crate::model::{InferError, LoadError, Metadata, Stage, TenantName, hex};
 use crate::tenant::{CpuShare, FairScheduler, Tenant};
 
 /// Runs the job from standard input and reports to standard output. Fails only if it cannot report.
