@@ -1,25 +1,27 @@
 //! Authentication and authorization: the only place that determines a request's tenant.
 //!
-//! Every route declares the access that it requires ([`Access`]). [`require_access`] runs before
-//! each handler. Inference bypasses the router and calls [`authorize`] itself. No handler can be
-//! reached without one of the two.
+//! Every route declares the access that it requires ([`Access`]). [`require_access`] runs before each
+//! handler. Inference bypasses the router and calls [`authorize`] itself. No handler can be reached
+//! without one of the two.
 
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::error::ApiError;
-use super::guarded_body::hold_until_sent;
-use super::infer::compression::response_coding;
-use super::request_memory::RequestMemory;
-use super::service::RequestContext;
-use super::{ApiState, response_compression};
+use super::context::RequestContext;
+use super::error::{ApiError, UNKNOWN_KEY};
+use super::http::compression::response_coding;
+use super::http::connection::Connection;
+use super::http::guarded_body::hold_until_sent;
+use super::http::request_memory::RequestMemory;
+use super::http::response_compression;
+use super::state::ApiState;
 use crate::model::{CallerInfo, InferError, RequestId, TenantName};
 use crate::tenant::{AuthError, Identity, KeyScope, QuotaGuard, Tenant};
 
@@ -79,6 +81,13 @@ impl Caller {
         CallerInfo { request_id, key: self.0.key.clone() }
     }
 
+    /// Records the tenant on the connection of the request.
+    pub(super) fn record_on(&self, connection: &Connection) {
+        if let Some(tenant) = self.optional_tenant() {
+            connection.set_tenant(tenant.name());
+        }
+    }
+
     /// True if the API key has scope `admin`.
     pub(super) fn is_admin(&self) -> bool {
         self.0.scopes.allows(KeyScope::Admin)
@@ -110,40 +119,49 @@ pub(super) fn authorize(
     }
 }
 
-/// Middleware before every handler: authorizes the request and takes its share of the tenant's
-/// quota. The share is given back when the response has been sent.
+/// The state of [`require_access`] for one route.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) state: Arc<ApiState>,
+    pub(super) access: Access,
+}
+
+/// Middleware before every handler: authorizes the request and takes its share of a quota. The
+/// share is given back when the response has been sent.
 pub(super) async fn require_access(
-    State((state, access)): State<(Arc<ApiState>, Access)>,
+    State(Guard { state, access }): State<Guard>,
     mut request: Request<Body>,
     next: Next,
 ) -> Response {
-    let admitted = authorize(&state, request.headers(), access);
-
-    let caller = match (admitted, access) {
+    let caller = match (authorize(&state, request.headers(), access), access) {
         (Ok(caller), _) => caller,
         (Err(_), Access::Open) => return next.run(request).await,
         (Err(refusal), _) => return refusal.into_response(),
     };
 
-    let permit = match admit(&caller, access) {
+    let permit = match Permit::take(&caller, access) {
         Ok(permit) => permit,
         Err(refusal) => return refusal.into_response(),
     };
 
     if let Some(context) = request.extensions().get::<RequestContext>() {
-        context.record_tenant(&caller);
+        caller.record_on(&context.connection);
     }
 
-    let (coding, tenant) = (response_coding(request.headers()), caller.optional_tenant().cloned());
+    let coding = response_coding(request.headers());
+    let tenant = caller.optional_tenant().cloned();
     let payer = paying_tenant(&caller, access).cloned();
+
     request.extensions_mut().insert(caller);
 
     let handling = async {
         let response = next.run(request).await;
+
         // Inference compresses its own responses.
         if access == Access::Infer {
             return response;
         }
+
         response_compression::compress(&state.workers, tenant.as_deref(), coding, response).await
     };
 
@@ -152,21 +170,43 @@ pub(super) async fn require_access(
         None => handling.await,
     };
 
-    match permit {
-        Some(permit) => hold_with_memory(permit, response),
-        None => response,
-    }
+    permit.hold(response).unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Makes a response hold its request's permit and the memory of its own bytes. Short responses are
-/// sent even if the tenant's memory quota is used up, so that the tenant can inspect its usage.
-fn hold_with_memory(permit: QuotaGuard, response: Response) -> Response {
-    let length = response.body().size_hint().lower() as usize;
-    let mut memory = RequestMemory::new(permit.tenant());
+/// A request's share of the quota that covers it.
+enum Permit {
+    /// The tenant's quota covers the request.
+    Tenant(QuotaGuard),
+    /// Open routes build nothing for the request. Inference takes its own share. An operator must
+    /// be able to inspect a tenant whose quota is used up.
+    Uncovered,
+}
 
-    match memory.resize(length) {
-        Ok(()) => hold_until_sent((permit, memory), response),
-        Err(refusal) => ApiError::from(InferError::from(refusal)).into_response(),
+impl Permit {
+    /// Takes a share for a request. Fails if the quota is used up.
+    fn take(caller: &Caller, access: Access) -> Result<Permit, ApiError> {
+        if matches!(access, Access::Open | Access::Infer) || caller.is_admin() {
+            return Ok(Permit::Uncovered);
+        }
+
+        let admitted = caller.tenant()?.admit();
+        admitted.map(Permit::Tenant).map_err(|refusal| InferError::from(refusal).into())
+    }
+
+    /// Makes a response hold the share, and the memory of its own bytes. Short responses are sent
+    /// even if the tenant's memory quota is used up, so that the tenant can inspect its usage.
+    /// Fails if the quota does not cover the response.
+    fn hold(self, response: Response) -> Result<Response, ApiError> {
+        let length = response.body().size_hint().lower();
+
+        match self {
+            Permit::Tenant(permit) => {
+                let mut memory = RequestMemory::new(permit.tenant());
+                memory.resize(length as usize).map_err(InferError::from)?;
+                Ok(hold_until_sent((permit, memory), response))
+            }
+            Permit::Uncovered => Ok(response),
+        }
     }
 }
 
@@ -174,17 +214,6 @@ fn hold_with_memory(permit: QuotaGuard, response: Response) -> Response {
 /// and for inference, which does its own accounting.
 fn paying_tenant(caller: &Caller, access: Access) -> Option<&Arc<Tenant>> {
     caller.optional_tenant().filter(|_| !matches!(access, Access::Open | Access::Infer))
-}
-
-/// Takes a request from the tenant's quota, except for inference, which takes its own. `None` for
-/// callers with scope `admin`: an operator must be able to inspect a tenant whose quota is used up.
-fn admit(caller: &Caller, access: Access) -> Result<Option<QuotaGuard>, ApiError> {
-    match paying_tenant(caller, access).filter(|_| !caller.is_admin()) {
-        Some(tenant) => {
-            tenant.admit().map(Some).map_err(|refusal| InferError::from(refusal).into())
-        }
-        None => Ok(None),
-    }
 }
 
 /// Returns the API key of a request: from `Authorization: Bearer`, else from `X-Api-Key`. Fails if
@@ -197,6 +226,7 @@ fn sent_key(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(key.trim_ascii())
     });
+
     Ok(bearer.or_else(|| api_key.map(HeaderValue::as_bytes)))
 }
 
@@ -234,16 +264,6 @@ impl From<AuthError> for ApiError {
     }
 }
 
-/// The error code for an unknown API key.
-const UNKNOWN_KEY: &str = "unknown_key";
-
-/// Returns the header that requests an API key in a 401 response (RFC 6750, section 3). A key that
-/// was sent and is unknown is an invalid token.
-pub(super) fn challenge_header(code: &str) -> (HeaderName, HeaderValue) {
-    let challenge = if code == UNKNOWN_KEY { "Bearer error=\"invalid_token\"" } else { "Bearer" };
-    (WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_sent_once() {
+    fn repeated_key_headers_are_rejected() {
         for name in [AUTHORIZATION, API_KEY_HEADER] {
             let mut headers = HeaderMap::new();
             for value in ["Bearer abc", "Bearer abc"] {
@@ -277,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_sent_in_one_of_two_ways() {
+    fn key_comes_from_bearer_or_x_api_key() {
         assert_eq!(of(&[("authorization", "Bearer abc")]).as_deref(), Some("abc"));
         assert_eq!(of(&[("authorization", "bearer  abc ")]).as_deref(), Some("abc"));
         assert_eq!(of(&[("x-api-key", "abc")]).as_deref(), Some("abc"));

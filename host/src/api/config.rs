@@ -8,11 +8,11 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::metadata::PLATFORM;
-use super::router::{ModelPath, json_response};
+use super::extract::{ModelPath, json_response};
+use super::oip::PLATFORM;
+use super::state::ApiState;
 use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
 use crate::servable::{BatchForm, Servable};
 

@@ -1,10 +1,10 @@
 //! The error table: from internal errors to status, code and text.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::json::write_string;
+use super::json::{shorten, write_string};
 use crate::lifecycle::{CommandError, RefreshError};
 use crate::model::{InferError, LoadError, Stage, sanitize_lines};
 
@@ -37,7 +37,7 @@ impl ApiError {
 
     /// The path does not support `method`. `allowed` lists the supported ones.
     pub(super) fn method_not_allowed(method: &Method, allowed: &str) -> Self {
-        let method = super::json::shorten(method.as_str());
+        let method = shorten(method.as_str());
         let text = format!("this path takes {}, not {method}", allowed.replace(',', " or "));
         ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
     }
@@ -49,10 +49,10 @@ impl ApiError {
 
     /// Adds the model and version to the error text.
     pub(super) fn with_model(mut self, model: &str, version: Option<&str>) -> Self {
-        let model = super::json::shorten(model);
+        let model = shorten(model);
         self.text = match version {
             Some(version) => {
-                format!("model '{model}' version {}: {}", super::json::shorten(version), self.text)
+                format!("model '{model}' version {}: {}", shorten(version), self.text)
             }
             None => format!("model '{model}': {}", self.text),
         };
@@ -179,13 +179,23 @@ impl ApiError {
     }
 }
 
+/// The error code for an unknown API key.
+pub(super) const UNKNOWN_KEY: &str = "unknown_key";
+
+/// Returns the header that requests an API key in a 401 response (RFC 6750, section 3). A key that
+/// was sent and is unknown is an invalid token.
+fn challenge_header(code: &str) -> (HeaderName, HeaderValue) {
+    let challenge = if code == UNKNOWN_KEY { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+    (WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.to_json()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.extend([super::auth::challenge_header(self.code)]);
+            headers.extend([challenge_header(self.code)]);
         }
 
         if self.retry_after_seconds > 0 {
@@ -204,7 +214,7 @@ mod tests {
     use crate::model::Deadline;
 
     #[test]
-    fn every_error_has_the_status_and_code_of_the_contract() {
+    fn errors_map_to_documented_status_and_code() {
         let second = Duration::from_secs(1);
         let detail = || "secret".to_string();
 
@@ -258,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_fail_with_stage_and_reason() {
+    fn command_errors_name_stage_and_reason() {
         let failed = ApiError::from(CommandError::Failed(LoadError::new(Stage::Link, "needs sql")));
         assert_eq!(
             (failed.status.as_u16(), failed.code, failed.text.as_str()),
@@ -275,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_its_model() {
+    fn with_model_names_model_and_version() {
         let error = ApiError::from(InferError::ModelNotFound);
         assert!(error.clone().with_model("a", None).text.starts_with("model 'a': there is no"));
         assert!(error.with_model("a", Some("3")).text.starts_with("model 'a' version 3: "));

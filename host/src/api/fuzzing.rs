@@ -1,8 +1,9 @@
 //! Properties that hold for arbitrary bytes read as one of the server's JSON formats.
 
+use super::extract::ModelPath;
 use super::golden::parse_golden;
-use super::infer::fuzzing::check_tensors;
-pub use super::infer::fuzzing::{infer_binary, infer_json, path};
+use super::oip::fuzzing::check_tensors;
+pub use super::oip::fuzzing::{infer_binary, infer_json};
 use crate::fuzzing::check_text;
 
 /// Checks a golden request file. An accepted file has cases with outputs, valid tensors, and a
@@ -22,4 +23,12 @@ pub fn golden(text: &[u8]) {
     for tolerance in [golden.tolerance.relative, golden.tolerance.absolute] {
         assert!(tolerance.is_finite() && tolerance >= 0.0, "a tolerance of {tolerance}");
     }
+}
+
+/// Checks a request path. The parsed parts reproduce the path.
+pub fn path(text: &str) {
+    let Some(ModelPath { model, version }) = ModelPath::parse(text) else { return };
+    let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+    assert_eq!(format!("/v2/models/{model}{version}/infer"), text);
+    assert!(!model.contains(['/', '%']) && !model.is_empty());
 }

@@ -6,27 +6,27 @@
 //! A number may differ from the expected one by `absolute` plus `relative` times the expected one.
 //! Both default to 0.
 
-use super::infer::{read_request, read_tensor};
 use super::json::{JsonError, Reader};
+use super::oip::request_json::{read_request, read_tensor};
 use crate::lifecycle::{Golden, GoldenCase, Tolerance};
 use crate::model::{InferRequest, Tensor};
 use crate::tenant::Pacer;
 
-/// Parses a golden request file, yielding at checkpoints of `pace`. Fails with a text for the
+/// Parses a golden request file, yielding at checkpoints of `pacer`. Fails with a text for the
 /// model's author.
-pub fn parse_golden(text: &[u8], pace: &Pacer) -> Result<Golden, String> {
-    read(text, pace).map_err(|fault| fault.to_string())
+pub fn parse_golden(text: &[u8], pacer: &Pacer) -> Result<Golden, String> {
+    read(text, pacer).map_err(|error| error.to_string())
 }
 
-fn read(text: &[u8], pace: &Pacer) -> Result<Golden, JsonError> {
-    let mut reader = Reader::paced(text, pace)?;
+fn read(text: &[u8], pacer: &Pacer) -> Result<Golden, JsonError> {
+    let mut reader = Reader::paced(text, pacer)?;
     let mut golden = Golden { tolerance: Tolerance::default(), cases: Vec::new() };
     reader.object_with_keys(&["tolerance", "cases"], |reader, key| match key {
         "tolerance" => read_tolerance(reader).map(|tolerance| golden.tolerance = tolerance),
         _ => reader.array(|reader| {
             let number = golden.cases.len() + 1;
             let case =
-                read_case(reader).map_err(|fault| fault.in_context(format!("case {number}")))?;
+                read_case(reader).map_err(|error| error.in_context(format!("case {number}")))?;
             golden.cases.push(case);
             Ok(())
         }),
@@ -46,7 +46,7 @@ fn read_tolerance(reader: &mut Reader<'_>) -> Result<Tolerance, JsonError> {
     reader.object_with_keys(&["relative", "absolute"], |reader, key| {
         let number = reader.number()?.float64();
         if !number.is_finite() || number < 0.0 {
-            return Err(reader.error(format!("{key}: a tolerance is 0 or above")));
+            return Err(reader.error(format!("{key}: a tolerance must be 0 or above")));
         }
         match key {
             "relative" => tolerance.relative = number,
@@ -58,13 +58,15 @@ fn read_tolerance(reader: &mut Reader<'_>) -> Result<Tolerance, JsonError> {
 }
 
 fn read_case(reader: &mut Reader<'_>) -> Result<GoldenCase, JsonError> {
-    let (mut request, mut outputs) = (None::<InferRequest>, None::<Vec<Tensor>>);
+    let mut request: Option<InferRequest> = None;
+    let mut outputs: Option<Vec<Tensor>> = None;
+
     reader.object_with_keys(&["request", "response"], |reader, key| {
         match key {
             "request" => {
-                request = Some(read_request(reader).map_err(|fault| fault.in_context(key))?)
+                request = Some(read_request(reader).map_err(|error| error.in_context(key))?)
             }
-            _ => outputs = Some(read_outputs(reader).map_err(|fault| fault.in_context(key))?),
+            _ => outputs = Some(read_outputs(reader).map_err(|error| error.in_context(key))?),
         }
         Ok(())
     })?;
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_models_golden_requests_are_read() {
+    fn example_golden_files_parse() {
         for text in [
             &include_bytes!("../../../guest-models/house-price/golden.json")[..],
             include_bytes!("../../../guest-models/digits/golden.json"),
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_fault() {
         for (text, says) in [
             ("", "expected an object"),
             (r#"{"cases": []}"#, "no 'cases'"),
@@ -115,8 +117,8 @@ mod tests {
             (r#"{"casses": []}"#, "unknown key 'casses'"),
             (r#"{"tolerance": {"relative": "x"}}"#, "expected"),
         ] {
-            let fault = parse_golden(text.as_bytes(), &Pacer::unmetered()).unwrap_err();
-            assert!(fault.contains(says), "{text}: {fault}");
+            let error = parse_golden(text.as_bytes(), &Pacer::unmetered()).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::model::InferError;
 /// Headers that the server acts on and that have a single value. Implementations differ in which
 /// one of several values they use.
 ///
-/// Repeated API keys are rejected in `caller`, like wrong keys. `Transfer-Encoding` has its own
+/// Repeated API keys are rejected in `auth`, like wrong keys. `Transfer-Encoding` has its own
 /// rule. Several `X-Request-Id` headers are harmless: they only identify the request in the log and
 /// in its response.
 const SINGLE_VALUE_HEADERS: [HeaderName; 12] = [
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ambiguous_head_is_refused() {
+    fn ambiguous_heads_are_rejected() {
         let host = ("host", "a");
         assert_eq!(outcome(Version::HTTP_11, &[]), 400);
         assert_eq!(outcome(Version::HTTP_10, &[]), 200);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_transfer_encoding_is_chunked() {
+    fn only_chunked_transfer_encoding_is_accepted() {
         let of = |codings: &[&str]| {
             let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
             outcome(

@@ -8,10 +8,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::router::{ModelPath, json_response};
+use super::extract::{ModelPath, json_response};
+use super::state::ApiState;
 
 /// `GET /v2/health/live`: 200 while the process answers.
 pub(super) async fn live() -> Response {

@@ -10,13 +10,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::infer::body;
-use super::query_parameters::QueryParameters;
-use super::request_memory::RequestMemory;
-use super::router::json_response;
+use super::extract::json_response;
+use super::http::body;
+use super::http::query_parameters::QueryParameters;
+use super::http::request_memory::RequestMemory;
+use super::state::ApiState;
 use crate::model::InferError;
 use crate::store::key_value::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE_SIZE};
 use crate::store::{Store, StoreError};
@@ -34,18 +34,18 @@ pub(super) async fn buckets(
     caller: Caller,
     page: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let (after, most) = page_bounds(&page)?;
+    let (after, max) = page_bounds(&page)?;
     let tenant = caller.tenant()?;
 
     let names = state
         .stores
         .for_tenant(tenant)
-        .read(move |connection| key_value::list_buckets(connection, &after, most))
+        .read(move |connection| key_value::list_buckets(connection, &after, max))
         .await;
 
     let names = names.map_err(|error| error.into_infer_error(tenant))?;
 
-    Ok(json_response(&json!({ "cursor": next_cursor(&names, most), "buckets": names })))
+    Ok(json_response(&json!({ "cursor": next_cursor(&names, max), "buckets": names })))
 }
 
 /// `GET /v2/keyvalue/{bucket}`: the keys of a bucket in byte order.
@@ -56,16 +56,15 @@ pub(super) async fn keys(
     page: QueryParameters,
 ) -> Result<Response, ApiError> {
     let Path(bucket) = path.map_err(|_| ApiError::no_such_path(""))?;
-    let (name, (after, most)) = (BucketName::parse(&bucket)?, page_bounds(&page)?);
+    let name = BucketName::parse(&bucket)?;
+    let (after, max) = page_bounds(&page)?;
     let tenant = caller.tenant()?;
     let store = state.stores.for_tenant(tenant);
     let keys =
-        store.read(move |connection| Bucket::new(connection, &name).list_keys(&after, most)).await;
+        store.read(move |connection| Bucket::new(connection, &name).list_keys(&after, max)).await;
     let keys = keys.map_err(|error| error.into_infer_error(tenant))?;
 
-    Ok(json_response(
-        &json!({ "bucket": bucket, "cursor": next_cursor(&keys, most), "keys": keys }),
-    ))
+    Ok(json_response(&json!({ "bucket": bucket, "cursor": next_cursor(&keys, max), "keys": keys })))
 }
 
 /// `GET /v2/keyvalue/{bucket}/{key}`: the bytes of a value.
@@ -125,7 +124,8 @@ impl KeyTarget {
     fn find(state: &ApiState, caller: &Caller, path: KeyPath) -> Result<KeyTarget, ApiError> {
         // Fails only for a path that is not UTF-8 after decoding.
         let Path((bucket, key)) = path.map_err(|_| ApiError::no_such_path(""))?;
-        let (bucket, key) = (BucketName::parse(&bucket)?, Key::new(key)?);
+        let bucket = BucketName::parse(&bucket)?;
+        let key = Key::new(key)?;
         let tenant = caller.tenant()?.clone();
 
         Ok(KeyTarget { store: state.stores.for_tenant(&tenant), tenant, bucket, key })
@@ -135,9 +135,11 @@ impl KeyTarget {
         &self,
         work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let (name, key) = (self.bucket.clone(), self.key.clone());
+        let name = self.bucket.clone();
+        let key = self.key.clone();
         let done =
             self.store.read(move |connection| work(&Bucket::new(connection, &name), &key)).await;
+
         done.map_err(|error| error.into_infer_error(&self.tenant).into())
     }
 
@@ -145,11 +147,12 @@ impl KeyTarget {
         &self,
         work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let (name, key) = (self.bucket.clone(), self.key.clone());
+        let name = self.bucket.clone();
+        let key = self.key.clone();
         // Owned by the job, which runs even if the caller disconnects.
-        let place = self.store.acquire_guest_permit().await;
+        let permit = self.store.acquire_guest_permit().await;
         let job = move |connection: &_| {
-            let _place = place;
+            let _permit = permit;
             work(&Bucket::new(connection, &name), &key)
         };
         let done = self.store.write(job).await;
@@ -160,13 +163,15 @@ impl KeyTarget {
 
 /// Returns the page's cursor (the last name of the previous page) and its maximum number of names.
 fn page_bounds(page: &QueryParameters) -> Result<(String, usize), ApiError> {
-    let (cursor, limit) = (page.text("cursor")?, page.number("limit")?);
+    let cursor = page.text("cursor")?;
+    let limit = page.number("limit")?;
+
     Ok((cursor.unwrap_or_default(), limit.unwrap_or(MAX_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE)))
 }
 
 /// Returns the cursor of the next page; `None` after the last page.
-fn next_cursor(names: &[String], most: usize) -> Option<&String> {
-    names.last().filter(|_| names.len() == most)
+fn next_cursor(names: &[String], max: usize) -> Option<&String> {
+    names.last().filter(|_| names.len() == max)
 }
 
 fn no_such_key() -> ApiError {

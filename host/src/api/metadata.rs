@@ -8,16 +8,14 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::infer::offload;
-use super::router::{ModelPath, json_response};
+use super::extract::{ModelPath, json_response};
+use super::http::offload;
+use super::oip::PLATFORM;
+use super::state::ApiState;
 use crate::model::{Metadata, ParameterValue, TensorSpec};
 use crate::tenant::Pacer;
-
-/// The `platform` of all models in the protocol.
-pub(super) const PLATFORM: &str = "wardian_wasm";
 
 /// The supported protocol extensions, by their names in Triton's documentation.
 const EXTENSIONS: [&str; 8] = [

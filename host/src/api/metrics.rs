@@ -7,11 +7,11 @@ use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::infer::offload;
-use super::media_type::AcceptHeader;
+use super::http::media_type::AcceptHeader;
+use super::http::offload;
+use super::state::ApiState;
 use crate::telemetry::to_text_format;
 use crate::tenant::Pacer;
 
@@ -33,7 +33,8 @@ pub(super) async fn metrics(
     let accepted = AcceptHeader::from_headers(&headers);
     let as_text = accepted.weight(TEXT) > accepted.weight(OPEN_METRICS);
     let tenant = caller.optional_tenant().filter(|_| !caller.is_admin());
-    let (telemetry, name) = (state.telemetry.clone(), tenant.map(|tenant| tenant.name().clone()));
+    let telemetry = state.telemetry.clone();
+    let name = tenant.map(|tenant| tenant.name().clone());
 
     let write = move |_: &Pacer| {
         let text = match name {

@@ -1,8 +1,8 @@
 //! Protection of a server without API keys against requests from foreign web pages.
 //!
 //! Without API keys, every client that reaches the server can use it, and so can every web page in
-//! a browser on such a machine. Browsers name the page in `TaskOrigin` and `Sec-Fetch-Site`. With
-//! DNS rebinding a page has the same origin for the browser, but its name appears in `HostFile`.
+//! a browser on such a machine. Browsers name the page in `Origin` and `Sec-Fetch-Site`. With DNS
+//! rebinding a page has the same origin for the browser, but its name appears in `Host`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -149,8 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn only_hosts_of_the_machine_and_those_configured_are_answered() {
-        let (local, open) = (hosts("127.0.0.1:8080"), hosts("0.0.0.0:8080"));
+    fn only_local_and_configured_hosts_are_allowed() {
+        let local = hosts("127.0.0.1:8080");
+        let open = hosts("0.0.0.0:8080");
         let of = |hosts: &AllowedHosts, host: &str| code(hosts, "GET", "/v2", &[("host", host)]);
 
         for host in [
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_the_server_itself_are_answered() {
+    fn only_same_origin_pages_are_allowed() {
         let hosts = hosts("127.0.0.1:8080");
         let of = |host: &str, origin: &str| {
             code(&hosts, "POST", "/v2", &[("host", host), ("origin", origin)])
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_links_to_the_servers_pages_come_from_other_sites() {
+    fn cross_site_navigation_is_limited_to_own_pages() {
         let hosts = hosts("127.0.0.1:8080");
         let host = ("host", "localhost");
 

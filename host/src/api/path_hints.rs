@@ -13,7 +13,7 @@ impl ApiError {
     }
 }
 
-const HEALTH: &str = "GET /v2/health/live and GET /v2/health/ready tell how the server is";
+const HEALTH: &str = "GET /v2/health/live and GET /v2/health/ready return the state of the server";
 const LIST: &str = "GET /v2/models lists the models";
 const GENERATE: &str = "this server does not offer that protocol; POST /v2/models/{model}/generate answers with text, and \
      /v2/models/{model}/generate_stream in parts";
@@ -31,9 +31,9 @@ fn path_hint(path: &str) -> Option<String> {
         ]
         | ["v1" | "v2", "health", ..]
         | ["v2", "live" | "ready"] => HEALTH.into(),
-        ["version"] | ["v1"] => "GET /v2 tells name and version of this server".into(),
+        ["version"] | ["v1"] => "GET /v2 returns the name and version of this server".into(),
         ["stats" | "statistics"] | ["v2", "stats"] => {
-            "GET /v2/models/stats has the statistics".into()
+            "GET /v2/models/stats returns the statistics".into()
         }
         ["models"] | ["v1", "models"] | ["api", "tags"] => LIST.into(),
         ["swagger" | "redoc" | "api-docs" | "openapi" | "openapi.yaml", ..] => {
@@ -48,7 +48,7 @@ fn path_hint(path: &str) -> Option<String> {
             inference_hint(model, None)
         }
         ["v1", "models", model] => {
-            format!("GET /v2/models/{} tells about the model", model_or_placeholder(model))
+            format!("GET /v2/models/{} describes the model", model_or_placeholder(model))
         }
         ["v1" | "v2", "models", model, "versions", version] if version.contains(':') => {
             inference_hint(model, Some(version))
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_of_other_servers_lead_to_those_of_this_one() {
+    fn paths_of_other_servers_get_a_hint() {
         for (path, says) in [
             ("/v1/models/iris:predict", "POST /v2/models/iris/infer"),
             ("/v1/models/iris/versions/3:predict", "POST /v2/models/iris/versions/3/infer"),
@@ -153,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_path_makes_it_panic_or_is_repeated(path in "(/[a-z0-9:<>%.]{0,200}){0,8}") {
+        fn arbitrary_paths_neither_panic_nor_are_echoed(path in "(/[a-z0-9:<>%.]{0,200}){0,8}") {
             let text = ApiError::no_such_path(&path).text;
             prop_assert!(text.len() < 400 && !text.contains('<'));
         }

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use super::auth::Caller;
 use super::error::ApiError;
-use super::infer::offload;
-use super::router::{ModelPath, json_response};
-use super::{ApiState, repository_body};
+use super::extract::{ModelPath, json_response};
+use super::http::offload;
+use super::repository_body;
+use super::state::ApiState;
 use crate::lifecycle::{IndexEntry, IndexState};
 use crate::model::{InferError, ModelName};
 use crate::tenant::Pacer;

@@ -3,8 +3,8 @@
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
 
-use super::content_type;
 use super::error::ApiError;
+use super::http::content_type;
 use super::json::{JsonError, Reader, shorten};
 use crate::model::InferError;
 
@@ -16,7 +16,7 @@ pub(super) async fn read_index_request(headers: &HeaderMap, body: Body) -> Resul
     read(headers, body, |reader| {
         let mut ready = false;
         reader.object_with_keys(&["ready"], |reader, key| {
-            ready = reader.boolean().map_err(|fault| fault.in_context(key))?;
+            ready = reader.boolean().map_err(|error| error.in_context(key))?;
             Ok(())
         })?;
         Ok(ready)
@@ -45,7 +45,7 @@ pub(super) async fn read_unload_request(headers: &HeaderMap, body: Body) -> Resu
     read(headers, body, |reader| {
         read_parameters(reader, |reader, name| match name {
             "unload_dependents" => {
-                reader.boolean().map(drop).map_err(|fault| fault.in_context(name))
+                reader.boolean().map(drop).map_err(|error| error.in_context(name))
             }
             _ => Err(reader.error(format!("there is no parameter '{}' to unload", shorten(name)))),
         })
@@ -85,7 +85,7 @@ async fn read<T: Default>(
         Ok(value)
     };
 
-    whole().map_err(|fault: JsonError| InferError::InvalidInput(fault.to_string()).into())
+    whole().map_err(|error: JsonError| InferError::InvalidInput(error.to_string()).into())
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_protocol_has_is_read() {
+    async fn protocol_bodies_are_accepted() {
         let headers = HeaderMap::new();
         for (text, ready) in [("", false), (" ", false), ("{}", false), ("{\"ready\":true}", true)]
         {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anything_else_is_refused_in_plain_words() {
+    async fn other_bodies_are_rejected_with_clear_texts() {
         let headers = HeaderMap::new();
         for text in [
             "[]",

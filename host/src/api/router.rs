@@ -1,171 +1,507 @@
-//! The route table.
+//! The route table and the router.
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Uri};
+use axum::extract::State;
+use axum::http::{HeaderMap, Request, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{
-    MethodRouter, delete as on_delete, get as on_get, post as on_post, put as on_put,
-};
-use serde::{Deserialize, Serialize};
+use axum::response::Response;
+use axum::{Extension, Router};
 
-use super::auth::{self, Access, Caller};
+use super::auth::{self, Access, Caller, Guard};
+use super::context::RequestContext;
+use super::docs::{self, errors};
 use super::error::ApiError;
-use super::infer::{self, Target};
-use super::service::RequestContext;
-use super::{ApiState, config, docs, generate, health, key_value, metadata, metrics, repository};
+use super::extract::ModelPath;
+use super::route::{Endpoint, OPERATION, Operation, Route, delete, get, post, put};
+use super::state::ApiState;
+use super::{config, generate, health, infer, key_value, metadata, metrics, repository};
 use super::{sagemaker, sessions, stats, tasks, upload, usage};
-use crate::servable::ServableHandle;
-
-/// A method, a path and the access that it requires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The HTTP method.
-    pub method: &'static str,
-    /// The path, with `{name}` for its parameters.
-    pub path: &'static str,
-    /// The access that the route requires.
-    pub access: Access,
-}
 
 /// Returns all routes.
 pub fn routes() -> Vec<Route> {
-    table().into_iter().map(|(route, _)| route).collect()
+    endpoints().into_iter().map(|endpoint| endpoint.route).collect()
 }
 
-/// Builds the router. Inference by a plain path bypasses it: see `edge`.
+/// Builds the router. Inference by a plain path bypasses it: see `service`.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     let mut router = Router::new();
-    for (Route { path, access, .. }, handler) in table() {
-        let guarded =
-            handler.layer(from_fn_with_state((state.clone(), access), auth::require_access));
+
+    for Endpoint { route: Route { path, access, .. }, handler, .. } in endpoints() {
+        let guard = Guard { state: state.clone(), access };
+        let guarded = handler.layer(from_fn_with_state(guard, auth::require_access));
+
         // Some clients append a slash to the address of a server.
         if path == "/v2" {
             router = router.route("/v2/", guarded.clone());
         }
+
         router = router.route(path, guarded);
     }
 
     router.fallback(async |uri: Uri| ApiError::no_such_path(uri.path())).with_state(state)
 }
 
-type Handler = MethodRouter<Arc<ApiState>>;
-
 /// The only list of routes. Every entry states the required access.
-#[rustfmt::skip]
-fn table() -> Vec<(Route, Handler)> {
-    let get = |path, access, handler: Handler| (Route { method: "GET", path, access }, handler);
-    let post = |path, access, handler: Handler| (Route { method: "POST", path, access }, handler);
-    let put = |path, access, handler: Handler| (Route { method: "PUT", path, access }, handler);
-    let delete = |path, access, handler: Handler| (Route { method: "DELETE", path, access }, handler);
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let groups = [
+        server_endpoints(),
+        model_endpoints(),
+        inference_endpoints(),
+        repository_endpoints(),
+        tenant_endpoints(),
+    ];
 
+    groups.into_iter().flatten().collect()
+}
+
+/// The server itself: metadata, health, metrics and documentation.
+fn server_endpoints() -> Vec<Endpoint> {
     vec![
-        get("/v2", Access::Key, on_get(metadata::server)),
-        get("/v2/health/live", Access::Open, on_get(health::live)),
-        get("/v2/health/ready", Access::Open, on_get(health::ready)),
-        get("/v2/models", Access::Key, on_get(metadata::models)),
-        get("/v2/models/{model}", Access::Key, on_get(metadata::model)),
-        get("/v2/models/{model}/versions/{version}", Access::Key, on_get(metadata::model)),
-        get("/v2/models/{model}/ready", Access::Key, on_get(health::model_ready)),
-        get("/v2/models/{model}/versions/{version}/ready", Access::Key, on_get(health::model_ready)),
-        get("/v2/models/{model}/config", Access::Key, on_get(config::model_config)),
-        get("/v2/models/{model}/versions/{version}/config", Access::Key, on_get(config::model_config)),
-        get("/v2/models/stats", Access::Key, on_get(stats::all)),
-        get("/v2/models/{model}/stats", Access::Key, on_get(stats::model)),
-        get("/v2/models/{model}/versions/{version}/stats", Access::Key, on_get(stats::model)),
-        post("/v2/models/{model}/infer", Access::Infer, on_post(infer_model)),
-        post("/v2/models/{model}/versions/{version}/infer", Access::Infer, on_post(infer_model)),
-        post("/v2/models/{model}/generate", Access::Infer, on_post(generate::generate)),
-        post("/v2/models/{model}/versions/{version}/generate", Access::Infer, on_post(generate::generate)),
-        post("/v2/models/{model}/generate_stream", Access::Infer, on_post(generate::generate_stream)),
-        post("/v2/models/{model}/versions/{version}/generate_stream", Access::Infer, on_post(generate::generate_stream)),
-        post("/v2/repository/index", Access::Key, on_post(repository::index)),
-        post("/v2/repository/refresh", Access::Manage, on_post(repository::refresh)),
-        post("/v2/repository/models/{model}/load", Access::Manage, on_post(repository::load)),
-        post("/v2/repository/models/{model}/unload", Access::Manage, on_post(repository::unload)),
-        put("/v2/repository/models/{model}/versions/{version}", Access::Manage, on_put(upload::put)),
-        delete("/v2/repository/models/{model}/versions/{version}", Access::Manage, on_delete(upload::delete)),
-        post("/v2/repository/{repository}/index", Access::Key, on_post(repository::named_repository)),
-        post("/v2/repository/{repository}/models/{model}/load", Access::Manage, on_post(repository::named_repository)),
-        post("/v2/repository/{repository}/models/{model}/unload", Access::Manage, on_post(repository::named_repository)),
-        get("/v2/keyvalue", Access::Manage, on_get(key_value::buckets)),
-        get("/v2/keyvalue/{bucket}", Access::Manage, on_get(key_value::keys)),
-        get("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_get(key_value::get)),
-        put("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_put(key_value::put)),
-        delete("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_delete(key_value::delete)),
-        get("/v2/models/{model}/sessions", Access::Manage, on_get(sessions::list)),
-        delete("/v2/models/{model}/sessions/{session}", Access::Manage, on_delete(sessions::delete)),
-        get("/v2/tasks", Access::Manage, on_get(tasks::list)),
-        get("/v2/tasks/{task}", Access::Manage, on_get(tasks::get)),
-        delete("/v2/tasks/{task}", Access::Manage, on_delete(tasks::cancel)),
-        get("/v2/usage", Access::Key, on_get(usage::usage)),
-        get("/v2/logs", Access::Manage, on_get(usage::logs)),
-        get("/v2/tenants", Access::Admin, on_get(usage::tenants)),
-        post("/invocations", Access::Infer, on_post(sagemaker::invocations)),
-        get("/ping", Access::Open, on_get(health::ping)),
-        get("/metrics", Access::Key, on_get(metrics::metrics)),
-        get("/openapi.json", Access::Open, on_get(docs::openapi)),
-        get("/docs", Access::Open, on_get(docs::page)),
-        get("/", Access::Open, on_get(docs::root)),
+        get("/v2", Access::Key, metadata::server).describe(Operation {
+            id: "server_metadata",
+            tag: "server",
+            summary: "The server's name, version and extensions",
+            response_body: "Server",
+            ..OPERATION
+        }),
+        get("/v2/health/live", Access::Open, health::live).describe(Operation {
+            id: "server_live",
+            tag: "server",
+            summary: "Whether it runs",
+            response_body: "Live",
+            ..OPERATION
+        }),
+        get("/v2/health/ready", Access::Open, health::ready).describe(Operation {
+            id: "server_ready",
+            tag: "server",
+            summary: "Whether every wanted model has been tried",
+            response_body: "Ready",
+            statuses: &["200", "503"],
+            ..OPERATION
+        }),
+        get("/ping", Access::Open, health::ping).describe(Operation {
+            id: "ping",
+            tag: "server",
+            summary: "Whether it can serve, as SageMaker asks",
+            statuses: &["200", "503"],
+            ..OPERATION
+        }),
+        get("/metrics", Access::Key, metrics::metrics).describe(Operation {
+            id: "metrics",
+            tag: "server",
+            summary: "Metrics for Prometheus",
+            response_body: "application/openmetrics-text,text/plain",
+            ..OPERATION
+        }),
+        get("/openapi.json", Access::Open, openapi).describe(Operation {
+            id: "openapi",
+            tag: "server",
+            summary: "This document",
+            response_body: "application/json",
+            ..OPERATION
+        }),
+        get("/docs", Access::Open, docs::page).describe(Operation {
+            id: "docs",
+            tag: "server",
+            summary: "A page that shows this document and lets one try a model",
+            response_body: "text/html",
+            ..OPERATION
+        }),
+        get("/", Access::Open, docs::root).describe(Operation {
+            id: "root",
+            tag: "server",
+            summary: "A sign of life; the page of `/docs` for browsers",
+            response_body: "Alive",
+            ..OPERATION
+        }),
     ]
 }
 
-/// The model and the optional version in a path.
-#[derive(Deserialize)]
-pub(super) struct ModelPath {
-    pub(super) model: String,
-    pub(super) version: Option<String>,
+/// Metadata, readiness, configuration and statistics of models.
+fn model_endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/v2/models", Access::Key, metadata::models).describe(Operation {
+            id: "list_models",
+            tag: "models",
+            summary: "The names of the models",
+            response_body: "Models",
+            ..OPERATION
+        }),
+        get("/v2/models/{model}", Access::Key, metadata::model).describe(Operation {
+            id: "model_metadata",
+            tag: "models",
+            summary: "A model's inputs and outputs",
+            response_body: "Metadata",
+            errors: errors::MODEL,
+            ..OPERATION
+        }),
+        get("/v2/models/{model}/versions/{version}", Access::Key, metadata::model).describe(
+            Operation {
+                id: "version_metadata",
+                tag: "models",
+                summary: "A version's inputs and outputs",
+                response_body: "Metadata",
+                errors: errors::MODEL,
+                ..OPERATION
+            },
+        ),
+        get("/v2/models/{model}/ready", Access::Key, health::model_ready).describe(Operation {
+            id: "model_ready",
+            tag: "models",
+            summary: "Whether a model serves",
+            response_body: "ModelReady",
+            errors: errors::MODEL,
+            ..OPERATION
+        }),
+        get("/v2/models/{model}/versions/{version}/ready", Access::Key, health::model_ready)
+            .describe(Operation {
+                id: "version_ready",
+                tag: "models",
+                summary: "Whether a version serves",
+                response_body: "ModelReady",
+                errors: errors::MODEL,
+                ..OPERATION
+            }),
+        get("/v2/models/{model}/config", Access::Key, config::model_config).describe(Operation {
+            id: "model_config",
+            tag: "models",
+            summary: "What is in force for a model",
+            response_body: "Config",
+            errors: errors::MODEL,
+            ..OPERATION
+        }),
+        get("/v2/models/{model}/versions/{version}/config", Access::Key, config::model_config)
+            .describe(Operation {
+                id: "version_config",
+                tag: "models",
+                summary: "What is in force for a version",
+                response_body: "Config",
+                errors: errors::MODEL,
+                ..OPERATION
+            }),
+        get("/v2/models/stats", Access::Key, stats::all).describe(Operation {
+            id: "all_statistics",
+            tag: "models",
+            summary: "What every model has done since it went live",
+            response_body: "Statistics",
+            ..OPERATION
+        }),
+        get("/v2/models/{model}/stats", Access::Key, stats::model).describe(Operation {
+            id: "model_statistics",
+            tag: "models",
+            summary: "What a model's versions have done since they went live",
+            response_body: "Statistics",
+            errors: errors::MODEL,
+            ..OPERATION
+        }),
+        get("/v2/models/{model}/versions/{version}/stats", Access::Key, stats::model).describe(
+            Operation {
+                id: "version_statistics",
+                tag: "models",
+                summary: "What a version has done since it went live",
+                response_body: "Statistics",
+                errors: errors::MODEL,
+                ..OPERATION
+            },
+        ),
+    ]
 }
 
-impl ModelPath {
-    /// Returns the servable that this path selects. Fails with the error that inference would
-    /// return.
-    pub(super) fn find(
-        &self,
-        state: &ApiState,
-        caller: &Caller,
-    ) -> Result<ServableHandle, ApiError> {
-        let version = self.version.as_deref();
-        let tenant = caller.tenant_name()?;
-        let found = state.dataplane.find(tenant, &self.model, version);
-
-        found.map_err(|error| {
-            ApiError::from(error).with_model_hints(&state.dataplane, tenant, &self.model, version)
-        })
-    }
+/// Inference.
+fn inference_endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/v2/models/{model}/infer", Access::Infer, infer_model).describe(Operation {
+            id: "infer",
+            tag: "inference",
+            summary: "Ask a model",
+            request_body: "InferRequest",
+            response_body: "InferResponse",
+            errors: errors::INFERENCE,
+            ..OPERATION
+        }),
+        post("/v2/models/{model}/versions/{version}/infer", Access::Infer, infer_model).describe(
+            Operation {
+                id: "infer_version",
+                tag: "inference",
+                summary: "Ask a version",
+                request_body: "InferRequest",
+                response_body: "InferResponse",
+                errors: errors::INFERENCE,
+                ..OPERATION
+            },
+        ),
+        post("/v2/models/{model}/generate", Access::Infer, generate::generate).describe(
+            Operation {
+                id: "generate",
+                tag: "inference",
+                summary: "Ask a model by name of its inputs, for the whole answer",
+                request_body: "GenerateRequest",
+                response_body: "GenerateResponse",
+                errors: errors::INFERENCE,
+                ..OPERATION
+            },
+        ),
+        post("/v2/models/{model}/versions/{version}/generate", Access::Infer, generate::generate)
+            .describe(Operation {
+                id: "generate_version",
+                tag: "inference",
+                summary: "Ask a version by name of its inputs, for the whole answer",
+                request_body: "GenerateRequest",
+                response_body: "GenerateResponse",
+                errors: errors::INFERENCE,
+                ..OPERATION
+            }),
+        post("/v2/models/{model}/generate_stream", Access::Infer, generate::generate_stream)
+            .describe(Operation {
+                id: "generate_stream",
+                tag: "inference",
+                summary: "Ask a model, for its answer in parts as they come",
+                request_body: "GenerateRequest",
+                response_body: "text/event-stream",
+                errors: errors::INFERENCE,
+                ..OPERATION
+            }),
+        post(
+            "/v2/models/{model}/versions/{version}/generate_stream",
+            Access::Infer,
+            generate::generate_stream,
+        )
+        .describe(Operation {
+            id: "generate_stream_version",
+            tag: "inference",
+            summary: "Ask a version, for its answer in parts as they come",
+            request_body: "GenerateRequest",
+            response_body: "text/event-stream",
+            errors: errors::INFERENCE,
+            ..OPERATION
+        }),
+        post("/invocations", Access::Infer, sagemaker::invocations).describe(Operation {
+            id: "invocations",
+            tag: "inference",
+            summary: "Ask a model as SageMaker does",
+            request_body: "Invocation",
+            response_body: "InferResponse",
+            errors: errors::INFERENCE,
+            ..OPERATION
+        }),
+    ]
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        // Fails only for a path that is not UTF-8 after decoding.
-        Path::from_request_parts(parts, state)
-            .await
-            .map(|Path(path)| path)
-            .map_err(|_| ApiError::no_such_path(""))
-    }
+/// The model repository extension, uploads and deletions.
+fn repository_endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/v2/repository/index", Access::Key, repository::index).describe(Operation {
+            id: "repository_index",
+            tag: "repository",
+            summary: "Every version with its state and reason",
+            request_body: "IndexRequest",
+            response_body: "Index",
+            ..OPERATION
+        }),
+        post("/v2/repository/refresh", Access::Manage, repository::refresh).describe(Operation {
+            id: "repository_refresh",
+            tag: "repository",
+            summary: "Look at the repository now",
+            request_body: "LoadRequest",
+            errors: errors::REFRESH,
+            ..OPERATION
+        }),
+        post("/v2/repository/models/{model}/load", Access::Manage, repository::load).describe(
+            Operation {
+                id: "load_model",
+                tag: "repository",
+                summary: "Load a model, or try again what failed",
+                request_body: "LoadRequest",
+                errors: errors::LOAD,
+                ..OPERATION
+            },
+        ),
+        post("/v2/repository/models/{model}/unload", Access::Manage, repository::unload).describe(
+            Operation {
+                id: "unload_model",
+                tag: "repository",
+                summary: "Let a model drain and stay unloaded",
+                request_body: "UnloadRequest",
+                errors: errors::UNLOAD,
+                ..OPERATION
+            },
+        ),
+        put("/v2/repository/models/{model}/versions/{version}", Access::Manage, upload::put)
+            .describe(Operation {
+                id: "upload_version",
+                tag: "repository",
+                summary: "Upload a version",
+                request_body: "Component",
+                response_body: "Uploaded",
+                statuses: &["200", "201"],
+                errors: errors::UPLOAD,
+                ..OPERATION
+            }),
+        delete("/v2/repository/models/{model}/versions/{version}", Access::Manage, upload::delete)
+            .describe(Operation {
+                id: "delete_version",
+                tag: "repository",
+                summary: "Remove a version",
+                response_body: "Uploaded",
+                errors: errors::REMOVE,
+                ..OPERATION
+            }),
+        post("/v2/repository/{repository}/index", Access::Key, repository::named_repository)
+            .describe(Operation {
+                id: "named_repository_index",
+                tag: "repository",
+                summary: "Refused: repositories have no names here",
+                response_body: "Error",
+                statuses: &["501"],
+                ..OPERATION
+            }),
+        post(
+            "/v2/repository/{repository}/models/{model}/load",
+            Access::Manage,
+            repository::named_repository,
+        )
+        .describe(Operation {
+            id: "named_repository_load",
+            tag: "repository",
+            summary: "Refused: repositories have no names here",
+            response_body: "Error",
+            statuses: &["501"],
+            ..OPERATION
+        }),
+        post(
+            "/v2/repository/{repository}/models/{model}/unload",
+            Access::Manage,
+            repository::named_repository,
+        )
+        .describe(Operation {
+            id: "named_repository_unload",
+            tag: "repository",
+            summary: "Refused: repositories have no names here",
+            response_body: "Error",
+            statuses: &["501"],
+            ..OPERATION
+        }),
+    ]
 }
 
-/// Builds a JSON response. Serialization errors become a 500 response.
-pub(super) fn json_response(value: &impl Serialize) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(body) => {
-            ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
-        }
-        Err(fault) => {
-            ApiError::from(crate::model::InferError::Internal(fault.to_string())).into_response()
-        }
-    }
+/// Data and resource usage of tenants.
+fn tenant_endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/v2/keyvalue", Access::Manage, key_value::buckets).describe(Operation {
+            id: "list_buckets",
+            tag: "tenant",
+            summary: "The buckets in which models keep values",
+            query: &["cursor", "limit"],
+            response_body: "Buckets",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        get("/v2/keyvalue/{bucket}", Access::Manage, key_value::keys).describe(Operation {
+            id: "list_keys",
+            tag: "tenant",
+            summary: "The keys of a bucket",
+            query: &["cursor", "limit"],
+            response_body: "Keys",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        get("/v2/keyvalue/{bucket}/{key}", Access::Manage, key_value::get).describe(Operation {
+            id: "get_value",
+            tag: "tenant",
+            summary: "The value of a key",
+            response_body: "application/octet-stream",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        put("/v2/keyvalue/{bucket}/{key}", Access::Manage, key_value::put).describe(Operation {
+            id: "set_value",
+            tag: "tenant",
+            summary: "Give a key a value",
+            request_body: "Value",
+            response_body: "KeyValue",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        delete("/v2/keyvalue/{bucket}/{key}", Access::Manage, key_value::delete).describe(
+            Operation {
+                id: "delete_value",
+                tag: "tenant",
+                summary: "Take a key's value away",
+                response_body: "KeyValue",
+                errors: errors::STORE,
+                ..OPERATION
+            },
+        ),
+        get("/v2/models/{model}/sessions", Access::Manage, sessions::list).describe(Operation {
+            id: "list_sessions",
+            tag: "tenant",
+            summary: "The sessions that are kept for a model",
+            query: &["cursor", "limit"],
+            response_body: "Sessions",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        delete("/v2/models/{model}/sessions/{session}", Access::Manage, sessions::delete).describe(
+            Operation {
+                id: "delete_session",
+                tag: "tenant",
+                summary: "Forget a session, once nobody works with it",
+                errors: errors::SESSION,
+                ..OPERATION
+            },
+        ),
+        get("/v2/tasks", Access::Manage, tasks::list).describe(Operation {
+            id: "list_tasks",
+            tag: "tenant",
+            summary: "Deferred tasks that wait, run or were given up",
+            query: &["cursor", "limit"],
+            response_body: "Tasks",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        get("/v2/tasks/{task}", Access::Manage, tasks::get).describe(Operation {
+            id: "get_task",
+            tag: "tenant",
+            summary: "One deferred task",
+            response_body: "Task",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        delete("/v2/tasks/{task}", Access::Manage, tasks::cancel).describe(Operation {
+            id: "cancel_task",
+            tag: "tenant",
+            summary: "Cancel a task: it is removed, and stopped if it runs",
+            errors: errors::STORE,
+            ..OPERATION
+        }),
+        get("/v2/usage", Access::Key, usage::usage).describe(Operation {
+            id: "usage",
+            tag: "tenant",
+            summary: "What the tenant holds, and what it may hold",
+            response_body: "Usage",
+            ..OPERATION
+        }),
+        get("/v2/logs", Access::Manage, usage::logs).describe(Operation {
+            id: "logs",
+            tag: "tenant",
+            summary: "The last lines that the tenant's models have written",
+            query: &["model"],
+            response_body: "Logs",
+            ..OPERATION
+        }),
+        get("/v2/tenants", Access::Admin, usage::tenants).describe(Operation {
+            id: "list_tenants",
+            tag: "tenant",
+            summary: "Every tenant's use",
+            response_body: "Tenants",
+            ..OPERATION
+        }),
+    ]
 }
 
+/// `POST /v2/models/{m}[/versions/{v}]/infer` with escapes in the path.
 async fn infer_model(
     State(state): State<Arc<ApiState>>,
     Extension(context): Extension<RequestContext>,
@@ -173,6 +509,10 @@ async fn infer_model(
     path: ModelPath,
     request: Request<Body>,
 ) -> Response {
-    let target = Target { model: path.model, version: path.version };
-    infer::respond(&state, &context, &caller, target, request).await
+    infer::respond(&state, &context, &caller, path, request).await
+}
+
+/// `GET /openapi.json`.
+async fn openapi(headers: HeaderMap) -> Response {
+    docs::openapi(&headers, endpoints)
 }

@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request};
 use axum::response::{IntoResponse, Response};
 
-use super::ApiState;
 use super::auth::Caller;
+use super::context::RequestContext;
 use super::error::ApiError;
-use super::infer::{self, Target};
-use super::service::RequestContext;
+use super::extract::ModelPath;
+use super::infer;
+use super::state::ApiState;
 use crate::model::InferError;
 
 /// The header that selects the model of a multi-model endpoint.
@@ -26,7 +27,7 @@ pub(super) async fn invocations(
     request: Request<Body>,
 ) -> Response {
     match requested_model(&state, &caller, request.headers()) {
-        Ok(target) => infer::respond(&state, &context, &caller, target, request).await,
+        Ok(path) => infer::respond(&state, &context, &caller, path, request).await,
         Err(error) => error.into_response(),
     }
 }
@@ -36,18 +37,18 @@ fn requested_model(
     state: &ApiState,
     caller: &Caller,
     headers: &HeaderMap,
-) -> Result<Target, ApiError> {
+) -> Result<ModelPath, ApiError> {
     if let Some(named) = headers.get(TARGET_MODEL) {
         let model = named.to_str().map_err(|_| InferError::ModelNotFound)?.to_string();
-        return Ok(Target { model, version: None });
+        return Ok(ModelPath { model, version: None });
     }
 
     if let Some(model) = &state.default_model {
-        return Ok(Target { model: model.as_str().to_string(), version: None });
+        return Ok(ModelPath { model: model.as_str().to_string(), version: None });
     }
 
     match state.dataplane.models(caller.tenant_name()?).as_slice() {
-        [only] => Ok(Target { model: only.as_str().to_string(), version: None }),
+        [only] => Ok(ModelPath { model: only.as_str().to_string(), version: None }),
         [] => Err(InferError::NotReady("no model serves yet".into()).into()),
         _ => {
             let text = format!("there are several models: name one in the header {TARGET_MODEL}");

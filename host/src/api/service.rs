@@ -3,22 +3,25 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::ALLOW;
-use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::Service;
 
-use super::auth::{self, Access, Caller};
-use super::connection::Connection;
+use super::auth::{self, Access};
+use super::context::{RequestContext, SERVER_TIMING, server_timing};
 use super::error::ApiError;
-use super::infer::{self, Target};
-use super::{ApiState, head_checks, json, request_id, router, unread_body};
-use crate::model::RequestId;
+use super::extract::ModelPath;
+use super::http::connection::Connection;
+use super::http::{request_id, unread_body};
+use super::state::ApiState;
+use super::{head_checks, infer, router};
+use crate::model::InferError;
 
 /// The HTTP interface. Cheap to clone.
 #[derive(Clone)]
@@ -26,21 +29,6 @@ pub struct Api {
     state: Arc<ApiState>,
     router: Router,
 }
-
-/// The request context: facts that are known before the request is parsed.
-#[derive(Clone)]
-pub(super) struct RequestContext {
-    /// Identifies the request in its response and in the log.
-    pub(super) request_id: RequestId,
-    /// Arrival time of the request head. Deadlines count from here.
-    pub(super) received: Instant,
-    /// The connection that carries the request.
-    pub(super) connection: Connection,
-}
-
-/// The response header with the durations of the processing steps, in milliseconds (W3C Server
-/// Timing).
-pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 impl Api {
     /// Creates the interface over these services.
@@ -54,15 +42,19 @@ impl Api {
     ///
     /// Dropping the future cancels the request.
     pub async fn serve(&self, request: Request<Body>, connection: Connection) -> Response {
-        let (request_id, received) = (request_id::from_headers(request.headers()), Instant::now());
-        let context = RequestContext { request_id, received, connection };
+        let context = RequestContext {
+            request_id: request_id::from_headers(request.headers()),
+            received: Instant::now(),
+            connection,
+        };
+
         let (request, unread) = unread_body::track(request);
         let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
         let mut response = outcome.unwrap_or_else(|panic| panic_response(&context, panic.as_ref()));
 
         let read = match unread {
             Some(unread) => {
-                let _refusing = context.connection.start_discarding();
+                let _discarding = context.connection.start_discarding();
                 unread.discard().await
             }
             None => true,
@@ -72,7 +64,7 @@ impl Api {
             context.connection.close_after(&mut response);
         }
 
-        context.add_common_headers(&mut response);
+        add_common_headers(&context, &mut response);
 
         response
     }
@@ -85,12 +77,12 @@ impl Api {
         // Nearly all requests are inference. Handling them before the router saves a boxed future,
         // a copy of the path parameters and two allocations per request.
         if request.method() == Method::POST
-            && let Some(target) = Target::parse(request.uri().path())
+            && let Some(path) = ModelPath::parse(request.uri().path())
         {
             return match auth::authorize(&self.state, request.headers(), Access::Infer) {
                 Ok(caller) => {
-                    context.record_tenant(&caller);
-                    infer::respond(&self.state, context, &caller, target, request).await
+                    caller.record_on(&context.connection);
+                    infer::respond(&self.state, context, &caller, path, request).await
                 }
                 Err(refusal) => refusal.into_response(),
             };
@@ -120,49 +112,14 @@ impl Api {
     }
 }
 
-impl RequestContext {
-    /// Records the caller's tenant on the connection.
-    pub(super) fn record_tenant(&self, caller: &Caller) {
-        if let Some(tenant) = caller.optional_tenant() {
-            self.connection.set_tenant(tenant.name());
-        }
+/// Adds the headers that every response carries.
+fn add_common_headers(context: &RequestContext, response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(request_id::REQUEST_ID_HEADER, request_id::to_header(&context.request_id));
+
+    if !headers.contains_key(SERVER_TIMING) {
+        headers.insert(SERVER_TIMING, server_timing(&[("total", context.received.elapsed())]));
     }
-
-    /// Adds the headers that every response carries.
-    fn add_common_headers(&self, response: &mut Response) {
-        let headers = response.headers_mut();
-        headers.insert(request_id::REQUEST_ID_HEADER, request_id::to_header(&self.request_id));
-        if !headers.contains_key(SERVER_TIMING) {
-            headers.insert(SERVER_TIMING, server_timing(&[("total", self.received.elapsed())]));
-        }
-    }
-}
-
-/// Formats a `Server-Timing` value from names and durations.
-pub(super) fn server_timing(parts: &[(&str, Duration)]) -> HeaderValue {
-    let mut text = Vec::with_capacity(64);
-    for (index, (name, duration)) in parts.iter().enumerate() {
-        if index > 0 {
-            text.extend_from_slice(b", ");
-        }
-        text.extend_from_slice(name.as_bytes());
-        text.extend_from_slice(b";dur=");
-        write_millis(&mut text, *duration);
-    }
-
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static(""))
-}
-
-fn write_millis(out: &mut Vec<u8>, duration: Duration) {
-    let micros = duration.as_micros() as u64;
-    json::write_integer(out, micros / 1000);
-
-    let rest = micros % 1000;
-    out.extend([b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
-}
-
-fn digit(number: u64) -> u8 {
-    b'0' + (number % 10) as u8
 }
 
 /// Keeps axum's `Allow` header and adds an error body in the usual form.
@@ -180,19 +137,5 @@ fn panic_response(context: &RequestContext, panic: &(dyn Any + Send)) -> Respons
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
     tracing::error!(request_id = %context.request_id, code = "internal", panic = text, "a request handler panicked");
 
-    ApiError::from(crate::model::InferError::Internal(text.into())).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timings_are_in_milliseconds() {
-        let parts = [
-            ("queue", Duration::from_nanos(12_999)),
-            ("compute", Duration::from_micros(1_234_050)),
-        ];
-        assert_eq!(server_timing(&parts), "queue;dur=0.012, compute;dur=1234.050");
-    }
+    ApiError::from(InferError::Internal(text.into())).into_response()
 }

@@ -10,12 +10,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::query_parameters::QueryParameters;
-use super::router::{ModelPath, json_response};
-use super::tasks::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
+use super::extract::{ModelPath, json_response};
+use super::http::query_parameters::QueryParameters;
+use super::state::ApiState;
 use crate::model::{InferError, ModelName};
 use crate::servable::ModelSessions;
 use crate::store::{sessions, unix_millis};
@@ -39,16 +38,16 @@ pub(super) async fn list(
     query: QueryParameters,
 ) -> Result<Response, ApiError> {
     let cursor = query.text("cursor")?.unwrap_or_default();
-    let limit = query.number("limit")?.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE);
-    let sequences = model_sessions(&state, &caller, &path.model)?;
-    let model = sequences.model().clone();
+    let limit = query.page_size()?;
+    let sessions_of_model = model_sessions(&state, &caller, &path.model)?;
+    let model = sessions_of_model.model().clone();
     let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
 
-    let listed = sequences
+    let listed = sessions_of_model
         .store()
         .read(list)
         .await
-        .map_err(|error| error.into_infer_error(sequences.tenant()))?;
+        .map_err(|error| error.into_infer_error(sessions_of_model.tenant()))?;
 
     let cursor = (listed.len() == limit as usize)
         .then(|| listed.last().map(|session| session.id.clone()))
@@ -66,7 +65,7 @@ pub(super) async fn delete(
     path: Result<Path<SessionPath>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(path) = path.map_err(|_| ApiError::no_such_path(""))?;
-    let sequences = model_sessions(&state, &caller, &path.model)?;
+    let sessions_of_model = model_sessions(&state, &caller, &path.model)?;
 
     let in_use = || {
         let text = format!(
@@ -76,7 +75,7 @@ pub(super) async fn delete(
         ApiError::new(StatusCode::CONFLICT, "session_in_use", text)
     };
 
-    let removed = tokio::time::timeout(REMOVE_TIMEOUT, sequences.remove(&path.session))
+    let removed = tokio::time::timeout(REMOVE_TIMEOUT, sessions_of_model.remove(&path.session))
         .await
         .map_err(|_| in_use())??;
 
@@ -115,7 +114,9 @@ fn model_sessions(
 }
 
 fn session_json(session: &sessions::SessionInfo) -> Value {
-    let ([began, used, expires], now) = (session.times, unix_millis());
+    let [began, used, expires] = session.times;
+    let now = unix_millis();
+
     json!({
         "id": session.id,
         "size": session.size,

@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::infer::offload;
-use super::router::{ModelPath, json_response};
+use super::extract::{ModelPath, json_response};
+use super::http::offload;
+use super::state::ApiState;
 use crate::servable::{ExecutionTotals, Servable, Total};
 use crate::tenant::Pacer;
 

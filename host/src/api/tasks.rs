@@ -8,16 +8,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::query_parameters::QueryParameters;
-use super::router::json_response;
+use super::extract::json_response;
+use super::http::query_parameters::QueryParameters;
+use super::state::ApiState;
 use crate::deferred::Task;
-
-/// Entries per page by default, and at most.
-pub(super) const DEFAULT_PAGE_SIZE: u32 = 100;
-pub(super) const MAX_PAGE_SIZE: u32 = 1000;
 
 type TaskPath = Result<Path<String>, PathRejection>;
 
@@ -27,7 +23,7 @@ pub(super) async fn list(
     caller: Caller,
     query: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let limit = query.number("limit")?.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE);
+    let limit = query.page_size()?;
     let cursor = query.number("cursor")?.unwrap_or(0);
     let tasks = state.deferred.list(caller.tenant()?, cursor, limit).await?;
     let cursor = (tasks.len() == limit as usize)

@@ -9,14 +9,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::ApiState;
 use super::auth::Caller;
-use super::content_digest;
 use super::error::ApiError;
-use super::infer::body::next_chunk;
-use super::infer::offload;
+use super::extract::{ModelPath, json_response};
+use super::http::body::next_chunk;
+use super::http::{content_digest, offload};
 use super::repository::state_name;
-use super::router::{ModelPath, json_response};
+use super::state::ApiState;
 use crate::lifecycle::{CommandError, IndexEntry, PublishError, Published};
 use crate::model::InferError;
 use crate::repository::upload::{PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget};
@@ -45,10 +44,10 @@ pub(super) async fn put(
     let Published { digest, entry, .. } = published;
     let (at, reason) = match &entry {
         Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
-        None => ("UNAVAILABLE", "it is not in the repository any more"),
+        None => ("UNAVAILABLE", "it is no longer in the repository"),
     };
 
-    let told = json!({
+    let response = json!({
         "name": path.model,
         "version": path.version,
         "digest": digest.to_string(),
@@ -56,7 +55,7 @@ pub(super) async fn put(
         "reason": reason,
     });
 
-    Ok((status, json_response(&told)).into_response())
+    Ok((status, json_response(&response)).into_response())
 }
 
 /// `DELETE /v2/repository/models/{m}/versions/{v}`: deletes a version. Answers after a scan without
@@ -107,22 +106,23 @@ async fn receive(
     idle: Duration,
 ) -> Result<ReceivedUpload, ApiError> {
     // Writing may block on the disk, so it always runs on worker threads.
-    while let Some(piece) = next_chunk_within(&mut body, idle).await? {
-        let write = move |pace: &Pacer| pace.run_blocking(|| upload.write(&piece).map(|()| upload));
+    while let Some(chunk) = next_chunk_within(&mut body, idle).await? {
+        let write =
+            move |pacer: &Pacer| pacer.run_blocking(|| upload.write(&chunk).map(|()| upload));
         upload = offload::run(workers, Some(tenant), usize::MAX, write)
             .await?
             .map_err(InferError::from)??;
     }
 
-    let finish = move |pace: &Pacer| pace.run_blocking(|| upload.finish());
+    let finish = move |pacer: &Pacer| pacer.run_blocking(|| upload.finish());
     Ok(offload::run(workers, Some(tenant), usize::MAX, finish)
         .await?
         .map_err(InferError::from)??)
 }
 
 async fn next_chunk_within(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {
-    let piece = tokio::time::timeout(idle, next_chunk(body)).await.map_err(|_| timed_out(idle))?;
-    piece.map_err(ApiError::from)
+    let chunk = tokio::time::timeout(idle, next_chunk(body)).await.map_err(|_| timed_out(idle))?;
+    chunk.map_err(ApiError::from)
 }
 
 fn upload_target(path: &ModelPath) -> Result<UploadTarget, ApiError> {
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_sends_nothing_more_is_not_waited_for() {
+    async fn silent_clients_time_out() {
         let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
         let refused = next_chunk_within(&mut Body::from_stream(silent), Duration::from_millis(1))
             .await
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_status() {
+    fn errors_map_to_status_and_code() {
         let quota =
             crate::model::QuotaExceeded { quota: "storage", limit: 1, retry_after_seconds: 1 };
         let fault = crate::model::LoadError::new(crate::model::Stage::Golden, "case 1");

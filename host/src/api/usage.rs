@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::query_parameters::QueryParameters;
-use super::router::json_response;
+use super::extract::json_response;
+use super::http::query_parameters::QueryParameters;
+use super::state::ApiState;
 use crate::tenant::{LogEntry, Resource, Tenant, UNLIMITED};
 
 /// `GET /v2/usage`: usage of the caller's tenant.
@@ -24,11 +24,13 @@ pub(super) async fn usage(caller: Caller) -> Result<Response, ApiError> {
 pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
     let all = state.tenants.all();
     let tenants: Vec<_> = all.iter().map(|tenant| usage_json(tenant)).collect();
+
     let degraded = all.iter().filter_map(|tenant| {
         let degraded =
             state.manager.degraded(tenant.name()).filter(|degraded| degraded.needs_operator)?;
         Some(format!("tenant '{}': {}", tenant.name(), degraded.detail))
     });
+
     let faults: Vec<_> = state.tenancy_faults.list().iter().cloned().chain(degraded).collect();
 
     json_response(&json!({ "tenants": tenants, "faults": faults }))

@@ -1,14 +1,12 @@
 //! Accepts connections, and serves each in a task of its own.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::response::Response;
 use hyper::Request;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -21,7 +19,7 @@ use super::connections::{ConnectionGuard, Connections, LimitReached};
 use super::metrics::CloseReason;
 use super::peer::Peer;
 use super::timeouts::ConnectionTimeouts;
-use crate::api::{Api, Connection};
+use crate::api::{Api, Connection, GuardedBody};
 use crate::config::HttpConfig;
 
 /// Accepts connections, and serves at most as many at the same time as are configured.
@@ -138,9 +136,11 @@ fn service(
     timeouts: ConnectionTimeouts,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = hyper::Response<TrackedBody>,
+    Response = hyper::Response<GuardedBody<ResponseGuard>>,
     Error = Infallible,
-    Future = impl Future<Output = Result<hyper::Response<TrackedBody>, Infallible>> + Send + use<>,
+    Future = impl Future<Output = Result<hyper::Response<GuardedBody<ResponseGuard>>, Infallible>>
+             + Send
+             + use<>,
 > + use<> {
     let api = api.clone();
     service_fn(move |request: Request<Incoming>| {
@@ -155,39 +155,16 @@ fn service(
                 tokio::task::yield_now().await;
             }
             let response: Response = api.serve(request.map(Body::new), connection).await;
-            Ok(response.map(|body| TrackedBody { body, timeouts }))
+            Ok(response.map(|body| GuardedBody::until_taken(body, ResponseGuard(timeouts))))
         }
     })
 }
 
-/// A response body that reports on drop that hyper has taken all of it.
-struct TrackedBody {
-    body: Body,
-    timeouts: ConnectionTimeouts,
-}
+/// Reports on drop that hyper has taken all of a response body.
+struct ResponseGuard(ConnectionTimeouts);
 
-impl HttpBody for TrackedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for TrackedBody {
+impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.timeouts.on_response();
+        self.0.on_response();
     }
 }

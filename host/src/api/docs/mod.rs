@@ -3,11 +3,10 @@
 //! Neither contains tenant data. The page lists models with the API key that the user enters.
 
 mod bodies;
-mod operations;
-mod refusals;
+pub(super) mod errors;
 mod schemas;
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, VARY};
 use axum::http::{HeaderMap, HeaderValue};
@@ -15,16 +14,17 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::auth::Access;
-use super::media_type::AcceptHeader;
-use super::response_compression::StaticDocument;
-use super::router::{Route, json_response, routes};
-use operations::{Operation, operation};
+use super::extract::json_response;
+use super::http::media_type::AcceptHeader;
+use super::http::response_compression::StaticDocument;
+use super::route::{Endpoint, Operation};
 
-/// `GET /openapi.json`.
-pub(super) async fn openapi(headers: HeaderMap) -> Response {
-    static DOCUMENT: LazyLock<StaticDocument> =
-        LazyLock::new(|| StaticDocument::compress(document().to_string()));
-    DOCUMENT.respond(HeaderValue::from_static("application/json"), &headers)
+/// Answers with the OpenAPI document of `endpoints`, which is built once.
+pub(super) fn openapi(headers: &HeaderMap, endpoints: fn() -> Vec<Endpoint>) -> Response {
+    static DOCUMENT: OnceLock<StaticDocument> = OnceLock::new();
+
+    let build = || StaticDocument::compress(document(&endpoints()).to_string());
+    DOCUMENT.get_or_init(build).respond(HeaderValue::from_static("application/json"), headers)
 }
 
 /// `GET /docs`.
@@ -49,17 +49,18 @@ pub(super) async fn root(headers: HeaderMap) -> Response {
         true => page(headers).await,
         false => json_response(&json!({ "status": "alive" })),
     };
+
     response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
     response
 }
 
 /// Builds the OpenAPI 3.1 document.
-fn document() -> Value {
+pub(super) fn document(endpoints: &[Endpoint]) -> Value {
     let mut paths: Map<String, Value> = Map::new();
-    for route in routes() {
-        let Some(operation) = operation(&route) else { continue };
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.to_lowercase()] = describe(&route, &operation);
+
+    for endpoint in endpoints {
+        let path = paths.entry(endpoint.route.path).or_insert_with(|| json!({}));
+        path[endpoint.route.method.to_lowercase()] = describe(endpoint);
     }
 
     json!({
@@ -72,7 +73,7 @@ fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas::schemas(),
-            "responses": errors(),
+            "responses": error_responses(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },
                 "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
@@ -81,21 +82,23 @@ fn document() -> Value {
     })
 }
 
-fn describe(route: &Route, operation: &Operation) -> Value {
+fn describe(endpoint: &Endpoint) -> Value {
+    let Endpoint { route, operation, .. } = endpoint;
+
     let mut described = json!({
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": access(route.access),
         "parameters": parameters(route.path, operation),
-        "responses": responses(route, operation),
+        "responses": responses(endpoint),
     });
 
-    if !operation.body.is_empty() {
+    if !operation.request_body.is_empty() {
         described["requestBody"] = json!({
-            "required": !bodies::is_optional(operation.body),
-            "description": bodies::description(operation.body),
-            "content": bodies::content(operation.body),
+            "required": !bodies::is_optional(operation.request_body),
+            "description": bodies::description(operation.request_body),
+            "content": bodies::content(operation.request_body),
         });
     }
 
@@ -107,23 +110,28 @@ fn describe(route: &Route, operation: &Operation) -> Value {
 }
 
 /// Returns the responses of a route by status.
-fn responses(route: &Route, operation: &Operation) -> Map<String, Value> {
-    let answer =
-        json!({ "description": "as it should be", "content": bodies::content(operation.answer) });
-    let answers = operation.statuses.iter().map(|&status| (status.into(), answer.clone()));
+fn responses(endpoint: &Endpoint) -> Map<String, Value> {
+    let content = bodies::content(endpoint.operation.response_body);
+    let success = json!({ "description": "as it should be", "content": content });
+    let successes =
+        endpoint.operation.statuses.iter().map(|&status| (status.into(), success.clone()));
 
-    let refusals = refusals::of(route, operation).into_iter().filter_map(|status| {
-        let reference = format!("#/components/responses/{}", refusals::name(status)?);
+    let errors = errors::statuses(endpoint).into_iter().filter_map(|status| {
+        let reference = format!("#/components/responses/{}", errors::name(status)?);
         Some((status.into(), json!({ "$ref": reference })))
     });
-    answers.chain(refusals).collect()
+
+    successes.chain(errors).collect()
 }
 
 /// Returns the shared error responses by name.
-fn errors() -> Map<String, Value> {
-    let described = refusals::ERRORS.iter().map(|(_, name, text)| {
-        ((*name).into(), json!({ "description": text, "content": bodies::content("Error") }))
+fn error_responses() -> Map<String, Value> {
+    let described = errors::ERRORS.iter().map(|error| {
+        let response =
+            json!({ "description": error.description, "content": bodies::content("Error") });
+        (error.name.into(), response)
     });
+
     described.collect()
 }
 
@@ -149,7 +157,7 @@ fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
     });
     parameters.extend(in_query);
 
-    if bodies::is_binary(operation.body) {
+    if bodies::is_binary(operation.request_body) {
         let length = json!({ "type": "integer", "minimum": 0 });
         parameters.push(parameter("Inference-Header-Content-Length", "header", &length));
     }
@@ -159,81 +167,4 @@ fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
 
 fn parameter(name: &str, place: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": place, "required": place == "path", "schema": schema })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_route_is_described() {
-        let missing: Vec<_> =
-            routes().into_iter().filter(|route| operation(route).is_none()).collect();
-        assert!(missing.is_empty(), "say in operations.rs what these do: {missing:#?}");
-        assert_eq!(
-            operations::count(),
-            routes().len(),
-            "operations.rs describes a route that is not there"
-        );
-    }
-
-    #[test]
-    fn every_refusal_is_described() {
-        for route in routes() {
-            let operation = operation(&route).unwrap();
-            for status in refusals::of(&route, &operation) {
-                assert!(refusals::name(status).is_some(), "{status} of {route:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_array_has_items_and_every_body_a_schema() {
-        fn check(value: &Value) {
-            if value["type"] == "array"
-                || value["type"].as_array().is_some_and(|types| types.contains(&json!("array")))
-            {
-                assert!(value.get("items").is_some(), "{value}");
-            }
-
-            if let Some(content) = value["content"].as_object() {
-                content
-                    .iter()
-                    .for_each(|(media, body)| assert!(body["schema"].is_object(), "{media}"));
-            }
-
-            match value {
-                Value::Object(members) => members.values().for_each(check),
-                Value::Array(items) => items.iter().for_each(check),
-                _ => {}
-            }
-        }
-
-        check(&document());
-    }
-
-    #[test]
-    fn every_schema_that_is_named_is_there() {
-        fn references(value: &Value, found: &mut Vec<String>) {
-            match value {
-                Value::Object(members) => {
-                    members.iter().for_each(|(key, value)| match value.as_str() {
-                        Some(name) if key == "$ref" => found.push(name.to_owned()),
-                        _ => references(value, found),
-                    })
-                }
-                Value::Array(items) => items.iter().for_each(|item| references(item, found)),
-                _ => {}
-            }
-        }
-
-        let (document, mut found) = (document(), Vec::new());
-        references(&document, &mut found);
-        assert!(found.len() > 20);
-
-        for reference in found {
-            let pointer = reference.strip_prefix('#').unwrap();
-            assert!(document.pointer(pointer).is_some(), "{reference}");
-        }
-    }
 }

@@ -36,11 +36,11 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> Result<String, String> {
-        read(&mut Reader::new(text.as_bytes()).unwrap()).map_err(|fault| fault.to_string())
+        read(&mut Reader::new(text.as_bytes()).unwrap()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn an_array_becomes_its_json() {
+    fn array_becomes_json_text() {
         for (text, expected) in [
             ("[]", "[]"),
             (r#"[ "a" , "b\u0022\n" ]"#, r#"["a","b\"\n"]"#),

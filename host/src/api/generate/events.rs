@@ -13,8 +13,8 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 
 use super::generation::Generation;
-use crate::api::connection::HangUpTimer;
 use crate::api::error::ApiError;
+use crate::api::http::connection::HangUpTimer;
 use crate::model::InferError;
 
 /// Time between a response's deadline and the end of its connection. Without it, a client that does
@@ -37,21 +37,21 @@ pub(super) struct EventStream {
 impl EventStream {
     /// Waits for the first part, at most for the heartbeat interval. Fails if the model fails
     /// first.
-    pub(super) async fn start(mut answering: Generation) -> Result<Self, InferError> {
-        let hang_up = answering.connection().hang_up_at(answering.deadline() + FLUSH_TIMEOUT);
-        let (first, any) = match first_event(&mut answering).await {
+    pub(super) async fn start(mut generation: Generation) -> Result<Self, InferError> {
+        let hang_up = generation.connection().hang_up_at(generation.deadline() + FLUSH_TIMEOUT);
+        let (first, has_parts) = match first_event(&mut generation).await {
             Ok(first) => first,
             Err(error) => {
                 let outcome = Err(error);
-                answering.log_outcome(&outcome);
+                generation.log_outcome(&outcome);
                 return outcome;
             }
         };
 
         Ok(EventStream {
-            generation: Some(answering),
+            generation: Some(generation),
             first: Some(first),
-            has_parts: any,
+            has_parts,
             _hang_up: hang_up,
         })
     }
@@ -71,9 +71,9 @@ impl EventStream {
             return Some(first);
         }
 
-        let answering = self.generation.as_mut()?;
+        let generation = self.generation.as_mut()?;
 
-        let part = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
+        let part = match tokio::time::timeout(generation.heartbeat(), generation.next()).await {
             Err(_silence) => return Some(KEEP_ALIVE),
             Ok(None) if self.has_parts => return self.end(Ok(())),
             Ok(part) => part,
@@ -82,12 +82,12 @@ impl EventStream {
         self.has_parts = true;
 
         let written = match part {
-            Some(Ok(part)) => answering.write(part).await,
+            Some(Ok(part)) => generation.write(part).await,
             Some(Err(error)) => Err(error),
-            None => answering.write_empty().await,
+            None => generation.write_empty().await,
         };
 
-        let written = written.and_then(|json| answering.guard_bytes(to_event(&json)));
+        let written = written.and_then(|json| generation.guard_bytes(to_event(&json)));
 
         written.map_or_else(|error| self.end(Err(error)), Some)
     }
@@ -95,8 +95,8 @@ impl EventStream {
     /// Records the outcome and releases everything the response held. Returns the error event, if
     /// any.
     fn end(&mut self, outcome: Result<(), InferError>) -> Option<Bytes> {
-        let mut answering = self.generation.take()?;
-        answering.log_outcome(&outcome);
+        let mut generation = self.generation.take()?;
+        generation.log_outcome(&outcome);
 
         let error = ApiError::from(outcome.err()?);
         Some(to_event(&error.to_json()))
@@ -105,13 +105,13 @@ impl EventStream {
 
 /// Returns the first event, and true if it contains a part: the first part, a comment after a
 /// silent heartbeat interval, or the placeholder of a response without parts.
-async fn first_event(answering: &mut Generation) -> Result<(Bytes, bool), InferError> {
-    let json = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
+async fn first_event(generation: &mut Generation) -> Result<(Bytes, bool), InferError> {
+    let json = match tokio::time::timeout(generation.heartbeat(), generation.next()).await {
         Err(_silence) => return Ok((KEEP_ALIVE, false)),
-        Ok(Some(part)) => answering.write(part?).await?,
-        Ok(None) => answering.write_empty().await?,
+        Ok(Some(part)) => generation.write(part?).await?,
+        Ok(None) => generation.write_empty().await?,
     };
-    Ok((answering.guard_bytes(to_event(&json))?, true))
+    Ok((generation.guard_bytes(to_event(&json))?, true))
 }
 
 /// Builds an event. JSON contains no line break, so one `data` line is enough.

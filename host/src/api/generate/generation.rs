@@ -4,26 +4,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Request};
+use axum::http::{HeaderValue, Request};
 use axum::response::Response;
 
 use super::merge::MergedResponse;
 use super::missing_outputs::add_missing_outputs;
 use super::{request, response};
-use crate::api::ApiState;
 use crate::api::auth::Caller;
-use crate::api::connection::Connection;
-use crate::api::content_type;
-use crate::api::guarded_body::guard_bytes;
-use crate::api::infer::compression::{self, ContentCoding, MaybeCompressed};
-use crate::api::infer::host_work::HostWork;
-use crate::api::infer::request_json::DecodedRequest;
-use crate::api::infer::{self, Target, body, deadline};
-use crate::api::request_memory::RequestMemory;
-use crate::api::response_compression::compress;
-use crate::api::service::RequestContext;
+use crate::api::context::{RequestContext, timing_header};
+use crate::api::extract::ModelPath;
+use crate::api::host_work::HostWork;
+use crate::api::http::compression::{self, ContentCoding, MaybeCompressed};
+use crate::api::http::connection::Connection;
+use crate::api::http::guarded_body::guard_bytes;
+use crate::api::http::request_memory::RequestMemory;
+use crate::api::http::response_compression::compress;
+use crate::api::http::{body, content_type, deadline};
+use crate::api::inference::ResolvedRequest;
+use crate::api::oip::request_json::DecodedRequest;
+use crate::api::state::ApiState;
 use crate::dataplane::{RequestRecorder, ResponseStream, Timings};
-use crate::model::{Deadline, InferError, InferResponse, Version};
+use crate::model::{Deadline, InferError, InferResponse};
 use crate::servable::{AfterResponse, ServableHandle};
 use crate::tenant::{Pacer, Tenant, Workers};
 
@@ -33,77 +34,75 @@ pub(super) struct Generation {
     context: RequestContext,
     workers: Workers,
     tenant: Arc<Tenant>,
-    target: Target,
-    handle: ServableHandle,
+    path: ModelPath,
+    servable: ServableHandle,
     id: String,
     stream: ResponseStream,
     call_started: Instant,
-    handling: HostWork,
+    host_work: HostWork,
     /// `None` once the outcome has been recorded.
-    tally: Option<RequestRecorder>,
+    recorder: Option<RequestRecorder>,
     memory: RequestMemory,
 }
 
 impl Generation {
-    /// Reads a request and starts the model call.
+    /// Reads a request and starts the model call. Logs the outcome if it fails.
     pub(super) async fn start(
         state: &ApiState,
-        context: RequestContext,
         caller: &Caller,
-        tenant: Arc<Tenant>,
-        target: Target,
-        handle: ServableHandle,
+        resolved: ResolvedRequest<'_>,
         request: Request<Body>,
     ) -> Result<Self, InferError> {
-        let mut memory = RequestMemory::new(&tenant);
-        let mut tally = RequestRecorder::new(&handle, context.received);
-        let mut handling = HostWork::new(&state.workers, &handle);
-        let (head, body) = request.into_parts();
-        let received = context.received;
-        let read = read(&head.headers, &handle, received, &mut handling, body, &mut memory).await;
+        let ResolvedRequest { context, tenant, path, servable } = &resolved;
+        let mut memory = RequestMemory::new(tenant);
+        let mut recorder = RequestRecorder::new(servable, context.received);
+        let mut host_work = HostWork::new(&state.workers, servable);
 
-        let (in_header, json) = match read {
+        let outcome = read(request, servable, context.received, &mut host_work, &mut memory).await;
+
+        let (header_deadline, decoded) = match outcome {
             Ok(read) => read,
             Err(error) => {
-                tally.record_failure(&error);
-                return Err(error);
+                recorder.record_failure(&error);
+                let outcome = Err(error);
+                resolved.log_outcome(&outcome);
+                return outcome;
             }
         };
 
-        let DecodedRequest { request, timeout, .. } = json;
+        let DecodedRequest { request, timeout, .. } = decoded;
+        recorder.set_rows(&request);
 
-        tally.set_rows(&request);
+        let id = request.id.clone();
+        let deadline = deadline::shorter(header_deadline, timeout);
+        let caller_info = caller.caller_info(context.request_id.clone());
 
-        let (deadline, id) = (deadline::shorter(in_header, timeout), request.id.clone());
-        let asker = caller.caller_info(context.request_id.clone());
-        let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
-        let asked = Instant::now();
-        let tally = Some(tally);
-        let workers = state.workers.clone();
+        let stream = state.dataplane.infer_stream(
+            servable,
+            request,
+            deadline,
+            context.received,
+            caller_info,
+        );
 
         Ok(Generation {
-            context,
-            workers,
-            tenant,
-            target,
-            handle,
+            context: RequestContext::clone(context),
+            workers: state.workers.clone(),
+            tenant: Arc::clone(tenant),
+            path: ModelPath::clone(path),
+            servable: servable.clone(),
             id,
-            stream: parts,
-            call_started: asked,
-            handling,
-            tally,
+            stream,
+            call_started: Instant::now(),
+            host_work,
+            recorder: Some(recorder),
             memory,
         })
     }
 
-    /// The version that answers.
-    pub(super) fn version(&self) -> Version {
-        self.handle.id().version
-    }
-
     /// Maximum silence before a keep-alive comment is sent.
     pub(super) fn heartbeat(&self) -> Duration {
-        self.handle.settings().streaming.heartbeat
+        self.servable.settings().streaming.heartbeat
     }
 
     /// Time at which the model call ends at the latest.
@@ -129,22 +128,22 @@ impl Generation {
     /// Merges all parts and encodes the result as JSON.
     pub(super) async fn write_merged(
         &mut self,
-        whole: MergedResponse,
+        merged: MergedResponse,
     ) -> Result<Bytes, InferError> {
-        let (handle, size) = (self.handle.clone(), whole.size());
-        let join = move |pace: &Pacer| {
-            Ok(add_missing_outputs(
-                handle.metadata(),
-                whole.finish(pace).map_err(InferError::BadOutput)?,
-            ))
+        let size = merged.size();
+        let servable = self.servable.clone();
+        let merge = move |pacer: &Pacer| {
+            let response = merged.finish(pacer).map_err(InferError::BadOutput)?;
+            Ok(add_missing_outputs(servable.metadata(), response))
         };
-        self.write_response(size, join).await
+
+        self.write_response(size, merge).await
     }
 
     /// Encodes the response of a model that produced no part.
     pub(super) async fn write_empty(&mut self) -> Result<Bytes, InferError> {
-        let none = add_missing_outputs(self.handle.metadata(), InferResponse::default());
-        self.write(none).await
+        let empty = add_missing_outputs(self.servable.metadata(), InferResponse::default());
+        self.write(empty).await
     }
 
     /// Creates and encodes a response of about `bytes` bytes.
@@ -153,11 +152,13 @@ impl Generation {
         bytes: u64,
         make: impl FnOnce(&Pacer) -> Result<InferResponse, InferError> + Send + 'static,
     ) -> Result<Bytes, InferError> {
-        let (handle, id) = (self.handle.clone(), self.id.clone());
-        let work = move |pace: &Pacer| {
-            response::write(handle.id(), &id, &make(pace)?, pace).map(Bytes::from)
+        let servable = self.servable.clone();
+        let id = self.id.clone();
+        let work = move |pacer: &Pacer| {
+            response::write(servable.id(), &id, &make(pacer)?, pacer).map(Bytes::from)
         };
-        self.handling.write(bytes as usize, work).await
+
+        self.host_work.write(bytes as usize, work).await
     }
 
     /// Compresses a whole response if the client accepts it and it is large enough.
@@ -197,56 +198,61 @@ impl Generation {
     pub(super) fn server_timing(&self) -> HeaderValue {
         let timings = self.stream.timings();
         let others = timings.queue + timings.instance + timings.interceptors;
-        infer::timing_header(&Timings {
-            compute: self.call_started.elapsed().saturating_sub(others),
-            ..timings
-        })
+        let compute = self.call_started.elapsed().saturating_sub(others);
+
+        timing_header(&Timings { compute, ..timings })
     }
 
     /// Records and logs the outcome. Must be called once.
     pub(super) fn log_outcome<T>(&mut self, outcome: &Result<T, InferError>) {
-        if let Some(tally) = self.tally.take() {
+        if let Some(recorder) = self.recorder.take() {
             match outcome {
-                Ok(_) => tally.record_stream_success(&self.stream.timings()),
-                Err(error) => tally.record_failure(error),
+                Ok(_) => recorder.record_stream_success(&self.stream.timings()),
+                Err(error) => recorder.record_failure(error),
             }
         }
-        infer::log_outcome(
-            &self.context,
-            &self.tenant,
-            &self.target,
-            Some(self.version()),
-            outcome,
-        );
+
+        let resolved = ResolvedRequest {
+            context: &self.context,
+            tenant: &self.tenant,
+            path: &self.path,
+            servable: self.servable.clone(),
+        };
+
+        resolved.log_outcome(outcome);
     }
 }
 
+/// Reads and decodes a request. Returns it with the deadline in its headers.
 async fn read(
-    headers: &HeaderMap,
-    handle: &ServableHandle,
+    request: Request<Body>,
+    servable: &ServableHandle,
     received: Instant,
-    handling: &mut HostWork,
-    body: Body,
+    host_work: &mut HostWork,
     memory: &mut RequestMemory,
 ) -> Result<(Option<Deadline>, DecodedRequest), InferError> {
-    content_type::JSON_ONLY.check(headers)?;
+    let (head, body) = request.into_parts();
+    content_type::JSON_ONLY.check(&head.headers)?;
 
-    let deadline = deadline::from_header(headers)?;
-    let (coding, limit) = (compression::request_coding(headers)?, handle.settings().limits.request);
+    let deadline = deadline::from_header(&head.headers)?;
+    let coding = compression::request_coding(&head.headers)?;
+    let limit = servable.settings().limits.request;
     let body = body::read(body, limit, memory).await?;
-    let now = handling.inline_limit();
-    let packed = handling.run_inline(|| MaybeCompressed::new(coding, body, limit, now))?;
-    let (length, handle) = (packed.work_length(), handle.clone());
 
-    let work = move |pace: &Pacer| {
-        let mut memory = RequestMemory::new(handle.factory().tenant());
-        let body = packed.into_plain(limit, &mut memory, pace)?;
-        request::read(handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
+    let inline_limit = host_work.inline_limit();
+    let body = host_work.run_inline(|| MaybeCompressed::new(coding, body, limit, inline_limit))?;
+
+    let length = body.work_length();
+    let servable = servable.clone();
+
+    let work = move |pacer: &Pacer| {
+        let mut memory = RequestMemory::new(servable.factory().tenant());
+        let body = body.into_plain(limit, &mut memory, pacer)?;
+        request::read(servable.metadata(), &body, pacer).map_err(InferError::InvalidInput)
     };
 
-    let read = handling.read(length, received, deadline, work).await?;
+    let decoded = host_work.read(length, received, deadline, work).await?;
+    memory.resize(decoded.request.size() as usize)?;
 
-    memory.resize(read.request.size() as usize)?;
-
-    Ok((deadline, read))
+    Ok((deadline, decoded))
 }

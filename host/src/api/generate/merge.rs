@@ -45,9 +45,12 @@ impl MergedResponse {
 
     /// Merges the parts: texts are concatenated element by element, other tensors along their first
     /// dimension. Fails like [`MergedResponse::add`]. Copies all data once.
-    pub(super) fn finish(self, pace: &Pacer) -> Result<InferResponse, String> {
-        let outputs =
-            self.outputs.into_iter().map(|output| output.finish(pace)).collect::<Result<_, _>>()?;
+    pub(super) fn finish(self, pacer: &Pacer) -> Result<InferResponse, String> {
+        let outputs = self
+            .outputs
+            .into_iter()
+            .map(|output| output.finish(pacer))
+            .collect::<Result<_, _>>()?;
         Ok(InferResponse { parameters: self.parameters, outputs })
     }
 
@@ -59,12 +62,13 @@ impl MergedResponse {
             return Ok(());
         };
 
-        let (earlier, name, shape) =
-            (output.tensor.shape.clone(), tensor.name.clone(), tensor.shape.clone());
-        let unfit =
+        let name = tensor.name.clone();
+        let earlier = output.tensor.shape.clone();
+        let shape = tensor.shape.clone();
+        let incompatible =
             || format!("parts of output '{name}' cannot be joined: shapes {earlier:?}, {shape:?}");
 
-        output.extend(tensor).ok_or_else(unfit)
+        output.extend(tensor).ok_or_else(incompatible)
     }
 }
 
@@ -84,9 +88,9 @@ impl MergedOutput {
             (*shape == more.shape).then_some(())?;
         } else {
             let (length, rest) = more.shape.split_first().unwrap_or((&1, &[]));
-            let (whole_length, whole_rest) = shape.split_first_mut()?;
-            (whole_rest == rest).then_some(())?;
-            *whole_length = whole_length.checked_add(*length)?;
+            let (merged_length, merged_rest) = shape.split_first_mut()?;
+            (merged_rest == rest).then_some(())?;
+            *merged_length = merged_length.checked_add(*length)?;
         }
 
         self.more_data.push(more.data);
@@ -94,7 +98,7 @@ impl MergedOutput {
         Some(())
     }
 
-    fn finish(self, pace: &Pacer) -> Result<Tensor, String> {
+    fn finish(self, pacer: &Pacer) -> Result<Tensor, String> {
         let MergedOutput { mut tensor, more_data: more } = self;
         if more.is_empty() {
             return Ok(tensor);
@@ -102,7 +106,7 @@ impl MergedOutput {
 
         let parts: Vec<_> = std::iter::once(&tensor.data).chain(&more).map(Vec::as_slice).collect();
         tensor.data = if tensor.datatype == Datatype::Bytes {
-            concat_texts(&parts, pace)?
+            concat_texts(&parts, pacer)?
         } else {
             parts.concat()
         };
@@ -112,7 +116,7 @@ impl MergedOutput {
 }
 
 /// Concatenates `BYTES` tensors of the same shape element by element.
-fn concat_texts(parts: &[&[u8]], pace: &Pacer) -> Result<Vec<u8>, String> {
+fn concat_texts(parts: &[&[u8]], pacer: &Pacer) -> Result<Vec<u8>, String> {
     let mut joined = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     let mut elements: Vec<_> = parts.iter().copied().map(bytes_elements).collect();
 
@@ -127,7 +131,7 @@ fn concat_texts(parts: &[&[u8]], pace: &Pacer) -> Result<Vec<u8>, String> {
             };
             joined.extend_from_slice(text?);
         }
-        pace.checkpoint().map_err(|stopped| stopped.to_string())?;
+        pacer.checkpoint().map_err(|stopped| stopped.to_string())?;
         let length = joined.len() - start - LENGTH_BYTES;
         let length = u32::try_from(length)
             .map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;
@@ -165,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn texts_become_one_text_and_numbers_a_longer_list() {
-        let mut whole = MergedResponse::default();
-        whole.add(part(vec![text(&["a", "b"]), numbers(&[1, 2])], false)).unwrap();
-        whole.add(part(vec![numbers(&[2, 2])], false)).unwrap();
-        whole.add(part(vec![text(&["c", ""])], true)).unwrap();
+    fn texts_are_concatenated_and_numbers_appended() {
+        let mut merged = MergedResponse::default();
+        merged.add(part(vec![text(&["a", "b"]), numbers(&[1, 2])], false)).unwrap();
+        merged.add(part(vec![numbers(&[2, 2])], false)).unwrap();
+        merged.add(part(vec![text(&["c", ""])], true)).unwrap();
         assert_eq!(
-            whole.finish(&Pacer::unmetered()).unwrap(),
+            merged.finish(&Pacer::unmetered()).unwrap(),
             part(vec![text(&["ac", "b"]), numbers(&[3, 2])], true)
         );
         assert_eq!(
@@ -181,23 +185,23 @@ mod tests {
     }
 
     #[test]
-    fn a_number_in_each_part_becomes_a_list() {
-        let mut whole = MergedResponse::default();
+    fn scalars_become_a_list() {
+        let mut merged = MergedResponse::default();
         for _ in 0..3 {
-            whole.add(part(vec![numbers(&[])], true)).unwrap();
+            merged.add(part(vec![numbers(&[])], true)).unwrap();
         }
 
-        assert_eq!(whole.finish(&Pacer::unmetered()).unwrap().outputs, [numbers(&[3])]);
+        assert_eq!(merged.finish(&Pacer::unmetered()).unwrap().outputs, [numbers(&[3])]);
     }
 
     #[test]
-    fn what_does_not_fit_is_a_fault_of_the_model_s() {
+    fn incompatible_parts_are_rejected() {
         for (first, second) in
             [(text(&["a"]), text(&["b", "c"])), (numbers(&[1, 2]), numbers(&[1, 3]))]
         {
-            let mut whole = MergedResponse::default();
-            whole.add(part(vec![first], true)).unwrap();
-            assert!(whole.add(part(vec![second], true)).unwrap_err().contains("cannot be joined"));
+            let mut merged = MergedResponse::default();
+            merged.add(part(vec![first], true)).unwrap();
+            assert!(merged.add(part(vec![second], true)).unwrap_err().contains("cannot be joined"));
         }
     }
 }

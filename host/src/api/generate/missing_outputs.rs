@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_promised_is_there_and_nothing_else() {
+    fn required_outputs_are_added() {
         let spec = |name: &str, datatype, optional| TensorSpec {
             name: name.into(),
             datatype,

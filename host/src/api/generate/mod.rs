@@ -8,9 +8,9 @@
 mod array_parameter;
 mod events;
 mod generation;
+mod input_names;
 mod merge;
 mod missing_outputs;
-mod misspelt;
 mod request;
 mod response;
 
@@ -24,17 +24,16 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 
-use super::ApiState;
 use super::auth::Caller;
-use super::error::ApiError;
-use super::guarded_body::hold_until_sent;
-use super::infer::compression::{ContentCoding, response_coding};
-use super::infer::{self, Target};
-use super::router::ModelPath;
-use super::service::{RequestContext, SERVER_TIMING};
+use super::context::{RequestContext, SERVER_TIMING};
+use super::extract::ModelPath;
+use super::http::compression::{ContentCoding, response_coding};
+use super::inference::{self, Answer, attach_after_response};
+use super::state::ApiState;
 use crate::model::InferError;
 use events::EventStream;
 use generation::Generation;
+use merge::MergedResponse;
 
 /// `POST /v2/models/{m}[/versions/{v}]/generate`.
 pub(super) async fn generate(
@@ -58,103 +57,69 @@ pub(super) async fn generate_stream(
     respond(&state, context, &caller, path, request, respond_streamed).await
 }
 
-async fn respond<F: Future<Output = Result<Response, InferError>>>(
+async fn respond<F: Future<Output = Answer>>(
     state: &ApiState,
     context: RequestContext,
     caller: &Caller,
     path: ModelPath,
     request: Request<Body>,
-    respond: impl FnOnce(Generation, Option<ContentCoding>) -> F,
+    finish: impl FnOnce(Generation, Option<ContentCoding>) -> F,
 ) -> Response {
-    let tenant = match caller.tenant() {
-        Ok(tenant) => tenant,
-        Err(refusal) => return refusal.into_response(),
-    };
-    let target = Target { model: path.model, version: path.version };
     let coding = response_coding(request.headers());
 
-    let begun = match infer::admit(state, tenant, &target) {
-        Ok((place, handle)) => {
-            let (context, tenant, target) = (context.clone(), tenant.clone(), target.clone());
-            let begun =
-                Generation::start(state, context, caller, tenant, target, handle, request).await;
-            begun.map(|answering| (place, answering))
-        }
-        Err(error) => Err(error),
+    let answer = |resolved| async move {
+        let generation = Generation::start(state, caller, resolved, request).await?;
+        finish(generation, coding).await
     };
 
-    let outcome = match begun {
-        Ok((place, answering)) => {
-            respond(answering, coding).await.map(|response| hold_until_sent(place, response))
-        }
-        Err(error) => {
-            let outcome = Err(error);
-            infer::log_outcome(&context, tenant, &target, None, &outcome);
-            outcome
-        }
-    };
-
-    outcome.unwrap_or_else(|error| {
-        let (model, version) = (&target.model, target.version.as_deref());
-        ApiError::from(error)
-            .with_model_hints(&state.dataplane, tenant.name(), model, version)
-            .into_response()
-    })
+    inference::respond(state, &context, caller, &path, answer).await
 }
 
 /// Waits for all parts and answers with the merged response.
-async fn respond_whole(
-    mut answering: Generation,
-    coding: Option<ContentCoding>,
-) -> Result<Response, InferError> {
-    let written = collect_parts(&mut answering).await;
-    answering.log_outcome(&written);
+async fn respond_whole(mut generation: Generation, coding: Option<ContentCoding>) -> Answer {
+    let written = collect_parts(&mut generation).await;
+    generation.log_outcome(&written);
 
-    let body = written?;
-    let response = to_response("application/json", answering.server_timing(), Body::from(body));
-    let response = infer::attach_after_response(response, answering.take_after_response());
-    let response = answering.compress(coding, response).await;
+    let body = Body::from(written?);
+    let response = to_response("application/json", generation.server_timing(), body);
+    let response = attach_after_response(response, generation.take_after_response());
+    let response = generation.compress(coding, response).await;
 
-    answering.resize_memory(response.body().size_hint().lower() as usize)?;
+    generation.resize_memory(response.body().size_hint().lower() as usize)?;
 
-    Ok(hold_until_sent(answering.into_memory(), response))
+    Ok((response, Some(generation.into_memory())))
 }
 
-async fn collect_parts(answering: &mut Generation) -> Result<Bytes, InferError> {
-    let mut whole = merge::MergedResponse::default();
-    while let Some(part) = answering.next().await {
-        whole.add(part?).map_err(InferError::BadOutput)?;
-        answering.resize_memory(whole.size() as usize)?;
+async fn collect_parts(generation: &mut Generation) -> Result<Bytes, InferError> {
+    let mut merged = MergedResponse::default();
+
+    while let Some(part) = generation.next().await {
+        merged.add(part?).map_err(InferError::BadOutput)?;
+        generation.resize_memory(merged.size() as usize)?;
     }
 
-    let written = answering.write_merged(whole).await?;
-    answering.resize_memory(written.len())?;
+    let written = generation.write_merged(merged).await?;
+    generation.resize_memory(written.len())?;
 
     Ok(written)
 }
 
 /// Waits for the first part and answers with a stream. Streams are not compressed.
-async fn respond_streamed(
-    answering: Generation,
-    _coding: Option<ContentCoding>,
-) -> Result<Response, InferError> {
+async fn respond_streamed(generation: Generation, _coding: Option<ContentCoding>) -> Answer {
     // Disables response buffering in nginx.
     const UNBUFFERED: (HeaderName, HeaderValue) =
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
-    let events = EventStream::start(answering).await?;
+    let events = EventStream::start(generation).await?;
     let timing = events.server_timing();
+    let body = Body::from_stream(events.into_stream());
 
-    let mut response = to_response(
-        "text/event-stream; charset=utf-8",
-        timing,
-        Body::from_stream(events.into_stream()),
-    );
-
+    let mut response = to_response("text/event-stream; charset=utf-8", timing, body);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response.headers_mut().extend([UNBUFFERED]);
 
-    Ok(response)
+    // The events hold their memory themselves.
+    Ok((response, None))
 }
 
 fn to_response(content_type: &'static str, timing: HeaderValue, body: Body) -> Response {

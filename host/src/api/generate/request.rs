@@ -4,12 +4,11 @@
 //! inside and beside `parameters` are equivalent. The shapes come from the model's metadata. Input
 //! names take precedence over protocol keys: an input named `id` or `parameters` replaces that key.
 
-use super::array_parameter;
-use super::misspelt;
-use crate::api::infer::parameters::{RawParameter, RawValue, is_reserved, read_parameter};
-use crate::api::infer::request_json::DecodedRequest;
-use crate::api::infer::tensor_json::read_data;
+use super::{array_parameter, input_names};
 use crate::api::json::{JsonError, Reader, shorten};
+use crate::api::oip::parameters::{RawParameter, RawValue, is_reserved, read_parameter};
+use crate::api::oip::request_json::DecodedRequest;
+use crate::api::oip::tensor_json::read_data;
 use crate::model::{MAX_PARAMETERS, Metadata, Tensor, TensorSpec};
 use crate::tenant::Pacer;
 
@@ -17,7 +16,7 @@ use crate::tenant::Pacer;
 pub(super) fn read(
     metadata: &Metadata,
     text: &[u8],
-    pace: &Pacer,
+    pacer: &Pacer,
 ) -> Result<DecodedRequest, String> {
     let mut flat = FlatRequest {
         metadata,
@@ -27,15 +26,15 @@ pub(super) fn read(
     };
 
     let mut read = || {
-        let mut reader = Reader::paced(text, pace)?;
+        let mut reader = Reader::paced(text, pacer)?;
         reader.object(|reader, key| flat.read_member(reader, &key))?;
         reader.expect_end()
     };
 
-    read().map_err(|fault: JsonError| fault.to_string())?;
+    read().map_err(|error: JsonError| error.to_string())?;
 
     let FlatRequest { mut json, parameters, .. } = flat;
-    misspelt::check(metadata, &json.request.inputs, &parameters)?;
+    input_names::check(metadata, &json.request.inputs, &parameters)?;
     json.take_server_parameters(parameters)?;
 
     Ok(json)
@@ -67,7 +66,7 @@ impl FlatRequest<'_> {
             "id" => reader
                 .string()
                 .map(|id| self.json.request.id = id.into_owned())
-                .map_err(|fault| fault.in_context("id")),
+                .map_err(|error| error.in_context("id")),
             "parameters" => reader.object(|reader, key| self.read_field(reader, &key)),
             _ => self.read_field(reader, key),
         }
@@ -77,7 +76,7 @@ impl FlatRequest<'_> {
         match self.metadata.inputs.iter().find(|spec| spec.name == name) {
             Some(spec) => self
                 .read_input(reader, spec)
-                .map_err(|fault| fault.in_context(format!("input '{name}'"))),
+                .map_err(|error| error.in_context(format!("input '{name}'"))),
             None if matches!(name, "inputs" | "outputs") => Err(self.wrong_route_key(reader, name)),
             None => self.read_parameter_key(reader, name),
         }
@@ -110,14 +109,14 @@ impl FlatRequest<'_> {
         let read = if reader.peek() == Some(b'[') && !is_reserved(name) {
             array_parameter::read(reader)
                 .map(|list| Some(RawValue::Text(list)))
-                .map_err(|fault| fault.in_context(format!("'{}'", shorten(name))))
+                .map_err(|error| error.in_context(format!("'{}'", shorten(name))))
         } else {
             read_parameter(reader, name)
         };
 
-        let inputs = misspelt::names(self.metadata);
+        let inputs = input_names::names(self.metadata);
         let value =
-            read.map_err(|fault| fault.in_context(format!("parameter (inputs are {inputs})")))?;
+            read.map_err(|error| error.in_context(format!("parameter (inputs are {inputs})")))?;
 
         self.parameters.extend(value.map(|value| RawParameter { name: name.to_owned(), value }));
 
@@ -126,7 +125,7 @@ impl FlatRequest<'_> {
 
     /// Returns the error for a key of the `infer` route.
     fn wrong_route_key(&self, reader: &Reader<'_>, name: &str) -> JsonError {
-        let inputs = misspelt::names(self.metadata);
+        let inputs = input_names::names(self.metadata);
         reader
             .error(format!("'{name}' belongs to the route 'infer'; here each input is a key, and inputs are {inputs}"))
     }
@@ -140,7 +139,7 @@ fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, Jso
     let alone = reader.peek() != Some(b'[');
 
     let shape = if alone {
-        fit_shape(spec, 1).map_err(|fault| reader.error(fault))?
+        fit_shape(spec, 1).map_err(|error| reader.error(error))?
     } else {
         array_shape(reader, spec)?
     };
@@ -159,15 +158,17 @@ fn array_shape(reader: &Reader<'_>, spec: &TensorSpec) -> Result<Vec<u64>, JsonE
         .count();
 
     if depth == 1 {
-        return fit_shape(spec, array_length(reader)?).map_err(|fault| reader.error(fault));
+        return fit_shape(spec, array_length(reader)?).map_err(|error| reader.error(error));
     }
 
     if depth != spec.shape.len() {
         return Err(reader
-            .error(format!("the data is to be flat, or nested as the shape {:?}", spec.shape)));
+            .error(format!("the data must be flat, or nested like the shape {:?}", spec.shape)));
     }
 
-    let (mut inner, mut shape) = (reader.clone(), Vec::with_capacity(depth));
+    let mut inner = reader.clone();
+    let mut shape = Vec::with_capacity(depth);
+
     for _ in 0..depth {
         shape.push(array_length(&inner)?);
         inner.consume_array_start();
@@ -190,7 +191,7 @@ fn array_length(reader: &Reader<'_>) -> Result<u64, JsonError> {
 /// that the fixed dimensions leave, and the other variable ones are 1. Fails with a text for the
 /// caller.
 fn fit_shape(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
-    let fault = || format!("{elements} elements do not fill the shape {:?}", spec.shape);
+    let error = || format!("{elements} elements do not fill the shape {:?}", spec.shape);
 
     let fixed = spec
         .shape
@@ -200,7 +201,7 @@ fn fit_shape(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
 
     let fixed = fixed.fold(1u64, u64::saturating_mul);
     let mut left =
-        elements.checked_div(fixed).filter(|left| left * fixed == elements).ok_or_else(fault)?;
+        elements.checked_div(fixed).filter(|left| left * fixed == elements).ok_or_else(error)?;
     let mut shape = Vec::with_capacity(spec.shape.len());
 
     for &dimension in spec.shape.iter().rev() {
@@ -210,7 +211,7 @@ fn fit_shape(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
 
     shape.reverse();
 
-    if left == 1 { Ok(shape) } else { Err(fault()) }
+    if left == 1 { Ok(shape) } else { Err(error()) }
 }
 
 #[cfg(test)]
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_an_input_or_a_parameter_wherever_it_stands() {
+    fn keys_are_inputs_or_parameters_at_both_levels() {
         let text = r#"{"text_input": "hé", "id": "a", "seed": 7, "nothing": null, "timeout": 5,
             "parameters": {"scalar": 3, "stop": "x", "sequence_id": 9}}"#;
         let json = read_now(text.as_bytes()).unwrap();
@@ -259,12 +260,12 @@ mod tests {
 
         parameters.sort_by(|one, other| one.name.cmp(&other.name));
         assert_eq!(parameters, [seed, stop]);
-        assert_eq!(json.timeout, crate::api::infer::deadline::from_parameter(Some(5)));
+        assert_eq!(json.timeout, crate::api::http::deadline::from_parameter(Some(5)));
         assert_eq!(json.request.session.unwrap().id, "9");
     }
 
     #[test]
-    fn shapes_come_from_the_metadata_or_the_nesting() {
+    fn shape_comes_from_metadata_or_nesting() {
         for (text, expected) in [
             (r#"{"text_input": "a"}"#, vec![1]),
             (r#"{"text_input": ["a", "b"]}"#, vec![2]),
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn invalid_requests_are_explained() {
         for (text, says) in [
             ("[]", "expected an object"),
             ("{", "a string"),
@@ -301,27 +302,27 @@ mod tests {
             (r#"{"fixed": 1}"#, "1 elements do not fill"),
             (r#"{"pairs": [1, 2, 3]}"#, "3 elements do not fill"),
             (r#"{"pairs": [[1, 2], [3]]}"#, "fewer"),
-            (r#"{"pairs": [[[1, 2]]]}"#, "nested as the shape [-1, 2]"),
-            (r#"{"text_input": [["a"]]}"#, "nested as the shape [-1]"),
+            (r#"{"pairs": [[[1, 2]]]}"#, "nested like the shape [-1, 2]"),
+            (r#"{"text_input": [["a"]]}"#, "nested like the shape [-1]"),
             (r#"{"text_inptu": ["a"]}"#, "inputs are 'text_input'"),
             (r#"{"seed": {"a": 1}}"#, "'seed': expected a text, a number, true or false"),
             (r#"{"timeout": -1}"#, "'timeout' must be"),
             (r#"{"text_input": "a"} x"#, "something after the end"),
         ] {
-            let fault = read_now(text.as_bytes()).unwrap_err();
-            assert!(fault.contains(says), "{text}: {fault}");
+            let error = read_now(text.as_bytes()).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "[\\[\\]{}:,\" 0-9.-]{0,24}", key in "text_input|pairs|item|scalar|fixed|id|x") {
+        fn arbitrary_text_does_not_panic(text in "[\\[\\]{}:,\" 0-9.-]{0,24}", key in "text_input|pairs|item|scalar|fixed|id|x") {
             let _ = read_now(text.as_bytes());
             let _ = read_now(format!("{{\"{key}\": {text}}}").as_bytes());
         }
 
         #[test]
-        fn what_is_read_fits_the_model(elements in 0usize..20, name in "text_input|pairs|item|scalar|fixed") {
+        fn accepted_requests_match_the_metadata(elements in 0usize..20, name in "text_input|pairs|item|scalar|fixed") {
             let element = if name == "text_input" { "\"a\"" } else { "1" };
             let text = format!("{{\"{name}\": [{}]}}", vec![element; elements].join(","));
 
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nesting_bomb_is_refused() {
+    fn nesting_bomb_is_rejected() {
         for key in ["text_input", "x", "parameters"] {
             let bomb = format!("{{\"{key}\": {}", "[".repeat(100_000));
             assert!(read_now(bomb.as_bytes()).is_err());

@@ -4,10 +4,10 @@
 //! Each key is written once. Output names take precedence over parameters, and both over protocol
 //! keys.
 
-use crate::api::infer::response_json::{
+use crate::api::json::{write_integer, write_string};
+use crate::api::oip::response_json::{
     estimated_length, last_of_each_name, write_elements, write_parameter,
 };
-use crate::api::json::{write_integer, write_string};
 use crate::model::{InferError, InferResponse, ModelId, Tensor};
 use crate::tenant::Pacer;
 
@@ -17,7 +17,7 @@ pub(super) fn write(
     model: &ModelId,
     id: &str,
     response: &InferResponse,
-    pace: &Pacer,
+    pacer: &Pacer,
 ) -> Result<Vec<u8>, InferError> {
     let mut body = Vec::with_capacity(estimated_length(response.outputs.iter()));
     body.push(b'{');
@@ -32,7 +32,7 @@ pub(super) fn write(
 
     for output in &response.outputs {
         write_key(&mut body, &output.name);
-        write_output(&mut body, output, pace)?;
+        write_output(&mut body, output, pacer)?;
         body.push(b',');
     }
 
@@ -78,13 +78,13 @@ fn write_key(out: &mut Vec<u8>, name: &str) {
 }
 
 /// Writes a single element as a value, other numbers of elements as a flat array.
-fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pacer) -> Result<(), InferError> {
+fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pacer: &Pacer) -> Result<(), InferError> {
     if tensor.elements() == Some(1) {
-        return write_elements(out, tensor, pace);
+        return write_elements(out, tensor, pacer);
     }
 
     out.push(b'[');
-    write_elements(out, tensor, pace)?;
+    write_elements(out, tensor, pacer)?;
     out.push(b']');
 
     Ok(())
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn one_element_is_a_value_and_more_are_a_list() {
+    fn single_elements_are_values_and_others_arrays() {
         let mut data = Vec::new();
         push_bytes_element(&mut data, "say \"hé\"\n".as_bytes()).unwrap();
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_written_once_and_the_models_own_names_win() {
+    fn keys_are_unique_and_model_names_take_precedence() {
         let output = |name: &str| Tensor {
             name: name.into(),
             datatype: Datatype::Uint8,

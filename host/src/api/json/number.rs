@@ -33,9 +33,9 @@ impl<'a> Number<'a> {
         let negative = bytes.first() == Some(&b'-');
         let mut scan = Scan { bytes, at: usize::from(negative), mantissa: 0, digits: 0 };
         let first = scan.peek();
-        let whole = scan.take_digits();
+        let integer_digits = scan.take_digits();
 
-        if whole == 0 || (whole > 1 && first == Some(b'0')) {
+        if integer_digits == 0 || (integer_digits > 1 && first == Some(b'0')) {
             return None;
         }
 
@@ -99,10 +99,10 @@ impl<'a> Number<'a> {
         }
     }
 
-    /// True if the mantissa contains all digits and is at most `most`.
+    /// True if the mantissa contains all digits and is at most `max`.
     #[inline]
-    fn has_mantissa(&self, most: u64) -> bool {
-        !self.exponent && self.digits <= EXACT_DIGITS && self.mantissa <= most
+    fn has_mantissa(&self, max: u64) -> bool {
+        !self.exponent && self.digits <= EXACT_DIGITS && self.mantissa <= max
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn floats_are_rounded_as_the_standard_library_does(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,24})?(e-?[0-9]{1,3})?") {
+        fn floats_round_like_the_standard_library(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,24})?(e-?[0-9]{1,3})?") {
             let number = Number::scan(&text).unwrap();
             prop_assert_eq!(number.text, text.as_str());
             prop_assert_eq!(number.float64().to_bits(), text.parse::<f64>().unwrap().to_bits());

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::Number;
+use super::number::Number;
 use crate::model::hint;
 use crate::tenant::Pacer;
 
@@ -25,7 +25,7 @@ pub(in crate::api) struct Reader<'a> {
     at: usize,
     /// Position of the next checkpoint.
     checkpoint: usize,
-    pace: Option<&'a Pacer>,
+    pacer: Option<&'a Pacer>,
 }
 
 /// Bytes between two checkpoints. Reading them takes about 0.1 ms.
@@ -40,8 +40,8 @@ impl JsonError {
     }
 
     /// Prefixes the error with the part of the text in which it occurred.
-    pub(in crate::api) fn in_context(mut self, place: impl fmt::Display) -> JsonError {
-        self.0.text = format!("{place}: {}", self.0.text);
+    pub(in crate::api) fn in_context(mut self, context: impl fmt::Display) -> JsonError {
+        self.0.text = format!("{context}: {}", self.0.text);
         self
     }
 }
@@ -57,12 +57,12 @@ impl<'a> Reader<'a> {
     pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(text)
             .map_err(|error| JsonError::new("the JSON is not UTF-8", error.valid_up_to()))?;
-        Ok(Reader { text, at: 0, checkpoint: usize::MAX, pace: None })
+        Ok(Reader { text, at: 0, checkpoint: usize::MAX, pacer: None })
     }
 
-    /// Like [`Reader::new`], for long texts: yields at checkpoints of `pace`.
-    pub(in crate::api) fn paced(text: &'a [u8], pace: &'a Pacer) -> Result<Self, JsonError> {
-        Ok(Reader { checkpoint: STEP, pace: Some(pace), ..Reader::new(text)? })
+    /// Like [`Reader::new`], for long texts: yields at checkpoints of `pacer`.
+    pub(in crate::api) fn paced(text: &'a [u8], pacer: &'a Pacer) -> Result<Self, JsonError> {
+        Ok(Reader { checkpoint: STEP, pacer: Some(pacer), ..Reader::new(text)? })
     }
 
     /// Yields if the next checkpoint has been reached. Fails if the work has been stopped.
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
     #[cold]
     fn yield_now(&mut self, at: usize) -> Result<(), JsonError> {
         self.checkpoint = at.saturating_add(STEP);
-        let went_on = self.pace.map_or(Ok(()), Pacer::checkpoint);
+        let went_on = self.pacer.map_or(Ok(()), Pacer::checkpoint);
         went_on.map_err(|stopped| self.error(stopped.to_string()))
     }
 
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
 
         serde_json::from_str(token)
             .map(Cow::Owned)
-            .map_err(|_| self.error("the string before has an invalid escape"))
+            .map_err(|_| self.error("the preceding string has an invalid escape"))
     }
 
     /// Reads a number.
@@ -271,7 +271,7 @@ impl<'a> Reader<'a> {
         }
 
         match found {
-            Some(b'-' | b'0'..=b'9') => self.error("this is not a number as JSON spells it"),
+            Some(b'-' | b'0'..=b'9') => self.error("this is not a valid JSON number"),
             other => self.expected("a number", other),
         }
     }
@@ -284,8 +284,8 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn expect_punctuation(&mut self, wanted: u8, fault: &str) -> Result<(), JsonError> {
-        if self.consume(wanted) { Ok(()) } else { Err(self.error(fault)) }
+    fn expect_punctuation(&mut self, wanted: u8, text: &str) -> Result<(), JsonError> {
+        if self.consume(wanted) { Ok(()) } else { Err(self.error(text)) }
     }
 
     fn literal(&mut self, word: &str) -> Result<(), JsonError> {
@@ -308,7 +308,8 @@ impl<'a> Reader<'a> {
         }
 
         let bytes = self.text.as_bytes();
-        let (mut end, mut escaped) = (self.at + 1, false);
+        let mut end = self.at + 1;
+        let mut escaped = false;
 
         loop {
             match bytes.get(end) {
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nesting_bomb_is_refused() {
+    fn nesting_bomb_is_rejected() {
         let mut reader_text = "[".repeat(100_000);
         assert!(!accepts(reader_text.as_bytes()));
         reader_text = "[".repeat(64) + &"]".repeat(64);
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_serde_json_about_what_is_json() {
+    fn reader_accepts_what_serde_json_accepts() {
         for text in [
             "",
             " ",
@@ -412,7 +413,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_serde_json_about_any_text(text in "[\\[\\]{}:,\" \\\\a-fnrtu0-9eE.+-]{0,24}") {
+        fn reader_agrees_with_serde_json_on_arbitrary_text(text in "[\\[\\]{}:,\" \\\\a-fnrtu0-9eE.+-]{0,24}") {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             // serde_json rejects numbers out of range here; the reader does so only once the
             // datatype is known.

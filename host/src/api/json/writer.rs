@@ -1,5 +1,7 @@
 //! Writers for JSON strings and numbers.
 
+use crate::model::push_hex;
+
 /// Appends a text in quotes, escaped.
 pub(in crate::api) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -34,8 +36,6 @@ pub(in crate::api) fn write_float(out: &mut Vec<u8>, value: impl zmij::Float) {
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-
     match byte {
         b'"' => out.extend_from_slice(b"\\\""),
         b'\\' => out.extend_from_slice(b"\\\\"),
@@ -44,7 +44,7 @@ fn write_escape(out: &mut Vec<u8>, byte: u8) {
         b'\t' => out.extend_from_slice(b"\\t"),
         other => {
             out.extend_from_slice(b"\\u00");
-            out.extend([HEX[usize::from(other >> 4)], HEX[usize::from(other & 15)]]);
+            push_hex(out, &[other]);
         }
     }
 }
@@ -56,7 +56,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(text in any::<String>(), float in any::<f64>(), integer in any::<i64>()) {
+        fn written_values_read_back(text in any::<String>(), float in any::<f64>(), integer in any::<i64>()) {
             let mut out = Vec::new();
             write_string(&mut out, &text);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);

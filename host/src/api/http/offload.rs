@@ -1,0 +1,63 @@
+//! The choice between running host work inline and offloading it to the worker threads, where it
+//! takes turns.
+
+use std::time::{Duration, Instant};
+
+use crate::model::{Deadline, InferError};
+use crate::tenant::{CpuShare, Pacer, Stopped, Tenant, WorkError, Workers};
+
+/// Maximum size of inline work in bytes. Reading or writing this much takes about a millisecond;
+/// below it, the thread switch costs more than it saves the other tenants.
+const INLINE_LIMIT: usize = 256 << 10;
+
+/// Maximum size of inline work in bytes for a tenant that has used more than its share. Processing
+/// this much takes no longer than receiving it.
+const BUSY_INLINE_LIMIT: usize = 16 << 10;
+
+/// Returns the maximum size of inline work in bytes. A tenant that has used more than its share
+/// queues for short work too, as for short calls.
+pub(in crate::api) fn inline_limit(workers: &Workers, share: &CpuShare) -> usize {
+    if workers.turns().may_start(share) { INLINE_LIMIT } else { BUSY_INLINE_LIMIT }
+}
+
+/// Time limit of work that belongs to no model call.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs work on `bytes` bytes that belongs to no model, at the tenant's expense. Work without a
+/// tenant is not charged. Fails with [`InferError::DeadlineExceeded`] after a minute.
+pub(in crate::api) async fn run<T: Send + 'static>(
+    workers: &Workers,
+    tenant: Option<&Tenant>,
+    bytes: usize,
+    work: impl FnOnce(&Pacer) -> T + Send + 'static,
+) -> Result<T, InferError> {
+    let payer = tenant.map_or(workers.host_payer(), Tenant::payer);
+    if bytes <= inline_limit(workers, payer.share()) {
+        // Charged with the handling of the request.
+        return Ok(work(&Pacer::unmetered()));
+    }
+
+    let done = workers.run(payer, payer.share(), Instant::now() + TIMEOUT, work).await;
+    done.map_err(|error| {
+        to_infer_error(error, || InferError::DeadlineExceeded(Deadline::from_settings(TIMEOUT)))
+    })
+}
+
+/// Converts the error of work that did not finish. `late` creates the error of work that missed its
+/// deadline.
+pub(in crate::api) fn to_infer_error(
+    error: WorkError,
+    late: impl FnOnce() -> InferError,
+) -> InferError {
+    match error {
+        WorkError::Stopped(Stopped::DeadlineExceeded) => late(),
+        other => InferError::Internal(other.to_string()),
+    }
+}
+
+impl From<Stopped> for InferError {
+    fn from(stopped: Stopped) -> Self {
+        // No client receives this error: the request is gone.
+        InferError::Internal(stopped.to_string())
+    }
+}

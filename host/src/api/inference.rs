@@ -1,0 +1,142 @@
+//! The steps that all inference routes share: admission, resolution of the model, logging and error
+//! responses.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+
+use super::auth::Caller;
+use super::context::RequestContext;
+use super::error::ApiError;
+use super::extract::ModelPath;
+use super::http::guarded_body::hold_until_sent;
+use super::http::request_memory::RequestMemory;
+use super::json::shorten;
+use super::state::ApiState;
+use crate::dataplane::{DataPlane, InFlightGuard};
+use crate::model::{InferError, Version};
+use crate::servable::{AfterResponse, ServableHandle};
+use crate::tenant::{QuotaGuard, Tenant};
+
+/// An admitted inference request whose model has been resolved.
+pub(super) struct ResolvedRequest<'r> {
+    pub(super) context: &'r RequestContext,
+    pub(super) tenant: &'r Arc<Tenant>,
+    pub(super) path: &'r ModelPath,
+    pub(super) servable: ServableHandle,
+}
+
+/// A response with the host memory that it holds until it has been sent; `None` if its body holds
+/// the memory itself.
+pub(super) type Answer = Result<(Response, Option<RequestMemory>), InferError>;
+
+/// The admission of a request: one of its tenant's concurrent requests, and one of the requests that
+/// the server waits for at shutdown.
+struct Admission {
+    _quota: QuotaGuard,
+    _in_flight: InFlightGuard,
+}
+
+/// Answers an inference request with `answer`, which must log the outcome. The response holds the
+/// admission until it has been sent.
+///
+/// Admission precedes reading the body, because the body stays in memory while the request runs.
+pub(super) async fn respond<'r, F: Future<Output = Answer>>(
+    state: &ApiState,
+    context: &'r RequestContext,
+    caller: &'r Caller,
+    path: &'r ModelPath,
+    answer: impl FnOnce(ResolvedRequest<'r>) -> F,
+) -> Response {
+    let tenant = match caller.tenant() {
+        Ok(tenant) => tenant,
+        Err(refusal) => return refusal.into_response(),
+    };
+
+    let outcome = match admit(&state.dataplane, tenant, path) {
+        Ok((admission, servable)) => {
+            let resolved = ResolvedRequest { context, tenant, path, servable };
+            let answered = answer(resolved).await;
+            answered.map(|(response, memory)| hold_until_sent((admission, memory), response))
+        }
+        Err(error) => {
+            let outcome = Err(error);
+            log_outcome(context, tenant, path, None, &outcome);
+            outcome
+        }
+    };
+
+    outcome.unwrap_or_else(|error| {
+        let version = path.version.as_deref();
+        ApiError::from(error)
+            .with_model_hints(&state.dataplane, tenant.name(), &path.model, version)
+            .into_response()
+    })
+}
+
+/// Admits a request and resolves its model. Fails if the tenant's quota of concurrent requests is
+/// used up, or the model does not serve.
+fn admit(
+    dataplane: &DataPlane,
+    tenant: &Arc<Tenant>,
+    path: &ModelPath,
+) -> Result<(Admission, ServableHandle), InferError> {
+    let admission = Admission { _quota: tenant.admit()?, _in_flight: dataplane.begin_request() };
+    let servable = dataplane.find(tenant.name(), &path.model, path.version.as_deref())?;
+
+    Ok((admission, servable))
+}
+
+impl ResolvedRequest<'_> {
+    /// Logs the outcome, including details that only the model's owner may read.
+    pub(super) fn log_outcome<T>(&self, outcome: &Result<T, InferError>) {
+        let version = self.servable.id().version;
+        log_outcome(self.context, self.tenant, self.path, Some(version), outcome);
+    }
+}
+
+fn log_outcome<T>(
+    context: &RequestContext,
+    tenant: &Tenant,
+    path: &ModelPath,
+    version: Option<Version>,
+    outcome: &Result<T, InferError>,
+) {
+    let request_id = &context.request_id;
+    let tenant = tenant.name();
+    let version = version.map(Version::number);
+
+    let error = match outcome {
+        // The request reached a model, so the name is valid and printable.
+        Ok(_) => {
+            return tracing::debug!(%request_id, %tenant, model = path.model, version, "answered");
+        }
+        Err(error) => error,
+    };
+
+    let model = shorten(&path.model);
+    let code = ApiError::from(error).code;
+
+    match error.private_detail() {
+        Some(detail) => {
+            tracing::warn!(%request_id, %tenant, model, version, code, detail, "a request failed")
+        }
+        None => {
+            tracing::debug!(%request_id, %tenant, model, version, code, "a request was refused")
+        }
+    }
+}
+
+/// Attaches work that starts once the connection has written the head of the response.
+pub(super) fn attach_after_response(
+    mut response: Response,
+    after_response: Option<AfterResponse>,
+) -> Response {
+    if let Some(after_response) = after_response {
+        // hyper drops the extensions after writing the head, which starts the work.
+        response.extensions_mut().insert(Arc::new(after_response));
+    }
+
+    response
+}

@@ -1,0 +1,201 @@
+//! A tensor's `data` in JSON: nested like the tensor's shape, or flat in row-major order.
+
+use half::{bf16, f16};
+
+use crate::api::json::{JsonError, Number, Reader, shorten};
+use crate::model::{Datatype, push_bytes_element};
+
+/// Reads the `data` of a tensor into the byte layout of a [`Tensor`].
+///
+/// Each number is rounded once, from text to datatype. Numbers beyond the datatype's range,
+/// fractions for integer datatypes and values of other kinds are errors.
+///
+/// [`Tensor`]: crate::model::Tensor
+pub(in crate::api) fn read_data(
+    reader: &mut Reader<'_>,
+    datatype: Datatype,
+    shape: &[u64],
+) -> Result<Vec<u8>, JsonError> {
+    let expected =
+        shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
+    let expected = expected.ok_or_else(|| reader.error(format!("shape {shape:?} is too large")))?;
+    let data = Vec::with_capacity(capacity(datatype, expected, reader.remaining()));
+    let mut elements =
+        ElementReader { shape, read: element_reader(datatype), expected, count: 0, data };
+
+    elements.read_all(reader)?;
+
+    Ok(elements.data)
+}
+
+/// Capacity for the elements in bytes, bounded by the length of the text, because the shape alone
+/// can claim any size.
+fn capacity(datatype: Datatype, expected: u64, text: usize) -> usize {
+    let elements = usize::try_from(expected).unwrap_or(usize::MAX).min(text / 2 + 1);
+    elements.saturating_mul(datatype.size().unwrap_or(4) as usize)
+}
+
+/// Reads one element and appends its bytes.
+type ReadElement = fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<(), JsonError>;
+
+struct ElementReader<'s> {
+    shape: &'s [u64],
+    read: ReadElement,
+    expected: u64,
+    count: u64,
+    data: Vec<u8>,
+}
+
+impl ElementReader<'_> {
+    fn read_all(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+        if self.shape.is_empty() && reader.peek() != Some(b'[') {
+            return self.element(reader);
+        }
+
+        if self.shape.len() > 1 && starts_nested(reader) {
+            return self.nested(reader, 0);
+        }
+
+        reader.array(|reader| self.element(reader))?;
+        if self.count != self.expected {
+            return Err(reader.error(format!(
+                "it has {} elements, but {}",
+                self.count,
+                self.expected_count_text()
+            )));
+        }
+
+        Ok(())
+    }
+
+    fn nested(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), JsonError> {
+        let Some(&length) = self.shape.get(depth) else { return self.element(reader) };
+        let mut seen = 0;
+        reader.array(|reader| {
+            seen += 1;
+            if seen > length {
+                return Err(self.wrong_length(reader, depth, "more"));
+            }
+            self.nested(reader, depth + 1)
+        })?;
+
+        if seen < length {
+            return Err(self.wrong_length(reader, depth, "fewer"));
+        }
+
+        Ok(())
+    }
+
+    #[inline]
+    fn element(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+        if self.count == self.expected {
+            return Err(
+                reader.error(format!("it has more elements, but {}", self.expected_count_text()))
+            );
+        }
+
+        self.count += 1;
+        (self.read)(reader, &mut self.data)
+    }
+
+    #[cold]
+    fn expected_count_text(&self) -> String {
+        format!("shape {:?} takes {}", self.shape, self.expected)
+    }
+
+    #[cold]
+    fn wrong_length(&self, reader: &Reader<'_>, depth: usize, much: &str) -> JsonError {
+        let length = self.shape.get(depth).copied().unwrap_or_default();
+        reader.error(format!(
+            "an array has {much} than the {length} entries of dimension {depth} in {:?}",
+            self.shape
+        ))
+    }
+}
+
+/// True if the next array contains arrays.
+fn starts_nested(reader: &Reader<'_>) -> bool {
+    let mut ahead = reader.clone();
+    ahead.consume_array_start() && ahead.peek() == Some(b'[')
+}
+
+fn element_reader(datatype: Datatype) -> ReadElement {
+    match datatype {
+        Datatype::Bool => |reader, data| append(data, [u8::from(reader.boolean()?)]),
+        Datatype::Uint8 => |reader, data| append(data, integer::<u8>(reader)?.to_le_bytes()),
+        Datatype::Uint16 => |reader, data| append(data, integer::<u16>(reader)?.to_le_bytes()),
+        Datatype::Uint32 => |reader, data| append(data, integer::<u32>(reader)?.to_le_bytes()),
+        Datatype::Uint64 => |reader, data| append(data, integer::<u64>(reader)?.to_le_bytes()),
+        Datatype::Int8 => |reader, data| append(data, integer::<i8>(reader)?.to_le_bytes()),
+        Datatype::Int16 => |reader, data| append(data, integer::<i16>(reader)?.to_le_bytes()),
+        Datatype::Int32 => |reader, data| append(data, integer::<i32>(reader)?.to_le_bytes()),
+        Datatype::Int64 => |reader, data| append(data, integer::<i64>(reader)?.to_le_bytes()),
+        Datatype::Fp16 => |reader, data| append(data, float16(reader)?.to_le_bytes()),
+        Datatype::Bf16 => |reader, data| append(data, bfloat16(reader)?.to_le_bytes()),
+        Datatype::Fp32 => |reader, data| append(data, float32(reader)?.to_le_bytes()),
+        Datatype::Fp64 => |reader, data| append(data, float64(reader)?.to_le_bytes()),
+        Datatype::Bytes => text,
+    }
+}
+
+#[inline]
+fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<(), JsonError> {
+    data.extend_from_slice(&element);
+    Ok(())
+}
+
+#[inline]
+fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
+    let number = reader.number()?;
+    number
+        .integer()
+        .and_then(|value| T::try_from(value).ok())
+        .ok_or_else(|| not_an_integer(reader, number))
+}
+
+#[inline]
+fn float64(reader: &mut Reader<'_>) -> Result<f64, JsonError> {
+    let number = reader.number()?;
+    let value = number.float64();
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+#[inline]
+fn float32(reader: &mut Reader<'_>) -> Result<f32, JsonError> {
+    let number = reader.number()?;
+    let value = number.float32();
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+fn float16(reader: &mut Reader<'_>) -> Result<f16, JsonError> {
+    let number = reader.number()?;
+    let value = f16::from_f64(number.float64());
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+fn bfloat16(reader: &mut Reader<'_>) -> Result<bf16, JsonError> {
+    let number = reader.number()?;
+    let value = bf16::from_f64(number.float64());
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+fn text(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), JsonError> {
+    let element = reader.string()?;
+    push_bytes_element(data, element.as_bytes()).map_err(|error| reader.error(error))
+}
+
+#[cold]
+fn not_an_integer(reader: &Reader<'_>, number: Number<'_>) -> JsonError {
+    if number.is_whole() {
+        return out_of_range(reader, number);
+    }
+    reader.error(format!(
+        "{} is written as a fraction, and the datatype holds whole numbers",
+        shorten(number.text)
+    ))
+}
+
+#[cold]
+fn out_of_range(reader: &Reader<'_>, number: Number<'_>) -> JsonError {
+    reader.error(format!("{} is out of the datatype's range", shorten(number.text)))
+}

@@ -1,0 +1,109 @@
+//! Routes: method, path, required access, handler and documentation.
+
+use std::sync::Arc;
+
+use axum::handler::Handler;
+use axum::routing::{self, MethodRouter};
+
+use super::auth::Access;
+use super::state::ApiState;
+
+/// A method, a path and the access that it requires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with `{name}` for its parameters.
+    pub path: &'static str,
+    /// The access that the route requires.
+    pub access: Access,
+}
+
+/// A route with its handler and its documentation.
+pub(super) struct Endpoint {
+    pub(super) route: Route,
+    pub(super) handler: MethodRouter<Arc<ApiState>>,
+    pub(super) operation: Operation,
+}
+
+/// The documentation of a route.
+pub(super) struct Operation {
+    /// Function name in generated clients.
+    pub(super) id: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) summary: &'static str,
+    /// Names of the query parameters.
+    pub(super) query: &'static [&'static str],
+    /// Kind of the request body, see `docs::bodies`; empty for none.
+    pub(super) request_body: &'static str,
+    /// Kind of the response body on success; empty for none.
+    pub(super) response_body: &'static str,
+    /// Statuses on success.
+    pub(super) statuses: &'static [&'static str],
+    /// Error statuses beyond those that follow from access and request body.
+    pub(super) errors: &'static [&'static str],
+}
+
+/// The defaults of an [`Operation`]: no bodies, status 200, no errors of its own.
+pub(super) const OPERATION: Operation = Operation {
+    id: "",
+    tag: "",
+    summary: "",
+    query: &[],
+    request_body: "",
+    response_body: "",
+    statuses: &["200"],
+    errors: &[],
+};
+
+/// A route with its handler that lacks documentation.
+pub(super) struct Undocumented {
+    route: Route,
+    handler: MethodRouter<Arc<ApiState>>,
+}
+
+impl Undocumented {
+    /// Adds the documentation.
+    pub(super) fn describe(self, operation: Operation) -> Endpoint {
+        Endpoint { route: self.route, handler: self.handler, operation }
+    }
+}
+
+/// Creates a `GET` route.
+pub(super) fn get<H, T>(path: &'static str, access: Access, handler: H) -> Undocumented
+where
+    H: Handler<T, Arc<ApiState>>,
+    T: 'static,
+{
+    Undocumented { route: Route { method: "GET", path, access }, handler: routing::get(handler) }
+}
+
+/// Creates a `POST` route.
+pub(super) fn post<H, T>(path: &'static str, access: Access, handler: H) -> Undocumented
+where
+    H: Handler<T, Arc<ApiState>>,
+    T: 'static,
+{
+    Undocumented { route: Route { method: "POST", path, access }, handler: routing::post(handler) }
+}
+
+/// Creates a `PUT` route.
+pub(super) fn put<H, T>(path: &'static str, access: Access, handler: H) -> Undocumented
+where
+    H: Handler<T, Arc<ApiState>>,
+    T: 'static,
+{
+    Undocumented { route: Route { method: "PUT", path, access }, handler: routing::put(handler) }
+}
+
+/// Creates a `DELETE` route.
+pub(super) fn delete<H, T>(path: &'static str, access: Access, handler: H) -> Undocumented
+where
+    H: Handler<T, Arc<ApiState>>,
+    T: 'static,
+{
+    Undocumented {
+        route: Route { method: "DELETE", path, access },
+        handler: routing::delete(handler),
+    }
+}
