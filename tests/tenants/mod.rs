@@ -5,6 +5,7 @@
 //! each tenant, and a name is looked up in the caller's own map only. The lookup is the same
 //! whether the name is unknown or another tenant's.
 
+mod admin_quota;
 mod artifacts;
 mod egress;
 mod faulty_files;

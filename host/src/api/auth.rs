@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::admin_quota::{AdminPermit, AdminQuota};
 use super::context::RequestContext;
 use super::error::{ApiError, UNKNOWN_KEY};
 use super::http::compression::response_coding;
@@ -22,7 +23,7 @@ use super::http::guarded_body::hold_until_sent;
 use super::http::request_memory::RequestMemory;
 use super::http::response_compression;
 use super::state::ApiState;
-use crate::model::{CallerInfo, InferError, RequestId, TenantName};
+use crate::model::{CallerInfo, Digest, InferError, RequestId, TenantName};
 use crate::tenant::{AuthError, Identity, KeyScope, QuotaGuard, Tenant};
 
 const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
@@ -124,12 +125,13 @@ pub(super) fn authorize(
 pub(super) struct Guard {
     pub(super) state: Arc<ApiState>,
     pub(super) access: Access,
+    pub(super) admin_quota: AdminQuota,
 }
 
 /// Middleware before every handler: authorizes the request and takes its share of a quota. The
 /// share is given back when the response has been sent.
 pub(super) async fn require_access(
-    State(Guard { state, access }): State<Guard>,
+    State(Guard { state, access, admin_quota }): State<Guard>,
     mut request: Request<Body>,
     next: Next,
 ) -> Response {
@@ -139,7 +141,7 @@ pub(super) async fn require_access(
         (Err(refusal), _) => return refusal.into_response(),
     };
 
-    let permit = match Permit::take(&caller, access) {
+    let permit = match Permit::take(&admin_quota, &caller, access, request.headers()) {
         Ok(permit) => permit,
         Err(refusal) => return refusal.into_response(),
     };
@@ -177,16 +179,28 @@ pub(super) async fn require_access(
 enum Permit {
     /// The tenant's quota covers the request.
     Tenant(QuotaGuard),
-    /// Open routes build nothing for the request. Inference takes its own share. An operator must
-    /// be able to inspect a tenant whose quota is used up.
+    /// The quota of the API key covers the request, see [`AdminQuota`].
+    Admin(AdminPermit),
+    /// Open routes build nothing for the request. Inference takes its own share.
     Uncovered,
 }
 
 impl Permit {
     /// Takes a share for a request. Fails if the quota is used up.
-    fn take(caller: &Caller, access: Access) -> Result<Permit, ApiError> {
-        if matches!(access, Access::Open | Access::Infer) || caller.is_admin() {
+    fn take(
+        admin_quota: &AdminQuota,
+        caller: &Caller,
+        access: Access,
+        headers: &HeaderMap,
+    ) -> Result<Permit, ApiError> {
+        if matches!(access, Access::Open | Access::Infer) {
             return Ok(Permit::Uncovered);
+        }
+
+        if caller.is_admin() {
+            // Without configured keys, a key that a client sends has no meaning.
+            let key = if caller.0.key.is_some() { sent_key(headers)? } else { None };
+            return admin_quota.admit(key.map(Digest::sha256)).map(Permit::Admin);
         }
 
         let admitted = caller.tenant()?.admit();
@@ -204,6 +218,10 @@ impl Permit {
                 let mut memory = RequestMemory::new(permit.tenant());
                 memory.resize(length as usize).map_err(InferError::from)?;
                 Ok(hold_until_sent((permit, memory), response))
+            }
+            Permit::Admin(mut permit) => {
+                permit.add_response(length)?;
+                Ok(hold_until_sent(permit, response))
             }
             Permit::Uncovered => Ok(response),
         }

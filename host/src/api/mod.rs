@@ -13,6 +13,7 @@
 //! `oip` contains the wire codec of the protocol and `http` the mechanics of bodies, headers and
 //! connections. `router` lists every route with its access, its handler and its documentation.
 
+mod admin_quota;
 mod auth;
 mod config;
 mod context;

@@ -9,6 +9,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::{Extension, Router};
 
+use super::admin_quota::AdminQuota;
 use super::auth::{self, Access, Caller, Guard};
 use super::context::RequestContext;
 use super::docs::{self, errors};
@@ -26,10 +27,11 @@ pub fn routes() -> Vec<Route> {
 
 /// Builds the router. Inference by a plain path bypasses it: see `service`.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
+    let admin_quota = AdminQuota::default();
     let mut router = Router::new();
 
     for Endpoint { route: Route { path, access, .. }, handler, .. } in endpoints() {
-        let guard = Guard { state: state.clone(), access };
+        let guard = Guard { state: state.clone(), access, admin_quota: admin_quota.clone() };
         let guarded = handler.layer(from_fn_with_state(guard, auth::require_access));
 
         // Some clients append a slash to the address of a server.
