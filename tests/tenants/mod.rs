@@ -14,6 +14,7 @@ mod key_bypass;
 mod last_key;
 mod listening;
 mod loading;
+mod lockout;
 mod matrix;
 mod quotas;
 mod readiness;
