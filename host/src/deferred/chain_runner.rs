@@ -132,13 +132,13 @@ impl TaskRunner {
 
         match tried {
             Ok(TaskOutcome::Failed) => {
-                tracing::warn!(%tenant, %model, task, chain = id, "a deferred task was given up")
+                tracing::warn!(%tenant, %model, task, chain = id, "a deferred task failed for good")
             }
             Ok(outcome) => {
-                tracing::debug!(%tenant, %model, task, chain = id, ?outcome, "a deferred task")
+                tracing::debug!(%tenant, %model, task, chain = id, ?outcome, "a deferred task was tried")
             }
             Err(error) => {
-                tracing::debug!(%tenant, %model, task, %error, detail = error.private_detail(), "a deferred task has to wait");
+                tracing::debug!(%tenant, %model, task, %error, detail = error.private_detail(), "a deferred task was not tried");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
@@ -181,5 +181,5 @@ impl TaskRunner {
 fn log_read_failure(chain: &TaskChain, error: &StoreError) {
     let tenant = chain.tenant().name();
     let model = chain.model();
-    tracing::warn!(%tenant, %model, %error, "cannot read which task comes next");
+    tracing::warn!(%tenant, %model, %error, "cannot read the next deferred task");
 }

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn half_of_the_instances_are_for_tasks_and_always_one() {
+    async fn half_of_the_instances_but_at_least_one_run_tasks() {
         let places = TaskConcurrency::default();
         let tenant = TenantName::default_tenant();
         for (model, instances, at_once) in [("a", 8, 4), ("b", 1, 1)] {

@@ -191,7 +191,7 @@ impl TaskRunner {
         if left > 0 {
             tracing::warn!(
                 left,
-                "requests whose tasks are not done; they are done after the next start"
+                "requests with unfinished tasks; the tasks run after the next start"
             );
         }
 
@@ -259,7 +259,7 @@ impl TaskRunner {
                 if let Err(error) = sessions.resume().await {
                     let tenant = sessions.tenant().name();
                     let model = sessions.model();
-                    tracing::warn!(%tenant, %model, %error, "cannot read which tasks wait");
+                    tracing::warn!(%tenant, %model, %error, "cannot read the pending tasks");
                     complete = false;
                 }
             }

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_counted_by_size_and_not_without_end() {
+    fn calls_are_counted_by_size_up_to_a_limit() {
         let counts = ExecutionCounts::default();
         let second = Duration::from_secs(1);
         (0..2).for_each(|_| counts.record(8, second, 2 * second));

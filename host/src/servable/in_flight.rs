@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_end_is_when_the_last_one_has_ended() {
+    async fn it_is_idle_once_the_last_guard_is_dropped() {
         let flights = InFlight::default();
         for _ in 0..2 {
             assert!(flights.wait_until_idle().now_or_never().is_some());

@@ -214,7 +214,7 @@ impl Runner for Servable {
 
         let ModelId { tenant, name, version } = self.id();
         let detail = error.private_detail();
-        tracing::debug!(%tenant, model = %name, %version, requests, %error, detail, "a batch failed; each goes alone");
+        tracing::debug!(%tenant, model = %name, %version, requests, %error, detail, "a batch failed; its requests are retried one by one");
     }
 }
 

@@ -280,7 +280,7 @@ impl RunningTry {
             let tenant = chain.tenant().name();
             let model = chain.model();
             let task = self.task;
-            tracing::warn!(%tenant, %model, task, %error, "cannot write what has come of a deferred task");
+            tracing::warn!(%tenant, %model, task, %error, "cannot write the end of a try");
 
             // The store has dropped its reference, unless it lost the job and may still run it.
             let Some(record) = Arc::into_inner(record) else { return TaskOutcome::Retried };

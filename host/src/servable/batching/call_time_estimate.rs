@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_follows_what_calls_take() {
+    fn the_estimate_follows_the_calls() {
         let usual = CallTimeEstimate::default();
         assert_eq!(usual.estimate(1), None);
         usual.record(4, Duration::from_micros(400));

@@ -170,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_joined_is_split_as_it_was(requests in requests()) {
+        fn joined_requests_are_split_unchanged(requests in requests()) {
             for other in &requests {
                 prop_assert!(can_join(&requests[0], other));
             }
@@ -188,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn an_answer_with_other_rows_is_not_split(requests in requests(), more in 1..5u64) {
+        fn a_response_with_other_rows_is_not_split(requests in requests(), more in 1..5u64) {
             let counts: Vec<_> = requests.iter().filter_map(rows).collect();
             let joined = join(&requests.iter().collect::<Vec<_>>());
             let echo = InferResponse { parameters: Vec::new(), outputs: joined.inputs };
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_in_anything_else_is_not_joined() {
+    fn requests_that_differ_otherwise_are_not_joined() {
         let kind = |datatype, inner: &[u64]| (datatype, inner.to_vec());
         let request =
             |tensors: Vec<Tensor>| InferRequest { inputs: tensors, ..InferRequest::default() };
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_ends_early_is_no_panic() {
+    fn truncated_data_is_an_error() {
         let mut output = tensor(0, &(Datatype::Bytes, Vec::new()), 3, 1);
         output.data.truncate(output.data.len() - 1);
         let response = InferResponse { parameters: Vec::new(), outputs: vec![output] };

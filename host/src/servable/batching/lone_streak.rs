@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_alone_looks_now_and_then_and_a_crowd_always() {
+    fn a_lone_streak_yields_seldom_and_a_batch_resets_it() {
         let crowd = LoneStreak::default();
         let looks = (0..1000).filter(|_| {
             let looks = crowd.should_yield();

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_is_the_lesser_of_what_the_model_takes_and_what_is_set() {
+    fn the_limit_is_the_lesser_of_metadata_and_settings() {
         let joined = |items| Some(BatchLimit { form: BatchForm::Joined, items });
         let side_by_side = |items| Some(BatchLimit { form: BatchForm::SideBySide, items });
         for (exports, promised, configured, limit) in [

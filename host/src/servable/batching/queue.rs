@@ -224,7 +224,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everybody_leaves_once_and_batches_are_as_they_should_be(events in events()) {
+        fn each_entry_leaves_once_and_batches_keep_their_limits(events in events()) {
             let start = Instant::now();
             let at = |time: u64| start + Duration::from_secs(time);
             let mut queue = Queue::new();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_by_priority_then_by_arrival() {
+    fn entries_leave_by_priority_then_by_arrival() {
         let mut queue = Queue::new();
         let now = Instant::now();
         let later = now + Duration::from_secs(1);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_a_batch_goes_alone_and_what_does_not_fit_waits() {
+    fn an_oversized_entry_is_taken_alone_and_others_wait_for_room() {
         let mut queue = Queue::new();
         let now = Instant::now();
         let later = now + Duration::from_secs(1);

@@ -314,7 +314,7 @@ fn block_on(work: impl Future<Output = ()>) {
 
 proptest! {
     #[test]
-    fn everybody_gets_its_own_answer_once_and_nobody_waits_for_those_who_have_gone(
+    fn each_client_gets_its_own_response_once_and_none_waits_for_the_disconnected(
         clients in clients(),
         side_by_side: bool,
         items in 2..12u32,
@@ -334,7 +334,7 @@ proptest! {
 }
 
 #[test]
-fn those_who_come_together_go_together() {
+fn concurrent_requests_are_batched() {
     let client = Client {
         kind: Kind::Good,
         rows: 1,

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_the_model_came_of_the_request_and_one_of_the_amount_of_its_content() {
+    fn a_model_fault_is_keyed_by_request_and_a_limit_fault_by_content() {
         let of = |id, data: &[u8]| RequestSource::new(&asker(id), &request(data.to_vec()), false);
         let one = of("a", b"x");
         let again = of("b", b"x");
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_in_one_session_came_of_the_session() {
+    fn faults_in_a_session_are_keyed_by_the_session() {
         let sequence =
             |id: &str| Some(SessionControl { id: id.into(), ..SessionControl::default() });
         let of = |id, data: &[u8], session: &str, uses_sessions| {

@@ -73,7 +73,7 @@ fn suspended(breaker: &Breaker, now: Instant) -> bool {
 }
 
 #[test]
-fn only_faults_in_a_row_take_it_out() {
+fn only_consecutive_faults_open_it() {
     let breaker = breaker(3);
     for outcome in
         [trap(), trap(), Ok(()), trap(), trap(), Err(InferError::Rejected("x".into())), trap()]
@@ -99,7 +99,7 @@ fn only_faults_in_a_row_take_it_out() {
 }
 
 #[test]
-fn one_request_tries_after_the_pause_and_decides() {
+fn one_probe_after_the_pause_decides() {
     let breaker = breaker(1);
     ends(&breaker, &any(), &trap());
     let later = Instant::now() + PAUSE;
@@ -114,7 +114,7 @@ fn one_request_tries_after_the_pause_and_decides() {
 }
 
 #[test]
-fn a_try_that_comes_to_nothing_leaves_room_for_the_next() {
+fn a_probe_without_an_outcome_allows_another() {
     let breaker = breaker(1);
     ends(&breaker, &any(), &trap());
     let later = Instant::now() + PAUSE;
@@ -133,7 +133,7 @@ fn it_can_be_switched_off() {
 }
 
 #[test]
-fn what_the_model_is_not_to_blame_for_does_not_count() {
+fn errors_that_are_not_the_models_fault_do_not_count() {
     let breaker = breaker(1);
     for error in [
         InferError::InvalidInput("x".into()),
@@ -185,7 +185,7 @@ fn one_caller_of_several_is_refused_alone() {
 }
 
 #[test]
-fn two_callers_for_whom_it_does_nothing_but_fail_take_it_out() {
+fn two_callers_whose_requests_only_fail_open_it() {
     let breaker =
         breaker_of(2, &[("a", KeyScope::Infer), ("b", KeyScope::Infer), ("c", KeyScope::Infer)]);
     for caller in ["a", "a", "b"] {
@@ -198,7 +198,7 @@ fn two_callers_for_whom_it_does_nothing_but_fail_take_it_out() {
 }
 
 #[test]
-fn as_long_as_anybody_is_answered_it_stays() {
+fn a_success_of_a_third_caller_keeps_it_closed() {
     let breaker =
         breaker_of(2, &[("a", KeyScope::Infer), ("b", KeyScope::Infer), ("c", KeyScope::Infer)]);
     for caller in ["a", "b", "a", "b"] {
@@ -209,7 +209,7 @@ fn as_long_as_anybody_is_answered_it_stays() {
 }
 
 #[test]
-fn the_only_caller_is_everybody() {
+fn the_faults_of_the_only_caller_open_it() {
     let breaker = breaker_of(2, &[("a", KeyScope::Infer), ("operator", KeyScope::Manage)]);
     for _ in 0..2 {
         ends(&breaker, &new_request(Some("a")), &trap());

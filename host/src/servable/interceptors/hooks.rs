@@ -15,9 +15,11 @@ impl InterceptorChain {
         if let Some(reason) = &self.blocked_reason {
             return Err(LoadError::new(Stage::Intercept, reason.clone()));
         }
-        for link in &self.interceptors {
-            let told = run_hook(link, id, async |mut instance, id| instance.before_load(&id).await);
-            told.await.map_err(|error| load_error(link, "before-load", error))?;
+
+        for interceptor in &self.interceptors {
+            let hook = async |mut instance: Instance, id: ModelId| instance.before_load(&id).await;
+            let outcome = run_hook(interceptor, id, hook).await;
+            outcome.map_err(|error| load_error(interceptor, "before-load", error))?;
         }
         Ok(())
     }
@@ -25,9 +27,10 @@ impl InterceptorChain {
     /// Calls `after-load` of every interceptor, in reverse order, once a version has been
     /// validated. Fails as [`InterceptorChain::before_load`] does.
     pub async fn after_load(&self, id: &ModelId) -> Result<(), LoadError> {
-        for link in self.interceptors.iter().rev() {
-            let told = run_hook(link, id, async |mut instance, id| instance.after_load(&id).await);
-            told.await.map_err(|error| load_error(link, "after-load", error))?;
+        for interceptor in self.interceptors.iter().rev() {
+            let hook = async |mut instance: Instance, id: ModelId| instance.after_load(&id).await;
+            let outcome = run_hook(interceptor, id, hook).await;
+            outcome.map_err(|error| load_error(interceptor, "after-load", error))?;
         }
         Ok(())
     }
@@ -35,39 +38,37 @@ impl InterceptorChain {
     /// Calls `before-unload` of every interceptor, in order, once a version serves no more.
     /// Failures are logged.
     pub async fn before_unload(&self, id: &ModelId) {
-        for link in &self.interceptors {
-            let told =
-                run_hook(link, id, async |mut instance, id| instance.before_unload(&id).await)
-                    .await;
-            log_failure(link, id, "before-unload", told);
+        for interceptor in &self.interceptors {
+            let hook =
+                async |mut instance: Instance, id: ModelId| instance.before_unload(&id).await;
+            log_failure(interceptor, id, "before-unload", run_hook(interceptor, id, hook).await);
         }
     }
 
     /// Calls `after-unload` of every interceptor, in reverse order. Failures are logged.
     pub async fn after_unload(&self, id: &ModelId) {
-        for link in self.interceptors.iter().rev() {
-            let told =
-                run_hook(link, id, async |mut instance, id| instance.after_unload(&id).await).await;
-            log_failure(link, id, "after-unload", told);
+        for interceptor in self.interceptors.iter().rev() {
+            let hook = async |mut instance: Instance, id: ModelId| instance.after_unload(&id).await;
+            log_failure(interceptor, id, "after-unload", run_hook(interceptor, id, hook).await);
         }
     }
 }
 
-/// Runs `what` on a new instance of an interceptor, with the full limits of a request.
+/// Runs `hook` on a new instance of an interceptor, with the full limits of a request.
 async fn run_hook<F>(
-    link: &ServableHandle,
+    interceptor: &ServableHandle,
     id: &ModelId,
-    what: impl FnOnce(Instance, ModelId) -> F + Send + 'static,
+    hook: impl FnOnce(Instance, ModelId) -> F + Send + 'static,
 ) -> Result<(), InferError>
 where
     F: Future<Output = Result<(), InferError>> + Send + 'static,
 {
     let id = id.clone();
-    link.factory.run_in_new_instance(move |instance| what(instance, id)).await
+    interceptor.factory.run_in_new_instance(move |instance| hook(instance, id)).await
 }
 
-fn load_error(link: &ServableHandle, hook: &str, error: InferError) -> LoadError {
-    let name = link.id().name.base_name();
+fn load_error(interceptor: &ServableHandle, hook: &str, error: InferError) -> LoadError {
+    let name = interceptor.id().name.base_name();
     let stage = match error {
         InferError::Overloaded => Stage::Host,
         InferError::QuotaExceeded(_) => Stage::Quota,
@@ -81,9 +82,14 @@ fn load_error(link: &ServableHandle, hook: &str, error: InferError) -> LoadError
     LoadError::new(stage, reason)
 }
 
-fn log_failure(link: &ServableHandle, id: &ModelId, hook: &str, told: Result<(), InferError>) {
-    if let Err(error) = told {
-        let interceptor = link.id().name.base_name();
+fn log_failure(
+    interceptor: &ServableHandle,
+    id: &ModelId,
+    hook: &str,
+    outcome: Result<(), InferError>,
+) {
+    if let Err(error) = outcome {
+        let interceptor = interceptor.id().name.base_name();
         let detail = fault_detail(&error);
         tracing::warn!(model = %id, interceptor, hook, detail, "an interceptor failed");
     }

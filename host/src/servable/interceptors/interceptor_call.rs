@@ -147,8 +147,8 @@ pub(super) fn fault_detail(fault: &InferError) -> String {
         InferError::DeadlineExceeded(deadline) => {
             format!("it took longer than {:?}", deadline.allowed)
         }
-        InferError::OversizedOutput(detail) => format!("what it hands on is too large: {detail}"),
-        InferError::BadOutput(detail) => format!("what it hands on is not valid: {detail}"),
+        InferError::OversizedOutput(detail) => format!("its output is too large: {detail}"),
+        InferError::BadOutput(detail) => format!("its output is not valid: {detail}"),
         other => other.private_detail().map_or_else(|| other.to_string(), str::to_owned),
     }
 }
@@ -176,7 +176,7 @@ mod tests {
     use crate::model::Deadline;
 
     #[test]
-    fn whatever_an_interceptor_does_wrong_is_its_own_failure_and_its_detail_private() {
+    fn an_interceptors_fault_names_it_and_hides_the_detail() {
         let faults = [
             InferError::Trapped { detail: "secret".into() },
             InferError::OutOfMemory { limit: 1, detail: "secret".into() },

@@ -102,7 +102,7 @@ mod tests {
         /// Waiters arrive, leave without the lock or release it, in any order: the first waiter
         /// present owns the session, and no entry remains once all are gone.
         #[test]
-        fn the_first_of_those_who_are_there_owns(steps in prop::collection::vec((0..3_u8, any::<prop::sample::Index>()), 1..60)) {
+        fn the_first_waiter_owns_the_session(steps in prop::collection::vec((0..3_u8, any::<prop::sample::Index>()), 1..60)) {
             let locks = Arc::new(SessionLocks::default());
             let mut visitors: Vec<TestClient> = Vec::new();
             for (step, which) in steps {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn nobody_waits_for_ever_and_two_never_own() {
+    async fn every_waiter_gets_the_lock_alone() {
         let locks = Arc::new(SessionLocks::default());
         let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let visits = (0..2000).map(|number| {

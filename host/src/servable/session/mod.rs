@@ -158,7 +158,7 @@ impl Sessions {
             if let Err(error) = sessions.sweep().await {
                 let tenant = sessions.tenant.name();
                 let model = &sessions.model;
-                tracing::warn!(%tenant, %model, %error, "cannot remove sessions whose time is over");
+                tracing::warn!(%tenant, %model, %error, "cannot remove expired sessions");
             }
         }
     }

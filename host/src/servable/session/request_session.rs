@@ -128,7 +128,7 @@ impl Servable {
 
         if stored.is_none() && !control.start {
             return Err(InferError::InvalidInput(format!(
-                "there is no session '{}', or its time is over; set sequence_start to begin one",
+                "there is no session '{}', or it has expired; set sequence_start to start one",
                 control.id
             )));
         }
@@ -203,7 +203,7 @@ impl RequestSession {
         });
 
         committed.await.map_err(|error| {
-            InferError::Internal(format!("keeping a session ended early: {error}"))
+            InferError::Internal(format!("the commit of a session ended early: {error}"))
         })?
     }
 }
