@@ -172,6 +172,41 @@ fn an_idle_instance_holds_no_session_state() {
     assert_eq!(filled, alone);
 }
 
+#[test]
+fn a_new_state_counts_against_memory_until_it_is_committed() {
+    const STATE: u64 = 1 << 20;
+    let server = started("");
+    begin(&server, "s", "").ok();
+
+    let file = server.state().join("tenants/default/store.sqlite");
+    let store = rusqlite::Connection::open(file).unwrap();
+    // The host's own writes wait for the file for up to 5 s.
+    let lock = || store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let unlock = || store.execute_batch("ROLLBACK").unwrap();
+    let fill = || {
+        let body = super::request("s", false, &format!("fill {STATE}"));
+        server.call("POST", "/v2/models/keeper/infer").json(&body).begin()
+    };
+    let used = || quota(&server, "memory")["used"].as_u64().unwrap();
+
+    lock();
+    let waiting = fill();
+    // The instance and its memory are gone by then.
+    until("that only the state counts", || used() == STATE);
+    unlock();
+    waiting.answer().ok();
+    until("that nothing counts", || used() == 0);
+
+    lock();
+    let waiting = fill();
+    until("that only the state counts", || used() == STATE);
+    waiting.hang_up();
+    until("that the request is gone", || quota(&server, "concurrency")["used"] == 0);
+    assert_eq!(used(), STATE, "the commit goes on without its caller");
+    unlock();
+    until("that nothing counts", || used() == 0);
+}
+
 /// A request without a session.
 fn alone(orders: &str) -> serde_json::Value {
     json!({ "inputs": [], "parameters": { "do": orders } })

@@ -34,17 +34,20 @@ pub struct Session {
 }
 
 struct State {
-    bytes: Option<Vec<u8>>,
+    /// Shared with a migration in progress.
+    bytes: Option<Arc<Vec<u8>>>,
     changed: bool,
     /// The version that wrote the state, if it is another one and this version migrates sessions.
     from: Option<u64>,
-    /// Charges the state, which is in the host's memory, to the tenant.
+    /// Charges the state to the tenant's memory, also after it was taken, until the session is
+    /// dropped.
     held: QuotaGuard,
 }
 
 impl Session {
     /// A session with that state. `from` is the version that wrote it, if the current version is to
-    /// migrate it. Fails if the tenant's memory quota is used up.
+    /// migrate it. Drops idle instances of the tenant to make room for the state. Fails if the
+    /// tenant's memory quota is used up.
     pub fn new(
         tenant: &Arc<Tenant>,
         id: String,
@@ -52,8 +55,14 @@ impl Session {
         from: Option<u64>,
         max_size: u64,
     ) -> Result<Session, QuotaExceeded> {
-        let held = tenant.take(Resource::Memory, size(&bytes))?;
+        let held = loop {
+            match tenant.take(Resource::Memory, size(&bytes)) {
+                Err(_) if tenant.reclaim() => {}
+                outcome => break outcome?,
+            }
+        };
         let from = from.filter(|_| bytes.is_some());
+        let bytes = bytes.map(Arc::new);
 
         Ok(Session { id, max_size, state: Mutex::new(State { bytes, changed: false, from, held }) })
     }
@@ -70,7 +79,7 @@ impl Session {
 
     /// The version that wrote the state, and the state, if the current version has yet to migrate
     /// it.
-    pub fn pending_migration(&self) -> Option<(u64, Vec<u8>)> {
+    pub fn pending_migration(&self) -> Option<(u64, Arc<Vec<u8>>)> {
         let state = self.lock();
         state.from.zip(state.bytes.clone())
     }
@@ -84,11 +93,19 @@ impl Session {
         })
     }
 
-    /// Takes the state if it changed; `None` if not.
+    /// Takes the state if it changed; `None` if not. A changed state counts against the tenant's
+    /// memory until the session is dropped.
     pub fn take_changed(&self) -> Option<Option<Vec<u8>>> {
         let mut state = self.lock();
         let bytes = state.bytes.take();
-        std::mem::take(&mut state.changed).then_some(bytes)
+        if std::mem::take(&mut state.changed) {
+            return Some(bytes.map(Arc::unwrap_or_clone));
+        }
+
+        drop(bytes);
+        let unchanged = state.held.amount();
+        state.held.shrink(unchanged);
+        None
     }
 
     fn set(&self, bytes: Option<Vec<u8>>) -> Result<(), SessionError> {
@@ -107,7 +124,8 @@ impl Session {
         let grown = state.held.grow(size.saturating_sub(before));
         grown.map_err(|refusal| SessionError::TooLarge(refusal.to_string()))?;
 
-        (state.bytes, state.changed) = (bytes, true);
+        state.bytes = bytes.map(Arc::new);
+        state.changed = true;
         Ok(())
     }
 
@@ -138,7 +156,7 @@ impl Host for Ctx {
     }
 
     fn get(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
-        Ok(self.session()?.lock().bytes.clone())
+        Ok(self.session()?.lock().bytes.as_deref().cloned())
     }
 
     fn set(&mut self, state: Vec<u8>) -> Result<(), SessionError> {

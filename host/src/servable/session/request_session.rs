@@ -190,11 +190,11 @@ impl RequestSession {
 
         let pending = PendingCommit {
             sessions: servable.sessions.clone(),
-            guard: self.session.map(|locked| locked.guard),
+            session: self.session,
+            _tasks: self.tasks,
         };
 
-        // Held until the write is done: the request, and the memory it is charged for, may be gone
-        // by then.
+        // Held until the write is done, which may be after the request has ended.
         let permit = servable.sessions.store.acquire_guest_permit().await;
         // Spawned, so that a commit that has begun completes even if the caller disconnects.
         let committed = tokio::spawn(async move {
@@ -229,10 +229,12 @@ impl LockedSession {
     }
 }
 
-/// A commit in progress, with the session's lock.
+/// A commit in progress. It holds the session's lock, and charges the state and the payloads to the
+/// tenant's memory until they are written.
 struct PendingCommit {
     sessions: Arc<ModelSessions>,
-    guard: Option<SessionGuard>,
+    session: Option<LockedSession>,
+    _tasks: Option<Arc<DeferredTasks>>,
 }
 
 impl PendingCommit {
@@ -259,6 +261,7 @@ impl PendingCommit {
             });
 
         let chain = write.await.map_err(|error| error.into_infer_error(&self.sessions.tenant))?;
-        Ok(chain.and_then(|chain| self.sessions.hand_over_chain(chain, session.zip(self.guard))))
+        let guard = self.session.map(|locked| locked.guard);
+        Ok(chain.and_then(|chain| self.sessions.hand_over_chain(chain, session.zip(guard))))
     }
 }
