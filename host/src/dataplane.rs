@@ -10,12 +10,11 @@ use crate::model::{
     VersionPolicy,
 };
 use crate::registry::Registry;
-use crate::servable::InFlight;
-pub use crate::servable::{
-    InFlightGuard, Inference, RequestRecorder, ResponseStream, ServableHandle, Timings,
-};
+use crate::servable::{InFlight, InFlightGuard};
+pub use crate::servable::{Inference, RequestRecorder, ResponseStream, ServableHandle, Timings};
+use crate::tenant::{QuotaGuard, Tenant};
 
-/// Finds versions, runs inference requests and tracks readiness. A clone is shallow.
+/// Admits requests, finds versions and tracks readiness. A clone is shallow.
 #[derive(Clone)]
 pub struct DataPlane {
     registry: Registry,
@@ -24,15 +23,28 @@ pub struct DataPlane {
     requests: InFlight,
 }
 
+/// The admission of a request: one of its tenant's concurrent requests, and one of the requests that
+/// a stopping server waits for. Held until the response is sent.
+pub struct Admission {
+    _quota: QuotaGuard,
+    _in_flight: InFlightGuard,
+}
+
+/// The version that answers an admitted request. A clone is shallow.
+#[derive(Clone)]
+pub struct Admitted {
+    servable: ServableHandle,
+}
+
 impl DataPlane {
-    /// Returns the data plane over `registry`. The manager sets `is_ready` once every wanted model
+    /// Returns the data plane over `registry`. The manager sets `ready` once every wanted model
     /// has been tried or took too long.
     pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
         DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
     }
 
     /// True if every wanted model has been tried or took too long, and the server is not stopping.
-    pub fn ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !self.is_stopping()
     }
 
@@ -46,10 +58,20 @@ impl DataPlane {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Counts a request in flight; a stopping server waits for it. Call it before the version is
-    /// looked up, and hold the guard until the request's tasks are handed over.
-    pub fn begin_request(&self) -> InFlightGuard {
-        self.requests.begin()
+    /// Admits a request of a tenant and resolves its version: the given one, or the newest. Fails
+    /// with the tenant's quota of requests, and as [`DataPlane::find`] does.
+    pub fn admit(
+        &self,
+        tenant: &Arc<Tenant>,
+        model: &str,
+        version: Option<&str>,
+    ) -> Result<(Admission, Admitted), InferError> {
+        // Counted before the lookup: a stopping server waits for every request that found a
+        // version.
+        let admission = Admission { _quota: tenant.admit()?, _in_flight: self.requests.begin() };
+        let servable = self.find(tenant.name(), model, version)?;
+
+        Ok((admission, Admitted { servable }))
     }
 
     /// Waits until no request is in flight.
@@ -100,42 +122,49 @@ impl DataPlane {
     pub fn version_policy(&self, tenant: &TenantName, model: &str) -> VersionPolicy {
         self.registry.entry(tenant, model).map(|entry| entry.policy.clone()).unwrap_or_default()
     }
+}
 
-    /// Answers one request. The deadline counts from `received` and covers queueing and computing;
+impl Admitted {
+    /// The version.
+    pub fn servable(&self) -> &ServableHandle {
+        &self.servable
+    }
+
+    /// Answers the request. The deadline counts from `received` and covers queueing and computing;
     /// the shorter of it and the model's own limit applies. The tenant's interceptors run before
     /// and after the model.
     pub async fn infer(
         &self,
-        servable: &ServableHandle,
         request: InferRequest,
         deadline: Option<Deadline>,
         received: Instant,
-        asker: CallerInfo,
+        caller: CallerInfo,
     ) -> Result<Inference, InferError> {
-        let limits = &servable.settings().limits;
+        let limits = &self.servable.settings().limits;
         let allowed = Deadline::from_settings(limits.deadline).or_shorter(deadline);
-        servable
-            .infer(request, Budget::with_deadline(received, allowed, limits.cpu_time), asker)
-            .await
+        let budget = Budget::with_deadline(received, allowed, limits.cpu_time);
+
+        self.servable.infer(request, budget, caller).await
     }
 
-    /// Starts to answer one request as a stream. For a model that streams, its `streaming` settings
-    /// replace its limits. The deadline counts as in [`DataPlane::infer`].
+    /// Starts to answer the request as a stream. For a model that streams, its `streaming` settings
+    /// replace its limits. The deadline counts as in [`Admitted::infer`].
     pub fn infer_stream(
         &self,
-        servable: &ServableHandle,
         request: InferRequest,
         deadline: Option<Deadline>,
         received: Instant,
-        asker: CallerInfo,
+        caller: CallerInfo,
     ) -> ResponseStream {
-        let ModelSettings { limits, streaming, .. } = servable.settings();
-        let streams = servable.template().has_streaming();
-        let (longest, cpu_time) = match streams {
+        let ModelSettings { limits, streaming, .. } = self.servable.settings();
+        let (longest, cpu_time) = match self.servable.template().has_streaming() {
             true => (streaming.deadline, streaming.cpu_time),
             false => (limits.deadline, limits.cpu_time),
         };
+
         let allowed = Deadline::from_settings(longest).or_shorter(deadline);
-        servable.infer_stream(request, Budget::with_deadline(received, allowed, cpu_time), asker)
+        let budget = Budget::with_deadline(received, allowed, cpu_time);
+
+        self.servable.infer_stream(request, budget, caller)
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn ready(
     State(state): State<Arc<ApiState>>,
     caller: Result<Caller, ApiError>,
 ) -> Response {
-    let ready = state.dataplane.ready();
+    let ready = state.dataplane.is_ready();
     let caller = caller.ok();
     let tenant = caller.as_ref().and_then(Caller::optional_tenant);
     let degraded = tenant
@@ -39,7 +39,7 @@ pub(super) async fn ready(
 
 /// `GET /ping`: SageMaker's readiness check, with an empty body.
 pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
-    if state.dataplane.ready() {
+    if state.dataplane.is_ready() {
         StatusCode::OK.into_response()
     } else {
         with_unavailable_status(().into_response())

@@ -45,7 +45,8 @@ async fn answer(
     resolved: ResolvedRequest<'_>,
     request: Request<Body>,
 ) -> Answer {
-    let mut recorder = RequestRecorder::new(&resolved.servable, resolved.context.received);
+    let mut recorder =
+        RequestRecorder::new(resolved.admitted.servable(), resolved.context.received);
     let outcome = infer(state, caller, &resolved, request, &mut recorder).await;
 
     match &outcome {
@@ -65,7 +66,8 @@ async fn infer(
     request: Request<Body>,
     recorder: &mut RequestRecorder,
 ) -> Result<(Response, RequestMemory, Timings), InferError> {
-    let ResolvedRequest { context, tenant, servable, .. } = resolved;
+    let ResolvedRequest { context, tenant, admitted, .. } = resolved;
+    let servable = admitted.servable();
     let mut memory = RequestMemory::new(tenant);
 
     let (head, body) = request.into_parts();
@@ -82,8 +84,7 @@ async fn infer(
     let deadline = deadline::shorter(options.deadline, timeout);
     let id = request.id.clone();
     let caller_info = caller.caller_info(context.request_id.clone());
-    let inference =
-        state.dataplane.infer(servable, request, deadline, context.received, caller_info).await?;
+    let inference = admitted.infer(request, deadline, context.received, caller_info).await?;
     let Inference { response, timings, after_response } = inference;
 
     memory.resize(response.size() as usize)?;

@@ -14,29 +14,22 @@ use super::http::guarded_body::hold_until_sent;
 use super::http::request_memory::RequestMemory;
 use super::json::shorten;
 use super::state::ApiState;
-use crate::dataplane::{DataPlane, InFlightGuard};
+use crate::dataplane::Admitted;
 use crate::model::{InferError, Version};
-use crate::servable::{AfterResponse, ServableHandle};
-use crate::tenant::{QuotaGuard, Tenant};
+use crate::servable::AfterResponse;
+use crate::tenant::Tenant;
 
 /// An admitted inference request whose model has been resolved.
 pub(super) struct ResolvedRequest<'r> {
     pub(super) context: &'r RequestContext,
     pub(super) tenant: &'r Arc<Tenant>,
     pub(super) path: &'r ModelPath,
-    pub(super) servable: ServableHandle,
+    pub(super) admitted: Admitted,
 }
 
 /// A response with the host memory that it holds until it has been sent; `None` if its body holds
 /// the memory itself.
 pub(super) type Answer = Result<(Response, Option<RequestMemory>), InferError>;
-
-/// The admission of a request: one of its tenant's concurrent requests, and one of the requests that
-/// the server waits for at shutdown.
-struct Admission {
-    _quota: QuotaGuard,
-    _in_flight: InFlightGuard,
-}
 
 /// Answers an inference request with `answer`, which must log the outcome. The response holds the
 /// admission until it has been sent.
@@ -54,9 +47,10 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
         Err(refusal) => return refusal.into_response(),
     };
 
-    let outcome = match admit(&state.dataplane, tenant, path) {
-        Ok((admission, servable)) => {
-            let resolved = ResolvedRequest { context, tenant, path, servable };
+    let version = path.version.as_deref();
+    let outcome = match state.dataplane.admit(tenant, &path.model, version) {
+        Ok((admission, admitted)) => {
+            let resolved = ResolvedRequest { context, tenant, path, admitted };
             let answered = answer(resolved).await;
             answered.map(|(response, memory)| hold_until_sent((admission, memory), response))
         }
@@ -68,30 +62,16 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
     };
 
     outcome.unwrap_or_else(|error| {
-        let version = path.version.as_deref();
         ApiError::from(error)
             .with_model_hints(&state.dataplane, tenant.name(), &path.model, version)
             .into_response()
     })
 }
 
-/// Admits a request and resolves its model. Fails if the tenant's quota of concurrent requests is
-/// used up, or the model does not serve.
-fn admit(
-    dataplane: &DataPlane,
-    tenant: &Arc<Tenant>,
-    path: &ModelPath,
-) -> Result<(Admission, ServableHandle), InferError> {
-    let admission = Admission { _quota: tenant.admit()?, _in_flight: dataplane.begin_request() };
-    let servable = dataplane.find(tenant.name(), &path.model, path.version.as_deref())?;
-
-    Ok((admission, servable))
-}
-
 impl ResolvedRequest<'_> {
     /// Logs the outcome, including details that only the model's owner may read.
     pub(super) fn log_outcome<T>(&self, outcome: &Result<T, InferError>) {
-        let version = self.servable.id().version;
+        let version = self.admitted.servable().id().version;
         log_outcome(self.context, self.tenant, self.path, Some(version), outcome);
     }
 }

@@ -23,7 +23,7 @@ use crate::api::http::{body, content_type, deadline};
 use crate::api::inference::ResolvedRequest;
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::state::ApiState;
-use crate::dataplane::{RequestRecorder, ResponseStream, Timings};
+use crate::dataplane::{Admitted, RequestRecorder, ResponseStream, Timings};
 use crate::model::{Deadline, InferError, InferResponse};
 use crate::servable::{AfterResponse, ServableHandle};
 use crate::tenant::{Pacer, Tenant, Workers};
@@ -35,7 +35,7 @@ pub(super) struct Generation {
     workers: Workers,
     tenant: Arc<Tenant>,
     path: ModelPath,
-    servable: ServableHandle,
+    admitted: Admitted,
     id: String,
     stream: ResponseStream,
     call_started: Instant,
@@ -53,7 +53,8 @@ impl Generation {
         resolved: ResolvedRequest<'_>,
         request: Request<Body>,
     ) -> Result<Self, InferError> {
-        let ResolvedRequest { context, tenant, path, servable } = &resolved;
+        let ResolvedRequest { context, tenant, path, admitted } = &resolved;
+        let servable = admitted.servable();
         let mut memory = RequestMemory::new(tenant);
         let mut recorder = RequestRecorder::new(servable, context.received);
         let mut host_work = HostWork::new(&state.workers, servable);
@@ -77,20 +78,14 @@ impl Generation {
         let deadline = deadline::shorter(header_deadline, timeout);
         let caller_info = caller.caller_info(context.request_id.clone());
 
-        let stream = state.dataplane.infer_stream(
-            servable,
-            request,
-            deadline,
-            context.received,
-            caller_info,
-        );
+        let stream = admitted.infer_stream(request, deadline, context.received, caller_info);
 
         Ok(Generation {
             context: RequestContext::clone(context),
             workers: state.workers.clone(),
             tenant: Arc::clone(tenant),
             path: ModelPath::clone(path),
-            servable: servable.clone(),
+            admitted: admitted.clone(),
             id,
             stream,
             call_started: Instant::now(),
@@ -102,7 +97,7 @@ impl Generation {
 
     /// Maximum silence before a keep-alive comment is sent.
     pub(super) fn heartbeat(&self) -> Duration {
-        self.servable.settings().streaming.heartbeat
+        self.admitted.servable().settings().streaming.heartbeat
     }
 
     /// Time at which the model call ends at the latest.
@@ -131,7 +126,7 @@ impl Generation {
         merged: MergedResponse,
     ) -> Result<Bytes, InferError> {
         let size = merged.size();
-        let servable = self.servable.clone();
+        let servable = self.admitted.servable().clone();
         let merge = move |pacer: &Pacer| {
             let response = merged.finish(pacer).map_err(InferError::BadOutput)?;
             Ok(add_missing_outputs(servable.metadata(), response))
@@ -142,7 +137,8 @@ impl Generation {
 
     /// Encodes the response of a model that produced no part.
     pub(super) async fn write_empty(&mut self) -> Result<Bytes, InferError> {
-        let empty = add_missing_outputs(self.servable.metadata(), InferResponse::default());
+        let empty =
+            add_missing_outputs(self.admitted.servable().metadata(), InferResponse::default());
         self.write(empty).await
     }
 
@@ -152,7 +148,7 @@ impl Generation {
         bytes: u64,
         make: impl FnOnce(&Pacer) -> Result<InferResponse, InferError> + Send + 'static,
     ) -> Result<Bytes, InferError> {
-        let servable = self.servable.clone();
+        let servable = self.admitted.servable().clone();
         let id = self.id.clone();
         let work = move |pacer: &Pacer| {
             response::write(servable.id(), &id, &make(pacer)?, pacer).map(Bytes::from)
@@ -216,7 +212,7 @@ impl Generation {
             context: &self.context,
             tenant: &self.tenant,
             path: &self.path,
-            servable: self.servable.clone(),
+            admitted: self.admitted.clone(),
         };
 
         resolved.log_outcome(outcome);
