@@ -1,4 +1,4 @@
-//! Which requests are grouped, and in which order they run.
+//! The grouping of requests, and their order.
 
 use serde_json::{Value, json};
 

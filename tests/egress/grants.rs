@@ -1,4 +1,4 @@
-//! Which models may send requests at all.
+//! Grants to send requests.
 
 use super::{Upstream, caller, get, http};
 use crate::harness::{Server, guest};

@@ -2,7 +2,8 @@
 //! kept.
 //!
 //! ```ignore
-//! Crashes::new(setup).each(|server| server.until_ready("keeper", 1), |server, worker| …, |server| …);
+//! let ready = |server| server.until_ready("keeper", 1);
+//! Crashes::new(setup).each(&mut workers, ready, |server, worker| …, |server, workers| …);
 //! ```
 
 use std::path::Path;

@@ -54,7 +54,7 @@ fn going_badly(server: &Server) {
     UNLOADS.iter().for_each(|word| server.until_gone(&format!("going-{word}")));
 }
 
-/// Where `load` runs in each instance, it may fail in a request.
+/// Asserts that a `load` that fails in a later instance fails only its request.
 fn loading_badly_later(server: &Server) {
     server.models().settings("later", SETTINGS);
     server.models().version("later", 1, puppet_without_snapshot("version=1"));

@@ -1,11 +1,14 @@
-//! Checks a model against its `golden.json`: requests, with the responses of the library in which it
-//! was trained. The host checks the same file before it publishes a version; this module does so
+//! Checks a model against its `golden.json`: requests, with the responses of the library in which
+//! it was trained. The host checks the same file before it publishes a version; this module does so
 //! under `cargo test`.
 //!
 //! ```json
 //! {"tolerance": {"relative": 1e-6, "absolute": 0.0},
-//!  "cases": [{"request": {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]},
-//!             "response": {"outputs": [{"name": "y", "shape": [1], "datatype": "FP64", "data": [2.0]}]}}]}
+//!  "cases": [{
+//!      "request": {"inputs": [
+//!          {"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]},
+//!      "response": {"outputs": [
+//!          {"name": "y", "shape": [1], "datatype": "FP64", "data": [2.0]}]}}]}
 //! ```
 
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! The trait that an interceptor implements, and the macro that exports it.
 //!
-//! An interceptor wraps every call to its tenant's models, and is called when a version is loaded or
-//! unloaded. It is a component like a model, in the folder `interceptors/` of the repository:
+//! An interceptor wraps every call to its tenant's models, and is called when a version is loaded
+//! or unloaded. It is a component like a model, in the folder `interceptors/` of the repository:
 //!
 //! ```
 //! use wardian_sdk::interceptor::{Context, Interceptor, Rejection};
@@ -12,15 +12,18 @@
 //!
 //! impl Interceptor for NoAnonymous {
 //!     fn before_call(&self, context: &Context, request: Request) -> Result<Request, Rejection> {
-//!         if context.key.is_empty() { Err(Rejection::new(403, "show a key")) } else { Ok(request) }
+//!         match context.key.is_empty() {
+//!             true => Err(Rejection::new(403, "show a key")),
+//!             false => Ok(request),
+//!         }
 //!     }
 //! }
 //!
 //! wardian_sdk::export_interceptor!(NoAnonymous);
 //! ```
 //!
-//! It has no `load`: its state is made by `Default`, which runs once per instance. Each function may
-//! be called on an instance of its own, so functions share data through
+//! It has no `load`: its state is made by `Default`, which runs once per instance. Each function
+//! may be called on an instance of its own, so functions share data through
 //! [`values`](crate::values).
 
 use std::fmt;

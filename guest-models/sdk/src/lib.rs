@@ -31,8 +31,8 @@
 //! The host calls [`Model::load`] once per version, in a sandbox, and takes a snapshot of its
 //! memory; every instance starts from the snapshot. So `load` is the place for slow work, and its
 //! results must be plain memory: an open file or stream would be an invalid handle later, and a
-//! random seed or the time would be the same in every instance. A `println!` in `load` leaves such a
-//! stream behind; use [`info!`] and its siblings.
+//! random seed or the time would be the same in every instance. A `println!` in `load` leaves such
+//! a stream behind; use [`info!`] and its siblings.
 //!
 //! # Native tests
 //! The crate also compiles natively, so that a model's own tests run under `cargo test`: logs go to

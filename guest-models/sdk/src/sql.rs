@@ -5,7 +5,8 @@
 //!
 //! fn rename(id: i64, name: &str) -> Result<Vec<String>, Error> {
 //!     sql::execute("update plants set name = $1 where id = $2", (name, id))?;
-//!     sql::query("select name from plants order by id", ())?.iter().map(|row| row.get("name")).collect()
+//!     let rows = sql::query("select name from plants order by id", ())?;
+//!     rows.iter().map(|row| row.get("name")).collect()
 //! }
 //! ```
 //!
