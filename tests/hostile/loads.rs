@@ -54,7 +54,7 @@ fn going_badly(server: &Server) {
     UNLOADS.iter().for_each(|word| server.until_gone(&format!("going-{word}")));
 }
 
-/// Asserts that a `load` that fails in a later instance fails only its request.
+/// Asserts that a component without a snapshot is refused if its `load` spins.
 fn loading_badly_later(server: &Server) {
     server.models().settings("later", SETTINGS);
     server.models().version("later", 1, puppet_without_snapshot("version=1"));
