@@ -99,6 +99,8 @@
 //!   millisecond or two, and only if its tenant is within its share of the cores or not ahead of
 //!   the others. Host work on large data, such as the encoding of a large response, is done on
 //!   other threads, and its tenant is charged.
+//! - While guests need the cores, HTTP work that leads to no guest call is paced by the client that
+//!   causes it (`server/pacing.rs`).
 //! - Machine code is only ever read from the artifact store, which only this program's compile
 //!   processes write. Precompiled code from outside is refused. `engine/map_artifact.rs` is the one
 //!   unsafe place.

@@ -12,7 +12,9 @@ mod descriptors;
 mod error;
 mod eviction;
 mod loading;
+mod meter;
 mod metrics;
+mod pacing;
 mod peer;
 mod preflight;
 mod shutdown;
@@ -36,6 +38,7 @@ use self::connections::Connections;
 use self::descriptors::DescriptorShortage;
 pub use self::error::ServerError;
 pub use self::loading::{Storage, build_loader};
+use self::meter::Pacer;
 use self::metrics::ConnectionMetrics;
 pub use self::preflight::{preflight, preflight_warnings};
 use self::shutdown::{ShutdownDeadlines, drain};
@@ -58,6 +61,7 @@ pub struct Server {
     listener: TcpListener,
     api: Api,
     connections: Connections,
+    pacer: Pacer,
     manager: Manager,
     tasks: TaskRunner,
     dataplane: DataPlane,
@@ -86,14 +90,14 @@ impl Server {
         limit_connections(&mut config);
         let telemetry = Arc::new(Telemetry::default());
         telemetry.register(register_log);
-        let connections = Connections::new(
-            config.http.max_connections as usize,
-            telemetry.register(ConnectionMetrics::register),
-        );
 
         let storage = Storage::build(&config, &config.state, &telemetry)?;
         let loader = Arc::new(build_loader(&config, program, &storage, &telemetry)?);
         let Storage { stores, databases, sessions, task_chains } = storage;
+
+        let metrics = telemetry.register(ConnectionMetrics::register);
+        let pacer = Pacer::new(databases.turns().clone(), metrics.waits.clone());
+        let connections = Connections::new(config.http.max_connections as usize, metrics);
 
         KeyMarker::new(&config.state)
             .set(config.tenancy.requires_keys())
@@ -150,6 +154,7 @@ impl Server {
             listener,
             api,
             connections,
+            pacer,
             manager,
             tasks,
             dataplane,
@@ -169,6 +174,7 @@ impl Server {
             api: &self.api,
             config: &self.config.http,
             connections: &self.connections,
+            pacer: &self.pacer,
             graceful: &graceful,
         };
         let queue = AcceptQueue::new(queue_capacity(self.config.http.max_connections));

@@ -4,6 +4,8 @@
 mod connection_limit;
 mod connections;
 mod nginx;
+mod pacing;
+mod peers;
 mod unread_bodies;
 mod unread_responses;
 mod web_pages;

@@ -84,6 +84,7 @@ async fn infer(
     let deadline = deadline::shorter(options.deadline, timeout);
     let id = request.id.clone();
     let caller_info = caller.caller_info(context.request_id.clone());
+    context.connection.set_guest_call();
     let inference = admitted.infer(request, deadline, context.received, caller_info).await?;
     let Inference { response, timings, after_response } = inference;
 

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::accept_queue::AcceptQueue;
 use super::connection_io::ConnectionIo;
 use super::connections::{ConnectionGuard, Connections, LimitReached};
+use super::meter::{Meter, Pacer};
 use super::metrics::CloseReason;
 use super::peer::Peer;
 use super::timeouts::ConnectionTimeouts;
@@ -27,6 +28,7 @@ pub(super) struct Acceptor<'s> {
     pub(super) api: &'s Api,
     pub(super) config: &'s HttpConfig,
     pub(super) connections: &'s Connections,
+    pub(super) pacer: &'s Pacer,
     /// Waits at shutdown for the connections to end.
     pub(super) graceful: &'s GracefulShutdown,
 }
@@ -80,7 +82,7 @@ impl Acceptor<'_> {
             let timeouts = ConnectionTimeouts::new(self.config);
             let others = queue.peers().any(|other| other != peer);
             match self.connections.open(peer, others, &timeouts, &connection) {
-                Ok(guard) => self.serve(socket, connection, timeouts, guard),
+                Ok(guard) => self.serve(socket, peer, connection, timeouts, guard),
                 Err(limit) => {
                     queue.push_front(peer, socket);
                     return self.connections.evict(limit, queue.len());
@@ -94,17 +96,20 @@ impl Acceptor<'_> {
     fn serve(
         &self,
         socket: TcpStream,
+        peer: Peer,
         connection: Connection,
         timeouts: ConnectionTimeouts,
         guard: ConnectionGuard,
     ) {
-        let stream = TokioIo::new(ConnectionIo::new(socket, timeouts.clone(), connection.clone()));
+        let meter = self.pacer.meter(peer, connection.clone());
+        let io = ConnectionIo::new(socket, timeouts.clone(), connection.clone(), meter.clone());
         // hyper has one timeout for heads and for the pause between requests; here they are two.
         let mut http = http1::Builder::new();
         let http = http.header_read_timeout(None).max_buf_size(MAX_BUFFERED);
 
-        let service = service(self.api, connection.clone(), timeouts.clone());
-        let serving = self.graceful.watch(http.serve_connection(stream, service));
+        let service = service(self.api, connection.clone(), timeouts.clone(), meter.clone());
+        let serving =
+            meter.measure(self.graceful.watch(http.serve_connection(TokioIo::new(io), service)));
         let metrics = self.connections.metrics().clone();
 
         tokio::spawn(async move {
@@ -134,6 +139,7 @@ fn service(
     api: &Api,
     connection: Connection,
     timeouts: ConnectionTimeouts,
+    meter: Meter,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = hyper::Response<GuardedBody<ResponseGuard>>,
@@ -144,7 +150,10 @@ fn service(
 > + use<> {
     let api = api.clone();
     service_fn(move |request: Request<Incoming>| {
-        let (api, connection, timeouts) = (api.clone(), connection.clone(), timeouts.clone());
+        let api = api.clone();
+        let connection = connection.clone();
+        let timeouts = timeouts.clone();
+        let meter = meter.clone();
 
         let pipelined = timeouts.on_request();
 
@@ -154,17 +163,28 @@ fn service(
                 // turn, and before it reads again.
                 tokio::task::yield_now().await;
             }
+            if let Some(wait) = meter.wait() {
+                timeouts.on_paced();
+                wait.await;
+                timeouts.on_resumed();
+            }
+
             let response: Response = api.serve(request.map(Body::new), connection).await;
-            Ok(response.map(|body| GuardedBody::until_taken(body, ResponseGuard(timeouts))))
+            let guard = ResponseGuard { timeouts, meter };
+            Ok(response.map(|body| GuardedBody::until_taken(body, guard)))
         }
     })
 }
 
 /// Reports on drop that hyper has taken all of a response body.
-struct ResponseGuard(ConnectionTimeouts);
+struct ResponseGuard {
+    timeouts: ConnectionTimeouts,
+    meter: Meter,
+}
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.0.on_response();
+        self.timeouts.on_response();
+        self.meter.settle();
     }
 }

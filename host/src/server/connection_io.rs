@@ -1,5 +1,6 @@
 //! The socket of a connection, and its closing.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::meter::{Meter, Wait};
 use super::timeouts::ConnectionTimeouts;
 use crate::api::Connection;
 
@@ -20,6 +22,9 @@ pub(super) struct ConnectionIo {
     socket: TcpStream,
     timeouts: ConnectionTimeouts,
     connection: Connection,
+    meter: Meter,
+    /// Reads wait until this is ready.
+    wait: Option<Wait>,
     /// The client has closed its side.
     client_closed: bool,
     linger: Option<Linger>,
@@ -51,10 +56,19 @@ impl ConnectionIo {
         socket: TcpStream,
         timeouts: ConnectionTimeouts,
         connection: Connection,
+        meter: Meter,
     ) -> Self {
         // Responses are small and complete, so waiting for more bytes would only delay them.
         let _ = socket.set_nodelay(true);
-        ConnectionIo { socket, timeouts, connection, client_closed: false, linger: None }
+        ConnectionIo {
+            socket,
+            timeouts,
+            connection,
+            meter,
+            wait: None,
+            client_closed: false,
+            linger: None,
+        }
     }
 
     /// Reports the outcome of a write to the timeouts.
@@ -65,6 +79,18 @@ impl ConnectionIo {
             Poll::Ready(Err(_)) => {}
         }
         outcome
+    }
+
+    /// Resolves once the connection may read.
+    fn poll_pace(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.wait.is_none() {
+            self.wait = self.meter.wait();
+        }
+        if let Some(wait) = &mut self.wait {
+            ready!(Pin::new(wait).poll(context));
+            self.wait = None;
+        }
+        Poll::Ready(())
     }
 
     /// True if the client may still be sending although the server closes.
@@ -113,6 +139,7 @@ impl AsyncRead for ConnectionIo {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_pace(context));
         let before = into.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, into))?;
         match into.filled().len() > before {

@@ -10,6 +10,8 @@ use prometheus_client::registry::Registry;
 #[derive(Clone)]
 pub(super) struct ConnectionMetrics {
     pub(super) open: Gauge,
+    /// Waits of connections whose payers were in debt.
+    pub(super) waits: Counter,
     closed: Family<Labels, Counter>,
 }
 
@@ -32,8 +34,14 @@ struct Labels {
 impl ConnectionMetrics {
     /// Registers the metrics.
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = ConnectionMetrics { open: Gauge::default(), closed: Family::default() };
+        let metrics = ConnectionMetrics {
+            open: Gauge::default(),
+            waits: Counter::default(),
+            closed: Family::default(),
+        };
         registry.register("connections_open", "Connections that are open", metrics.open.clone());
+        let help = "Waits of connections whose requests took time that guests needed";
+        registry.register("connections_paced", help, metrics.waits.clone());
         let help = "Connections that the server has closed, by reason";
         registry.register("connections_closed", help, metrics.closed.clone());
         metrics

@@ -33,6 +33,8 @@ enum Phase {
     New(Instant),
     /// A part of a request's head has arrived.
     ReadingHead(Instant),
+    /// A request waits for its turn since then, see `pacing`.
+    Paced(Instant),
     /// A request is being served since then. It has timeouts of its own.
     Serving(Instant),
     /// The connection is closing since then. Closing has timeouts of its own.
@@ -85,7 +87,10 @@ impl ConnectionTimeouts {
         progress.phase = match progress.phase {
             Phase::New(due) => Phase::ReadingHead(due),
             Phase::Idle(_) => Phase::ReadingHead(Instant::now() + self.0.header_read_timeout),
-            phase @ (Phase::ReadingHead(_) | Phase::Serving(_) | Phase::Closing(_)) => phase,
+            phase @ (Phase::ReadingHead(_)
+            | Phase::Paced(_)
+            | Phase::Serving(_)
+            | Phase::Closing(_)) => phase,
         };
     }
 
@@ -109,6 +114,16 @@ impl ConnectionTimeouts {
         let mut progress = self.progress();
         progress.phase = Phase::Serving(Instant::now());
         !std::mem::take(&mut progress.received_since_request)
+    }
+
+    /// Records that a request with a complete head has to wait.
+    pub(super) fn on_paced(&self) {
+        self.progress().phase = Phase::Paced(Instant::now());
+    }
+
+    /// Records that a request that had to wait is served.
+    pub(super) fn on_resumed(&self) {
+        self.progress().phase = Phase::Serving(Instant::now());
     }
 
     /// Records that the connection is closing.
@@ -144,7 +159,7 @@ impl ConnectionTimeouts {
                 Activity::Busy
             }
             (None, Phase::Idle(due)) => Activity::Idle(began(due, keep_alive)),
-            (None, Phase::Closing(since)) => Activity::Idle(since),
+            (None, Phase::Closing(since) | Phase::Paced(since)) => Activity::Idle(since),
             (None, Phase::Serving(since)) if refusing => Activity::Idle(since),
             (None, Phase::Serving(_)) => Activity::Busy,
         }
@@ -163,7 +178,7 @@ impl ConnectionTimeouts {
             Phase::New(due) | Phase::ReadingHead(due) => {
                 Some(sending.map_or(due, |sending| sending.min(due)))
             }
-            Phase::Serving(_) | Phase::Closing(_) => sending,
+            Phase::Paced(_) | Phase::Serving(_) | Phase::Closing(_) => sending,
         }
     }
 

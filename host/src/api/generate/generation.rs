@@ -78,6 +78,7 @@ impl Generation {
         let deadline = deadline::shorter(header_deadline, timeout);
         let caller_info = caller.caller_info(context.request_id.clone());
 
+        context.connection.set_guest_call();
         let stream = admitted.infer_stream(request, deadline, context.received, caller_info);
 
         Ok(Generation {

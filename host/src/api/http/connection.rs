@@ -22,6 +22,7 @@ struct State {
     hang_up: Notify,
     closing: AtomicBool,
     refusing: AtomicBool,
+    guest_call: AtomicBool,
     tenant: Mutex<Option<TenantName>>,
 }
 
@@ -46,6 +47,21 @@ impl Connection {
     /// True while the rest of a rejected request's body is discarded.
     pub fn is_discarding_body(&self) -> bool {
         self.0.refusing.load(Ordering::Relaxed)
+    }
+
+    /// Records that the present request calls a guest.
+    pub(in crate::api) fn set_guest_call(&self) {
+        self.0.guest_call.store(true, Ordering::Relaxed);
+    }
+
+    /// True if the present request calls a guest.
+    pub fn has_guest_call(&self) -> bool {
+        self.0.guest_call.load(Ordering::Relaxed)
+    }
+
+    /// True if a request has called a guest since the last call of this function.
+    pub fn take_guest_call(&self) -> bool {
+        self.0.guest_call.swap(false, Ordering::Relaxed)
     }
 
     /// The tenant of the last request.
