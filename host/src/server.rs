@@ -225,7 +225,7 @@ async fn close(graceful: GracefulShutdown, stores: Stores, databases: Databases,
         tracing::warn!("closing connections that did not end");
     }
     if closed.is_err() {
-        tracing::warn!("what is kept for tenants was not closed well");
+        tracing::warn!("the tenants' stores and databases could not be closed");
     }
 }
 

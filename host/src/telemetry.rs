@@ -71,7 +71,8 @@ impl Telemetry {
 /// Keeps the lines with the tenant's label, and their descriptions. No label value can forge
 /// another label: values are names without quotes and commas, or constants.
 fn filter_tenant(tenant: &TenantName, text: &str) -> String {
-    let (first, later) = (format!("{{tenant=\"{tenant}\""), format!(",tenant=\"{tenant}\""));
+    let first = format!("{{tenant=\"{tenant}\"");
+    let later = format!(",tenant=\"{tenant}\"");
     let mut kept = String::new();
     let mut introduction = String::new();
     for line in text.lines() {

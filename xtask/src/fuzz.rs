@@ -72,6 +72,7 @@ fn start(target: &str, seconds: u32, seed: Option<&str>) -> Result<Child> {
     let mut command = instrumented("run");
     command.args(["--bin", target, "--"]).arg(corpus).arg(root().join("fuzz/seeds").join(target));
     let dictionary = root().join("fuzz/dict").join(target);
+
     if dictionary.exists() {
         command.arg(format!("-dict={}", dictionary.display()));
     }
@@ -81,6 +82,7 @@ fn start(target: &str, seconds: u32, seed: Option<&str>) -> Result<Child> {
         .args(seed);
     command.arg(format!("-artifact_prefix={}/", found.display()));
     command.stderr(File::create(log(target))?);
+
     command.spawn().with_context(|| format!("cannot start {target}"))
 }
 

@@ -106,6 +106,7 @@ fn lay_out(example: &Example) -> Result<()> {
     let crate_folder = root().join("guest-models").join(example.name);
     let version = target().join("models").join(example.name).join("1");
     let settings = crate_folder.join("model.toml");
+
     if settings.exists() {
         copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
     }
@@ -114,6 +115,7 @@ fn lay_out(example: &Example) -> Result<()> {
         .sidecars
         .iter()
         .try_for_each(|file| copy(&crate_folder.join(file), &version.join(file)))?;
+
     copy(&component(example.name), &version.join("model.wasm"))
 }
 

@@ -34,6 +34,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
+
     match command.as_str() {
         "guests" => {
             prerequisites::ensure(prerequisites::DISK_TO_SERVE).and_then(|()| guests::build())

@@ -14,7 +14,8 @@ use crate::workspace::{root, run, target};
 pub(crate) fn packages() -> Result<PathBuf> {
     let wanted = root().join("tests/package.json");
     let folder = target().join("node");
-    let (installed, content) = (folder.join("installed-package.json"), fs::read(&wanted)?);
+    let installed = folder.join("installed-package.json");
+    let content = fs::read(&wanted)?;
     if !fs::read(&installed).is_ok_and(|present| present == content) {
         copy(&wanted, &folder.join("package.json"))?;
         install(&folder)?;

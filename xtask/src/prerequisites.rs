@@ -79,6 +79,7 @@ fn c_compiler() -> Result<(), String> {
         ));
     }
     let mut preprocess = Command::new(&compiler);
+
     if !succeeds(preprocess.args(["-E", "-include", "stdio.h", "-x", "c", "/dev/null"])) {
         return Err(format!(
             "the C compiler `{compiler}` does not find the headers of the C library; install them (Debian: apt-get \
@@ -92,10 +93,12 @@ fn c_compiler() -> Result<(), String> {
 fn disk_space(needed: u64) -> Result<(), String> {
     let Some(free) = free_bytes(&root()) else { return Ok(()) };
     let available = free.saturating_add(folder_size(&target()));
+
     if available >= needed {
         return Ok(());
     }
     let mib = |bytes: u64| bytes >> 20;
+
     Err(format!(
         "the build takes up to {} MiB in {}, and that disk has {} MiB; make room, or put the folder on a larger disk",
         mib(needed),

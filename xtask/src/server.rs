@@ -79,10 +79,13 @@ fn section_names(elf: &[u8]) -> Option<&[u8]> {
         |at: usize| Some(usize::from(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?)));
     let address =
         |at: usize| usize::try_from(u64::from_le_bytes(elf.get(at..at + 8)?.try_into().ok()?)).ok();
-    let (headers, header_size, names_index) = (address(0x28)?, word(0x3a)?, word(0x3e)?);
+    let headers = address(0x28)?;
+    let header_size = word(0x3a)?;
+    let names_index = word(0x3e)?;
 
     let names = headers.checked_add(header_size * names_index)?;
-    let (start, size) = (address(names.checked_add(0x18)?)?, address(names.checked_add(0x20)?)?);
+    let start = address(names.checked_add(0x18)?)?;
+    let size = address(names.checked_add(0x20)?)?;
     elf.get(start..start.checked_add(size)?)
 }
 

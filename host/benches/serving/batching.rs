@@ -33,7 +33,8 @@ struct Pair {
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (repository, state) = (folder.path().join("models"), folder.path().join("state"));
+    let repository = folder.path().join("models");
+    let state = folder.path().join("state");
     install(&repository)?;
     let server = Server::wardian(&repository, &state)?;
     wait_until_ready(&server)?;
@@ -76,6 +77,7 @@ fn pairs(options: &Options) -> Vec<Pair> {
             }
         }
     }
+
     pairs
 }
 
@@ -132,6 +134,7 @@ fn table(pairs: &[Pair]) -> Table {
     let columns =
         ["model", "instances", "connections", "", "req/s", "p50 µs", "p99 µs", "CPU µs/req"];
     let mut table = Table::new(&[&columns[..], &["req/s ÷ alone", "p50 ÷", "CPU ÷"]].concat());
+
     for pair in pairs {
         for (kind, rounds) in [("alone", &pair.alone), ("batched", &pair.batched)] {
             let of =

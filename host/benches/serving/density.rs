@@ -29,6 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ]);
     let empty = Series { label: "none".into(), count: 0, distinct: false }
         .start(&mut table, &case, None)?;
+
     for (kind, distinct) in [("copies", false), ("distinct", true)] {
         let series = Series { label: format!("{count} {kind}"), count, distinct };
         series.start(&mut table, &case, Some(empty))?;
@@ -38,6 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "\n  Copies share an artifact; distinct ones are the same code under digests of their own."
     );
     println!("  CPU is the server's own, without its compile children's.");
+
     Ok(())
 }
 
@@ -98,6 +100,7 @@ impl Series {
         let sizes = [memory.resident, memory.proportional, memory.anonymous].map(megabytes);
         let head = [self.label.clone(), store.into(), format_number(elapsed), format_number(cpu)];
         table.row(head.into_iter().chain(sizes).chain([format_number(each)]));
+
         Ok(memory)
     }
 

@@ -89,7 +89,10 @@ impl Client {
         const EVENT: &[u8] = b"data: ";
         let started = Instant::now();
         self.0.write_all(request)?;
-        let (mut bytes, mut piece, mut first) = (Vec::new(), vec![0; 64 << 10], None);
+        let mut bytes = Vec::new();
+        let mut piece = vec![0; 64 << 10];
+        let mut first = None;
+
         while !bytes.ends_with(b"\r\n0\r\n\r\n") {
             match self.0.read(&mut piece)? {
                 0 => bail!("a server closed the connection"),
@@ -101,13 +104,15 @@ impl Client {
         }
         let whole = started.elapsed();
         let parts = bytes.windows(EVENT.len()).filter(|window| *window == EVENT).count();
+
         Ok((first.context("an answer has no parts")?, whole, parts))
     }
 
     /// Sends a request. Returns the body of the response if its status is 200.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>> {
         self.0.write_all(request)?;
-        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+        let mut bytes = Vec::new();
+        let mut piece = [0; 4096];
         loop {
             match self.0.read(&mut piece)? {
                 0 => bail!("a server closed the connection"),

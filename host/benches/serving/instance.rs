@@ -60,6 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let kinds = [("pooled", &pooled), ("fresh", &fresh)];
     let mut calls: Vec<_> =
         kinds.iter().flat_map(|kind| THREADS.map(|threads| (*kind, threads, Vec::new()))).collect();
+
     for _ in 0..options.rounds() {
         for ((_, servable), threads, calls) in &mut calls {
             calls.push(measure(runtime.handle(), servable, &request, *threads, options.calls())?);
@@ -77,6 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         );
     }
     table.print("a call of house-price in process, one row, mean of the quickest round");
+
     Ok(())
 }
 
@@ -106,7 +108,8 @@ async fn load(
     folder: &Path,
     isolation: Isolation,
 ) -> Result<ServableHandle> {
-    let (path, component) = (folder.join("model.wasm"), models::component()?);
+    let path = folder.join("model.wasm");
+    let component = models::component()?;
     std::fs::write(&path, &component)?;
     let digest = Digest::sha256(&component);
     let candidate = Candidate {
@@ -124,6 +127,7 @@ async fn load(
     };
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let proved = loader.load(&tenant, &candidate, &|_stage| {}).await?;
+
     Ok(proved.commit().await?.0)
 }
 
@@ -145,6 +149,7 @@ fn measure(
     });
     let calls = results.into_iter().collect::<Result<Vec<_>>>()?;
     let mean = |field: fn(&Call) -> f64| calls.iter().map(field).sum::<f64>() / calls.len() as f64;
+
     Ok(Call {
         whole: mean(|c| c.whole),
         instance: mean(|c| c.instance),
@@ -153,8 +158,10 @@ fn measure(
 }
 
 async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u32) -> Result<Call> {
-    let (mut instance, mut compute) = (Duration::ZERO, Duration::ZERO);
+    let mut instance = Duration::ZERO;
+    let mut compute = Duration::ZERO;
     let started = Instant::now();
+
     for _ in 0..calls {
         let timings = servable
             .infer_uncounted(request.clone(), servable.validation_call(None))
@@ -164,6 +171,7 @@ async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u3
         compute += timings.compute;
     }
     let each = |time: Duration| microseconds(time) / f64::from(calls);
+
     Ok(Call { whole: each(started.elapsed()), instance: each(instance), compute: each(compute) })
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "CPU ÷",
         "CPU µs more",
     ]);
+
     for connections in options.connections() {
         let mut results: Vec<Vec<LoadResult>> = servers.iter().map(|_| Vec::new()).collect();
         // In turns, so that a disturbance affects all.
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     table.print("house-price, one row a request, behind interceptors that hand on what they get");
+
     Ok(())
 }
 
@@ -95,5 +97,6 @@ fn row(connections: usize, name: &str, rounds: &[LoadResult], none: &[LoadResult
         ratio(|m| m.cpu),
         more,
     ];
+
     [connections.to_string(), name.into()].into_iter().chain(figures.map(format_number)).collect()
 }

@@ -42,9 +42,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     open(&native)?.execute_batch(SCHEMA)?;
     let mut table =
         Table::new(&["operation", "at once", "guest op/s", "native op/s", "guest ÷ native"]);
+
     for operation in OPERATIONS {
         for connections in CONNECTIONS {
-            let (mut guest, mut beside) = (Vec::new(), Vec::new());
+            let mut guest = Vec::new();
+            let mut beside = Vec::new();
             for _ in 0..options.rounds() {
                 guest.push(guest_rate(&server, operation, connections, options.window())?);
                 beside.push(native_rate(&native, operation, connections, options.window())?);
@@ -61,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!(
         "\n  Natively each of those at once has a connection of its own, and each write a transaction."
     );
+
     Ok(())
 }
 
@@ -114,7 +117,8 @@ fn native_rate(
     window: Duration,
 ) -> Result<f64> {
     run_workers(connections, window, |number| {
-        let (connection, name) = (open(file)?, BucketName::parse("bench")?);
+        let connection = open(file)?;
+        let name = BucketName::parse("bench")?;
         let key = Key::new(format!("{}-{number}", operation.name()))?;
         let mut values = VALUES.iter().cycle();
         Ok(move || {
@@ -144,7 +148,8 @@ fn run_workers<W>(
 where
     W: FnMut() -> Result<u64> + Send,
 {
-    let (done, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let done = AtomicU64::new(0);
+    let over = AtomicBool::new(false);
     let workers: Vec<W> = (0..workers).map(make).collect::<Result<_>>()?;
     let work = |mut worker: W| {
         while !over.load(Ordering::Relaxed) {
@@ -153,6 +158,7 @@ where
         Ok(())
     };
     let work = &work;
+
     std::thread::scope(|scope| {
         let working: Vec<_> =
             workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();

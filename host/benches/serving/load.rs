@@ -50,6 +50,7 @@ const DONE: u8 = 2;
 pub(crate) fn run(server: &Server, load: &Workload<'_>, window: Duration) -> Result<LoadResult> {
     // One thread takes less of the cores that the server needs than one per connection would.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+
     runtime.block_on(async {
         let phase = Arc::new(AtomicU8::new(WARMING_UP));
         let mut clients = JoinSet::new();
@@ -77,7 +78,8 @@ async fn measure_window(
 ) -> Result<(Duration, Duration)> {
     tokio::time::sleep((window / 4).min(Duration::from_secs(1))).await;
     phase.store(MEASURING, Ordering::Relaxed);
-    let (before, started) = (process_stats::cpu_time(pid)?, Instant::now());
+    let before = process_stats::cpu_time(pid)?;
+    let started = Instant::now();
     tokio::time::sleep(window).await;
     phase.store(DONE, Ordering::Relaxed);
     Ok((started.elapsed(), process_stats::cpu_time(pid)? - before))
@@ -114,6 +116,7 @@ impl Connection {
         let mut latencies = Vec::with_capacity(1 << 16);
         let mut started = Instant::now();
         let mut due = started + pace.as_ref().map_or(Duration::ZERO, |pace| pace.offset);
+
         loop {
             if let Some(Schedule { interval, .. }) = pace {
                 // A request that could not be sent when it was due, because the response before it
@@ -142,6 +145,7 @@ impl Connection {
     async fn exchange(&mut self) -> Result<std::ops::Range<usize>> {
         self.stream.write_all(&self.request).await?;
         let mut filled = 0;
+
         loop {
             let length = self.stream.read(&mut self.buffer[filled..]).await?;
             ensure!(length > 0, "a server closed the connection");
@@ -166,7 +170,9 @@ impl LoadResult {
                 .context("no answers")
                 .map_or(f64::NAN, |&nanos| f64::from(nanos) / 1e3)
         };
-        let (p50, p99) = (percentile(0.5), percentile(0.99));
+        let p50 = percentile(0.5);
+        let p99 = percentile(0.99);
+
         LoadResult {
             rate: count / elapsed.as_secs_f64(),
             p50,

@@ -45,11 +45,13 @@ fn main() -> Result<()> {
     if options.native {
         return native::serve();
     }
+
     if !options.bench {
         println!("not measuring: this is for `cargo bench`");
         return Ok(());
     }
     println!("{}", process_stats::describe());
+
     for part in options.parts() {
         match part {
             Part::Throughput => throughput::run(&options)?,

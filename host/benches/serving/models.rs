@@ -69,7 +69,8 @@ pub(crate) fn with_core_instances(component: &[u8], count: u8) -> Result<Vec<u8>
 
 /// The number of core modules that a component defines, without those of nested components.
 fn core_modules(component: &[u8]) -> Result<usize> {
-    let (mut depth, mut modules) = (0_usize, 0);
+    let mut depth = 0_usize;
+    let mut modules = 0;
     for payload in Parser::new(0).parse_all(component) {
         match payload? {
             Payload::ModuleSection { .. } => {
@@ -81,6 +82,7 @@ fn core_modules(component: &[u8]) -> Result<usize> {
             _ => {}
         }
     }
+
     Ok(modules)
 }
 
@@ -178,7 +180,8 @@ pub(crate) fn rows_of(example: &str) -> Result<Vec<Case>> {
 
 fn rows_of_case(case: &Value) -> Option<Vec<Case>> {
     let input = &case["request"]["inputs"][0];
-    let (shape, data) = (input["shape"].as_array()?, input["data"].as_array()?);
+    let shape = input["shape"].as_array()?;
+    let data = input["data"].as_array()?;
     let output = &case["response"]["outputs"][0];
     let answers = output["data"].as_array()?;
     let inner = shape.get(1..)?;
@@ -192,6 +195,7 @@ fn rows_of_case(case: &Value) -> Option<Vec<Case>> {
         let request = serde_json::to_vec(&json!({ "inputs": [input], "outputs": outputs })).ok()?;
         Some(Case { request, answer: answer.clone() })
     };
+
     data.chunks(width.max(1)).zip(answers).map(row).collect()
 }
 

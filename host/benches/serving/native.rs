@@ -61,6 +61,7 @@ type Refusal = (StatusCode, &'static str);
 pub(crate) fn serve() -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+
     runtime.block_on(async {
         let app = Router::new()
             .route("/v2/models/house-price/infer", post(infer))

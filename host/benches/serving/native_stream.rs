@@ -58,6 +58,7 @@ fn events(body: &[u8]) -> Result<impl Iterator<Item = Made> + Send + use<>, Stat
         text_output: format!("{text_input}{index} "),
         index,
     };
+
     Ok((0..parts).map(move |index| {
         serde_json::to_string(&part(index)).map(|json| Event::default().data(json))
     }))

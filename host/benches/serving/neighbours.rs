@@ -46,7 +46,9 @@ fn measure_latency(options: &Options) -> Result<()> {
     };
     let capacity = load::run(&server, &closed, options.window())?.rate;
     let paced = Workload { rate: Some(capacity / 2.0), ..closed };
-    let (mut alone, mut both) = (Vec::new(), Vec::new());
+    let mut alone = Vec::new();
+    let mut both = Vec::new();
+
     for _ in 0..options.rounds() {
         alone.push(load::run(&server, &paced, options.window())?);
         let _spinning = Spinning::start(&server, "b", GREEDY)?;
@@ -59,6 +61,7 @@ fn measure_latency(options: &Options) -> Result<()> {
     println!();
     Aim::AtLeast(0.95).print("a's throughput beside b ÷ alone", ratio(&both, &alone, |m| m.rate));
     Aim::AtMost(3.0).print("a's p99 beside b ÷ alone", ratio(&both, &alone, |m| m.p99));
+
     flood(options, &server, &cases)
 }
 
@@ -75,12 +78,14 @@ fn flood(options: &Options, server: &Server, cases: &[Case]) -> Result<()> {
     let before = cpu_seconds(server)?;
     let measured = load::run(server, &flood, options.window())?;
     let after = cpu_seconds(server)?;
-    let (of_a, of_b) = (after.0 - before.0, after.1 - before.1);
+    let of_a = after.0 - before.0;
+    let of_b = after.1 - before.1;
     println!(
         "\n  With {GREEDY} connections that ask as fast as they can, a gets {} answers/s and {:.0} % of the guests' CPU time.",
         format_number(measured.rate),
         100.0 * of_a / (of_a + of_b)
     );
+
     Ok(())
 }
 
@@ -106,16 +111,19 @@ fn shares(options: &Options) -> Result<()> {
     let mut table =
         Table::new(&["weights", "CPU s of a", "CPU s of b", "a's share", "by weight", "÷"]);
     let mut ratios = Vec::new();
+
     for (heavy, light) in WEIGHTS {
         let folder = tempfile::tempdir()?;
         let server = two_tenants(folder.path(), heavy)?;
-        let (_a, _b) =
-            (Spinning::start(&server, "a", GREEDY)?, Spinning::start(&server, "b", GREEDY)?);
+        let _a = Spinning::start(&server, "a", GREEDY)?;
+        let _b = Spinning::start(&server, "b", GREEDY)?;
         let before = cpu_seconds(&server)?;
         std::thread::sleep(options.window() * 2);
         let after = cpu_seconds(&server)?;
-        let (of_a, of_b) = (after.0 - before.0, after.1 - before.1);
-        let (share, wanted) = (of_a / (of_a + of_b), f64::from(heavy) / f64::from(heavy + light));
+        let of_a = after.0 - before.0;
+        let of_b = after.1 - before.1;
+        let share = of_a / (of_a + of_b);
+        let wanted = f64::from(heavy) / f64::from(heavy + light);
         let cells = [format!("{heavy}:{light}"), format_number(of_a), format_number(of_b)];
         table.row(
             cells
@@ -126,6 +134,7 @@ fn shares(options: &Options) -> Result<()> {
     }
     table.print("both tenants keep as many requests going that never end");
     println!();
+
     for ((heavy, light), ratio) in ratios {
         Aim::AtMost(0.05).print(&format!("off its share at {heavy}:{light}"), (ratio - 1.0).abs());
     }
@@ -138,6 +147,7 @@ fn two_tenants(folder: &Path, weight: u32) -> Result<Server> {
     let endless =
         format!("instances.max = {GREEDY}\nlimits = {{ deadline = \"1h\", cpu_time = \"1h\" }}\n");
     let puppet = models::test_guest("puppet")?;
+
     for tenant in ["a", "b"] {
         let version = folder.join("models").join(tenant).join("puppet/1");
         fs::create_dir_all(&version)?;
@@ -151,6 +161,7 @@ fn two_tenants(folder: &Path, weight: u32) -> Result<Server> {
     )?;
     let server = Server::wardian_in(folder)?;
     wait_until_ready(&server)?;
+
     Ok(server)
 }
 
@@ -173,6 +184,7 @@ impl Spinning {
         let connections = (0..requests).map(|_| start()).collect::<std::io::Result<_>>()?;
         // Leaves time for all of them to begin.
         std::thread::sleep(Duration::from_millis(200));
+
         Ok(Spinning { _connections: connections })
     }
 }

@@ -74,7 +74,8 @@ impl Server {
     ) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start a server")?;
-        let (out, log) = (child.stdout.take().map(follow), log(&mut child).map(follow));
+        let out = child.stdout.take().map(follow);
+        let log = log(&mut child).map(follow);
         let log = log.unwrap_or_else(|| channel().1);
         let mut server = Server { child, address: ([127, 0, 0, 1], 0).into(), log, unread: None };
         let line = out.context("no output")?.recv_timeout(START_TIMEOUT);
@@ -85,6 +86,7 @@ impl Server {
             .strip_prefix("listening on http://")
             .context("a server says something else")?;
         server.address = address.parse()?;
+
         Ok(server)
     }
 

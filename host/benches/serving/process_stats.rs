@@ -43,6 +43,7 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
             .map(|kibibytes| kibibytes * 1024.0)
             .with_context(|| format!("no {name} in smaps_rollup"))
     };
+
     Ok(Memory {
         resident: field("Rss:")?,
         proportional: field("Pss:")?,
@@ -73,6 +74,7 @@ pub(crate) fn describe() -> String {
     let release = read("/proc/sys/kernel/osrelease");
     let load = read("/proc/loadavg");
     let load = load.split_whitespace().next().unwrap_or("unknown");
+
     format!(
         "{cores} cores of {}, Linux {}, load {load} before it began",
         model.trim_matches([':', ' ', '\t']),

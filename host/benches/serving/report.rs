@@ -24,6 +24,7 @@ impl Table {
         let width =
             |column| cells(column).map(|cell: &String| cell.chars().count()).max().unwrap_or(0);
         let widths: Vec<_> = (0..columns).map(width).collect();
+
         for row in &self.rows {
             let cells =
                 row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {

@@ -55,6 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         },
     ];
     let mut table = Table::new(&["connections", "kind", "round trips/s", "p50 µs", "÷ no session"]);
+
     for connections in CONNECTIONS {
         let mut rounds: Vec<Vec<Measured>> = kinds.iter().map(|_| Vec::new()).collect();
         for _ in 0..options.rounds() {
@@ -77,6 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     table.print(&format!("keeper, a state of {STATE} bytes read and written at each request"));
+
     Ok(())
 }
 
@@ -96,18 +98,21 @@ fn server(folder: &Path, durability: &str) -> Result<Server> {
 fn measure(kind: &Kind, connections: usize, window: Duration) -> Result<Measured> {
     let clients: Result<Vec<_>> =
         (0..connections).map(|number| open_session(kind, number)).collect();
-    let (clients, started) = (clients?, Instant::now());
+    let clients = clients?;
+    let started = Instant::now();
     let end = started + window;
     let threads: Vec<_> = clients
         .into_iter()
         .map(|(client, request)| thread::spawn(move || send_until(client, &request, end)))
         .collect();
     let mut latencies = Vec::new();
+
     for thread in threads {
         latencies.extend(thread.join().map_err(|_| anyhow!("a client panicked"))??);
     }
     ensure!(!latencies.is_empty(), "nothing was answered");
     let rate = latencies.len() as f64 / started.elapsed().as_secs_f64();
+
     Ok(Measured { rate, p50: median(latencies) })
 }
 
@@ -124,6 +129,7 @@ fn open_session(kind: &Kind, number: usize) -> Result<(Client, Vec<u8>)> {
         http_client::infer(None, "keeper", body.as_bytes())
     };
     client.send(&request(true))?.context("a session does not begin")?;
+
     Ok((client, request(false)))
 }
 

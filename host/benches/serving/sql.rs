@@ -49,8 +49,10 @@ fn compare(options: &Options, synchronous: &str) -> Result<()> {
     let server = serve(folder.path(), synchronous)?;
     let native = native(&folder.path().join("native.sqlite"), synchronous)?;
     let mut table = Table::new(&["statement", "guest /s", "native /s", "guest ÷ native"]);
+
     for (name, word, times, statement) in KINDS {
-        let (mut of_guest, mut of_native) = (Vec::new(), Vec::new());
+        let mut of_guest = Vec::new();
+        let mut of_native = Vec::new();
         for _ in 0..options.rounds() {
             let before = Instant::now();
             send_step(&server, &["repeat", word, &times.to_string(), "0", statement])?;
@@ -59,7 +61,8 @@ fn compare(options: &Options, synchronous: &str) -> Result<()> {
             repeat(&native, word, times, statement)?;
             of_native.push(f64::from(times) / before.elapsed().as_secs_f64());
         }
-        let (guest, native) = (median(of_guest), median(of_native));
+        let guest = median(of_guest);
+        let native = median(of_native);
         table.row([
             name.into(),
             format_number(guest),
@@ -68,6 +71,7 @@ fn compare(options: &Options, synchronous: &str) -> Result<()> {
         ]);
     }
     table.print(&format!("SQL, one call at a time, synchronous = \"{synchronous}\""));
+
     Ok(())
 }
 
@@ -85,6 +89,7 @@ fn serve(folder: &Path, synchronous: &str) -> Result<Server> {
     wait_until_ready(&server)?;
     send_step(&server, &["execute", TABLE])?;
     send_step(&server, &["repeat", "in execute", "1000", "0", KINDS[2].3])?;
+
     Ok(server)
 }
 
@@ -113,6 +118,7 @@ fn repeat(connection: &Connection, word: &str, times: u32, text: &str) -> Result
     if together {
         connection.execute_batch("begin immediate")?;
     }
+
     for time in 0..times {
         let mut statement = connection.prepare_cached(text)?;
         let mut rows = statement.query([time])?;
@@ -123,5 +129,6 @@ fn repeat(connection: &Connection, word: &str, times: u32, text: &str) -> Result
     if together {
         connection.execute_batch("commit")?;
     }
+
     Ok(())
 }

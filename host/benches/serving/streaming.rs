@@ -45,6 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         wardian("fresh", folder.path(), "request")?,
     ];
     let mut rounds: Vec<Vec<Measured>> = contenders.iter().map(|_| Vec::new()).collect();
+
     for _ in 0..options.rounds() {
         for (contender, rounds) in contenders.iter().zip(&mut rounds) {
             rounds.push(contender.measure(options.window())?);
@@ -54,12 +55,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .print(&format!("streamer, one connection: an answer of one part, then of {PARTS}"));
     println!();
     aims(&rounds);
+
     Ok(())
 }
 
 /// Starts Wardian with the model `streamer` and waits until it is ready.
 fn wardian(name: &'static str, folder: &Path, isolation: &str) -> Result<Contender> {
-    let (repository, state) = (folder.join(isolation), folder.join("state").join(isolation));
+    let repository = folder.join(isolation);
+    let state = folder.join("state").join(isolation);
     let version = repository.join("streamer/1");
     std::fs::create_dir_all(&version)?;
     std::fs::write(
@@ -81,8 +84,10 @@ impl Contender {
     }
 
     fn measure_first(&self, client: &mut Client, window: Duration) -> Result<(f64, f64)> {
-        let (mut first, mut single) = (Vec::new(), Vec::new());
-        let (request, started) = (self.ask_for(1), Instant::now());
+        let mut first = Vec::new();
+        let mut single = Vec::new();
+        let request = self.ask_for(1);
+        let started = Instant::now();
         while started.elapsed() < window {
             let (begun, ended, parts) = client.send_streaming(&request)?;
             ensure!(parts == 1, "an answer had {parts} parts, not one");
@@ -93,8 +98,11 @@ impl Contender {
     }
 
     fn measure_parts(&self, client: &mut Client, window: Duration) -> Result<(f64, f64)> {
-        let (pid, request, started) = (self.server.pid(), self.ask_for(PARTS), Instant::now());
-        let (before, mut answers) = (process_stats::cpu_time(pid)?, Vec::new());
+        let pid = self.server.pid();
+        let request = self.ask_for(PARTS);
+        let started = Instant::now();
+        let before = process_stats::cpu_time(pid)?;
+        let mut answers = Vec::new();
         while started.elapsed() < window {
             let (_, ended, parts) = client.send_streaming(&request)?;
             ensure!(parts == PARTS, "an answer had {parts} parts, not {PARTS}");

@@ -40,6 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let warm: Vec<_> = labels.map(|label| swaps.swap(label)).collect::<Result<_>>()?;
     let mut table =
         Table::new(&["artifact store", "ms", "of it: settled and read", "loaded", "answered"]);
+
     for (name, swaps) in [("cold", cold), ("warm", warm)] {
         let of = |field: fn(&Swap) -> f64| format_number(median(swaps.iter().map(field)));
         let steps = [
@@ -54,6 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "from renaming house-price.wasm into the repository to the first answer of the new version",
     );
     println!("\n  A file counts once it has been unchanged for 100 ms, which is a setting.");
+
     Ok(())
 }
 
@@ -86,11 +88,13 @@ impl<'a> Swapper<'a> {
         self.server.log().for_each(drop);
         let started = Instant::now();
         fs::rename(&staged, self.folder.join("models/house-price.wasm"))?;
+
         while self.version()? == before {
             ensure!(started.elapsed() < SWAP_TIMEOUT, "the new version does not answer");
             std::thread::sleep(POLL);
         }
         let whole = started.elapsed();
+
         Ok(self.steps(started, whole))
     }
 

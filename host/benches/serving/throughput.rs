@@ -61,7 +61,8 @@ fn wardian(
     folder: &Path,
     isolation: &str,
 ) -> Result<Contender> {
-    let (repository, state) = (folder.join(isolation), folder.join("state").join(isolation));
+    let repository = folder.join(isolation);
+    let state = folder.join("state").join(isolation);
     let settings = format!("isolation = \"{isolation}\"\n");
     models::install(&repository, "house-price", &models::component()?, &settings)?;
     let server = Server::wardian_of(program, &repository, &state)?;
@@ -72,7 +73,8 @@ fn wardian(
 /// Waits until every model is loaded or has failed.
 pub(crate) fn wait_until_ready(server: &Server) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(600);
-    let (mut client, started) = (Client::connect(server.address())?, Instant::now());
+    let mut client = Client::connect(server.address())?;
+    let started = Instant::now();
     while client.send(&get("/v2/health/ready"))?.is_none() {
         ensure!(started.elapsed() < PATIENCE, "a server does not become ready");
         std::thread::sleep(Duration::from_millis(2));
@@ -90,6 +92,7 @@ fn measure(
     let cases = models::cases()?;
     let mut results: Vec<Vec<Rounds>> = Vec::new();
     results.resize_with(connections.len(), || contenders.iter().map(|_| Rounds::new()).collect());
+
     for _ in 0..options.rounds() {
         for (&connections, row) in connections.iter().zip(&mut results) {
             for (contender, rounds) in contenders.iter().zip(row) {
@@ -110,6 +113,7 @@ fn measure(
 fn table(contenders: &[Contender], connections: &[usize], results: &[Vec<Rounds>]) -> Table {
     let columns = ["connections", "server", "req/s", "p50 µs", "p99 µs", "CPU µs/req"];
     let mut table = Table::new(&[&columns[..], &["req/s ÷ native", "p99 ÷", "CPU ÷"]].concat());
+
     for (connections, row) in connections.iter().zip(results) {
         for (contender, rounds) in contenders.iter().zip(row) {
             let of =

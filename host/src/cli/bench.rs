@@ -149,6 +149,7 @@ fn zero_request(metadata: &Value) -> Value {
         let data = vec![element; shape.iter().product::<u64>() as usize];
         json!({ "name": spec["name"], "datatype": spec["datatype"], "shape": shape, "data": data })
     };
+
     json!({ "inputs": specs.iter().map(tensor).collect::<Vec<_>>() })
 }
 

@@ -50,11 +50,13 @@ impl Check {
                 OfflineLoader::new(self.host, Progress::start(self.json))?,
             ))?,
         };
+
         match self.json {
             true => output::print_json(&report::to_json(&verdicts))?,
             false => output::print(&report::lines(&verdicts))?,
         }
         let ok = verdicts.iter().all(|verdict| verdict.outcome.is_ok());
+
         Ok(if ok { Outcome::Success } else { Outcome::Negative })
     }
 }
@@ -70,6 +72,7 @@ fn check_name(kind: PathKind, path: &Path) -> Option<VersionReport> {
             format!("{error}; the host takes the name from the file or folder, so rename it")
         }
     };
+
     Some(VersionReport {
         model: name,
         version: None,
@@ -110,8 +113,8 @@ async fn check(kind: PathKind, path: &Path, trial: OfflineLoader) -> Result<Vec<
 }
 
 async fn check_version(seen: &Observed, trial: &OfflineLoader) -> VersionReport {
-    let (model, version) =
-        (seen.name().to_string(), seen.version().map(|version| version.number()));
+    let model = seen.name().to_string();
+    let version = seen.version().map(|version| version.number());
     let outcome = match seen {
         Observed::Candidate(candidate) => load_version(candidate, trial).await,
         Observed::Faulty { reason, .. } | Observed::Missing { reason, .. } => {
@@ -122,6 +125,7 @@ async fn check_version(seen: &Observed, trial: &OfflineLoader) -> VersionReport 
             Err(LoadError::new(Stage::Read, reason))
         }
     };
+
     VersionReport { model, version, outcome }
 }
 

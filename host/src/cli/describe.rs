@@ -51,7 +51,8 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
 
 /// A number of bytes with a unit.
 pub(super) fn format_bytes(bytes: u64) -> String {
-    let (mut number, mut units) = (bytes as f64, ["KiB", "MiB", "GiB"].into_iter());
+    let mut number = bytes as f64;
+    let mut units = ["KiB", "MiB", "GiB"].into_iter();
 
     let mut unit = "bytes";
     while number >= 1024.0 {

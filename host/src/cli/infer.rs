@@ -132,6 +132,7 @@ fn print_raw(answer: &HttpResponse) -> Result<()> {
 fn error_text(answer: &HttpResponse) -> String {
     let status = answer.status.as_u16();
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+
     match (json["error"].as_str(), json["code"].as_str()) {
         (Some(text), Some(code)) => {
             format!("{} ({code}, HTTP {status})", describe::to_printable(text))

@@ -141,5 +141,6 @@ fn to_json(parts: &ComponentSummary, loaded: Option<&Loaded>) -> Value {
             json["loaded"] = json!({"ok": false, "stage": stage.to_string(), "reason": reason});
         }
     }
+
     json
 }

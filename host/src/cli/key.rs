@@ -92,6 +92,7 @@ impl GeneratedKey {
         let id = asked.id.clone().unwrap_or_else(|| format!("key-{}", &digest[..8]));
         let scopes =
             KeyScope::ALL.into_iter().filter(|scope| asked.scopes.contains(&(*scope).into()));
+
         Ok(GeneratedKey {
             key,
             digest,
@@ -120,11 +121,12 @@ impl GeneratedKey {
         if explained {
             lines.extend([
                 String::new(),
-                "The key is shown this once and stored nowhere: give it to whoever will send it, as".into(),
+                "The key is shown this once and stored nowhere: give it to the client, which sends it as".into(),
                 "`Authorization: Bearer KEY` or `X-Api-Key: KEY`.".into(),
                 format!("To put it in force, add the entry to the list `keys` {}.", self.config_location()),
             ]);
         }
+
         lines
     }
 
@@ -209,8 +211,8 @@ mod tests {
 
     #[test]
     fn no_two_keys_are_the_same() {
-        let (one, other) =
-            (made(None, &[ScopeArg::Infer], None), made(None, &[ScopeArg::Infer], None));
+        let one = made(None, &[ScopeArg::Infer], None);
+        let other = made(None, &[ScopeArg::Infer], None);
         assert!(one.key != other.key && one.id != other.id);
         assert!(parse_key_id(&one.id).is_ok(), "{}", one.id);
     }
@@ -219,10 +221,10 @@ mod tests {
     fn people_are_told_what_to_do_with_it_and_programs_get_data() {
         let key = made(Some("root"), &[ScopeArg::Admin], None);
         assert_eq!(key.lines(false).len(), 3);
-        let told = key.lines(true).join("\n");
+        let text = key.lines(true).join("\n");
         assert!(
-            told.contains("shown this once") && told.contains("at the top of wardian.toml"),
-            "{told}"
+            text.contains("shown this once") && text.contains("at the top of wardian.toml"),
+            "{text}"
         );
         let acme = made(None, &[ScopeArg::Infer], Some("acme")).lines(true).join("\n");
         assert!(acme.contains("[tenants.acme]") && acme.contains("tenants/acme.toml"), "{acme}");

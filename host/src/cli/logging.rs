@@ -55,6 +55,7 @@ pub(super) fn install_interactive() {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // The command has one tenant and one repository, so these fields say nothing.
     let fields = fields(&["tenant", "root"]);
+
     // As in `install`.
     let _ = builder
         .fmt_fields(fields)

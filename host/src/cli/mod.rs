@@ -91,10 +91,10 @@ pub fn run() -> ExitCode {
 
 /// Joins an error with its causes. A cause that is already part of the text is skipped.
 fn error_chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,
-        told if told.ends_with(&cause) => told.to_owned(),
-        told => format!("{told}: {cause}"),
+        text if text.ends_with(&cause) => text.to_owned(),
+        text => format!("{text}: {cause}"),
     })
 }
 

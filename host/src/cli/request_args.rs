@@ -66,6 +66,7 @@ fn read_body(file: &Path) -> Result<Vec<u8>> {
             .and_then(|mut file| file.read_to_end(&mut body))
             .with_context(|| format!("cannot read {}", file.display()))?,
     };
+
     if body.is_empty() {
         bail!("the request in {} is empty", file.display());
     }

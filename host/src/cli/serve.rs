@@ -155,7 +155,8 @@ impl Serve {
 fn config_summary(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
     let tenants = tenants.map(|(name, tenant)| {
-        let (weight, repository) = (tenant.weight, &tenant.repository);
+        let weight = tenant.weight;
+        let repository = &tenant.repository;
         format!("tenant  {name}: weight {weight}, {}, in {repository}", key_ids(&tenant.keys))
     });
 
@@ -219,7 +220,7 @@ async fn shutdown_signal() {
 
     tokio::spawn(async move {
         next().await;
-        tracing::warn!("told twice to stop: stopping at once");
+        tracing::warn!("second signal to stop: stopping at once");
         telemetry::flush_log();
         std::process::exit(1);
     });

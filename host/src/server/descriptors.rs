@@ -36,7 +36,8 @@ pub(super) fn hard_limit() -> Option<u64> {
 impl DescriptorShortage {
     /// Compares the configured connections with a limit. `None` if they fit.
     pub(super) fn check(config: &Config, limit: Option<u64>) -> Option<Self> {
-        let (limit, configured) = (limit?, config.http.max_connections);
+        let limit = limit?;
+        let configured = config.http.max_connections;
         let others = other_descriptors(config);
         let needed = others + descriptors_for(configured);
         if needed <= limit {

@@ -120,6 +120,6 @@ async fn record_keys_required(config: &Config, keys_required: bool) {
     let marker = KeyMarker::new(&config.state);
     let recorded = tokio::task::spawn_blocking(move || marker.set(keys_required)).await;
     if let Ok(Err(error)) = recorded {
-        tracing::error!(%error, "cannot note in the state directory whether keys are configured");
+        tracing::error!(%error, "cannot record in the state directory whether keys are configured");
     }
 }

@@ -103,7 +103,8 @@ mod tests {
             steps in prop::collection::vec((0..40u64, 0..2_000_000usize), 1..50)
         ) {
             let start = Instant::now();
-            let (mut now, mut taken) = (start, 0);
+            let mut now = start;
+            let mut taken = 0;
             let mut timeout = WriteTimeout::new(MOST);
             for (seconds, bytes) in steps {
                 timeout.on_blocked(now);

@@ -133,7 +133,8 @@ impl RunningAttack {
         act: impl Fn(usize) + Clone + Send + 'static,
     ) -> Self {
         for thread in 0..threads {
-            let (act, stop) = (act.clone(), self.stop.clone());
+            let act = act.clone();
+            let stop = self.stop.clone();
             self.threads.push(std::thread::spawn(move || {
                 // A real attacker computes on other machines, so these threads must not take cores
                 // from the server.

@@ -49,13 +49,15 @@ pub(super) fn pipelined(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let flood = move |_| {
         let Ok(mut stream) = TcpStream::connect(address) else { return };
-        let (mut piece, mut left) = (vec![0; 1 << 20], 50);
+        let mut piece = vec![0; 1 << 20];
+        let mut left = 50;
         let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
         while left > 0 && stream.write_all(&requests).is_ok() {
             left -= 1;
             while matches!(stream.read(&mut piece), Ok(length) if length == piece.len()) {}
         }
     };
+
     Ok(RunningAttack::default().repeat(8, flood).wait(START))
 }
 
@@ -73,6 +75,7 @@ pub(super) fn answers(scene: &AttackedServer) -> Result<RunningAttack> {
         stream.write_all(&request).ok()?;
         Some(stream)
     };
+
     Ok(RunningAttack::holding((0..400).filter_map(ask).collect()).wait(2 * START))
 }
 
@@ -95,6 +98,7 @@ pub(super) fn bodies(scene: &AttackedServer) -> Result<RunningAttack> {
             .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(3))))
             .map(|()| stream.read(&mut [0]));
     };
+
     Ok(RunningAttack::default().repeat(3, send).wait(2 * START))
 }
 

@@ -72,7 +72,8 @@ fn measure(options: &Options, attack: &'static Attack) -> Result<Row> {
 
 /// The least resident memory within the time for recovery, divided by `before`.
 fn recovered(scene: &AttackedServer, before: f64) -> Result<f64> {
-    let (started, mut least) = (Instant::now(), f64::INFINITY);
+    let started = Instant::now();
+    let mut least = f64::INFINITY;
     while least > 1.0 + TOLERANCE && started.elapsed() < RECOVERY {
         least = least.min(process_stats::memory(scene.server.pid())?.resident / before);
         std::thread::sleep(Duration::from_millis(100));
@@ -97,6 +98,7 @@ fn table(rows: &[Row]) -> Table {
         "memory ÷",
     ];
     let mut table = Table::new(&columns);
+
     for Row { attack, alone, beside, memory } in rows {
         let pairs = [
             (beside.short.p50, alone.short.p50),

@@ -80,8 +80,8 @@ impl AttackedServer {
 
     /// Waits until a model of the attacker responds.
     pub(super) fn wait_for(&self, model: &str) -> Result<()> {
-        let (request, started) =
-            (http_client::infer(Some(ATTACKER), model, br#"{"inputs":[]}"#), Instant::now());
+        let request = http_client::infer(Some(ATTACKER), model, br#"{"inputs":[]}"#);
+        let started = Instant::now();
         while Client::connect(self.server.address())?.send(&request)?.is_none() {
             ensure!(
                 started.elapsed() < LOAD_TIMEOUT,

@@ -46,8 +46,9 @@ struct Sample {
 /// Runs for the configured time and prints the server's resources.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let scene = AttackedServer::configured(SERVER, TENANT, true)?;
-    let (address, tenants, stop) =
-        (scene.server.address(), scene.tenants(), &AtomicBool::new(false));
+    let address = scene.server.address();
+    let tenants = scene.tenants();
+    let stop = &AtomicBool::new(false);
     let requests = [
         (victim::short_request()?, Duration::from_millis(10)),
         (
@@ -87,7 +88,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Runs attacks in turn until the time is over.
 fn rounds(scene: &AttackedServer, time: Duration) -> Result<Vec<Sample>> {
-    let (started, mut samples) = (Instant::now(), Vec::new());
+    let started = Instant::now();
+    let mut samples = Vec::new();
     for round in 1.. {
         for attack in ATTACKS.iter().filter(|attack| attack.reads_log) {
             samples.push(run_attack(scene, round, attack)?);
@@ -139,7 +141,8 @@ fn change_tenants(folder: &Path, stop: &AtomicBool) {
 
 /// Writes a tenant's file in one step, or removes it.
 fn write_tenant(folder: &Path, text: Option<&str>) -> io::Result<()> {
-    let (file, staged) = (folder.join("passing.toml"), folder.join(".passing"));
+    let file = folder.join("passing.toml");
+    let staged = folder.join(".passing");
     match text {
         Some(text) => fs::write(&staged, text).and_then(|()| fs::rename(&staged, file)),
         None => fs::remove_file(file),

@@ -54,9 +54,12 @@ pub(super) struct Latencies {
 
 /// Measures the victim for a window, and until its swaps are done.
 pub(super) fn measure(scene: &AttackedServer, window: Duration) -> Result<VictimResult> {
-    let (short, long) = (short_request()?, long_request());
-    let (address, stop) = (scene.server.address(), &AtomicBool::new(false));
-    let (short, long) = (&short, &long);
+    let short = short_request()?;
+    let long = long_request();
+    let address = scene.server.address();
+    let stop = &AtomicBool::new(false);
+    let short = &short;
+    let long = &long;
     thread::scope(|scope| {
         let asking = |request, pace| scope.spawn(move || send_until(address, request, pace, stop));
         let shorts: Vec<_> = (0..CONNECTIONS).map(|_| asking(short, INTERVAL)).collect();
@@ -109,7 +112,8 @@ pub(super) fn send_until(
     pace: Duration,
     stop: &AtomicBool,
 ) -> Samples {
-    let (mut answers, mut client) = (Samples::default(), None);
+    let mut answers = Samples::default();
+    let mut client = None;
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let answered = send(address, &mut client, request);
@@ -120,6 +124,7 @@ pub(super) fn send_until(
         }
         thread::sleep(pace.saturating_sub(started.elapsed()));
     }
+
     answers
 }
 

@@ -26,7 +26,8 @@ pub(super) fn gzip(scene: &AttackedServer) -> Result<RunningAttack> {
         r#"{{"inputs":[{{"name":"x","datatype":"FP64","shape":[{}],"data":[{numbers}1.5]}}]]"#,
         (4 << 20) + 1
     );
-    let (request, address) = (compressed(&body)?, scene.server.address());
+    let request = compressed(&body)?;
+    let address = scene.server.address();
     ensure!(Client::connect(address)?.send(&request)?.is_none(), "the server takes the wrong JSON");
     Ok(RunningAttack::default().repeat(24, move |_| send_once(address, &request)).wait(START))
 }

@@ -57,12 +57,14 @@ pub(super) async fn run(load: LoadPlan) -> Result<Summary> {
     let schedule =
         Arc::new(Schedule { start: Instant::now(), rate: load.rate, next: AtomicU64::new(0) });
 
-    let connections = clients
-        .into_iter()
-        .map(|client| tokio::spawn(run_connection(client, load.clone(), schedule.clone())));
+    let empty = Summary::new()?;
+    let start = |client| {
+        tokio::spawn(run_connection(client, load.clone(), schedule.clone(), empty.clone()))
+    };
+    let connections: Vec<_> = clients.into_iter().map(start).collect();
 
-    let mut total = Summary::new();
-    for connection in connections.collect::<Vec<_>>() {
+    let mut total = empty;
+    for connection in connections {
         total.merge(connection.await?);
     }
     Ok(total)
@@ -74,27 +76,27 @@ async fn run_connection(
     mut client: Client,
     load: Arc<LoadPlan>,
     schedule: Arc<Schedule>,
+    mut summary: Summary,
 ) -> Summary {
-    let mut tally = Summary::new();
     let counted = schedule.start + load.warm_up;
     let end = counted + load.duration;
     loop {
         let due = schedule.next();
         if due >= end {
-            return tally;
+            return summary;
         }
 
         tokio::time::sleep_until(due.into()).await;
         let outcome = client.post(&load.path, load.body.clone()).await;
 
         if due >= counted {
-            tally.record(&outcome, due.elapsed());
+            summary.record(&outcome, due.elapsed());
         }
 
         if outcome.is_err() {
             match Client::connect(&load.url, load.headers.clone()).await {
                 Ok(again) => client = again,
-                Err(_) => return tally,
+                Err(_) => return summary,
             }
         }
     }

@@ -16,6 +16,7 @@ const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
 
 /// Counts and latencies of requests.
+#[derive(Clone)]
 pub(super) struct Summary {
     latencies: LatencyHistogram,
     /// The sums of the entries of `Server-Timing`, in milliseconds.
@@ -24,12 +25,12 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new() -> Self {
-        Summary {
-            latencies: LatencyHistogram::new(),
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Summary {
+            latencies: LatencyHistogram::new()?,
             server_times: [0.0; SERVER_TIMINGS.len()],
             errors: BTreeMap::new(),
-        }
+        })
     }
 
     /// Counts a request with its duration.
@@ -69,18 +70,20 @@ impl Summary {
             "answered   {answered} in {seconds:.1} s: {:.1} requests/s",
             answered as f64 / seconds
         )];
+
         if answered > 0 {
             let quantiles = QUANTILES.map(|(name, part)| {
                 format!("{name} {}", format_millis(self.latencies.quantile(part)))
             });
-            let (mean, max) =
-                (format_millis(self.latencies.mean()), format_millis(self.latencies.max()));
+            let mean = format_millis(self.latencies.mean());
+            let max = format_millis(self.latencies.max());
             lines.push(format!("latency    mean {mean}, {}, max {max} ms", quantiles.join(", ")));
             let parts: Vec<_> =
                 self.part_means().map(|(name, mean)| format!("{name} {mean:.3}")).collect();
             lines.push(format!("of which   {} ms, by the server's account", parts.join(", ")));
         }
         lines.extend(self.errors.iter().map(|(kind, count)| format!("failed     {count}: {kind}")));
+
         lines
     }
 
@@ -90,6 +93,7 @@ impl Summary {
         let milliseconds = |time: Duration| time.as_micros() as f64 / 1e3;
         let quantiles = QUANTILES
             .map(|(name, part)| (name.to_owned(), milliseconds(self.latencies.quantile(part))));
+
         json!({
             "seconds": seconds,
             "answered": answered,

@@ -32,6 +32,7 @@ const SETTINGS: &str = "model.toml";
 pub(in crate::cli) fn classify(path: &Path) -> Result<(PathKind, PathBuf)> {
     let unreadable = || format!("cannot read {}", path.display());
     let real = path.canonicalize().with_context(unreadable)?;
+
     if real.is_dir() {
         let kind = folder_kind(&real).with_context(unreadable)?;
         ensure!(
@@ -43,6 +44,7 @@ pub(in crate::cli) fn classify(path: &Path) -> Result<(PathKind, PathBuf)> {
     if !real.is_file() || real.extension().is_none_or(|extension| extension != "wasm") {
         bail!("{} is neither a .wasm file nor a folder: {}", path.display(), describe_file(&real));
     }
+
     match real.parent() {
         Some(folder) if real.ends_with(COMPONENT) => Ok((PathKind::Version, folder.to_owned())),
         _ => Ok((PathKind::Bare, real)),
@@ -102,6 +104,7 @@ pub(in crate::cli) fn lay_out(kind: PathKind, path: &Path, root: &Path) -> Resul
         PathKind::Model => lay_out_model(path, &root.join(name_or_model(path))),
         PathKind::Repository => Ok(()),
     };
+
     copied.with_context(|| format!("cannot copy {} to a temporary directory", path.display()))
 }
 
@@ -118,6 +121,7 @@ fn is_interceptor(kind: PathKind, path: &Path) -> bool {
     };
     // A file that cannot be read, or is no component, is reported by the scan.
     let read = fs::read(component).ok();
+
     read.and_then(|bytes| read_surface(&bytes).ok()).is_some_and(|surface| surface.is_interceptor())
 }
 
@@ -136,7 +140,8 @@ fn name_or_model(path: &Path) -> String {
 /// Copies a version. A folder whose name is a number lies in its model's folder, which may hold
 /// settings.
 fn lay_out_version(path: &Path, root: &Path) -> io::Result<()> {
-    let (numbered, parent) = (Version::parse(&model_name_of(path)), path.parent().unwrap_or(path));
+    let numbered = Version::parse(&model_name_of(path));
+    let parent = path.parent().unwrap_or(path);
 
     let model = root.join(name_or_model(if numbered.is_some() { parent } else { path }));
     let version = model.join(numbered.map_or("1".into(), |version| version.to_string()));
@@ -151,9 +156,11 @@ fn lay_out_version(path: &Path, root: &Path) -> io::Result<()> {
 fn lay_out_model(path: &Path, model: &Path) -> io::Result<()> {
     fs::create_dir_all(model)?;
     let inside = path.parent().unwrap_or(path);
+
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        let (from, to) = (entry.path(), model.join(entry.file_name()));
+        let from = entry.path();
+        let to = model.join(entry.file_name());
         let numbered = Version::parse(&entry.file_name().to_string_lossy()).is_some();
         match () {
             () if numbered && from.is_dir() => {

@@ -67,6 +67,7 @@ impl VersionReport {
     fn to_json(&self) -> Value {
         let VersionReport { model, version, outcome } = self;
         let mut json = json!({"model": model, "version": version, "ok": outcome.is_ok()});
+
         match outcome {
             Ok(passed) => {
                 json["seconds"] = passed.elapsed.as_secs_f64().into();
@@ -90,8 +91,8 @@ impl CheckedVersion {
     fn lines(&self) -> Vec<String> {
         let mut lines = describe::metadata_lines(&self.metadata);
         lines.push(("snapshot", describe::snapshot_text(&self.snapshot)));
-        let (memory, compiled) =
-            (describe::format_bytes(self.memory), describe::format_bytes(self.compiled));
+        let memory = describe::format_bytes(self.memory);
+        let compiled = describe::format_bytes(self.compiled);
         lines.push(("memory", format!("{memory} to start with, {compiled} compiled")));
         lines.push(self.validation_line());
         describe::table(&lines).collect()

@@ -95,6 +95,7 @@ fn build_tensor<'a>(Input { name, value }: &'a Input, metadata: &'a Value) -> Re
     let mut data = Vec::new();
     let nesting =
         nested_shape(value, MAX_DEPTH, &mut data).with_context(|| format!("input '{name}'"))?;
+
     if spec["datatype"] == "BYTES" && !data.iter().all(|element| element.get().starts_with('"')) {
         bail!("input '{name}' takes texts; write them in double quotes: '{name}=[\"hello\"]'");
     }

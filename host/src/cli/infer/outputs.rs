@@ -46,10 +46,12 @@ pub(super) fn lines(body: &[u8]) -> Result<Vec<String>> {
         response.model_version.map(|version| format!(" version {}", to_printable(&version)));
     let mut lines =
         vec![format!("{}{}", to_printable(&response.model_name), version.unwrap_or_default())];
+
     for (name, value) in response.parameters {
         lines.push(format!("  parameter {}: {}", to_printable(&name), format_element(value)));
     }
     lines.extend(response.outputs.iter().flat_map(format_tensor));
+
     Ok(lines)
 }
 
@@ -62,6 +64,7 @@ fn format_tensor(Output { name, datatype, shape, data }: &Output) -> Vec<String>
         }
         shape => vec![format_values(data, shape)],
     };
+
     match body.as_slice() {
         [line] => vec![format!("{head}: {line}")],
         lines => {

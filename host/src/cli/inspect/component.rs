@@ -88,6 +88,7 @@ impl ComponentSummary {
         lines.extend(
             self.surface.exports.iter().map(|export| format!("  {}", to_printable(export))),
         );
+
         lines
     }
 
@@ -103,6 +104,7 @@ impl ComponentSummary {
             let Module { bytes, functions, code, data } = module;
             json!({"bytes": bytes, "functions": functions, "code_bytes": code, "data_bytes": data})
         };
+
         json!({
             "bytes": self.bytes,
             "code_bytes": self.sum(|module| module.code),

@@ -87,6 +87,7 @@ pub(super) fn parse(name: &str) -> Result<String> {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
     };
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+
     if !first || !name.bytes().all(allowed) || name.len() > MAX_LENGTH {
         bail!(
             "'{name}' cannot be the name of a crate and of a model: use 1 to {MAX_LENGTH} lower-case letters, digits, '-' or \
@@ -98,6 +99,7 @@ pub(super) fn parse(name: &str) -> Result<String> {
         !taken,
         "'{name}' is taken: it means something else to Rust, Cargo or Wardian; '{name}-model' would do"
     );
+
     Ok(name.to_owned())
 }
 
