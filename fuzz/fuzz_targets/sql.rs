@@ -1,4 +1,4 @@
-//! What a guest sends to its database.
+//! A statement of a guest for its database.
 
 #![no_main]
 

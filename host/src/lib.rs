@@ -41,8 +41,8 @@
 //!
 //! A repository behind a URL is mirrored into a directory by a task of its own, and is treated as a
 //! directory from there on. A tenant's interceptors are loaded in the same way before its models,
-//! and may object to any new version of a model. An upload is received beside the models, validated,
-//! and renamed into the repository.
+//! and may object to any new version of a model. An upload is received beside the models,
+//! validated, and renamed into the repository.
 //!
 //! # Layers
 //!

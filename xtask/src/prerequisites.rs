@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_with_both_figures() {
+    fn a_full_disk_is_reported_with_both_figures() {
         let refusal = disk_space(u64::MAX).unwrap_err();
         assert!(refusal.starts_with("the build takes up to 17592186044415 MiB in "), "{refusal}");
         assert!(disk_space(0).is_ok());

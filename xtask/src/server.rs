@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_has_no_names() {
+    fn a_file_that_is_no_program_has_no_sections() {
         assert_eq!(section_names(b""), None);
         assert_eq!(section_names(&[0xff; 100]), None);
     }

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_are_grouped_by_what_they_lack() {
+    fn tests_are_grouped_by_requirement() {
         let lines = "b\tPostgreSQL\tapt-get install postgresql\na\tPostgreSQL\tapt-get install postgresql\n\
                      a\tPostgreSQL\tapt-get install postgresql\nc\tnginx\tapt-get install nginx\n";
         let expected = "3 tests were skipped:\n  2 for want of PostgreSQL; to run them: apt-get install postgresql\n    \
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_skipped_is_told_too() {
+    fn no_skipped_test_is_reported_too() {
         assert_eq!(summary(""), "0 tests were skipped\n");
     }
 }

@@ -62,26 +62,26 @@ impl Bench {
         let measured = block_on(async {
             match self.request_body(inputs, request).await? {
                 Ok(body) => load_generator::run(self.load(body)).await.map(Ok),
-                Err(answer) => Ok(Err(answer)),
+                Err(response) => Ok(Err(response)),
             }
         })?;
 
-        let tally = match measured {
-            Ok(tally) => tally,
-            Err(answer) => return print_error(&answer, self.json),
+        let summary = match measured {
+            Ok(summary) => summary,
+            Err(response) => return print_error(&response, self.json),
         };
 
         let seconds = self.duration.as_secs_f64();
         if self.json {
-            output::print_json(&self.to_json(&tally, seconds))?;
+            output::print_json(&self.to_json(&summary, seconds))?;
         } else {
             let name = format!(
                 "model      {} at {}, {} connections",
                 self.request_args.model, self.request_args.url, self.connections
             );
-            output::print(&[vec![name], tally.lines(seconds)].concat())?;
+            output::print(&[vec![name], summary.lines(seconds)].concat())?;
         }
-        Ok(if tally.failures() == 0 { Outcome::Success } else { Outcome::Negative })
+        Ok(if summary.failures() == 0 { Outcome::Success } else { Outcome::Negative })
     }
 
     fn load(&self, body: Bytes) -> LoadPlan {
@@ -108,13 +108,13 @@ impl Bench {
             return Ok(Ok(body.into()));
         }
 
-        let answer = self.request_args.connect().await?.get(&self.request_args.path()).await?;
-        if !answer.status.is_success() {
-            return Ok(Err(answer));
+        let response = self.request_args.connect().await?.get(&self.request_args.path()).await?;
+        if !response.status.is_success() {
+            return Ok(Err(response));
         }
 
         let metadata =
-            serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
+            serde_json::from_slice(&response.body).context("the model's metadata is not JSON")?;
 
         let body = if inputs.is_empty() {
             serde_json::to_vec(&zero_request(&metadata))?
@@ -124,8 +124,8 @@ impl Bench {
         Ok(Ok(body.into()))
     }
 
-    fn to_json(&self, tally: &Summary, seconds: f64) -> Value {
-        let mut document = tally.to_json(seconds);
+    fn to_json(&self, summary: &Summary, seconds: f64) -> Value {
+        let mut document = summary.to_json(seconds);
         document["model"] = json!(self.request_args.model.as_str());
         document["connections"] = json!(self.connections);
         document["rate"] = json!(self.rate);

@@ -42,8 +42,8 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<Outcome> {
         let (kind, path) = classify(&self.path)?;
-        let verdicts = match check_name(kind, &path) {
-            Some(verdict) => vec![verdict],
+        let reports = match check_name(kind, &path) {
+            Some(report) => vec![report],
             None => block_on(check(
                 kind,
                 &path,
@@ -52,10 +52,10 @@ impl Check {
         };
 
         match self.json {
-            true => output::print_json(&report::to_json(&verdicts))?,
-            false => output::print(&report::lines(&verdicts))?,
+            true => output::print_json(&report::to_json(&reports))?,
+            false => output::print(&report::lines(&reports))?,
         }
-        let ok = verdicts.iter().all(|verdict| verdict.outcome.is_ok());
+        let ok = reports.iter().all(|report| report.outcome.is_ok());
 
         Ok(if ok { Outcome::Success } else { Outcome::Negative })
     }
@@ -80,15 +80,15 @@ fn check_name(kind: PathKind, path: &Path) -> Option<VersionReport> {
     })
 }
 
-async fn check(kind: PathKind, path: &Path, trial: OfflineLoader) -> Result<Vec<VersionReport>> {
+async fn check(kind: PathKind, path: &Path, loader: OfflineLoader) -> Result<Vec<VersionReport>> {
     let root = match kind {
         // The repository itself, with its links.
         PathKind::Repository => path.to_owned(),
-        _ => trial.empty_repository()?,
+        _ => loader.empty_repository()?,
     };
 
     lay_out(kind, path, &root)?;
-    let aspired = trial.scan(&root).await?;
+    let aspired = loader.scan(&root).await?;
     if aspired.seen.is_empty() {
         bail!(
             "there is no model in {}; models lie there as NAME.wasm or as NAME/1/model.wasm",
@@ -96,27 +96,27 @@ async fn check(kind: PathKind, path: &Path, trial: OfflineLoader) -> Result<Vec<
         );
     }
 
-    let mut verdicts = Vec::new();
+    let mut reports = Vec::new();
     // A single version is checked without the other versions that its settings name.
     let judged = aspired.seen.iter().filter(|seen| seen.is_present() || kind != PathKind::Version);
     for seen in judged {
-        let verdict = check_version(seen, &trial).await;
+        let report = check_version(seen, &loader).await;
         // The host failed, not the model, so nothing can be reported about the model.
-        if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason }) = &verdict.outcome {
-            bail!("{} could not be checked: {reason}", verdict.model);
+        if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason }) = &report.outcome {
+            bail!("{} could not be checked: {reason}", report.model);
         }
-        verdicts.push(verdict);
+        reports.push(report);
     }
 
-    trial.finish_progress();
-    Ok(verdicts)
+    loader.finish_progress();
+    Ok(reports)
 }
 
-async fn check_version(seen: &Observed, trial: &OfflineLoader) -> VersionReport {
+async fn check_version(seen: &Observed, loader: &OfflineLoader) -> VersionReport {
     let model = seen.name().to_string();
     let version = seen.version().map(|version| version.number());
     let outcome = match seen {
-        Observed::Candidate(candidate) => load_version(candidate, trial).await,
+        Observed::Candidate(candidate) => load_version(candidate, loader).await,
         Observed::Faulty { reason, .. } | Observed::Missing { reason, .. } => {
             Err(LoadError::new(Stage::Read, reason))
         }
@@ -131,34 +131,39 @@ async fn check_version(seen: &Observed, trial: &OfflineLoader) -> VersionReport 
 
 async fn load_version(
     candidate: &Candidate,
-    trial: &OfflineLoader,
+    loader: &OfflineLoader,
 ) -> Result<CheckedVersion, LoadError> {
     let started = Instant::now();
-    if !trial.can_validate(candidate) {
-        let template = trial
-            .load(candidate, async |loader, tenant, progress| {
-                loader.prepare(tenant, candidate, progress).await
+    if !loader.can_validate(candidate) {
+        let template = loader
+            .load(candidate, async |engine_loader, tenant, progress| {
+                engine_loader.prepare(tenant, candidate, progress).await
             })
             .await?;
         return Ok(checked_version(&template, Validation::Skipped, started));
     }
 
-    let proved = trial
-        .load(candidate, async |loader, tenant, progress| {
-            loader.load(tenant, candidate, progress).await
+    let validated = loader
+        .load(candidate, async |engine_loader, tenant, progress| {
+            engine_loader.load(tenant, candidate, progress).await
         })
         .await?;
-    let proof = count_golden_requests(candidate).map_or(Validation::WarmUp, Validation::Golden);
-    Ok(checked_version(proved.servable().template(), proof, started))
+    let validation =
+        count_golden_requests(candidate).map_or(Validation::WarmUp, Validation::Golden);
+    Ok(checked_version(validated.servable().template(), validation, started))
 }
 
-fn checked_version(template: &Template, proof: Validation, started: Instant) -> CheckedVersion {
+fn checked_version(
+    template: &Template,
+    validation: Validation,
+    started: Instant,
+) -> CheckedVersion {
     CheckedVersion {
         metadata: Metadata::clone(template.metadata()),
         snapshot: template.snapshot().clone(),
         memory: template.initial_memory(),
         compiled: template.compiled_size(),
-        validation: proof,
+        validation,
         elapsed: started.elapsed(),
     }
 }

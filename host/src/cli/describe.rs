@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_in_the_largest_unit_that_fits() {
+    fn sizes_have_the_largest_unit_that_fits() {
         let sizes = [0, 1023, 1024, 1536, 5 << 20, 3 << 30, 4096 << 30].map(format_bytes);
         assert_eq!(
             sizes,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_model_says_cannot_move_the_cursor() {
+    fn control_characters_of_a_model_are_removed() {
         assert_eq!(to_printable("a\x1b[2Jb\nc"), "a [2Jb c");
     }
 }

@@ -52,13 +52,13 @@ impl Infer {
             return block_on(self.stream(inputs, request));
         }
 
-        let answer = block_on(async {
-            let asked = tokio::time::timeout(self.timeout, self.send(inputs, request)).await;
-            asked.unwrap_or_else(|_| {
+        let response = block_on(async {
+            let outcome = tokio::time::timeout(self.timeout, self.send(inputs, request)).await;
+            outcome.unwrap_or_else(|_| {
                 Err(anyhow!("the server did not answer within {:?}", self.timeout))
             })
         })?;
-        self.print_response(&answer)
+        self.print_response(&response)
     }
 
     /// Sends the request. If the request for the model's metadata fails, returns that response.
@@ -69,11 +69,11 @@ impl Infer {
         let body = match request {
             Some(body) => body,
             None => {
-                let answer = client.get(&path).await?;
-                if !answer.status.is_success() {
-                    return Ok(answer);
+                let response = client.get(&path).await?;
+                if !response.status.is_success() {
+                    return Ok(response);
                 }
-                let metadata = serde_json::from_slice(&answer.body)
+                let metadata = serde_json::from_slice(&response.body)
                     .context("the model's metadata is not JSON")?;
                 inputs::request_body(&inputs, &metadata)?
             }
@@ -94,26 +94,26 @@ impl Infer {
         .await
     }
 
-    fn print_response(&self, answer: &HttpResponse) -> Result<Outcome> {
-        if !answer.status.is_success() {
-            return print_error(answer, self.json);
+    fn print_response(&self, response: &HttpResponse) -> Result<Outcome> {
+        if !response.status.is_success() {
+            return print_error(response, self.json);
         }
         if self.json {
-            print_raw(answer)?;
+            print_raw(response)?;
         } else {
-            output::print(&outputs::lines(&answer.body)?)?;
+            output::print(&outputs::lines(&response.body)?)?;
         }
         Ok(Outcome::Success)
     }
 }
 
 /// Prints an error response and returns the command's outcome.
-pub(super) fn print_error(answer: &HttpResponse, json: bool) -> Result<Outcome> {
+pub(super) fn print_error(response: &HttpResponse, json: bool) -> Result<Outcome> {
     match json {
-        true => print_raw(answer)?,
+        true => print_raw(response)?,
         false => {
-            output::print_stderr(&format!("error: {}", error_text(answer)));
-            if answer.status == StatusCode::UNAUTHORIZED {
+            output::print_stderr(&format!("error: {}", error_text(response)));
+            if response.status == StatusCode::UNAUTHORIZED {
                 output::print_stderr("hint: send a key with --header 'Authorization: Bearer KEY'");
             }
         }
@@ -122,16 +122,16 @@ pub(super) fn print_error(answer: &HttpResponse, json: bool) -> Result<Outcome> 
 }
 
 /// Prints the body. A line break follows unless it holds binary tensors.
-fn print_raw(answer: &HttpResponse) -> Result<()> {
-    output::print_bytes(&answer.body)?;
-    let binary = answer.headers.contains_key("inference-header-content-length");
+fn print_raw(response: &HttpResponse) -> Result<()> {
+    output::print_bytes(&response.body)?;
+    let binary = response.headers.contains_key("inference-header-content-length");
     if binary { Ok(()) } else { output::print(&[String::new()]) }
 }
 
 /// The server's error text and code, or the start of a response in another format.
-fn error_text(answer: &HttpResponse) -> String {
-    let status = answer.status.as_u16();
-    let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+fn error_text(response: &HttpResponse) -> String {
+    let status = response.status.as_u16();
+    let json: Value = serde_json::from_slice(&response.body).unwrap_or_default();
 
     match (json["error"].as_str(), json["code"].as_str()) {
         (Some(text), Some(code)) => {
@@ -139,8 +139,8 @@ fn error_text(answer: &HttpResponse) -> String {
         }
         (Some(text), None) => format!("{} (HTTP {status})", describe::to_printable(text)),
         _ => {
-            let start: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-            format!("HTTP {}: {}", answer.status, describe::to_printable(&start))
+            let start: String = String::from_utf8_lossy(&response.body).chars().take(200).collect();
+            format!("HTTP {}: {}", response.status, describe::to_printable(&start))
         }
     }
 }

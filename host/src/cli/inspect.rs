@@ -75,17 +75,17 @@ fn read(file: &Path) -> Result<ComponentSummary> {
 
 type Loaded = std::result::Result<Template, LoadError>;
 
-async fn load(file: &Path, trial: OfflineLoader) -> Result<Loaded> {
-    let root = trial.empty_repository()?;
+async fn load(file: &Path, loader: OfflineLoader) -> Result<Loaded> {
+    let root = loader.empty_repository()?;
     let (kind, path) = classify(file)?;
     lay_out(kind, &path, &root)?;
-    let aspired = trial.scan(&root).await?;
+    let aspired = loader.scan(&root).await?;
 
     let loaded = match aspired.seen.iter().find(|seen| seen.is_present()) {
         Some(Observed::Candidate(candidate)) => {
-            trial
-                .load(candidate, async |loader, tenant, progress| {
-                    loader.prepare(tenant, candidate, progress).await
+            loader
+                .load(candidate, async |engine_loader, tenant, progress| {
+                    engine_loader.prepare(tenant, candidate, progress).await
                 })
                 .await
         }
@@ -94,7 +94,7 @@ async fn load(file: &Path, trial: OfflineLoader) -> Result<Loaded> {
             Err(LoadError::new(Stage::Read, "its files keep changing"))
         }
     };
-    trial.finish_progress();
+    loader.finish_progress();
     Ok(loaded)
 }
 

@@ -64,7 +64,7 @@ enum ScopeArg {
 impl Key {
     pub(super) fn run(self) -> Result<Outcome> {
         let Command::New(new) = self.command;
-        let key = GeneratedKey::new(&new).context("cannot make a key")?;
+        let key = GeneratedKey::generate(&new).context("cannot make a key")?;
         match new.json {
             true => output::print_json(&key.to_json())?,
             false => output::print(&key.lines(std::io::stdout().is_terminal()))?,
@@ -86,19 +86,19 @@ struct GeneratedKey {
 const KEY_PREFIX: &str = "wdn_";
 
 impl GeneratedKey {
-    fn new(asked: &New) -> Result<Self> {
+    fn generate(arguments: &New) -> Result<Self> {
         let key = random_key()?;
         let digest = Digest::sha256(key.as_bytes()).to_string();
-        let id = asked.id.clone().unwrap_or_else(|| format!("key-{}", &digest[..8]));
+        let id = arguments.id.clone().unwrap_or_else(|| format!("key-{}", &digest[..8]));
         let scopes =
-            KeyScope::ALL.into_iter().filter(|scope| asked.scopes.contains(&(*scope).into()));
+            KeyScope::ALL.into_iter().filter(|scope| arguments.scopes.contains(&(*scope).into()));
 
         Ok(GeneratedKey {
             key,
             digest,
             id,
             scopes: scopes.map(KeyScope::name).collect(),
-            tenant: asked.tenant.clone(),
+            tenant: arguments.tenant.clone(),
         })
     }
 
@@ -176,8 +176,9 @@ mod tests {
 
     fn made(id: Option<&str>, scopes: &[ScopeArg], tenant: Option<&str>) -> GeneratedKey {
         let tenant = tenant.map(|name| TenantName::new(name).unwrap());
-        let asked = New { id: id.map(str::to_owned), scopes: scopes.to_vec(), tenant, json: false };
-        GeneratedKey::new(&asked).unwrap()
+        let arguments =
+            New { id: id.map(str::to_owned), scopes: scopes.to_vec(), tenant, json: false };
+        GeneratedKey::generate(&arguments).unwrap()
     }
 
     #[test]
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_what_to_do_with_it_and_programs_get_data() {
+    fn a_terminal_gets_instructions_and_a_program_data() {
         let key = made(Some("root"), &[ScopeArg::Admin], None);
         assert_eq!(key.lines(false).len(), 3);
         let text = key.lines(true).join("\n");

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_tells_each_cause_once() {
+    fn each_cause_is_printed_once() {
         let refused: anyhow::Result<()> =
             Err(std::io::Error::other("in use")).context("cannot listen");
         let error = refused.context("cannot serve").unwrap_err();

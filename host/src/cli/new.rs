@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_left_alone() {
+    fn an_existing_folder_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let error = make("demo", folder.path().into()).map(drop).unwrap_err();
         assert!(error.to_string().contains("exists already"), "{error}");

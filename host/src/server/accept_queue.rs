@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_few_is_let_in_first_and_who_holds_most_is_turned_away() {
+    fn peers_with_few_connections_go_first_and_those_with_most_are_dropped() {
         let open = |peer_: Peer| if peer_ == peer(1) { 9 } else { 0 };
         let held = |queue: &AcceptQueue<u8>| queue.peers().map(open).collect::<Vec<_>>();
         let mut queue = AcceptQueue::new(3);

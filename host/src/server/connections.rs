@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_does_no_work_is_asked_to_end() {
+    async fn only_idle_connections_are_evicted() {
         let all = connections(3);
         let clocks = [timeouts(), timeouts(), timeouts()];
         let guards = clocks
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_comes_meanwhile_is_served() {
+    async fn a_new_request_cancels_the_eviction() {
         let all = connections(1);
         let timeouts = timeouts();
         let guard = all.open(peer(1), false, &timeouts, &Connection::default()).unwrap();

@@ -148,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_there_is_nobody_loses_work_and_no_small_holder_goes_before_a_larger(
+        fn no_work_is_lost_and_larger_holders_go_first(
             rows in prop::collection::vec((0..4u8, 0..4u8, activities()), 0..60), max in 0..70usize
         ) {
             let start = Instant::now();

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_came_together_are_told_from_others() {
+    fn pipelined_requests_are_recognised() {
         let timeouts = timeouts();
         timeouts.on_received();
         assert!(!timeouts.on_request());
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_taken_has_a_limit_of_its_own() {
+    fn an_unread_response_has_a_timeout_of_its_own() {
         let config =
             HttpConfig { keep_alive: SECOND, write_timeout: 30 * SECOND, ..HttpConfig::default() };
         let timeouts = ConnectionTimeouts::new(&config);

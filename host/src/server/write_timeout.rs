@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_nobody_has_more_than_the_timeout_and_the_least_rate_allow(
+        fn the_remaining_time_is_bounded_by_the_timeout_and_the_lowest_rate(
             steps in prop::collection::vec((0..40u64, 0..2_000_000usize), 1..50)
         ) {
             let start = Instant::now();

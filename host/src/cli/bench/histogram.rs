@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_quantiles_and_ages_have_a_place() {
+    fn an_empty_histogram_has_no_quantiles_and_long_durations_count() {
         assert_eq!(LatencyHistogram::new().unwrap().quantile(0.5), Duration::ZERO);
         let mut latencies = LatencyHistogram::new().unwrap();
         latencies.record(Duration::MAX / 4);

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_account_is_read_by_part() {
+    fn the_server_timing_is_read_by_entry() {
         let headers = HeaderMap::from_iter([(
             axum::http::header::HeaderName::from_static("server-timing"),
             "queue;dur=0.012, compute;dur=3.1".parse().unwrap(),

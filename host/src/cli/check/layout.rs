@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_by_what_is_there() {
+    fn a_path_is_classified_by_its_files() {
         let files = [
             "a.wasm",
             "m/1/model.wasm",

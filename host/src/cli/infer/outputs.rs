@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_out_of_its_mind_is_survived() {
+    fn an_invalid_response_is_an_error() {
         for odd in ["", "null", "[]", r#"{"outputs": [1]}"#, r#"{"outputs": [{"shape": "x"}]}"#] {
             let error = lines(odd.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("--json prints it as it came"), "{odd}: {error}");

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_of_each_module_are_counted_to_it() {
+    fn each_section_counts_for_its_module() {
         let component = wat::parse_str(
             r#"(component
                 (import "wasi:http/types@0.2.0" (instance))
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_has_no_parts() {
+    fn a_core_module_is_refused() {
         let core_module = b"\0asm\x01\0\0\0";
         let error = ComponentSummary::parse(core_module).map(drop).unwrap_err();
         assert!(error.to_string().contains("core module"), "{error}");
