@@ -1,7 +1,7 @@
 //! External crates that only a few places may name.
 
-use super::Violation;
 use super::module_tree::ModuleTree;
+use super::{STALE, Violation};
 
 /// A crate with the places that may name it.
 struct Confined {
@@ -78,7 +78,7 @@ fn check_crate(tree: &ModuleTree, confined: &Confined) -> Vec<Violation> {
     violations.extend(unused.into_iter().map(|place| Violation {
         path: place.into(),
         line: 1,
-        rule: "crates",
+        rule: STALE,
         text: format!(
             "no longer names the crate `{}`; remove it from xtask/src/tidy/crates.rs",
             confined.name

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Violation;
 use super::module_tree::ModuleTree;
+use super::{STALE, Violation};
 
 /// A module at the top of the crate, with the modules that it may use.
 struct Layer {
@@ -149,7 +149,8 @@ fn check_uses(tree: &ModuleTree, layers: &[Layer]) -> Vec<Violation> {
         layers.iter().flat_map(|layer| layer.uses.iter().map(move |target| (layer.name, *target)));
     let unused = entries.filter(|(name, target)| !used.contains(&(*name, (*target).to_owned())));
     violations.extend(unused.map(|(name, target)| {
-        violation(TABLE, 1, format!("`{name}` no longer uses `{target}`; remove it from the table"))
+        let text = format!("`{name}` no longer uses `{target}`; remove it from the table");
+        Violation { rule: STALE, ..violation(TABLE, 1, text) }
     }));
     violations
 }

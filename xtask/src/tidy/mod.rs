@@ -22,6 +22,10 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::root;
 use module_tree::ModuleTree;
 
+/// The rule of an allowance that is larger than what it allows. It is reported and fails nothing,
+/// so that a fix needs no change of this tool.
+const STALE: &str = "stale";
+
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Violation {
@@ -36,7 +40,7 @@ struct Violation {
 }
 
 /// Checks the source text of the workspace and prints each fault as `file:line: rule: text`. Fails
-/// if there is one.
+/// if there is one, apart from stale allowances.
 pub(crate) fn check() -> Result<()> {
     let files = source::read_all(&root())?;
     let tree = ModuleTree::new(&files, "host/src");
@@ -58,7 +62,7 @@ pub(crate) fn check() -> Result<()> {
         eprintln!("{path}:{line}: {rule}: {text}");
     }
 
-    match violations.len() {
+    match violations.iter().filter(|violation| violation.rule != STALE).count() {
         0 => Ok(()),
         count => bail!("the source text has {count} faults"),
     }
