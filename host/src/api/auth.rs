@@ -1,8 +1,8 @@
 //! Authentication and authorization: the only place that determines a request's tenant.
 //!
-//! Every route declares the access that it requires ([`Access`]). [`require_access`] runs before each
-//! handler. Inference bypasses the router and calls [`authorize`] itself. No handler can be reached
-//! without one of the two.
+//! Every route declares the access that it requires ([`Access`]). [`require_access`] runs before
+//! each handler. Inference bypasses the router and calls [`authorize`] itself. No handler can be
+//! reached without one of the two.
 
 use std::sync::Arc;
 

@@ -3,8 +3,9 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
-use super::json::{shorten, write_string};
+use super::json::shorten;
 use crate::lifecycle::{CommandError, RefreshError};
 use crate::model::{InferError, LoadError, Stage, sanitize_lines};
 
@@ -162,20 +163,20 @@ impl From<RefreshError> for ApiError {
 impl ApiError {
     /// Returns the response body of this error.
     pub(super) fn to_json(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(self.text.len() + 64);
-        body.extend_from_slice(b"{\"error\":");
-        // The text may contain parts from a guest or a caller.
-        write_string(&mut body, &sanitize_lines(&self.text, MAX_TEXT));
-        body.extend_from_slice(b",\"code\":");
-        write_string(&mut body, self.code);
-        if let Some(quota) = self.quota {
-            body.extend_from_slice(b",\"quota\":");
-            write_string(&mut body, quota);
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: &'a str,
+            code: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            quota: Option<&'a str>,
         }
 
-        body.push(b'}');
+        // The text may contain parts from a guest or a caller.
+        let text = sanitize_lines(&self.text, MAX_TEXT);
+        let body = Body { error: &text, code: self.code, quota: self.quota };
 
-        body
+        // Texts can always be serialized.
+        serde_json::to_vec(&body).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ type Entry = (&'static str, &'static str, usize);
 
 const BASELINE: &[Entry] = &[
     ("comment-width", "guest-models", 8),
-    ("comment-width", "host/src/api", 4),
+    ("comment-width", "host/src/api", 1),
     ("comment-width", "host/src/files", 1),
     ("comment-width", "host/src/journal", 1),
     ("comment-width", "host/src/repository", 1),

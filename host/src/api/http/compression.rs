@@ -79,8 +79,8 @@ pub(in crate::api) struct MaybeCompressed {
 }
 
 impl MaybeCompressed {
-    /// Decompresses a body at once if the result has at most `inline_limit` bytes; the compressed length
-    /// says nothing about the result. Fails like [`MaybeCompressed::into_plain`].
+    /// Decompresses a body at once if the result has at most `inline_limit` bytes; the compressed
+    /// length says nothing about the result. Fails like [`MaybeCompressed::into_plain`].
     pub(in crate::api) fn new(
         coding: Option<ContentCoding>,
         body: Bytes,

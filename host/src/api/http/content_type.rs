@@ -82,9 +82,9 @@ mod tests {
 
     use super::*;
 
-    fn check(readable: &AcceptedTypes, text: &'static str) -> Result<Option<String>, String> {
+    fn check(types: &AcceptedTypes, text: &'static str) -> Result<Option<String>, String> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(text))]);
-        readable
+        types
             .check(&headers)
             .map(|media| media.map(|media| media.name))
             .map_err(|error| error.to_string())
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn common_client_types_are_accepted() {
-        for readable in [JSON_ONLY, TENSORS] {
-            assert_eq!(readable.check(&HeaderMap::new()).map(drop), Ok(()));
+        for types in [JSON_ONLY, TENSORS] {
+            assert_eq!(types.check(&HeaderMap::new()).map(drop), Ok(()));
             for text in [
                 "",
                 "application/json",
@@ -101,7 +101,7 @@ mod tests {
                 "application/x-www-form-urlencoded",
                 "application/octet-stream",
             ] {
-                assert!(check(&readable, text).is_ok(), "{text}");
+                assert!(check(&types, text).is_ok(), "{text}");
             }
         }
 
@@ -118,9 +118,9 @@ mod tests {
             "json",
             "application/xml",
         ] {
-            for readable in [JSON_ONLY, TENSORS] {
-                let told = check(&readable, text).unwrap_err();
-                assert!(told.contains("send application/json"), "{told}");
+            for types in [JSON_ONLY, TENSORS] {
+                let error = check(&types, text).unwrap_err();
+                assert!(error.contains("send application/json"), "{error}");
             }
         }
 
