@@ -14,7 +14,7 @@ pub(crate) fn is_disk_full(error: &io::Error) -> bool {
 
 /// Returns the text of an error without its number, which means nothing to users, and without the
 /// host path that some errors end with.
-pub(crate) fn plain(error: &io::Error) -> String {
+pub(crate) fn error_text(error: &io::Error) -> String {
     if is_disk_full(error) {
         return "the disk is full; free space on it".into();
     }
@@ -34,14 +34,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_path_of_the_host_is_told() {
+    fn error_texts_contain_no_host_path() {
         let error = tempfile::tempdir_in("/nowhere").unwrap_err();
         assert!(error.to_string().contains("/nowhere"), "{error}");
-        assert_eq!(plain(&error), "no such file or directory");
+        assert_eq!(error_text(&error), "no such file or directory");
     }
 
     #[test]
-    fn a_full_disk_is_told_from_other_trouble() {
+    fn a_full_disk_is_recognised() {
         assert!(is_disk_full(&io::Error::from(rustix::io::Errno::NOSPC)));
         assert!(is_disk_full(&io::Error::from(rustix::io::Errno::DQUOT)));
         assert!(!is_disk_full(&io::Error::from(rustix::io::Errno::ROFS)));

@@ -13,6 +13,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::Digest;
 
 /// Flags to open a folder for listing, following no link.
 const FOLDER: OFlags =
@@ -196,6 +199,45 @@ fn not_regular_error() -> io::Error {
     io::Error::other("not a regular file")
 }
 
+// === Hashing ===
+
+/// Read size of hashing. This much takes less than a millisecond to hash, and the cost of system
+/// calls is negligible.
+pub(crate) const HASH_CHUNK: usize = 256 << 10;
+
+/// Returns the digest of everything that a reader has left. Fails on a read error.
+pub(crate) fn digest_of(mut reader: impl Read) -> io::Result<Digest> {
+    digest_chunks(HASH_CHUNK, |chunk| read_chunk(&mut reader, chunk))
+}
+
+/// Returns the digest of all chunks. `read` fills a buffer of `size` bytes and returns the number
+/// of bytes; 0 ends the content. Fails as `read` does.
+pub(crate) fn digest_chunks<E>(
+    size: usize,
+    mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
+) -> Result<Digest, E> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; size];
+
+    loop {
+        let length = read(&mut chunk)?;
+        if length == 0 {
+            return Ok(hasher.into());
+        }
+        hasher.update(chunk.get(..length).unwrap_or_default());
+    }
+}
+
+/// Reads once, and again if interrupted. Returns the number of bytes.
+pub(crate) fn read_chunk(reader: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -208,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_read_and_nothing_is_waited_for() {
+    fn only_regular_files_are_opened_and_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("file"), "content").unwrap();
@@ -223,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_folder_is_opened_over_no_link_wherever_the_folder_goes() {
+    fn files_of_a_moved_folder_are_opened_without_following_links() {
         let around = tempfile::tempdir().unwrap();
         let around = around.path().canonicalize().unwrap();
         let (inside, moved) = (around.join("inside"), around.join("moved"));

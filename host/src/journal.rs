@@ -77,6 +77,7 @@ pub fn check(file: &Path) -> Result<(), JournalError> {
     };
 
     log_damage(&journal, &frames);
+
     // Another program that closes the file may run a checkpoint between the two reads; the second
     // one then finds no journal.
     let foreign = is_foreign(&frames, file)
@@ -86,8 +87,9 @@ pub fn check(file: &Path) -> Result<(), JournalError> {
 }
 
 fn is_foreign(frames: &Frames, file: &Path) -> bool {
-    let noted = frames.application_id.filter(|_| frames.committed > 0);
-    noted.zip(application_id(file)).is_some_and(|(noted, in_file)| !is_match(noted, in_file))
+    let in_journal = frames.application_id.filter(|_| frames.committed > 0);
+    let both = in_journal.zip(application_id(file));
+    both.is_some_and(|(in_journal, in_file)| !is_match(in_journal, in_file))
 }
 
 fn is_match(journal: u32, file: u32) -> bool {
@@ -135,8 +137,8 @@ impl Journal {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         checkpoint_on_close(connection, false)?;
         let path = journal_path(file);
-        let begun = length(&path) > 0 && file_number(connection)? % 4 == 1;
-        Ok(Journal { path, is_begun: begun, checkpoint_above: MAX_LENGTH })
+        let is_begun = length(&path) > 0 && file_number(connection)? % 4 == 1;
+        Ok(Journal { path, is_begun, checkpoint_above: MAX_LENGTH })
     }
 
     /// Begins the journal if it does not record the state of the file yet. Must be called before
@@ -159,8 +161,8 @@ impl Journal {
         if length > self.checkpoint_above {
             // A reader keeps a long journal from being truncated. The next checkpoint is tried
             // after it has grown further.
-            let folded = self.checkpoint(connection).unwrap_or(false);
-            self.checkpoint_above = if folded { MAX_LENGTH } else { length + MAX_LENGTH };
+            let is_empty = self.checkpoint(connection).unwrap_or(false);
+            self.checkpoint_above = if is_empty { MAX_LENGTH } else { length + MAX_LENGTH };
         }
     }
 
@@ -176,19 +178,18 @@ impl Journal {
             connection.pragma_update(None, "application_id", number + 1)?;
         }
 
-        let folded = truncate(connection)?;
-        self.is_begun = !folded;
-
-        Ok(folded)
+        let is_empty = truncate(connection)?;
+        self.is_begun = !is_empty;
+        Ok(is_empty)
     }
 
     /// Runs the last checkpoint, and lets closing the connection remove the journal.
     pub fn end(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
-        let folded = self.checkpoint(connection)?;
-        if folded {
+        let is_empty = self.checkpoint(connection)?;
+        if is_empty {
             checkpoint_on_close(connection, true)?;
         }
-        Ok(folded)
+        Ok(is_empty)
     }
 
     /// Length in bytes.
@@ -220,17 +221,18 @@ fn random_number() -> u32 {
 
 /// Runs a checkpoint and truncates the journal. Returns true if the journal is empty now.
 fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
-    let patience = connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?;
+    let timeout = connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?;
+
     connection.busy_timeout(Duration::ZERO)?;
     let busy =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    connection.busy_timeout(Duration::from_millis(patience.into()))?;
+    connection.busy_timeout(Duration::from_millis(timeout.into()))?;
     Ok(busy? == 0)
 }
 
 /// Sets if closing the last connection runs a checkpoint and removes the journal.
-pub fn checkpoint_on_close(connection: &Connection, folds: bool) -> rusqlite::Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !folds).map(drop)
+pub fn checkpoint_on_close(connection: &Connection, enabled: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !enabled).map(drop)
 }
 
 fn length(path: &Path) -> u64 {
@@ -249,25 +251,25 @@ pub fn checkpoint_abandoned(root: &Path, name: &str, until: Instant) {
         }
 
         if Instant::now() >= until {
-            return tracing::warn!(name, "not all journals were folded in time");
+            return tracing::warn!(name, "not all journals were checkpointed in time");
         }
 
         if let Err(error) = checkpoint_file(&file) {
-            tracing::warn!(file = %file.display(), error, "a journal was not folded");
+            tracing::warn!(file = %file.display(), error, "a journal was not checkpointed");
         }
     }
 }
 
 fn checkpoint_file(file: &Path) -> Result<(), String> {
     check(file).map_err(|error| error.to_string())?;
-    let fold = || -> rusqlite::Result<bool> {
+    let checkpoint = || -> rusqlite::Result<bool> {
         let connection = Connection::open(file)?;
         Journal::new(file, &connection)?.end(&connection)
     };
 
-    match fold() {
+    match checkpoint() {
         Ok(true) => Ok(()),
-        Ok(false) => Err("somebody reads it".into()),
+        Ok(false) => Err("another program is reading it".into()),
         Err(error) => Err(error.to_string()),
     }
 }

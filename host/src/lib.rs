@@ -79,7 +79,7 @@
 //!   `server/accept.rs` names axum for the body of a response, and the client in [`cli`] for HTTP's
 //!   types.
 //! - Only [`engine`] and [`capability`] name wasmtime, but for the error in [`server`].
-//! - Only `repository/directory.rs` names notify, only `repository/remote` object_store, and only
+//! - Only `repository/folder_watcher.rs` names notify, only `repository/remote` object_store, and only
 //!   `database/postgres` tokio-postgres. `xtask/src/tidy/crates.rs` lists these places, and those
 //!   that name rusqlite.
 //! - [`model`] and `lifecycle/policy.rs` do no I/O.
@@ -147,6 +147,7 @@ pub mod essential;
 pub mod telemetry;
 
 mod disk_errors;
+mod toml_reader;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

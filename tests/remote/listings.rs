@@ -62,7 +62,7 @@ fn an_invalid_listing_unloads_nothing() {
                 let told = server.call("POST", "/v2/repository/refresh").send();
                 let text = told.refused(503, "repository_degraded").text();
                 assert!(
-                    text.contains("the store's answer is not a listing: "),
+                    text.contains("the store's response is not a listing: "),
                     "{kind:?} {answer}: {text}"
                 );
             }
@@ -116,7 +116,7 @@ fn one_invalid_object_does_not_affect_others() {
         server.until_version_of("other", 1);
         assert_eq!((degraded(&server).as_str(), server.index().len()), ("", 2), "{kind:?}");
         let told =
-            || server.log().matches("objects that are no part of a model are not fetched").count();
+            || server.log().matches("objects that are not part of a model are not fetched").count();
         until("that it is told what was left out", || told() == 1);
         assert!(server.log().contains("count=4"), "{kind:?} {}", server.log());
     }

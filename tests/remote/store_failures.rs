@@ -9,7 +9,7 @@ fn an_unreachable_store_unloads_nothing() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
     bucket.proxy.shut();
     until_degraded(&server, "cannot be listed");
-    server.until_logged("repository is degraded; what serves keeps serving");
+    server.until_logged("repository is degraded; serving versions stay");
     assert!(server.metric("wardian_repository_refresh_failures_total").unwrap() >= 1.0);
     assert_eq!(server.version_of("puppet"), 1);
     server.call("POST", "/v2/repository/refresh").send().refused(503, "repository_degraded");

@@ -79,7 +79,7 @@ fn a_name_used_twice_is_refused() {
         models.bare("puppet", puppet("version=2"));
     })
     .start();
-    server.until_refused("puppet", 0, "both puppet.wasm and puppet/ are there");
+    server.until_refused("puppet", 0, "both puppet.wasm and puppet/ exist");
     server.models().remove("puppet");
     server.until_version_of("puppet", 2);
 }

@@ -27,7 +27,7 @@ fn each_misplaced_file_is_explained() {
         "a/model.wasm is ignored: components lie in version folders; move it to a/1/model.wasm",
         "b/v1/ is ignored: version folders are named 1, 2, 3 and so on; rename it to b/1",
         "c/inner/ is ignored: version folders are named 1, 2, 3 and so on, and models lie directly in the repository",
-        "d/golden.json is ignored: what a version needs lies in its folder; move it to d/1/golden.json",
+        "d/golden.json is ignored: the files of a version lie in its folder; move it to d/1/golden.json",
         "resnet.onnx is ignored: it is an ONNX model; this server takes models as WebAssembly components (.wasm)",
         "golden.json is ignored: golden requests lie beside their component",
         "model.toml is ignored: the settings of a model lie in its folder",

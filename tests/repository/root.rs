@@ -15,7 +15,7 @@ fn models_keep_serving_without_the_root() {
         server.until_version_of("puppet", 1);
         let (root, away) = (server.models().path(""), server.directory().join("away"));
         fs::rename(&root, &away).unwrap();
-        server.until_logged("repository is degraded; what serves keeps serving");
+        server.until_logged("repository is degraded; serving versions stay");
         let degraded = || server.get("/v2/health/ready").ok().json()["degraded"].is_string();
         until("that the server says so", degraded);
         assert_eq!(server.version_of("puppet"), 1);

@@ -89,7 +89,7 @@ async fn check(kind: PathKind, path: &Path, loader: OfflineLoader) -> Result<Vec
 
     lay_out(kind, path, &root)?;
     let aspired = loader.scan(&root).await?;
-    if aspired.seen.is_empty() {
+    if aspired.observed.is_empty() {
         bail!(
             "there is no model in {}; models lie there as NAME.wasm or as NAME/1/model.wasm",
             path.display()
@@ -98,7 +98,8 @@ async fn check(kind: PathKind, path: &Path, loader: OfflineLoader) -> Result<Vec
 
     let mut reports = Vec::new();
     // A single version is checked without the other versions that its settings name.
-    let judged = aspired.seen.iter().filter(|seen| seen.is_present() || kind != PathKind::Version);
+    let judged =
+        aspired.observed.iter().filter(|seen| seen.is_present() || kind != PathKind::Version);
     for seen in judged {
         let report = check_version(seen, &loader).await;
         // The host failed, not the model, so nothing can be reported about the model.

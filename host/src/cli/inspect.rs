@@ -81,7 +81,7 @@ async fn load(file: &Path, loader: OfflineLoader) -> Result<Loaded> {
     lay_out(kind, &path, &root)?;
     let aspired = loader.scan(&root).await?;
 
-    let loaded = match aspired.seen.iter().find(|seen| seen.is_present()) {
+    let loaded = match aspired.observed.iter().find(|seen| seen.is_present()) {
         Some(Observed::Candidate(candidate)) => {
             loader
                 .load(candidate, async |engine_loader, tenant, progress| {

@@ -1,6 +1,5 @@
 //! `wardian key`.
 
-use std::fmt::Write;
 use std::io::IsTerminal;
 
 use anyhow::{Context, Result};
@@ -10,8 +9,7 @@ use serde_json::{Value, json};
 use super::value_parsers::parse_tenant_name;
 use super::{Outcome, output};
 use crate::config::parse_key_id;
-use crate::model::Digest;
-use crate::model::TenantName;
+use crate::model::{Digest, TenantName, hex};
 use crate::tenant::KeyScope;
 
 /// Options of `wardian key`.
@@ -155,9 +153,7 @@ impl GeneratedKey {
 fn random_key() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("the system has no random bytes")?;
-    let mut key = KEY_PREFIX.to_owned();
-    bytes.iter().try_for_each(|byte| write!(key, "{byte:02x}"))?;
-    Ok(key)
+    Ok(format!("{KEY_PREFIX}{}", hex(&bytes)))
 }
 
 impl From<KeyScope> for ScopeArg {

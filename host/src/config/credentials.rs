@@ -6,8 +6,8 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use crate::model::Digest;
-use crate::repository::keys::{TableReader, list, one_of, text};
 use crate::tenant::{ApiKey, KeyScope, KeyScopes};
+use crate::toml_reader::{TableReader, list, one_of, text};
 
 /// Position of a setting: file and line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,12 +17,12 @@ use super::{
 use crate::database::{DatabaseConfig, Synchronous};
 use crate::engine::EngineConfig;
 use crate::model::{Host as HttpHost, ModelName};
-use crate::repository::keys::{
-    self, TableReader, boolean, duration, list, number, one_of, size, text,
-};
-use crate::repository::{TomlFaults, WatchMode};
+use crate::repository::WatchMode;
 use crate::store::Durability;
 use crate::tenant::RepositoryLocation;
+use crate::toml_reader::{
+    self, TableReader, TomlFaults, boolean, duration, list, number, one_of, size, text,
+};
 
 /// Settings of `wardian.toml` and the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl HostFile {
         let base = file.parent().unwrap_or(Path::new(""));
         let mut host = HostFile::default();
 
-        keys::read(&shown, text, |keys| read_settings(keys, base, &shown, &mut host))?;
+        toml_reader::read(&shown, text, |keys| read_settings(keys, base, &shown, &mut host))?;
 
         Ok(host.with_overrides(overrides))
     }

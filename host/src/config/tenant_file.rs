@@ -12,13 +12,13 @@ use super::credentials::{KeyOwner, LocatedKey, SourceLine, read_keys};
 use super::host_file::{REFRESH_RANGE, path, repository_location};
 use crate::database::postgres;
 use crate::model::{TenantName, parse_size};
-use crate::repository::keys::{
-    self, TableReader, duration, expected, number, origins, text, whole_number,
-};
 use crate::repository::{parse_limits, parse_streaming_ceilings};
 use crate::tenant::{
     AllowedOrigins, PasswordSource, PostgresSettings, Quota, RepositoryLocation, TenantGrants,
     TenantSettings, UNLIMITED,
+};
+use crate::toml_reader::{
+    self, TableReader, duration, expected, number, origins, text, whole_number,
 };
 
 /// Settings of a tenant as written.
@@ -41,7 +41,7 @@ pub(super) fn read(file: &Path, content: &str, base: &Path) -> Result<TenantEntr
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let mut read = None;
 
-    keys::read(&shown, content, |keys| read = tenant(keys, &name, &shown, base))
+    toml_reader::read(&shown, content, |keys| read = tenant(keys, &name, &shown, base))
         .map_err(|faults| faults.to_string())?;
 
     read.ok_or_else(|| format!("{shown}: '{name}' is not a tenant name"))

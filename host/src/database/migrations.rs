@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
 use super::sqlite::HOST_PREFIX;
 use super::{Database, SqlError, Statement, Transaction, Value};
+use crate::model::Digest;
 
 /// One migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +130,7 @@ fn insert_applied(model: &str, migration: &Migration) -> Statement {
 }
 
 fn digest(statements: &str) -> String {
-    Sha256::digest(statements).iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::sha256(statements.as_bytes()).to_string()
 }
 
 fn name_migration(name: &str, error: SqlError) -> SqlError {

@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::compile::Role;
 use crate::disk_errors;
-use crate::model::{Capability, LoadError, Metadata, Stage, TenantName, hex};
+use crate::model::{Capability, Digest, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::Tenant;
 
 mod files;
@@ -77,7 +77,7 @@ impl ArtifactKey {
             field(&mut hasher, b"interceptor");
         }
 
-        ArtifactKey(hex(&hasher.finalize()))
+        ArtifactKey(Digest::from(hasher).to_string())
     }
 
     /// Parses a key; `None` if the text is not 64 lower-case hexadecimal digits.
@@ -322,7 +322,7 @@ pub(crate) fn write_error(error: io::Error) -> LoadError {
 
     LoadError::new(
         Stage::Host,
-        format!("the artifact store cannot be written: {}", disk_errors::plain(&error)),
+        format!("the artifact store cannot be written: {}", disk_errors::error_text(&error)),
     )
 }
 

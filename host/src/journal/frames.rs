@@ -53,7 +53,8 @@ fn read_from(mut input: impl Read) -> io::Result<Frames> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its header is damaged");
     let mut reader = FrameReader::new(&header).ok_or_else(invalid)?;
     let mut pending = None;
-    let (mut broken, mut since_commit) = (false, 0);
+    let mut broken = false;
+    let mut since_commit = 0;
     let mut frame = vec![0; FRAME_HEADER + reader.page_size];
 
     while fill(&mut input, &mut frame)? {

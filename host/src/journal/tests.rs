@@ -51,7 +51,7 @@ fn is_refused(file: &Path) -> bool {
 }
 
 #[test]
-fn the_file_alone_is_a_whole_backup_once_it_is_folded() {
+fn the_file_is_a_complete_backup_after_a_checkpoint() {
     let (folder, file) = folder();
     let mut open = Open::at(&file);
     (0..5).for_each(|number| open.write(number));
@@ -64,7 +64,7 @@ fn the_file_alone_is_a_whole_backup_once_it_is_folded() {
 }
 
 #[test]
-fn a_journal_that_a_kill_has_left_is_taken_over_again_and_again() {
+fn the_journal_of_a_killed_process_is_recovered_repeatedly() {
     let (_folder, file) = folder();
     for round in 0..5 {
         let mut open = Open::at(&file);
@@ -83,7 +83,7 @@ fn a_journal_that_a_kill_has_left_is_taken_over_again_and_again() {
 }
 
 #[test]
-fn a_backup_beside_the_journal_of_a_killed_server_is_told() {
+fn a_backup_beside_the_journal_of_a_killed_server_is_refused() {
     let (folder, file) = folder();
     let mut open = Open::at(&file);
     open.write(1);
@@ -110,7 +110,7 @@ fn a_backup_beside_the_journal_of_a_killed_server_is_told() {
 }
 
 #[test]
-fn a_journal_in_the_middle_of_folding_belongs_to_the_file() {
+fn a_journal_in_the_middle_of_a_checkpoint_belongs_to_the_file() {
     let (_folder, file) = folder();
     let mut open = Open::at(&file);
     open.write(1);
@@ -130,7 +130,7 @@ fn a_journal_in_the_middle_of_folding_belongs_to_the_file() {
 }
 
 #[test]
-fn what_an_earlier_release_has_left_is_taken_over() {
+fn the_journal_of_an_earlier_release_is_recovered() {
     let (_folder, file) = folder();
     let connection = Connection::open(&file).unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();
@@ -143,7 +143,7 @@ fn what_an_earlier_release_has_left_is_taken_over() {
 }
 
 #[test]
-fn a_damaged_journal_is_told() {
+fn damage_to_a_journal_is_reported() {
     let (folder, file) = folder();
     let mut open = Open::at(&file);
     (0..20).for_each(|number| open.write(number));
@@ -175,7 +175,7 @@ fn a_damaged_journal_is_told() {
 }
 
 #[test]
-fn journals_that_nobody_has_opened_are_folded() {
+fn journals_of_unused_files_are_checkpointed() {
     let (folder, _) = folder();
     let file = folder.path().join("acme/store.sqlite");
     fs::create_dir(folder.path().join("acme")).unwrap();
@@ -189,7 +189,7 @@ fn journals_that_nobody_has_opened_are_folded() {
 }
 
 #[test]
-fn a_long_journal_is_folded() {
+fn a_long_journal_is_checkpointed() {
     let (_folder, file) = folder();
     let mut open = Open::at(&file);
     open.write(1);

@@ -35,7 +35,7 @@ pub(super) fn over_quota(aspired: &AspiredVersions, limit: u64) -> BTreeSet<(Mod
 }
 
 fn candidates(aspired: &AspiredVersions) -> impl Iterator<Item = &Candidate> {
-    aspired.seen.iter().filter_map(|seen| match seen {
+    aspired.observed.iter().filter_map(|seen| match seen {
         Observed::Candidate(candidate) => Some(candidate),
         Observed::Unsettled { .. } | Observed::Faulty { .. } | Observed::Missing { .. } => None,
     })
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn the_oldest_that_fit_stay() {
         let mut aspired = AspiredVersions::empty(TenantName::default_tenant());
-        aspired.seen = vec![
+        aspired.observed = vec![
             candidate("a", 40, 3),
             candidate("b", 50, 1),
             candidate("c", 30, 2),

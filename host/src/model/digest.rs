@@ -16,11 +16,6 @@ impl Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
-    /// Finishes a hasher.
-    pub fn finish(hasher: Sha256) -> Self {
-        Digest(hasher.finalize().into())
-    }
-
     /// Parses 64 hexadecimal digits; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

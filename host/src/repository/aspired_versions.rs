@@ -17,7 +17,7 @@ pub struct AspiredVersions {
     pub source: u64,
     /// Models and versions, sorted by name, then version. An entry for a model as a whole precedes
     /// its versions. While degraded, this is the result of the last successful scan.
-    pub seen: Vec<Observed>,
+    pub observed: Vec<Observed>,
     /// The reason why the repository cannot be trusted now; `None` if it can. While set, all
     /// serving versions stay and the reason is reported.
     pub degraded: Option<Degraded>,
@@ -54,7 +54,7 @@ impl AspiredVersions {
         AspiredVersions {
             tenant,
             source: 0,
-            seen: Vec::new(),
+            observed: Vec::new(),
             degraded: None,
             partial: None,
             first_settled: false,
@@ -64,8 +64,8 @@ impl AspiredVersions {
 
     /// Returns every entry of one model.
     pub fn for_model<'a>(&'a self, name: &'a ModelName) -> impl Iterator<Item = &'a Observed> {
-        let start = self.seen.partition_point(|seen| seen.name() < name);
-        self.seen.iter().skip(start).take_while(move |seen| seen.name() == name)
+        let start = self.observed.partition_point(|observed| observed.name() < name);
+        self.observed.iter().skip(start).take_while(move |observed| observed.name() == name)
     }
 
     /// Returns true if both announcements of one source have the same content.
@@ -74,7 +74,7 @@ impl AspiredVersions {
         let AspiredVersions {
             tenant: _,
             source: _,
-            seen,
+            observed,
             degraded,
             partial,
             first_settled,
@@ -83,18 +83,18 @@ impl AspiredVersions {
 
         (degraded, partial, first_settled, asked)
             == (&other.degraded, &other.partial, &other.first_settled, &other.rescans_requested)
-            && *seen == other.seen
+            && *observed == other.observed
     }
 
     /// Returns true if no entry is still changing.
     pub fn is_settled(&self) -> bool {
-        !self.seen.iter().any(|seen| matches!(seen, Observed::Unsettled { .. }))
+        !self.observed.iter().any(|observed| matches!(observed, Observed::Unsettled { .. }))
     }
 }
 
 /// The state of one model or version in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // Nearly everything that is seen is whole.
+#[allow(clippy::large_enum_variant)] // Nearly everything that is observed is whole.
 pub enum Observed {
     /// A version that can be loaded.
     Candidate(Candidate),

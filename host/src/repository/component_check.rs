@@ -49,7 +49,7 @@ pub enum IncompleteComponent {
 
 /// The accepted format, for operators who provided another one.
 pub(super) const COMPONENTS: &str = "this server takes models as WebAssembly components (.wasm): `wardian new` makes a \
-                                     crate for one, and docs/writing-models.md tells the rest";
+                                     crate for one, and docs/writing-models.md describes the rest";
 
 /// Maximum number of sections. Components have a few hundred; reading a hostile gigabyte of empty
 /// ones would take minutes.
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_whole_where_its_last_section_ends() {
+    fn a_component_is_complete_at_the_end_of_its_last_section() {
         assert_eq!(checked(&component(&[])), "whole");
         assert_eq!(checked(&component(&[&[0, 2, 7, 7], &[1, 0]])), "whole");
         assert_eq!(checked(&component(&[&[0, 0x82, 0x80, 0x00, 7, 7]])), "whole");
     }
 
     #[test]
-    fn every_cut_within_a_section_is_noticed() {
+    fn truncation_within_a_section_is_detected() {
         let long = [&[0, 0x80, 0x02][..], &[9; 256]].concat();
         let whole = component(&[&long]);
 
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_component_is_called_by_its_name() {
+    fn other_formats_are_named() {
         for (bytes, says) in [
             (&b""[..], "empty"),
             (b"hello, world", "not WebAssembly"),
@@ -233,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn endless_empty_sections_are_given_up_on() {
+    fn the_number_of_sections_is_limited() {
         let bytes = component(&[&[0; 2 * MAX_SECTIONS + 2]]);
         assert!(checked(&bytes).contains("more than"));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, length: u64) {
+        fn no_input_causes_a_panic(bytes: Vec<u8>, length: u64) {
             checked(&bytes);
             checked(&component(&[&bytes]));
             let _ = check(Cursor::new(component(&[&bytes])), length.max(8));

@@ -22,7 +22,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use super::layout::is_temporary;
 use super::root::OpenRoot;
 use super::stability::Stamp;
-pub(crate) use crate::disk_errors::plain;
+pub(crate) use crate::disk_errors::error_text;
 use crate::files::{ConfinedFile, OpenFolder, current_path, path_in};
 
 /// A repository's root, opened for one scan.
@@ -81,9 +81,9 @@ impl ConfinedDir {
         self.folder.descriptor()
     }
 
-    /// Replaces the path of `place` by an absolute one.
-    pub(super) fn absolute(&self, place: FileRef) -> FileRef {
-        FileRef { path: self.real.join(place.path), ..place }
+    /// Returns `file` with an absolute path.
+    pub(super) fn absolute(&self, file: FileRef) -> FileRef {
+        FileRef { path: self.real.join(file.path), ..file }
     }
 
     /// Returns a handle of a file, to be opened later.
@@ -106,23 +106,23 @@ impl ConfinedDir {
                 continue;
             }
 
-            let left = self
-                .entries
-                .get()
-                .checked_sub(1)
-                .ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?;
+            self.count_entry()?;
 
-            self.entries.set(left);
-            let shown = name.to_string_lossy().into_owned();
-
-            if !is_temporary(&shown) {
-                entries.push(DirEntry { name: shown, kind: self.kind(&folder, path, name) });
+            let utf8_name = name.to_string_lossy().into_owned();
+            if !is_temporary(&utf8_name) {
+                let kind = self.kind(&folder, path, name);
+                entries.push(DirEntry { name: utf8_name, kind });
             }
         }
 
         entries.sort_by(|one, other| one.name.cmp(&other.name));
-
         Ok(entries)
+    }
+
+    fn count_entry(&self) -> io::Result<()> {
+        let left = self.entries.get().checked_sub(1);
+        self.entries.set(left.ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?);
+        Ok(())
     }
 
     /// Opens a regular file for reading. Fails if the path now contains a link, or is not a regular
@@ -135,8 +135,8 @@ impl ConfinedDir {
 
     /// Returns the kind of an entry of an open folder.
     fn kind(&self, folder: &OwnedFd, path: &Path, name: &OsStr) -> EntryKind {
-        let there = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(there) => there,
+        let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
             Err(error) => {
                 return EntryKind::Broken(format!(
                     "cannot be read: {}",
@@ -146,19 +146,20 @@ impl ConfinedDir {
         };
 
         let path = path.join(name);
-        if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
-            return kind_from_stat(path, &there);
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+            return kind_from_stat(path, &stat);
         }
 
         match self.resolve_link(&path) {
-            Ok((path, there)) => kind_from_stat(path, &there),
+            Ok((path, stat)) => kind_from_stat(path, &stat),
             Err(why) => EntryKind::Broken(why),
         }
     }
 
     /// Follows a link that leads to an entry beneath the root.
     fn resolve_link(&self, path: &Path) -> Result<(PathBuf, Stat), String> {
-        let nowhere = |error: io::Error| format!("a link that leads nowhere: {}", plain(&error));
+        let nowhere =
+            |error: io::Error| format!("a link that leads nowhere: {}", error_text(&error));
         let root = current_path(self.folder()).map_err(nowhere)?;
         let real = fs::canonicalize(path_in(self.folder(), path)).map_err(nowhere)?;
         let Ok(path) = real.strip_prefix(root) else {
@@ -168,33 +169,33 @@ impl ConfinedDir {
         };
 
         let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let there = statat(self.folder(), at, AtFlags::SYMLINK_NOFOLLOW);
-        let there =
-            there.map_err(|error| format!("cannot be read: {}", read_error_text(&error.into())))?;
+        let stat = statat(self.folder(), at, AtFlags::SYMLINK_NOFOLLOW);
+        let stat =
+            stat.map_err(|error| format!("cannot be read: {}", read_error_text(&error.into())))?;
 
-        Ok((path.to_owned(), there))
+        Ok((path.to_owned(), stat))
     }
 }
 
-fn kind_from_stat(path: PathBuf, there: &Stat) -> EntryKind {
-    let place = FileRef { path, stamp: stamp_from_stat(there) };
-    match FileType::from_raw_mode(there.st_mode) {
-        FileType::RegularFile => EntryKind::File(place),
-        FileType::Directory => EntryKind::Folder(place),
+fn kind_from_stat(path: PathBuf, stat: &Stat) -> EntryKind {
+    let file_ref = FileRef { path, stamp: stamp_from_stat(stat) };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => EntryKind::File(file_ref),
+        FileType::Directory => EntryKind::Folder(file_ref),
         _ => EntryKind::Special,
     }
 }
 
-const TOO_MANY_ENTRIES: &str = "the repository holds more files and folders than are looked at; remove some, or raise max_versions in wardian.toml";
+const TOO_MANY_ENTRIES: &str = "the repository holds more files and folders than are scanned; remove some, or raise max_versions in wardian.toml";
 
 #[allow(clippy::unnecessary_cast)] // The types of these fields differ between machines.
-fn stamp_from_stat(there: &Stat) -> Stamp {
+fn stamp_from_stat(stat: &Stat) -> Stamp {
     Stamp {
-        device: there.st_dev as u64,
-        inode: there.st_ino as u64,
-        size: there.st_size as u64,
-        modified: (there.st_mtime as i64, there.st_mtime_nsec as i64),
-        changed: (there.st_ctime as i64, there.st_ctime_nsec as i64),
+        device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
+        size: stat.st_size as u64,
+        modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+        changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
     }
 }
 
@@ -211,7 +212,7 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
 
 /// Returns the text of a read error, with a remedy where there is one.
 pub(crate) fn read_error_text(error: &io::Error) -> String {
-    let text = plain(error);
+    let text = error_text(error);
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             format!("{text}; the user that runs wardian must be able to read it")
@@ -243,7 +244,7 @@ mod tests {
             .find(|entry| entry.name == name)
             .map(|entry| entry.kind)
         {
-            Some(EntryKind::File(place)) => format!("file {}", place.path.display()),
+            Some(EntryKind::File(file_ref)) => format!("file {}", file_ref.path.display()),
             Some(EntryKind::Folder(_)) => "folder".into(),
             Some(EntryKind::Special) => "special".into(),
             Some(EntryKind::Broken(why)) => why,
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_swapped_for_a_link_after_the_look_is_not_entered() {
+    fn a_folder_replaced_by_a_link_after_the_scan_is_not_entered() {
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("model.wasm"), "x").unwrap();
         let root = tempfile::tempdir().unwrap();
@@ -289,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_read_is_told_with_what_it_needs() {
+    fn a_permission_error_includes_the_remedy() {
         let told = read_error_text(&io::Error::from_raw_os_error(13));
         assert_eq!(told, "permission denied; the user that runs wardian must be able to read it");
         assert_eq!(read_error_text(&io::Error::from_raw_os_error(2)), "no such file or directory");
     }
 
     #[test]
-    fn a_fifo_is_neither_waited_for_nor_read() {
+    fn a_fifo_neither_blocks_nor_is_read() {
         use rustix::fs::{CWD, Mode, mknodat};
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("pipe.wasm");

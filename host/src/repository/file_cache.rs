@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::confined_dir::{ConfinedDir, FileRef, read_error_text};
+use super::Digest;
+use super::component_check::{self, IncompleteComponent};
+use super::confined_dir::{ConfinedDir, FileRef, read_error_text, stamp};
 use super::model_toml::{parse_config_toml, parse_model_toml};
 use super::scan_meter::ScanMeter;
 use super::stability::Stability;
-use super::{Digest, component_check};
 use crate::model::{ConfigTable, ModelName, ModelSettings};
 
 /// The purpose for which a file is read.
@@ -29,7 +30,7 @@ pub(super) enum FileRole {
     Live,
 }
 
-/// Ten times the largest component seen in practice. Compiling one takes tens of times its size in
+/// Maximum size of a component in bytes: ten times the largest seen in practice. Compiling one takes tens of times its size in
 /// memory.
 pub(super) const MAX_COMPONENT_SIZE: u64 = 1 << 30;
 
@@ -45,9 +46,10 @@ pub(super) struct FileContent {
     pub(super) parsed: ParsedFile,
 }
 
-/// The parsed content of a configuration file.
+/// The parsed content of a file.
 #[derive(Clone, Debug)]
 pub(super) enum ParsedFile {
+    /// Any other file, which is not parsed.
     Opaque,
     /// A `model.toml`.
     Settings(Arc<ModelSettings>),
@@ -84,42 +86,49 @@ pub(super) struct FileCache {
     settle: Duration,
     /// By path and role; `None` for a folder, which is not read. Links can give one file several
     /// roles.
-    known: HashMap<(PathBuf, Option<FileRole>), CachedFile>,
+    files: HashMap<(PathBuf, Option<FileRole>), CachedFile>,
     /// The last valid live configuration of each model, and the scan that last requested it.
-    live: HashMap<ModelName, (Arc<ConfigTable>, u64)>,
-    round: u64,
-    effort: ScanMeter,
+    live_configs: HashMap<ModelName, (Arc<ConfigTable>, u64)>,
+    /// Number of the current scan.
+    scan: u64,
+    meter: ScanMeter,
 }
 
 struct CachedFile {
-    look: Stability,
-    judged: Option<Verdict>,
+    stability: Stability,
+    /// `None` until the file has been read.
+    verdict: Option<Verdict>,
     /// The scan that last requested it. Entries that a scan does not request are dropped.
-    round: u64,
+    scan: u64,
 }
 
 impl FileCache {
-    pub(super) fn new(settle: Duration, effort: ScanMeter) -> Self {
-        FileCache { settle, known: HashMap::new(), live: HashMap::new(), round: 0, effort }
+    pub(super) fn new(settle: Duration, meter: ScanMeter) -> Self {
+        FileCache { settle, files: HashMap::new(), live_configs: HashMap::new(), scan: 0, meter }
     }
 
     /// Removes the entries that the ending scan did not request.
     pub(super) fn end_scan(&mut self) {
-        let round = self.round;
-        self.known.retain(|_, known| known.round == round);
-        self.live.retain(|_, (_, asked)| *asked == round);
-        self.round += 1;
-        self.effort.begin_scan();
+        let ending = self.scan;
+        self.files.retain(|_, file| file.scan == ending);
+        self.live_configs.retain(|_, (_, scan)| *scan == ending);
+
+        self.scan += 1;
+        self.meter.begin_scan();
     }
 
     /// Returns a model's live configuration: `now`, or the previous values if `now` is `None`.
-    pub(super) fn live(
+    pub(super) fn live_config(
         &mut self,
         model: &ModelName,
         now: Option<Arc<ConfigTable>>,
     ) -> Arc<ConfigTable> {
-        let (values, round) = self.live.entry(model.clone()).or_default();
-        (*values, *round) = (now.unwrap_or_else(|| values.clone()), self.round);
+        let (values, scan) = self.live_configs.entry(model.clone()).or_default();
+        *scan = self.scan;
+
+        if let Some(now) = now {
+            *values = now;
+        }
         values.clone()
     }
 
@@ -127,7 +136,8 @@ impl FileCache {
     /// settled.
     pub(super) fn settles_at(&mut self, folder: &FileRef) -> Option<Instant> {
         let settle = self.settle;
-        if_in_future(look(&mut self.known, self.round, folder, None).look.settles_at(settle))
+        let cached = self.observe(folder, None);
+        if_in_future(cached.stability.settles_at(settle))
     }
 
     /// Reads a file if it has settled and changed; otherwise returns the cached result.
@@ -138,49 +148,48 @@ impl FileCache {
         role: FileRole,
     ) -> ReadOutcome {
         let settle = self.settle;
-        let known = look(&mut self.known, self.round, file, Some(role));
+        let cached = self.observe(file, Some(role));
 
-        if let Some(due) = if_in_future(known.look.settles_at(settle)) {
+        if let Some(due) = if_in_future(cached.stability.settles_at(settle)) {
             return ReadOutcome::Unsettled(due);
         }
 
-        if known.judged.is_none() {
-            let judged = read_if_stable(tree, file, role, &mut self.effort);
-            known.judged = match judged {
-                Ok(judged) => judged,
-                // Not cached: a file that cannot be read now may be readable at the next scan.
-                Err(error) => {
-                    return ReadOutcome::Faulty(format!(
-                        "cannot be read: {}",
-                        read_error_text(&error)
-                    ));
-                }
-            };
+        if let Some(verdict) = cached.verdict.clone() {
+            return verdict.map_or_else(ReadOutcome::Faulty, ReadOutcome::Settled);
         }
 
-        match known.judged.clone() {
-            Some(judged) => judged.map_or_else(ReadOutcome::Faulty, ReadOutcome::Settled),
-            None => ReadOutcome::Unsettled(Instant::now() + settle),
+        match read_if_stable(tree, file, role, &mut self.meter) {
+            Ok(None) => ReadOutcome::Unsettled(Instant::now() + settle),
+            Ok(Some(verdict)) => {
+                self.observe(file, Some(role)).verdict = Some(verdict.clone());
+                verdict.map_or_else(ReadOutcome::Faulty, ReadOutcome::Settled)
+            }
+            // Not cached: a file that cannot be read now may be readable at the next scan.
+            Err(error) => {
+                ReadOutcome::Faulty(format!("cannot be read: {}", read_error_text(&error)))
+            }
         }
     }
-}
 
-/// Updates the cache entry of a path with a new observation.
-fn look<'k>(
-    known: &'k mut HashMap<(PathBuf, Option<FileRole>), CachedFile>,
-    round: u64,
-    place: &FileRef,
-    role: Option<FileRole>,
-) -> &'k mut CachedFile {
-    let now = Instant::now();
-    let anew =
-        || CachedFile { look: Stability::observe(None, now, place.stamp), judged: None, round };
-    let known = known.entry((place.path.clone(), role)).or_insert_with(anew);
-    let look = Stability::observe(Some(known.look), now, place.stamp);
-    let judged = known.judged.take().filter(|_| look == known.look);
-    *known = CachedFile { look, judged, round };
+    /// Returns the cache entry of a path, updated with the present stamp.
+    fn observe(&mut self, file: &FileRef, role: Option<FileRole>) -> &mut CachedFile {
+        let now = Instant::now();
+        let scan = self.scan;
+        let new = || CachedFile {
+            stability: Stability::observe(None, now, file.stamp),
+            verdict: None,
+            scan,
+        };
+        let cached = self.files.entry((file.path.clone(), role)).or_insert_with(new);
 
-    known
+        let stability = Stability::observe(Some(cached.stability), now, file.stamp);
+        if stability != cached.stability {
+            cached.verdict = None;
+        }
+        cached.stability = stability;
+        cached.scan = scan;
+        cached
+    }
 }
 
 fn if_in_future(due: Instant) -> Option<Instant> {
@@ -195,14 +204,12 @@ fn read_if_stable(
     tree: &ConfinedDir,
     file: &FileRef,
     role: FileRole,
-    effort: &mut ScanMeter,
+    meter: &mut ScanMeter,
 ) -> io::Result<Option<Verdict>> {
     let size = file.stamp.size;
-    if size > role.max_size() {
-        return Ok(Some(Err(format!(
-            "{size} bytes are more than the {} allowed",
-            role.max_size()
-        ))));
+    let max_size = role.max_size();
+    if size > max_size {
+        return Ok(Some(Err(format!("{size} bytes are more than the {max_size} allowed"))));
     }
 
     let (opened, before) = match tree.open_file(&file.path) {
@@ -215,13 +222,12 @@ fn read_if_stable(
         return Ok(None);
     }
 
-    let (opened, digest) = effort.hash_file(opened, before);
+    let (opened, digest) = meter.hash_file(opened, before);
     let (Some(mut opened), Some(digest)) = (opened, digest?) else { return Ok(None) };
-    let judged = check_content(&mut opened, role, size)?;
-    let after = super::confined_dir::stamp(&opened.metadata()?);
-    let steady = after == file.stamp;
+    let parsed = check_content(&mut opened, role, size)?;
 
-    Ok(steady.then(|| judged.map(|said| FileContent { digest, size, parsed: said })))
+    let is_stable = stamp(&opened.metadata()?) == file.stamp;
+    Ok(is_stable.then(|| parsed.map(|parsed| FileContent { digest, size, parsed })))
 }
 
 fn check_content(
@@ -233,7 +239,7 @@ fn check_content(
         FileRole::Sidecar | FileRole::Golden => Ok(Ok(ParsedFile::Opaque)),
         FileRole::Component => match component_check::check(file, size) {
             Ok(()) => Ok(Ok(ParsedFile::Opaque)),
-            Err(component_check::IncompleteComponent::Unreadable(error)) => Err(error),
+            Err(IncompleteComponent::Unreadable(error)) => Err(error),
             Err(why) => Ok(Err(why.to_string())),
         },
         FileRole::Settings => Ok(read_text(file, role)?

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_another_kind_is_told_by_its_content() {
+    fn a_model_of_another_format_is_detected_by_its_content() {
         let tar = [vec![b'a'; 257], b"ustar\0".to_vec()].concat();
         for (bytes, kind) in [
             (&b"\x08\x08\x12\x07pytorch\x1a\x05"[..], "an ONNX model"),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_another_kind_is_told_by_its_name() {
+    fn a_model_of_another_format_is_detected_by_its_name() {
         assert_eq!(by_name("a.onnx"), Some("an ONNX model"));
         assert_eq!(by_name("a.b.PT"), Some("a PyTorch model"));
         for name in ["README.md", "weights.bin", "onnx", "notes.txt", "a.wasm"] {
@@ -202,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, name: String) {
+        fn no_input_causes_a_panic(bytes: Vec<u8>, name: String) {
             by_content(&bytes);
             by_content(&[b"PK\x03\x04", &bytes[..]].concat());
             by_name(&name);

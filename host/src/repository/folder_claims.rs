@@ -143,47 +143,43 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_within_anothers_or_around_it_is_refused() {
-        let grounds = FolderClaims::default();
-        grounds.claim(&name("a"), claim(&[1, 2, 3], 0, false)).unwrap();
+    fn a_repository_within_or_around_another_is_refused() {
+        let claims = FolderClaims::default();
+        claims.claim(&name("a"), claim(&[1, 2, 3], 0, false)).unwrap();
         let overlaps = Err(Overlap::Tenant(name("a")));
 
         for inodes in [&[1, 2, 3][..], &[1, 2, 3, 4], &[1, 2], &[1], &[7, 3]] {
-            assert_eq!(grounds.claim(&name("b"), claim(inodes, 1, false)), overlaps, "{inodes:?}");
+            assert_eq!(claims.claim(&name("b"), claim(inodes, 1, false)), overlaps, "{inodes:?}");
         }
 
-        assert_eq!(grounds.claim(&name("b"), claim(&[1, 2, 5], 1, false)), Ok(()));
-        assert_eq!(grounds.claim(&name("a"), claim(&[1, 2, 3], 0, false)), Ok(()), "it is its own");
-        grounds.release(&name("b"), 7);
-        assert_eq!(
-            grounds.claim(&name("a"), claim(&[1, 2, 5], 0, true)),
-            Ok(()),
-            "more links lose"
-        );
+        assert_eq!(claims.claim(&name("b"), claim(&[1, 2, 5], 1, false)), Ok(()));
+        assert_eq!(claims.claim(&name("a"), claim(&[1, 2, 3], 0, false)), Ok(()), "its own claim");
+        claims.release(&name("b"), 7);
+        assert_eq!(claims.claim(&name("a"), claim(&[1, 2, 5], 0, true)), Ok(()), "more links lose");
 
-        assert!(grounds.claim(&name("b"), claim(&[1, 2, 5], 1, false)).is_err());
+        assert!(claims.claim(&name("b"), claim(&[1, 2, 5], 1, false)).is_err());
     }
 
     #[test]
-    fn whoever_has_moved_there_is_refused_and_nobody_else() {
-        let grounds = FolderClaims::default();
-        grounds.claim(&name("b"), claim(&[1, 2, 3], 0, false)).unwrap();
-        assert!(grounds.claim(&name("a"), claim(&[1, 2, 3], 0, true)).is_err());
-        assert_eq!(grounds.claim(&name("b"), claim(&[1, 2, 3], 0, false)), Ok(()));
-        assert!(grounds.claim(&name("a"), claim(&[1, 2, 3], 2, false)).is_err());
-        assert_eq!(grounds.claim(&name("a"), claim(&[1, 2, 4], 2, false)), Ok(()));
+    fn only_the_repository_that_moved_is_refused() {
+        let claims = FolderClaims::default();
+        claims.claim(&name("b"), claim(&[1, 2, 3], 0, false)).unwrap();
+        assert!(claims.claim(&name("a"), claim(&[1, 2, 3], 0, true)).is_err());
+        assert_eq!(claims.claim(&name("b"), claim(&[1, 2, 3], 0, false)), Ok(()));
+        assert!(claims.claim(&name("a"), claim(&[1, 2, 3], 2, false)).is_err());
+        assert_eq!(claims.claim(&name("a"), claim(&[1, 2, 4], 2, false)), Ok(()));
     }
 
     #[test]
-    fn what_is_the_hosts_own_is_nobodys_repository() {
+    fn the_hosts_own_folders_cannot_be_a_repository() {
         let around = tempfile::tempdir().unwrap();
         let around = around.path().canonicalize().unwrap();
         let state = around.join("state");
         std::fs::create_dir_all(state.join("a/b")).unwrap();
-        let grounds = FolderClaims::new(vec![("state directory", state.join("a"))]);
+        let claims = FolderClaims::new(vec![("state directory", state.join("a"))]);
         let claim = |path: &std::path::Path| {
             let folders = resolve(path).unwrap().folders;
-            grounds.claim(&name("a"), Claim { source: 1, folders, links: 0, moved: false })
+            claims.claim(&name("a"), Claim { source: 1, folders, links: 0, moved: false })
         };
 
         for path in [&around, &state, &state.join("a"), &state.join("a/b")] {

@@ -24,9 +24,9 @@ pub fn names(text: &str) {
         stays_inside(text, &version.to_string());
     }
 
-    for shelf in [Namespace::Models, Namespace::Interceptors] {
-        for entry in [classify_file(shelf, text), classify_folder(shelf, text)] {
-            check_entry(text, shelf, entry);
+    for namespace in [Namespace::Models, Namespace::Interceptors] {
+        for entry in [classify_file(namespace, text), classify_folder(namespace, text)] {
+            check_entry(text, namespace, entry);
         }
     }
 
@@ -35,11 +35,11 @@ pub fn names(text: &str) {
     units(text);
 }
 
-fn check_entry(text: &str, shelf: Namespace, entry: EntryMeaning) {
+fn check_entry(text: &str, namespace: Namespace, entry: EntryMeaning) {
     if let EntryMeaning::Bare(name) | EntryMeaning::Precompiled(name) | EntryMeaning::Model(name) =
         &entry
     {
-        assert_eq!(name.is_interceptor(), shelf == Namespace::Interceptors);
+        assert_eq!(name.is_interceptor(), namespace == Namespace::Interceptors);
         assert_eq!(ModelName::parse(name.as_str()).as_ref(), Ok(name));
     }
 
@@ -49,9 +49,13 @@ fn check_entry(text: &str, shelf: Namespace, entry: EntryMeaning) {
             assert_eq!(format!("{}.cwasm", model.base_name()), text)
         }
         EntryMeaning::Model(model) => stays_inside(text, model.base_name()),
-        EntryMeaning::Reserved(model) => assert!(shelf == Namespace::Models && model.is_reserved()),
+        EntryMeaning::Reserved(model) => {
+            assert!(namespace == Namespace::Models && model.is_reserved())
+        }
         EntryMeaning::Misplaced(why) => check_text(&why, 1500),
-        EntryMeaning::Interceptors => assert_eq!((shelf, text), (Namespace::Models, INTERCEPTORS)),
+        EntryMeaning::Interceptors => {
+            assert_eq!((namespace, text), (Namespace::Models, INTERCEPTORS))
+        }
         EntryMeaning::Ignored => {}
     }
 }
@@ -116,8 +120,8 @@ pub fn model_toml(text: &str) {
         VersionPolicy::All => {}
     }
 
-    let told: usize =
+    let bytes: usize =
         settings.capabilities.config.iter().map(|(key, value)| key.len() + value.len()).sum();
 
-    assert!(told <= 64 << 10);
+    assert!(bytes <= 64 << 10);
 }

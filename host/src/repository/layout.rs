@@ -61,24 +61,24 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 }
 
 /// Returns the meaning of a file or link.
-pub(super) fn classify_file(shelf: Namespace, name: &str) -> EntryMeaning {
+pub(super) fn classify_file(namespace: Namespace, name: &str) -> EntryMeaning {
     if let Some(stem) = name.strip_suffix(".wasm") {
-        return classify_name(shelf, name, stem, EntryMeaning::Bare);
+        return classify_name(namespace, name, stem, EntryMeaning::Bare);
     }
 
     if let Some(stem) = name.strip_suffix(".cwasm") {
-        return classify_name(shelf, name, stem, EntryMeaning::Precompiled);
+        return classify_name(namespace, name, stem, EntryMeaning::Precompiled);
     }
 
     misplaced::file_in_root(name).map_or(EntryMeaning::Ignored, EntryMeaning::Misplaced)
 }
 
 /// Returns the meaning of a folder.
-pub(super) fn classify_folder(shelf: Namespace, name: &str) -> EntryMeaning {
-    match (shelf, name) {
+pub(super) fn classify_folder(namespace: Namespace, name: &str) -> EntryMeaning {
+    match (namespace, name) {
         (Namespace::Models, INTERCEPTORS) => EntryMeaning::Interceptors,
         (Namespace::Models, LOST_AND_FOUND) => EntryMeaning::Ignored,
-        _ => classify_name(shelf, name, name, EntryMeaning::Model),
+        _ => classify_name(namespace, name, name, EntryMeaning::Model),
     }
 }
 
@@ -96,10 +96,7 @@ pub(super) fn is_model_folder(name: &str) -> bool {
 
 /// Returns the reason why a file or folder with a reserved name is not a model.
 pub(crate) fn reserved_name_message(name: &str) -> String {
-    format!(
-        "{}: no model can have this name, which means something else to the server; rename it",
-        printable(name)
-    )
+    format!("{}: this name is reserved and cannot be a model's; rename it", printable(name))
 }
 
 /// Returns true if the name is short and printable, as required of a sidecar.
@@ -113,12 +110,12 @@ pub(super) fn printable(name: &str) -> String {
 }
 
 fn classify_name(
-    shelf: Namespace,
+    namespace: Namespace,
     name: &str,
     model: &str,
     kind: impl Fn(ModelName) -> EntryMeaning,
 ) -> EntryMeaning {
-    match shelf.name(model) {
+    match namespace.name(model) {
         Ok(model) if model.is_reserved() => EntryMeaning::Reserved(model),
         Ok(model) => kind(model),
         Err(error) => EntryMeaning::Misplaced(format!("'{}' is ignored: {error}", printable(name))),
@@ -161,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_among_the_interceptors_has_their_names() {
+    fn entries_of_the_interceptors_folder_are_interceptors() {
         let audit = || ModelName::interceptor("audit").unwrap();
         assert_eq!(
             classify_file(Namespace::Interceptors, "audit.wasm"),
@@ -180,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_what_an_entry_of_the_root_is() {
+    fn entries_of_the_root_are_classified_by_name() {
         assert_eq!(classify_root_file("iris.wasm"), EntryMeaning::Bare(model("iris")));
         assert_eq!(classify_root_file("iris.v2.wasm"), EntryMeaning::Bare(model("iris.v2")));
         assert_eq!(classify_root_file("iris.cwasm"), EntryMeaning::Precompiled(model("iris")));
@@ -202,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_a_name_holds_no_control_characters() {
+    fn messages_about_names_contain_no_control_characters() {
         for name in ["a\nb.toml", "a\nb.wasm", "a\u{1b}[2J.cwasm"] {
             let EntryMeaning::Misplaced(why) = classify_root_file(name) else { panic!("{name:?}") };
             assert!(!why.contains(char::is_control), "{why:?}");

@@ -52,7 +52,7 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
         [".bin", ".json", ".dat", ".csv", ".weights"].iter().any(|ending| name.ends_with(ending));
 
     beside.then(|| {
-        format!("{model}/{shown} is ignored: what a version needs lies in its folder; move it to {model}/1/{shown}")
+        format!("{model}/{shown} is ignored: the files of a version lie in its folder; move it to {model}/1/{shown}")
     })
 }
 
@@ -75,7 +75,7 @@ pub(super) fn folder_in_model(model: &ModelName, name: &str) -> String {
 pub(super) fn file_in_version(model: &ModelName, version: Version, name: &str) -> Option<String> {
     let settings = name == SETTINGS || name == LIVE_CONFIG;
     settings.then(|| {
-        format!("{model}/{version}/{name} is taken for a sidecar: the settings of a model lie in {model}/{name}")
+        format!("{model}/{version}/{name} is read as a sidecar: the settings of a model lie in {model}/{name}")
     })
 }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
+    fn messages_name_the_right_place_of_a_misplaced_file() {
         let a = model("a");
         let version = Version::new(1).unwrap();
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nobodys_mistake_is_not_told() {
+    fn unrelated_files_produce_no_message() {
         for name in ["README.md", "LICENSE", "notes.txt"] {
             assert_eq!(
                 (file_in_root(name), file_in_model(&model("a"), name)),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_recognised_behind_other_spellings() {
+    fn other_spellings_of_a_version_are_recognised() {
         for name in ["v1", "V1", "01", "1.0", "version1", "version-1", "v_1", "v1.0"] {
             assert_eq!(intended_version(name).map(Version::number), Some(1), "{name}");
         }

@@ -34,8 +34,8 @@ mod aspired_versions;
 mod directory;
 mod file_digest;
 mod file_kind;
-mod folder;
 mod folder_claims;
+mod folder_watcher;
 mod layout;
 mod misplaced;
 mod model_toml;
@@ -45,8 +45,8 @@ mod root;
 mod scan;
 mod scan_meter;
 mod scan_rate_limiter;
-mod scanner;
 mod source;
+mod watch_thread;
 
 pub mod remote;
 pub mod upload;
@@ -56,7 +56,6 @@ mod confined_dir;
 mod file_cache;
 mod stability;
 
-pub(crate) mod keys;
 mod version_numbers;
 
 #[cfg(fuzzing)]
@@ -65,16 +64,18 @@ pub(crate) mod fuzzing;
 mod tests;
 
 pub use crate::model::Digest;
+pub use crate::toml_reader::TomlFaults;
 pub use aspired_versions::{AspiredVersions, Candidate, Degraded, LiveConfig, Observed, Sidecar};
 pub use component_check::{IncompleteComponent, check as check_whole};
-pub(crate) use confined_dir::{plain as plain_error, read_error_text as unreadable_error, stamp};
+pub(crate) use confined_dir::{
+    error_text as disk_error_text, read_error_text as unreadable_error, stamp,
+};
 pub use directory::{
     Directory, DirectoryConfig, DirectoryError, RescanRequest, SourceStopped, WatchMode,
-    check_events,
 };
 pub use file_cache::MAX_GOLDEN_SIZE;
 pub use folder_claims::FolderClaims;
-pub use keys::TomlFaults;
+pub use folder_watcher::check_events;
 pub(crate) use layout::{is_temporary, reserved_name_message as reserved_name};
 pub use model_toml::parse_model_toml;
 pub(crate) use model_toml::{

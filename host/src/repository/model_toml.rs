@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::keys::{
-    self, TableReader, TomlFaults, boolean, duration, expected, number, one_of, origins, size,
-    texts, whole_number,
-};
 use crate::model::{
     Batching, BreakerSettings, Capabilities, ConfigTable, DeferredTasks, Instances, Isolation,
     Limits, ModelSettings, Sessions, Streaming, Version, VersionPolicy, Warmup,
 };
 use crate::tenant::StreamCeilings;
+use crate::toml_reader::{
+    self, TableReader, TomlFaults, boolean, duration, expected, number, one_of, origins, size,
+    texts, whole_number,
+};
 
 /// Parses the settings of a model. Fails with every fault of the file.
 pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
     let mut settings = ModelSettings::default();
-    keys::read("model.toml", text, |keys| {
+    toml_reader::read("model.toml", text, |keys| {
         keys.read("versions", &mut settings.versions, versions);
         let isolations = [("request", Isolation::Request), ("pooled", Isolation::Pooled)];
         keys.read("isolation", &mut settings.isolation, one_of(isolations));
@@ -40,7 +40,7 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
 /// file.
 pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, TomlFaults> {
     let mut config = ConfigTable::new();
-    keys::read("config.toml", text, |keys| {
+    toml_reader::read("config.toml", text, |keys| {
         keys.texts(&mut config);
         if let Err(why) = check_config(&config) {
             keys.report_table(&why);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_can_be_said_in_four_ways() {
+    fn versions_can_be_written_in_four_ways() {
         let policy = |text: &str| settings(&format!("versions = {text}")).versions;
         assert_eq!(policy("'latest'"), VersionPolicy::Latest(1));
         assert_eq!(policy("{ latest = 2 }"), VersionPolicy::Latest(2));
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_together_with_their_keys_and_lines() {
+    fn all_faults_are_reported_with_their_keys_and_lines() {
         let told = fault(
             "versoins = 'all'\n[instances]\nmax = 0\n\n[limits]\nmemory = \"8GiB\"\ndeadline = 5\ncpu = '1s'\n\
              [batching]\nmax_batch_size = 0\n[warmup]\nrequests = -1\n",
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn however_much_is_wrong_what_is_told_stays_short() {
+    fn the_error_text_is_bounded() {
         let keys: String = (0..100_000).map(|key| format!("a{key}=1\n")).collect();
         let faults = parse_model_toml(&keys).unwrap_err();
         let told = faults.to_string();
@@ -399,7 +399,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text: String, line in "[a-z\\[\\]={}\"'., 0-9_\n#]{0,80}") {
+        fn no_text_causes_a_panic(text: String, line in "[a-z\\[\\]={}\"'., 0-9_\n#]{0,80}") {
             let _ = parse_model_toml(&text);
             let _ = parse_model_toml(&line);
             let _ = parse_model_toml(&format!("versions = {line}"));

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_told_once_and_many_are_counted() {
+    fn each_message_is_reported_once_and_excess_ones_are_counted() {
         let (mut before, mut now) = (OperatorNotes::default(), OperatorNotes::default());
         before.add("a".into());
         now.add("a".into());

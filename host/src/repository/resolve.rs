@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_followed_as_the_system_follows_it() {
+    fn paths_are_resolved_as_the_kernel_resolves_them() {
         let around = tempfile::tempdir().unwrap();
         let around = around.path().canonicalize().unwrap();
         let at = |name: &str| around.join(name);

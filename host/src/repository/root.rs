@@ -27,7 +27,7 @@ pub(super) struct RepositoryRoot {
     /// The source that scans it.
     source: u64,
     /// `None` for a folder that only the host writes, such as a mirror.
-    grounds: Option<Arc<FolderClaims>>,
+    claims: Option<Arc<FolderClaims>>,
     opened: Mutex<Option<Opened>>,
 }
 
@@ -65,12 +65,12 @@ impl From<io::Error> for RootError {
 
 /// Returns the tenants whose repositories would be refused now, each with the reason.
 pub fn refused_roots(
-    grounds: &Arc<FolderClaims>,
+    claims: &Arc<FolderClaims>,
     tenants: &[(TenantName, PathBuf)],
 ) -> Vec<(TenantName, String)> {
-    tenants.iter().for_each(|(tenant, path)| grounds.reserve(tenant, path));
+    tenants.iter().for_each(|(tenant, path)| claims.reserve(tenant, path));
     let root = |tenant: &TenantName, path| {
-        RepositoryRoot::new(tenant.clone(), path, 0, Some(grounds.clone()))
+        RepositoryRoot::new(tenant.clone(), path, 0, Some(claims.clone()))
     };
 
     // Kept until all are checked, since each holds its claim.
@@ -89,10 +89,10 @@ impl RepositoryRoot {
         tenant: TenantName,
         path: &Path,
         source: u64,
-        grounds: Option<Arc<FolderClaims>>,
+        claims: Option<Arc<FolderClaims>>,
     ) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        RepositoryRoot { tenant, path, source, grounds, opened: Mutex::default() }
+        RepositoryRoot { tenant, path, source, claims, opened: Mutex::default() }
     }
 
     /// Opens the folder at the end of the path. Returns the folder already open if it is the same
@@ -105,7 +105,8 @@ impl RepositoryRoot {
             self.check_links(&found, opened)?;
         }
 
-        self.claim(&found, before.as_ref().is_some_and(|opened| opened.first_real != found.real))?;
+        let has_moved = before.as_ref().is_some_and(|opened| opened.first_real != found.real);
+        self.claim(&found, has_moved)?;
 
         let folder = Arc::new(OpenFolder::open(&found.real)?);
         if Some(folder.id()) != found.folder() {
@@ -119,13 +120,23 @@ impl RepositoryRoot {
                 folder
             }
             None => {
-                let (first, links) = (found.real.clone(), found.links);
-                *before = Some(Opened { folder: folder.clone(), first_real: first, links });
+                self.log_links(&found);
+                let (links, first_real) = (found.links, found.real.clone());
+                *before = Some(Opened { folder: folder.clone(), first_real, links });
                 folder
             }
         };
 
         Ok(OpenRoot { folder, real: found.real })
+    }
+
+    /// Logs that the path contains links. They are accepted because they are there at the start.
+    fn log_links(&self, found: &ResolvedPath) {
+        if !found.links.is_empty() {
+            let path = self.path.display();
+            let target = found.real.display();
+            tracing::info!(tenant = %self.tenant, %path, %target, "the path of the repository leads over symbolic links");
+        }
     }
 
     /// Returns the reason to report after an I/O error.
@@ -141,12 +152,12 @@ impl RepositoryRoot {
     /// Fails if the path contains a link that was not there when it was first opened.
     fn check_links(&self, found: &ResolvedPath, opened: &Opened) -> Result<(), RootError> {
         let Some(link) = found.links.difference(&opened.links).next() else { return Ok(()) };
-        let mend = "put the folder back, or restart the server to accept the link";
+        let remedy = "put the folder back, or restart the server to accept the link";
         let why = "has been replaced by a symbolic link since the server started";
         Err(RootError::Refused(Degraded {
-            reason: format!("a folder on the way to the repository {why}; {mend}"),
+            reason: format!("a folder on the way to the repository {why}; {remedy}"),
             detail: format!(
-                "{}, on the way to the repository {}, {why}; {mend}",
+                "{}, on the way to the repository {}, {why}; {remedy}",
                 link.display(),
                 self.path.display()
             ),
@@ -155,19 +166,31 @@ impl RepositoryRoot {
     }
 
     fn claim(&self, found: &ResolvedPath, moved: bool) -> Result<(), RootError> {
-        let Some(grounds) = &self.grounds else { return Ok(()) };
-        let (folders, links) = (found.folders.clone(), found.links.len());
-        let claimed =
-            grounds.claim(&self.tenant, Claim { source: self.source, folders, links, moved });
+        let Some(claims) = &self.claims else { return Ok(()) };
+        let claim = Claim {
+            source: self.source,
+            folders: found.folders.clone(),
+            links: found.links.len(),
+            moved,
+        };
+        let claimed = claims.claim(&self.tenant, claim);
+
         claimed.map_err(|overlap| {
-            let (told, whose) = match overlap {
-                Overlap::Tenant(other) => ("that of another tenant".into(), format!("that of tenant '{other}'")),
-                Overlap::Host(what) => (format!("the server's own {what}"), format!("the server's own {what}")),
+            let (reason, detail) = match overlap {
+                Overlap::Tenant(other) => {
+                    ("that of another tenant".into(), format!("that of tenant '{other}'"))
+                }
+                Overlap::Host(what) => {
+                    (format!("the server's own {what}"), format!("the server's own {what}"))
+                }
             };
-            let (path, real) = (self.path.display(), found.real.display());
+            let path = self.path.display();
+            let real = found.real.display();
             RootError::Refused(Degraded {
-                reason: format!("the repository overlaps with {told}; move one of them"),
-                detail: format!("the repository {path}, which is {real}, overlaps with {whose}; move one of them"),
+                reason: format!("the repository overlaps with {reason}; move one of them"),
+                detail: format!(
+                    "the repository {path}, which is {real}, overlaps with {detail}; move one of them"
+                ),
                 needs_operator: true,
             })
         })
@@ -176,8 +199,8 @@ impl RepositoryRoot {
 
 impl Drop for RepositoryRoot {
     fn drop(&mut self) {
-        if let Some(grounds) = &self.grounds {
-            grounds.release(&self.tenant, self.source);
+        if let Some(claims) = &self.claims {
+            claims.release(&self.tenant, self.source);
         }
     }
 }
@@ -189,8 +212,8 @@ mod tests {
 
     use super::*;
 
-    fn root(path: &Path, grounds: Option<&Arc<FolderClaims>>, name: &str) -> RepositoryRoot {
-        RepositoryRoot::new(TenantName::new(name).unwrap(), path, 1, grounds.cloned())
+    fn root(path: &Path, claims: Option<&Arc<FolderClaims>>, name: &str) -> RepositoryRoot {
+        RepositoryRoot::new(TenantName::new(name).unwrap(), path, 1, claims.cloned())
     }
 
     fn refusal(root: &RepositoryRoot) -> Degraded {
@@ -201,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_made_anew_is_believed_and_one_that_became_a_link_is_not() {
+    fn a_recreated_folder_is_accepted_and_a_new_link_is_refused() {
         let around = tempfile::tempdir().unwrap();
         let at = |name: &str| around.path().join(name);
         fs::create_dir_all(at("home/models")).unwrap();
@@ -223,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_was_there_at_first_may_lead_elsewhere_later() {
+    fn a_link_present_at_first_may_change_its_target() {
         let around = tempfile::tempdir().unwrap();
         let at = |name: &str| around.path().join(name);
         ["one", "two"].into_iter().for_each(|name| fs::create_dir(at(name)).unwrap());
@@ -238,25 +261,22 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_anothers_repository_is_refused_before_and_after_a_start() {
+    fn a_link_to_another_tenants_repository_is_refused() {
         let around = tempfile::tempdir().unwrap();
         let at = |name: &str| around.path().join(name);
         ["a", "b"].into_iter().for_each(|name| fs::create_dir(at(name)).unwrap());
         symlink("b", at("link")).unwrap();
-        let grounds = Arc::new(FolderClaims::default());
-        let b = root(&at("link"), Some(&grounds), "b");
+        let claims = Arc::new(FolderClaims::default());
+        let b = root(&at("link"), Some(&claims), "b");
         b.open().unwrap();
         symlink("a", at("next")).unwrap();
         fs::rename(at("next"), at("link")).unwrap();
-        let a = root(&at("a"), Some(&grounds), "a");
-        grounds.reserve(&TenantName::new("a").unwrap(), &at("a"));
+        let a = root(&at("a"), Some(&claims), "a");
+        claims.reserve(&TenantName::new("a").unwrap(), &at("a"));
         let why = refusal(&b);
         assert!(why.reason.contains("another tenant") && why.detail.contains("'a'"), "{why:?}");
         a.open().unwrap();
-        assert!(matches!(
-            root(&at("link"), Some(&grounds), "b").open(),
-            Err(RootError::Refused(_))
-        ));
+        assert!(matches!(root(&at("link"), Some(&claims), "b").open(), Err(RootError::Refused(_))));
 
         a.open().unwrap();
     }

@@ -32,7 +32,7 @@ pub(super) struct ScanMeter {
 impl fmt::Debug for ScanMeter {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let payer = self.payer.as_ref().map(|(_, tenant)| tenant.name());
-        out.debug_struct("Effort").field("payer", &payer).finish_non_exhaustive()
+        out.debug_struct("ScanMeter").field("payer", &payer).finish_non_exhaustive()
     }
 }
 
@@ -52,10 +52,10 @@ impl ScanMeter {
         self.stopped.clone()
     }
 
-    /// Runs `look` and charges its CPU time.
-    pub(super) fn charge<T>(&self, look: impl FnOnce() -> T) -> T {
+    /// Runs a scan and charges its CPU time.
+    pub(super) fn charge<T>(&self, scan: impl FnOnce() -> T) -> T {
         let before = thread_time();
-        let outcome = look();
+        let outcome = scan();
         if let Some((workers, tenant)) = &self.payer {
             workers.turns().charge(tenant.payer().share(), thread_time().saturating_sub(before));
         }
@@ -67,18 +67,18 @@ impl ScanMeter {
         self.left = INLINE_HASH_BYTES;
     }
 
-    /// Returns the file and its digest. The digest is `None` if the file, whose stamp is `seen`,
+    /// Returns the file and its digest. The digest is `None` if the file, whose stamp is `expected`,
     /// changes or is removed meanwhile. The file is `None` if the work was cancelled. Fails on a
     /// read error.
     pub(super) fn hash_file(
         &mut self,
         file: File,
-        seen: Stamp,
+        expected: Stamp,
     ) -> (Option<File>, io::Result<Option<Digest>>) {
         match &self.payer {
-            Some((workers, tenant)) if seen.size > self.left => {
+            Some((workers, tenant)) if expected.size > self.left => {
                 let hash = move |pace: &Pacer| {
-                    let digest = hash_file(&file, seen, pace);
+                    let digest = hash_file(&file, expected, pace);
                     (file, digest)
                 };
                 match workers.run_blocking(tenant.payer().share(), &self.stopped, hash) {
@@ -87,8 +87,8 @@ impl ScanMeter {
                 }
             }
             _ => {
-                self.left = self.left.saturating_sub(seen.size);
-                let digest = hash_file(&file, seen, &Pacer::unmetered());
+                self.left = self.left.saturating_sub(expected.size);
+                let digest = hash_file(&file, expected, &Pacer::unmetered());
                 (Some(file), digest)
             }
         }

@@ -65,10 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn changes_without_end_cost_a_twentieth_of_a_core() {
+    fn continuous_changes_cost_a_twentieth_of_a_core() {
         for took in [5, 30, 90] {
             let spent = took * u64::from(scans_within(Duration::from_millis(took), 60));
-            assert!(spent <= 250 + 60_000 / 20 + took, "{spent} ms for looks of {took} ms");
+            assert!(spent <= 250 + 60_000 / 20 + took, "{spent} ms for scans of {took} ms");
         }
 
         assert!(
@@ -78,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn short_looks_are_not_held_back() {
+    fn short_scans_are_not_delayed() {
         assert!(scans_within(Duration::from_micros(500), 10) >= 190);
     }
 
     #[test]
-    fn a_change_after_a_quiet_while_is_looked_at_at_once() {
+    fn a_change_after_a_quiet_period_is_scanned_at_once() {
         let start = Instant::now();
         let mut pace = ScanRateLimiter::new(start);
         let look = Duration::from_millis(60);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_look_holds_up_the_next_for_a_moment_only() {
+    fn a_long_scan_delays_the_next_by_a_bounded_time() {
         let now = Instant::now();
         assert_eq!(ScanRateLimiter::new(now).record(Duration::from_secs(600), now), now + MAX_WAIT);
     }

@@ -34,12 +34,12 @@ impl Source {
         config: SourceConfig,
         workers: &Workers,
         metrics: &RemoteMetrics,
-        grounds: &Arc<FolderClaims>,
+        claims: &Arc<FolderClaims>,
     ) -> Result<Self, DirectoryError> {
         let SourceConfig { directory, remote } = config;
         // A mirror lies in the state directory, where only the host writes.
-        let grounds = remote.is_none().then(|| grounds.clone());
-        let directory = Arc::new(Directory::spawn_for_tenant(tenant, directory, workers, grounds)?);
+        let claims = remote.is_none().then(|| claims.clone());
+        let directory = Arc::new(Directory::spawn_for_tenant(tenant, directory, workers, claims)?);
         let mirror = remote.map(|remote| {
             let url = remote.url.to_string();
             (Mirror::start(tenant.clone(), remote, directory.clone(), metrics), url)
@@ -74,7 +74,7 @@ impl Source {
 
     /// The reason why the mirror differs from the remote repository, if it does.
     pub fn degraded_reason(&self) -> Option<String> {
-        self.mirror.as_ref().and_then(|(mirror, _)| mirror.trouble())
+        self.mirror.as_ref().and_then(|(mirror, _)| mirror.degraded_reason())
     }
 
     /// The uploads into the repository. Fails if it is remote, since this server only reads it.

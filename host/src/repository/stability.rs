@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_counts_once_it_was_seen_unchanged_for_long_enough() {
+    fn a_file_settles_once_it_was_unchanged_for_the_settle_time() {
         let same = stamp(1, 0);
         assert_eq!(
             settled(&[(0, same), (50, same), (99, same), (100, same), (500, same)]),
@@ -80,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_never_counts_however_old_the_file_says_it_is() {
+    fn a_file_is_never_settled_at_its_first_observation() {
         assert_eq!(settled(&[(0, stamp(1, -1_000_000))]), [0; 0]);
     }
 
     #[test]
-    fn each_change_begins_the_wait_anew() {
+    fn each_change_restarts_the_settle_time() {
         let looks = [(0, stamp(1, 0)), (90, stamp(2, 0)), (150, stamp(2, 0)), (190, stamp(2, 0))];
         assert_eq!(settled(&looks), [190]);
         let back_in_time =

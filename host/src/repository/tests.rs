@@ -116,7 +116,7 @@ fn config(folder: &Path, watch: WatchMode) -> DirectoryConfig {
 /// Returns one line for each entry: `iris/1 a` is the complete version 1 of `iris` with component
 /// a.
 fn shape(aspired: &AspiredVersions) -> Vec<String> {
-    aspired.seen.iter().map(line).collect()
+    aspired.observed.iter().map(line).collect()
 }
 
 fn line(seen: &Observed) -> String {
@@ -178,7 +178,7 @@ fn bare_components_and_folders_are_models() {
             "iris/1 a",
         ]);
         assert!(aspired.first_settled && aspired.is_settled());
-        let Observed::Candidate(house) = &aspired.seen[1] else { panic!() };
+        let Observed::Candidate(house) = &aspired.observed[1] else { panic!() };
         assert_eq!(house.settings.versions, VersionPolicy::All);
         assert_eq!(house.component.path(), Path::new("house/2/model.wasm"));
         assert_eq!(house.component_size, component('c').len() as u64);
@@ -187,7 +187,7 @@ fn bare_components_and_folders_are_models() {
 }
 
 #[test]
-fn interceptors_are_seen_beside_models_under_names_of_their_own() {
+fn interceptors_are_announced_under_their_own_names() {
     everywhere(|mut bench| {
         bench.write("iris.wasm", component('a'));
         bench.write("interceptors/audit.wasm", component('b'));
@@ -202,7 +202,7 @@ fn interceptors_are_seen_beside_models_under_names_of_their_own() {
 }
 
 #[test]
-fn interceptors_that_cannot_be_listed_are_not_taken_for_none() {
+fn interceptors_that_cannot_be_listed_degrade_the_repository() {
     everywhere(|mut bench| {
         bench.write("iris.wasm", component('a'));
         bench.write("interceptors/audit.wasm", component('b'));
@@ -227,7 +227,7 @@ fn interceptors_that_cannot_be_listed_are_not_taken_for_none() {
 }
 
 #[test]
-fn what_is_wrong_is_reported_with_its_reason() {
+fn faults_are_reported_with_their_reason() {
     everywhere(|mut bench| {
         bench.write("both.wasm", component('a'));
         bench.write("both/1/model.wasm", component('a'));
@@ -244,7 +244,7 @@ fn what_is_wrong_is_reported_with_its_reason() {
         bench.write("toml/1/model.wasm", component('a'));
         bench.write("toml/model.toml", "\nisolation = 'x'\nspeed = 9");
         bench.sees(&[
-            "both faulty: both both.wasm and both/ are there; remove one of them",
+            "both faulty: both both.wasm and both/ exist; remove one of them",
             "compiled faulty: compiled.cwasm: precompiled artifacts are never accepted",
             "core faulty: core.wasm: a core module, not a component; build it with",
             "elf faulty: elf.wasm: native code: precompiled artifacts are never accepted",
@@ -258,7 +258,7 @@ fn what_is_wrong_is_reported_with_its_reason() {
 }
 
 #[test]
-fn odd_things_do_no_harm() {
+fn unexpected_entries_do_no_harm() {
     everywhere(|mut bench| {
         bench.write("iris/1/model.wasm", component('a'));
         bench.write("my model.wasm", component('z'));
@@ -280,7 +280,7 @@ fn odd_things_do_no_harm() {
 }
 
 #[test]
-fn links_count_within_the_root_only() {
+fn only_links_within_the_root_are_followed() {
     everywhere(|mut bench| {
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("model.wasm"), component('z')).unwrap();
@@ -305,7 +305,7 @@ fn links_count_within_the_root_only() {
 // === Changes ===
 
 #[test]
-fn a_slow_copy_is_never_whole_before_its_end() {
+fn a_slow_copy_is_not_complete_before_its_end() {
     everywhere(|mut bench| {
         let content = component('a');
         let mut file = File::create(bench.root().join("iris.wasm")).unwrap();
@@ -323,7 +323,7 @@ fn a_slow_copy_is_never_whole_before_its_end() {
 }
 
 #[test]
-fn every_way_to_replace_a_file_is_noticed() {
+fn every_way_to_replace_a_file_is_detected() {
     everywhere(|mut bench| {
         let path = bench.root().join("iris.wasm");
         bench.write("iris.wasm", component('a'));
@@ -378,16 +378,16 @@ fn versions_and_settings_come_and_go() {
         bench.write("iris/model.toml", "[limits]\nmemory = '1MiB'");
         let limited = bench.until(
             "the limit",
-            |aspired| matches!(&aspired.seen[..], [Observed::Candidate(one), _] if one.settings.limits.memory == 1 << 20),
+            |aspired| matches!(&aspired.observed[..], [Observed::Candidate(one), _] if one.settings.limits.memory == 1 << 20),
         );
-        let digest = |aspired: &AspiredVersions| match &aspired.seen[0] {
+        let digest = |aspired: &AspiredVersions| match &aspired.observed[0] {
             Observed::Candidate(candidate) => candidate.digest,
             other => panic!("{other:?}"),
         };
         assert_ne!(digest(&before), digest(&limited));
         bench.write("iris/model.toml", "versions = 'all'");
         let all = bench.until("the default limit", |aspired| {
-            matches!(&aspired.seen[..], [Observed::Candidate(one), Observed::Candidate(_)] if one.settings.versions == VersionPolicy::All)
+            matches!(&aspired.observed[..], [Observed::Candidate(one), Observed::Candidate(_)] if one.settings.versions == VersionPolicy::All)
         });
         assert_eq!(digest(&before), digest(&all));
         fs::remove_dir_all(bench.root().join("iris/1")).unwrap();
@@ -418,7 +418,7 @@ fn a_kubernetes_swap_of_the_data_link_is_one_change() {
 }
 
 #[test]
-fn a_root_that_vanishes_keeps_everything_and_one_made_anew_is_believed() {
+fn a_missing_root_keeps_all_versions_and_a_recreated_one_is_accepted() {
     everywhere(|mut bench| {
         let away = bench.folder.path().join("away");
         bench.write("iris.wasm", component('a'));
@@ -442,7 +442,7 @@ fn a_root_that_vanishes_keeps_everything_and_one_made_anew_is_believed() {
 }
 
 #[test]
-fn a_root_that_is_missing_at_the_start_may_come_later() {
+fn a_root_may_be_created_after_the_start() {
     for watch in [WatchMode::Poll, WatchMode::Events, WatchMode::Auto] {
         let mut bench = Bench::over(tempfile::tempdir().unwrap(), watch);
         let degraded = bench.until("degraded", |aspired| aspired.degraded.is_some());
@@ -466,7 +466,7 @@ fn a_hundred_files_at_once_all_arrive() {
 // === Rescans and stopping ===
 
 #[test]
-fn a_rescan_is_answered_by_a_look_that_began_after_it() {
+fn a_rescan_waits_for_a_scan_that_began_after_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
     let patient = DirectoryConfig {
@@ -484,14 +484,14 @@ fn a_rescan_is_answered_by_a_look_that_began_after_it() {
 }
 
 #[test]
-fn dropping_it_ends_the_announcements() {
+fn dropping_a_directory_ends_its_announcements() {
     let Bench { mut announced, directory, .. } = Bench::new(WatchMode::Auto);
     drop(directory);
     patiently(async { while announced.changed().await.is_ok() {} }).unwrap();
 }
 
 #[test]
-fn a_sidecar_whose_name_is_no_text_is_refused_with_a_reason() {
+fn a_sidecar_name_that_is_not_utf8_is_refused() {
     use std::os::unix::ffi::OsStrExt;
     let mut bench = Bench::new(WatchMode::Poll);
     bench.write("iris/1/model.wasm", component('a'));
@@ -500,12 +500,12 @@ fn a_sidecar_whose_name_is_no_text_is_refused_with_a_reason() {
     fs::write(bench.root().join("iris/1").join(name), "x").unwrap();
 
     bench.sees(&[
-        "iris/1 faulty: weights-\u{fffd}.bin: its name is not UTF-8 text, so no model can ask for it; rename it",
+        "iris/1 faulty: weights-\u{fffd}.bin: its name is not UTF-8 text, so no model can open it; rename it",
     ]);
 }
 
 #[test]
-fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
+fn unreadable_version_numbers_degrade_the_repository() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("state")).unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
@@ -531,7 +531,7 @@ fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
 }
 
 #[test]
-fn names_in_announcements_can_be_looked_up() {
+fn entries_of_a_model_can_be_looked_up() {
     let mut bench = Bench::new(WatchMode::Poll);
     bench.write("iris/1/model.wasm", component('a'));
     bench.write("iris/2/model.wasm", component('b'));

@@ -102,7 +102,7 @@ fn parse(bytes: &[u8]) -> io::Result<BTreeMap<String, NumberedDigest>> {
 
     sound
         .then_some(counted)
-        .ok_or_else(|| io::Error::other("it holds a version or digest that is none"))
+        .ok_or_else(|| io::Error::other("it contains an invalid version or digest"))
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_grows_with_each_other_content_and_survives_restarts() {
+    fn numbers_increase_with_each_new_content_and_survive_restarts() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("a/b");
         assert_eq!(numbers(&state, "iris", &["a", "a", "b", "a", "a"]), [1, 1, 2, 3, 3]);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_ours_is_not_counted_over() {
+    fn an_invalid_file_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "{", "[]", r#"{"iris":{"version":0,"digest":"00"}}"#, r#"{"iris":{}}"#] {
             fs::write(folder.path().join(FILE), text).unwrap();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_saved_stays_unsaved() {
+    fn numbers_stay_unsaved_if_saving_fails() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let name = ModelName::new("iris").unwrap();

@@ -10,6 +10,7 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::super::{SqlError, Value};
+use crate::model::hex;
 
 /// A statement parameter.
 #[derive(Debug)]
@@ -32,9 +33,7 @@ impl ToSql for Parameter<'_> {
             Value::Text(text) => out.extend_from_slice(text.as_bytes()),
             Value::Blob(bytes) => {
                 out.extend_from_slice(b"\\x");
-                bytes
-                    .iter()
-                    .for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes()));
+                out.extend_from_slice(hex(bytes).as_bytes());
             }
         }
 

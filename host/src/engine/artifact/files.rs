@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::{Artifact, Lease, ModelInfo, Snapshot, StoredFile, manifest};
-use crate::model::hex;
+use crate::files::digest_of;
+use crate::model::Digest;
 
 pub(super) const CODE: &str = "model.cwasm";
 pub(super) const MANIFEST: &str = "about.json";
@@ -124,19 +124,9 @@ fn check_digest(path: &Path, recorded: &str, actual: &str) -> io::Result<()> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    Digest::sha256(bytes).to_string()
 }
 
 fn sha256_file(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
-
-    loop {
-        let length = file.read(&mut buffer)?;
-        if length == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..length]);
-    }
+    Ok(digest_of(fs::File::open(path)?)?.to_string())
 }

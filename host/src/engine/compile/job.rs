@@ -10,7 +10,6 @@ use bytes::Bytes;
 use rustix::process::{
     Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit,
 };
-use sha2::{Digest, Sha256};
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance};
 
@@ -28,7 +27,7 @@ use super::{
 };
 use crate::capability::{ConfigValues, Grants, Sidecar, Sidecars};
 use crate::files::read_from;
-use crate::model::{InferError, LoadError, Metadata, Stage, TenantName, hex};
+use crate::model::{Digest, InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{CpuShare, FairScheduler, Tenant};
 
 /// Runs the job from standard input and reports to standard output. Fails only if it cannot report.
@@ -333,7 +332,7 @@ fn read(name: &str, input: &InputFile, file: Option<File>) -> Result<Vec<u8>, Lo
     let content = read_from(file, u64::MAX)
         .map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
 
-    if hex(&Sha256::digest(&content)) != input.sha256 {
+    if Digest::sha256(&content).to_string() != input.sha256 {
         return Err(LoadError::new(Stage::Read, format!("{name} changed while it was being read")));
     }
 

@@ -49,7 +49,7 @@ impl Reconciler {
         if aspired.degraded.is_some() {
             return;
         }
-        let names = aspired.seen.iter().map(|seen| seen.name().clone());
+        let names = aspired.observed.iter().map(|seen| seen.name().clone());
         let names: BTreeSet<_> = names.chain(self.models.keys().cloned()).collect();
         let (interceptors, models): (Vec<_>, Vec<_>) =
             names.into_iter().partition(ModelName::is_interceptor);

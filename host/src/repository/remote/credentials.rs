@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn other_troubles_stay_as_they_are() {
+    fn other_errors_are_unchanged() {
         assert_eq!(told("s3://bucket", "403 Forbidden", &["AWS_ACCESS_KEY_ID"]), "403 Forbidden");
         assert_eq!(
             told("s3://bucket", "the name cannot be looked up", &[]),

@@ -16,16 +16,16 @@ use super::location::{STALL_TIMEOUT, StoreLocation, store_error_text};
 use super::metrics::TenantMetrics;
 use super::mirror_dir::MirrorDir;
 use super::sync_unit::SyncUnit;
-use crate::repository::plain_error;
+use crate::repository::disk_error_text;
 
 /// One unit to be mirrored as listed.
 pub(super) struct FetchJob {
     pub(super) unit: SyncUnit,
     pub(super) files: BTreeMap<String, ListedObject>,
     /// The tags of the files mirrored so far.
-    pub(super) held: BTreeMap<String, ContentTag>,
+    pub(super) mirrored: BTreeMap<String, ContentTag>,
     pub(super) location: Arc<StoreLocation>,
-    pub(super) disk: MirrorDir,
+    pub(super) dir: MirrorDir,
     pub(super) metrics: Arc<TenantMetrics>,
 }
 
@@ -38,12 +38,13 @@ impl FetchJob {
     }
 
     async fn fetch_and_place(&self) -> Result<(), String> {
-        let disk = self.disk.clone();
-        let staged = blocking(move || disk.stage()).await?;
+        let dir = self.dir.clone();
+        let staged = blocking(move || dir.stage()).await?;
+
         let outcome = match self.assemble(&staged).await {
             Ok(()) => {
-                let (disk, unit, staged) = (self.disk.clone(), self.unit.clone(), staged.clone());
-                blocking(move || disk.place(&unit, &staged)).await
+                let (dir, unit, staged) = (self.dir.clone(), self.unit.clone(), staged.clone());
+                blocking(move || dir.place(&unit, &staged)).await
             }
             Err(why) => Err(why),
         };
@@ -58,7 +59,7 @@ impl FetchJob {
 
     async fn assemble(&self, staged: &Path) -> Result<(), String> {
         for (name, object) in &self.files {
-            if self.held.get(name) == Some(&object.tag) {
+            if self.mirrored.get(name) == Some(&object.tag) {
                 self.keep(name, staged).await?;
             } else {
                 self.fetch(object, &staged.join(name))
@@ -71,47 +72,53 @@ impl FetchJob {
     }
 
     async fn keep(&self, name: &str, staged: &Path) -> Result<(), String> {
-        let (disk, unit) = (self.disk.clone(), self.unit.clone());
+        let (dir, unit) = (self.dir.clone(), self.unit.clone());
         let (name, staged) = (name.to_owned(), staged.to_owned());
-        blocking(move || disk.link_unchanged(&unit, &name, &staged)).await
+        blocking(move || dir.link_unchanged(&unit, &name, &staged)).await
     }
 
     /// Fetches one object. Fails unless it is complete and has not changed since it was listed.
     async fn fetch(&self, object: &ListedObject, to: &Path) -> Result<(), String> {
-        let asked =
+        let response =
             tokio::time::timeout(STALL_TIMEOUT, self.location.store.get(&object.path)).await;
-        let answer =
-            asked.map_err(|_| stalled_message())?.map_err(|error| store_error_text(&error))?;
-        if let (Some(listed), Some(got)) = (&object.etag, &answer.meta.e_tag)
-            && bare_etag(listed) != bare_etag(got)
+        let object_data =
+            response.map_err(|_| stalled_message())?.map_err(|error| store_error_text(&error))?;
+
+        if let (Some(listed), Some(fetched)) = (&object.etag, &object_data.meta.e_tag)
+            && bare_etag(listed) != bare_etag(fetched)
         {
             return Err("it has changed since it was listed".into());
         }
+
         let unwritable = |error: io::Error| {
             format!(
                 "cannot be written to the mirror in the state directory: {}",
-                plain_error(&error)
+                disk_error_text(&error)
             )
         };
 
         let mut file = File::create_new(to).await.map_err(unwritable)?;
-        let (mut pieces, mut got) = (answer.into_stream(), 0);
+        let mut pieces = object_data.into_stream();
+        let mut received = 0;
 
         while let Some(piece) = tokio::time::timeout(STALL_TIMEOUT, pieces.next())
             .await
             .map_err(|_| stalled_message())?
         {
             let piece = piece.map_err(|error| store_error_text(&error))?;
-            got += piece.len() as u64;
-            if got > object.tag.size {
+            received += piece.len() as u64;
+            if received > object.tag.size {
                 break;
             }
             self.metrics.record_bytes(piece.len() as u64);
             file.write_all(&piece).await.map_err(unwritable)?;
         }
 
-        if got != object.tag.size {
-            return Err(format!("{got} bytes came where {} were listed", object.tag.size));
+        if received != object.tag.size {
+            return Err(format!(
+                "{received} bytes were received, but {} were listed",
+                object.tag.size
+            ));
         }
 
         file.sync_all().await.map_err(unwritable)
@@ -125,7 +132,7 @@ fn bare_etag(etag: &str) -> &str {
 }
 
 fn stalled_message() -> String {
-    format!("nothing came for {} s", STALL_TIMEOUT.as_secs())
+    format!("no data was received for {} s", STALL_TIMEOUT.as_secs())
 }
 
 /// Runs file I/O on a blocking thread.
@@ -134,7 +141,10 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(|error| {
-            format!("the mirror cannot be written in the state directory: {}", plain_error(&error))
+            format!(
+                "the mirror cannot be written in the state directory: {}",
+                disk_error_text(&error)
+            )
         }),
         Err(error) => Err(format!("it ended unexpectedly: {error}")),
     }

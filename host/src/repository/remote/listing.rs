@@ -55,7 +55,7 @@ pub(super) async fn list(location: &StoreLocation) -> Result<Listing, String> {
 
     for _ in 0..=MAX_OBJECTS {
         let next = tokio::time::timeout(STALL_TIMEOUT, objects.next()).await;
-        match next.map_err(|_| format!("nothing came for {} s", STALL_TIMEOUT.as_secs()))? {
+        match next.map_err(|_| format!("no data was received for {} s", STALL_TIMEOUT.as_secs()))? {
             Some(object) => {
                 listing.add(&location.prefix, object.map_err(|error| store_error_text(&error))?)
             }

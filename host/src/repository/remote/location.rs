@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_name_folders() {
+    fn urls_are_opened_as_folders() {
         assert_eq!(opened("s3://bucket/models/acme/"), Ok(Path::from("models/acme")));
         assert_eq!(opened("s3://bucket"), Ok(Path::default()));
         assert_eq!(opened("http://127.0.0.1:9/models"), Ok(Path::from("models")));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_in_urls_are_not_told() {
+    fn signatures_in_urls_are_removed() {
         let error = std::io::Error::other("GET https://host/x?sig=secret&se=1 failed: why?");
         assert_eq!(store_error_text(&error), "GET https://host/x failed: why?");
     }

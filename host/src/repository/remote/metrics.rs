@@ -29,7 +29,7 @@ impl RemoteMetrics {
         let RemoteMetrics { refreshes, failures, bytes, refreshed } = metrics.clone();
         registry.register(
             "repository_refreshes",
-            "Refreshes of a remote repository, well or not",
+            "Refreshes of a remote repository, successful or not",
             refreshes,
         );
 
@@ -39,9 +39,9 @@ impl RemoteMetrics {
             failures,
         );
 
-        let help = "What was fetched from a remote repository";
+        let help = "Bytes fetched from a remote repository";
         registry.register_with_unit("repository_fetched", help, Unit::Bytes, bytes);
-        let help = "When a remote repository was last refreshed well, since 1970";
+        let help = "Time of the last successful refresh of a remote repository, since 1970";
         registry.register_with_unit(
             "repository_refreshed_timestamp",
             help,

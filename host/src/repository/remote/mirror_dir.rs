@@ -35,12 +35,12 @@ impl MirrorDir {
     /// Opens or creates the folder of a mirror. Returns it with the mirrored files. Removes files
     /// left by a killed host.
     pub(super) fn open(base: PathBuf) -> io::Result<(Self, Files<ContentTag>)> {
-        let disk = MirrorDir { is_visible: root(&base).is_dir(), base };
-        fs::create_dir_all(disk.root())?;
-        remove(&disk.staged())?;
-        fs::create_dir(disk.staged())?;
-        let held = record::read(&disk.root(), &disk.record())?;
-        Ok((disk, held))
+        let dir = MirrorDir { is_visible: root(&base).is_dir(), base };
+        fs::create_dir_all(dir.root())?;
+        remove(&dir.staged())?;
+        fs::create_dir(dir.staged())?;
+        let files = record::read(&dir.root(), &dir.record())?;
+        Ok((dir, files))
     }
 
     /// Returns the directory that holds the mirrored files now.
@@ -58,8 +58,8 @@ impl MirrorDir {
     }
 
     /// Writes the record of mirrored files.
-    pub(super) fn save(&self, held: &Files<ContentTag>) -> io::Result<()> {
-        record::write(&self.record(), held)
+    pub(super) fn save(&self, files: &Files<ContentTag>) -> io::Result<()> {
+        record::write(&self.record(), files)
     }
 
     /// Creates a staging directory for a unit.
@@ -213,97 +213,98 @@ mod tests {
         SyncUnit::of(path).unwrap().0
     }
 
-    fn put(disk: &MirrorDir, path: &str, files: &[(&str, &str)]) {
-        let staged = disk.stage().unwrap();
+    fn put(dir: &MirrorDir, path: &str, files: &[(&str, &str)]) {
+        let staged = dir.stage().unwrap();
         files.iter().for_each(|(name, content)| fs::write(staged.join(name), content).unwrap());
-        disk.place(&unit(path), &staged).unwrap();
+        dir.place(&unit(path), &staged).unwrap();
     }
 
     #[test]
-    fn units_are_put_into_place_and_taken_away() {
+    fn units_are_placed_and_removed() {
         let base = tempfile::tempdir().unwrap();
-        let (mut disk, held) = MirrorDir::open(base.path().join("a")).unwrap();
+        let (mut dir, files) = MirrorDir::open(base.path().join("a")).unwrap();
         assert!(
-            held.is_empty() && !root(&disk.base).exists(),
-            "nothing is wanted before it is known what is"
+            files.is_empty() && !root(&dir.base).exists(),
+            "the mirror is not visible before the first refresh"
         );
 
-        put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
-        put(&disk, "b/model.toml", &[("model.toml", "x")]);
-        put(&disk, "b/1/model.wasm", &[("model.wasm", "old"), ("gone.bin", "x")]);
-        put(&disk, "interceptors/audit/1/model.wasm", &[("model.wasm", "x")]);
-        put(&disk, "interceptors/log.wasm", &[("log.wasm", "x")]);
-        disk.make_visible().unwrap();
-        let at = |path: &str| root(&disk.base).join(path);
-        let staged = disk.stage().unwrap();
-        disk.link_unchanged(&unit("b/1/model.wasm"), "model.wasm", &staged).unwrap();
+        put(&dir, "iris.wasm", &[("iris.wasm", "x")]);
+        put(&dir, "b/model.toml", &[("model.toml", "x")]);
+        put(&dir, "b/1/model.wasm", &[("model.wasm", "old"), ("gone.bin", "x")]);
+        put(&dir, "interceptors/audit/1/model.wasm", &[("model.wasm", "x")]);
+        put(&dir, "interceptors/log.wasm", &[("log.wasm", "x")]);
+        dir.make_visible().unwrap();
+        let at = |path: &str| root(&dir.base).join(path);
+        let staged = dir.stage().unwrap();
+        dir.link_unchanged(&unit("b/1/model.wasm"), "model.wasm", &staged).unwrap();
         fs::write(staged.join("new.bin"), "x").unwrap();
-        disk.place(&unit("b/1/model.wasm"), &staged).unwrap();
+        dir.place(&unit("b/1/model.wasm"), &staged).unwrap();
         assert_eq!(fs::read_to_string(at("b/1/model.wasm")).unwrap(), "old");
         assert!(at("b/1/new.bin").exists() && !at("b/1/gone.bin").exists());
         assert!(
             at("interceptors/audit/1/model.wasm").exists() && at("interceptors/log.wasm").exists()
         );
-        disk.remove(&unit("interceptors/audit/1/model.wasm")).unwrap();
-        disk.remove(&unit("interceptors/log.wasm")).unwrap();
+        dir.remove(&unit("interceptors/audit/1/model.wasm")).unwrap();
+        dir.remove(&unit("interceptors/log.wasm")).unwrap();
         fs::remove_dir(at("interceptors")).unwrap();
 
         for path in ["b/1/model.wasm", "b/model.toml", "iris.wasm", "never/1/model.wasm"] {
-            disk.remove(&unit(path)).unwrap();
+            dir.remove(&unit(path)).unwrap();
         }
 
-        assert_eq!(fs::read_dir(root(&disk.base)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(root(&dir.base)).unwrap().count(), 0);
 
-        assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.staged()).unwrap().count(), 0);
     }
 
     #[test]
-    fn versions_of_a_new_model_may_come_together() {
+    fn versions_of_a_new_model_can_be_placed_concurrently() {
         let base = tempfile::tempdir().unwrap();
-        let (disk, _) = MirrorDir::open(base.path().join("a")).unwrap();
+        let (dir, _) = MirrorDir::open(base.path().join("a")).unwrap();
         let together = std::sync::Barrier::new(2);
 
         for round in 0..500 {
             std::thread::scope(|scope| {
                 for version in 1..=2 {
-                    let (disk, together) = (&disk, &together);
+                    let (dir, together) = (&dir, &together);
                     scope.spawn(move || {
-                        let staged = disk.stage().unwrap();
+                        let staged = dir.stage().unwrap();
                         fs::write(staged.join("model.wasm"), version.to_string()).unwrap();
                         together.wait();
-                        disk.place(&unit(&format!("m{round}/{version}/model.wasm")), &staged)
+                        dir.place(&unit(&format!("m{round}/{version}/model.wasm")), &staged)
                             .unwrap();
                     });
                 }
             });
 
             let read = |version| {
-                fs::read_to_string(disk.root().join(format!("m{round}/{version}/model.wasm")))
+                fs::read_to_string(dir.root().join(format!("m{round}/{version}/model.wasm")))
             };
 
             assert_eq!((read(1).unwrap(), read(2).unwrap()), ("1".into(), "2".into()));
         }
 
-        assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.staged()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_mirror_is_found_again_and_others_are_removed() {
         let all = tempfile::tempdir().unwrap();
         fs::create_dir_all(all.path().join("other/mirror")).unwrap();
-        let (mut disk, mut held) = MirrorDir::open(all.path().join("a")).unwrap();
-        put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
-        held.entry(unit("iris.wasm"))
+        let (mut dir, mut files) = MirrorDir::open(all.path().join("a")).unwrap();
+        put(&dir, "iris.wasm", &[("iris.wasm", "x")]);
+        files
+            .entry(unit("iris.wasm"))
             .or_default()
             .insert("iris.wasm".into(), ContentTag { mark: "e".into(), size: 1 });
-        disk.save(&held).unwrap();
-        disk.stage().unwrap();
-        disk.make_visible().unwrap();
-        disk.remove_others().unwrap();
+        dir.save(&files).unwrap();
+        dir.stage().unwrap();
+        dir.make_visible().unwrap();
+        dir.remove_others().unwrap();
         assert_eq!(fs::read_dir(all.path()).unwrap().count(), 1);
-        let (disk, found) = MirrorDir::open(all.path().join("a")).unwrap();
-        assert!(found == held && disk.is_visible);
+        let (dir, found) = MirrorDir::open(all.path().join("a")).unwrap();
+        assert!(found == files && dir.is_visible);
 
-        assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.staged()).unwrap().count(), 0);
     }
 }

@@ -86,7 +86,7 @@ pub fn check(url: &Url) -> Result<(), String> {
 
 /// A mirror and the task that refreshes it. Dropping it stops the task; the files stay.
 pub(super) struct Mirror {
-    asked: Arc<RefreshRequests>,
+    requests: Arc<RefreshRequests>,
     status: watch::Receiver<Status>,
     task: AbortHandle,
 }
@@ -97,7 +97,7 @@ struct Status {
     /// Number of refreshes requested before the last one began.
     answered: u64,
     /// The reason why the mirror differs from the repository; `None` if it does not.
-    trouble: Option<String>,
+    degraded_reason: Option<String>,
 }
 
 /// Requested refreshes.
@@ -116,29 +116,29 @@ impl Mirror {
         directory: Arc<Directory>,
         metrics: &RemoteMetrics,
     ) -> Self {
-        let asked = Arc::<RefreshRequests>::default();
-        let trouble = Some(format!("the repository {} has not been read yet", config.url));
-        let (announce, status) = watch::channel(Status { answered: 0, trouble });
+        let requests = Arc::<RefreshRequests>::default();
+        let degraded_reason = Some(format!("the repository {} has not been read yet", config.url));
+        let (announce, status) = watch::channel(Status { answered: 0, degraded_reason });
         let metrics = metrics.for_tenant(tenant.name());
         let refresher = Refresher::new(tenant.clone(), config, metrics);
-        let task =
-            tokio::spawn(run(refresher, tenant, directory, asked.clone(), announce)).abort_handle();
+        let task = tokio::spawn(run(refresher, tenant, directory, requests.clone(), announce))
+            .abort_handle();
 
-        Mirror { asked, status, task }
+        Mirror { requests, status, task }
     }
 
     /// The reason why the mirror differs from the repository, if it does.
-    pub(super) fn trouble(&self) -> Option<String> {
-        self.status.borrow().trouble.clone()
+    pub(super) fn degraded_reason(&self) -> Option<String> {
+        self.status.borrow().degraded_reason.clone()
     }
 
     /// Waits for a refresh that begins after this call. Returns the reason if it failed.
     pub(super) async fn refresh(&self) -> Result<Option<String>, SourceStopped> {
-        let number = self.asked.count.fetch_add(1, Ordering::SeqCst) + 1;
-        self.asked.wakeup.notify_one();
+        let number = self.requests.count.fetch_add(1, Ordering::SeqCst) + 1;
+        self.requests.wakeup.notify_one();
         let mut status = self.status.clone();
         let answer = status.wait_for(|status| status.answered >= number).await;
-        answer.map(|status| status.trouble.clone()).map_err(|_| SourceStopped)
+        answer.map(|status| status.degraded_reason.clone()).map_err(|_| SourceStopped)
     }
 }
 
@@ -152,27 +152,31 @@ async fn run(
     mut refresher: Refresher,
     tenant: Arc<Tenant>,
     directory: Arc<Directory>,
-    asked: Arc<RefreshRequests>,
+    requests: Arc<RefreshRequests>,
     announce: watch::Sender<Status>,
 ) {
     loop {
-        let answered = asked.count.load(Ordering::SeqCst);
-        let RefreshOutcome { trouble, retry_after: again } = refresher.refresh().await;
+        let answered = requests.count.load(Ordering::SeqCst);
+        let RefreshOutcome { degraded_reason, retry_after: again } = refresher.refresh().await;
         directory.request_rescan();
-        log_status(&tenant, announce.borrow().trouble.as_deref(), trouble.as_deref());
-        announce.send_replace(Status { answered, trouble });
+        log_status(
+            &tenant,
+            announce.borrow().degraded_reason.as_deref(),
+            degraded_reason.as_deref(),
+        );
+        announce.send_replace(Status { answered, degraded_reason });
         // Requests that arrive during a refresh are served together by the next one.
-        let _ = tokio::time::timeout(again, asked.wakeup.notified()).await;
+        let _ = tokio::time::timeout(again, requests.wakeup.notified()).await;
     }
 }
 
 fn log_status(tenant: &Tenant, before: Option<&str>, now: Option<&str>) {
     match (before, now) {
         (before, Some(reason)) if before != now => {
-            tracing::warn!(tenant = %tenant.name(), reason, "repository is degraded; what serves keeps serving");
+            tracing::warn!(tenant = %tenant.name(), reason, "repository is degraded; serving versions stay");
         }
         (Some(_), None) => {
-            tracing::info!(tenant = %tenant.name(), "repository is mirrored as it is")
+            tracing::info!(tenant = %tenant.name(), "repository is mirrored completely")
         }
         _ => {}
     }

@@ -6,8 +6,8 @@ use super::listing::{ContentTag, ListedObject, tags};
 use super::sync_unit::{Files, SyncUnit};
 use crate::model::{ModelName, format_size};
 use crate::repository::file_cache::FileRole;
-use crate::repository::folder::MAX_SIDECARS;
 use crate::repository::layout::{COMPONENT, GOLDEN};
+use crate::repository::scan::MAX_SIDECARS;
 use crate::tenant::Quota;
 
 /// The changes that make the mirror equal to the listing.
@@ -15,7 +15,7 @@ use crate::tenant::Quota;
 pub(super) struct Plan {
     /// New and changed units.
     pub(super) fetch: BTreeSet<SyncUnit>,
-    /// Units that are mirrored but no longer listed. They stay while their model is
+    /// Units that are mirrored but no longer listed. They stay while their model is in
     /// [`models_without_replacement`].
     pub(super) remove: BTreeSet<SyncUnit>,
     /// Units that cannot be mirrored as listed, with the reason. Their present files stay.
@@ -24,26 +24,30 @@ pub(super) struct Plan {
 
 /// Plans one refresh. If the quota is too small for everything, mirrored units precede new ones,
 /// and older units precede newer ones.
-pub(super) fn plan(listed: &Files<ListedObject>, held: &Files<ContentTag>, quota: &Quota) -> Plan {
+pub(super) fn plan(
+    listed: &Files<ListedObject>,
+    mirrored: &Files<ContentTag>,
+    quota: &Quota,
+) -> Plan {
     let mut plan = Plan {
-        remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(),
+        remove: mirrored.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(),
         ..Plan::default()
     };
 
-    let mut outgoing = replaceable_bytes(listed, held);
-    let staying: u64 = listed.keys().filter_map(|unit| held.get(unit)).map(held_size).sum();
-    let mut taken = staying + outgoing.values().sum::<u64>();
+    let mut replaceable = replaceable_bytes(listed, mirrored);
+    let staying: u64 = listed.keys().filter_map(|unit| mirrored.get(unit)).map(mirrored_size).sum();
+    let mut used = staying + replaceable.values().sum::<u64>();
 
-    for (unit, files) in changed_units(listed, held) {
-        let instead_of = held.get(unit).map_or(0, held_size);
-        let left_to_it = outgoing.get_mut(unit.model()).filter(|_| unit.is_version());
-        let made_free = left_to_it.as_ref().map_or(0, |left| size(files).min(**left));
-        let with_it = (taken - instead_of).saturating_add(size(files) - made_free);
+    for (unit, files) in changed_units(listed, mirrored) {
+        let replaced = mirrored.get(unit).map_or(0, mirrored_size);
+        let replaceable = replaceable.get_mut(unit.model()).filter(|_| unit.is_version());
+        let reused = replaceable.as_ref().map_or(0, |bytes| size(files).min(**bytes));
+        let used_with_it = (used - replaced).saturating_add(size(files) - reused);
 
-        match check(unit, files, quota).and_then(|()| check_room(with_it, quota)) {
+        match check(unit, files, quota).and_then(|()| check_storage(used_with_it, quota)) {
             Ok(()) => {
-                taken = with_it;
-                left_to_it.into_iter().for_each(|left| *left -= made_free);
+                used = used_with_it;
+                replaceable.into_iter().for_each(|bytes| *bytes -= reused);
                 plan.fetch.insert(unit.clone());
             }
             Err(why) => drop(plan.refused.insert(unit.clone(), why)),
@@ -57,35 +61,37 @@ pub(super) fn plan(listed: &Files<ListedObject>, held: &Files<ContentTag>, quota
 /// must stay, since no replacement has been fetched.
 pub(super) fn models_without_replacement<'a>(
     listed: &'a Files<ListedObject>,
-    held: &Files<ContentTag>,
+    mirrored: &Files<ContentTag>,
 ) -> BTreeSet<&'a ModelName> {
     let versions = || listed.keys().filter(|unit| unit.is_version());
-    let come: BTreeSet<_> =
-        versions().filter(|unit| held.contains_key(unit)).map(SyncUnit::model).collect();
-    versions().map(SyncUnit::model).filter(|model| !come.contains(model)).collect()
+    let replaced: BTreeSet<_> =
+        versions().filter(|unit| mirrored.contains_key(unit)).map(SyncUnit::model).collect();
+    versions().map(SyncUnit::model).filter(|model| !replaced.contains(model)).collect()
 }
 
 /// Returns the bytes of versions that each model keeps until a new version replaces them. Only a
 /// new version of the same model may use this space.
 fn replaceable_bytes<'a>(
     listed: &'a Files<ListedObject>,
-    held: &Files<ContentTag>,
+    mirrored: &Files<ContentTag>,
 ) -> BTreeMap<&'a ModelName, u64> {
-    let mut outgoing: BTreeMap<_, u64> =
-        models_without_replacement(listed, held).into_iter().map(|model| (model, 0)).collect();
-    for (unit, files) in held.iter().filter(|(unit, _)| !listed.contains_key(unit)) {
-        outgoing.get_mut(unit.model()).into_iter().for_each(|bytes| *bytes += held_size(files));
+    let models = models_without_replacement(listed, mirrored).into_iter();
+    let mut replaceable: BTreeMap<_, u64> = models.map(|model| (model, 0)).collect();
+
+    for (unit, files) in mirrored.iter().filter(|(unit, _)| !listed.contains_key(unit)) {
+        let bytes = replaceable.get_mut(unit.model());
+        bytes.into_iter().for_each(|bytes| *bytes += mirrored_size(files));
     }
-    outgoing
+    replaceable
 }
 
 /// Returns the units that differ from the mirror, oldest first.
 fn changed_units<'a>(
     listed: &'a Files<ListedObject>,
-    held: &Files<ContentTag>,
+    mirrored: &Files<ContentTag>,
 ) -> Vec<(&'a SyncUnit, &'a BTreeMap<String, ListedObject>)> {
     let mut changed: Vec<_> =
-        listed.iter().filter(|(unit, files)| held.get(unit) != Some(&tags(files))).collect();
+        listed.iter().filter(|(unit, files)| mirrored.get(unit) != Some(&tags(files))).collect();
     changed
         .sort_by_key(|(unit, files)| (files.values().map(|object| object.modified).max(), *unit));
     changed
@@ -95,7 +101,7 @@ fn size(files: &BTreeMap<String, ListedObject>) -> u64 {
     files.values().fold(0, |sum, object| sum.saturating_add(object.tag.size))
 }
 
-fn held_size(files: &BTreeMap<String, ContentTag>) -> u64 {
+fn mirrored_size(files: &BTreeMap<String, ContentTag>) -> u64 {
     files.values().map(|tag| tag.size).sum()
 }
 
@@ -131,14 +137,14 @@ fn check_size(unit: &SyncUnit, name: &str, size: u64, quota: &Quota) -> Result<(
     })
 }
 
-fn check_room(with_it: u64, quota: &Quota) -> Result<(), String> {
-    if with_it <= quota.storage {
+fn check_storage(used: u64, quota: &Quota) -> Result<(), String> {
+    if used <= quota.storage {
         return Ok(());
     }
 
     let most = format_size(quota.storage);
     Err(format!(
-        "with it there would be {with_it} bytes, and this tenant's quota `storage` is {most}"
+        "with it the repository would have {used} bytes, and this tenant's quota `storage` is {most}"
     ))
 }
 
@@ -172,7 +178,7 @@ pub(super) mod tests {
     }
 
     /// Returns the tags of a mirror that equals the listing.
-    pub(in super::super) fn held(listed: &Files<ListedObject>) -> Files<ContentTag> {
+    pub(in super::super) fn mirrored(listed: &Files<ListedObject>) -> Files<ContentTag> {
         listed.iter().map(|(unit, files)| (unit.clone(), tags(files))).collect()
     }
 
@@ -185,7 +191,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_has_changed_is_fetched_and_what_has_gone_is_removed() {
+    fn changed_units_are_fetched_and_unlisted_ones_removed() {
         let before = [
             ("a.wasm", "1", 9, 0),
             ("b/1/model.wasm", "1", 9, 0),
@@ -200,7 +206,7 @@ pub(super) mod tests {
             ("d/model.toml", "1", 9, 0),
         ];
 
-        let plan = plan(&listed(&now), &held(&listed(&before)), &unlimited());
+        let plan = plan(&listed(&now), &mirrored(&listed(&before)), &unlimited());
         assert_eq!(paths(&plan.fetch), ["d/model.toml", "b/1"]);
         assert_eq!(paths(&plan.remove), ["c.wasm"]);
 
@@ -208,10 +214,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn half_a_version_is_waited_for_and_what_was_whole_stays() {
+    fn an_incomplete_version_is_refused_and_the_present_one_stays() {
         let whole = listed(&[("b/1/model.wasm", "1", 9, 0), ("b/1/w.bin", "1", 9, 0)]);
         let half = listed(&[("b/1/w.bin", "2", 9, 0)]);
-        let plan = plan(&half, &held(&whole), &unlimited());
+        let plan = plan(&half, &mirrored(&whole), &unlimited());
         assert_eq!((paths(&plan.fetch), paths(&plan.remove)), (vec![], vec![]));
 
         assert!(
@@ -221,7 +227,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_refused() {
+    fn objects_that_are_too_large_are_refused() {
         let quota = Quota { artifact_size: 10, ..unlimited() };
         let now = listed(&[
             ("a.wasm", "1", 11, 0),
@@ -240,7 +246,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_oldest_that_fit_are_taken_after_what_is_held() {
+    fn mirrored_units_come_first_and_then_the_oldest_that_fit() {
         let quota = Quota { storage: 100, ..unlimited() };
         let now = listed(&[
             ("a.wasm", "1", 40, 3),
@@ -250,16 +256,16 @@ pub(super) mod tests {
         ]);
 
         assert_eq!(paths(&plan(&now, &Files::new(), &quota).fetch), ["b.wasm", "c.wasm", "d.wasm"]);
-        let mut have = held(&now);
+        let mut have = mirrored(&now);
         have.retain(|unit, _| unit.path() == "a.wasm");
 
         assert_eq!(paths(&plan(&now, &have, &quota).fetch), ["b.wasm", "d.wasm"]);
     }
 
     #[test]
-    fn what_takes_the_place_of_another_has_its_room_and_nobody_else_has() {
+    fn only_a_replacement_may_use_the_space_of_the_replaced_version() {
         let quota = Quota { storage: 100, ..unlimited() };
-        let have = held(&listed(&[("a/1/model.wasm", "1", 80, 0), ("b.wasm", "1", 20, 0)]));
+        let have = mirrored(&listed(&[("a/1/model.wasm", "1", 80, 0), ("b.wasm", "1", 20, 0)]));
         let now = |size| {
             listed(&[
                 ("a/2/model.wasm", "1", size, 1),
@@ -306,11 +312,11 @@ pub(super) mod tests {
         #[test]
         fn every_unit_is_kept_fetched_removed_or_refused(before: Made, now: Made, storage: u16, artifact: u8) {
             let quota = Quota { storage: storage.into(), artifact_size: artifact.into(), ..unlimited() };
-            let (listed, held) = (made(&now), held(&made(&before)));
-            let plan = plan(&listed, &held, &quota);
+            let (listed, mirrored) = (made(&now), mirrored(&made(&before)));
+            let plan = plan(&listed, &mirrored, &quota);
 
-            for unit in listed.keys().chain(held.keys()) {
-                let same = listed.get(unit).map(tags).as_ref() == held.get(unit);
+            for unit in listed.keys().chain(mirrored.keys()) {
+                let same = listed.get(unit).map(tags).as_ref() == mirrored.get(unit);
                 let (fetched, removed) = (plan.fetch.contains(unit), plan.remove.contains(unit));
                 let outcomes = [same, fetched, removed, plan.refused.contains_key(unit)];
                 prop_assert_eq!(outcomes.iter().filter(|&&is| is).count(), 1, "{:?}: {:?}", unit, outcomes);
@@ -321,18 +327,18 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn the_storage_is_never_exceeded_by_what_is_fetched(before: Made, now: Made, storage: u16, fails: u32) {
+        fn fetched_units_never_exceed_the_storage_quota(before: Made, now: Made, storage: u16, fails: u32) {
             let quota = Quota { storage: storage.into(), ..unlimited() };
-            let (listed, mut held) = (made(&now), held(&made(&before)));
-            let plan = plan(&listed, &held, &quota);
+            let (listed, mut mirrored) = (made(&now), mirrored(&made(&before)));
+            let plan = plan(&listed, &mirrored, &quota);
             // A new unit may fail to be fetched.
-            let fails = |index: usize, unit: &SyncUnit| !held.contains_key(unit) && fails & (1 << (index % 32)) != 0;
+            let fails = |index: usize, unit: &SyncUnit| !mirrored.contains_key(unit) && fails & (1 << (index % 32)) != 0;
             let come = plan.fetch.iter().enumerate().filter(|(index, unit)| !fails(*index, unit));
             let come: Vec<_> = come.map(|(_, unit)| (unit.clone(), tags(&listed[unit]))).collect();
-            held.extend(come);
-            let unreplaced = models_without_replacement(&listed, &held);
-            held.retain(|unit, _| !plan.remove.contains(unit) || unreplaced.contains(unit.model()));
-            let after: u64 = held.values().map(held_size).sum();
+            mirrored.extend(come);
+            let unreplaced = models_without_replacement(&listed, &mirrored);
+            mirrored.retain(|unit, _| !plan.remove.contains(unit) || unreplaced.contains(unit.model()));
+            let after: u64 = mirrored.values().map(mirrored_size).sum();
 
             prop_assert!(plan.fetch.is_empty() || after <= quota.storage);
         }
@@ -341,7 +347,7 @@ pub(super) mod tests {
         fn nothing_is_fetched_twice(now: Made) {
             let listed = made(&now);
             let first = plan(&listed, &Files::new(), &unlimited());
-            let mut have = held(&listed);
+            let mut have = mirrored(&listed);
             have.retain(|unit, _| first.fetch.contains(unit));
             let second = plan(&listed, &have, &unlimited());
             prop_assert_eq!((second.fetch.len(), second.remove.len()), (0, 0));

@@ -24,7 +24,7 @@ struct Record {
 
 /// Returns the files beneath `root`, each with its recorded tag.
 pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<ContentTag>> {
-    let known = match fs::read(record) {
+    let recorded = match fs::read(record) {
         // A truncated record is treated as empty.
         Ok(bytes) => serde_json::from_slice::<Record>(&bytes).unwrap_or_default(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Record::default(),
@@ -33,21 +33,22 @@ pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<ContentTag>> 
 
     let mut found = Vec::new();
     walk(root, "", DEPTH, &mut found)?;
-    let mut held: Files<ContentTag> = Files::new();
+    let mut mirrored: Files<ContentTag> = Files::new();
 
     for (path, size) in found {
         let Some((unit, name)) = SyncUnit::of(&path) else { continue };
         let unknown = ContentTag { mark: String::new(), size };
-        let tag = known.files.get(&path).filter(|tag| tag.size == size).cloned().unwrap_or(unknown);
-        held.entry(unit).or_default().insert(name, tag);
+        let tag =
+            recorded.files.get(&path).filter(|tag| tag.size == size).cloned().unwrap_or(unknown);
+        mirrored.entry(unit).or_default().insert(name, tag);
     }
 
-    Ok(held)
+    Ok(mirrored)
 }
 
 /// Writes the record atomically.
-pub(super) fn write(record: &Path, held: &Files<ContentTag>) -> io::Result<()> {
-    let files = held
+pub(super) fn write(record: &Path, mirrored: &Files<ContentTag>) -> io::Result<()> {
+    let files = mirrored
         .iter()
         .flat_map(|(unit, files)| files.iter().map(|(name, tag)| (unit.file(name), tag.clone())));
 
@@ -98,17 +99,17 @@ mod tests {
         ContentTag { mark: mark.into(), size }
     }
 
-    fn held(files: &[(&str, ContentTag)]) -> Files<ContentTag> {
-        let mut held: Files<ContentTag> = Files::new();
+    fn mirrored(files: &[(&str, ContentTag)]) -> Files<ContentTag> {
+        let mut mirrored: Files<ContentTag> = Files::new();
         for (path, tag) in files {
             let (unit, name) = SyncUnit::of(path).unwrap();
-            held.entry(unit).or_default().insert(name, tag.clone());
+            mirrored.entry(unit).or_default().insert(name, tag.clone());
         }
-        held
+        mirrored
     }
 
     #[test]
-    fn what_is_on_disk_is_held_and_what_the_record_knows_is_known() {
+    fn files_on_disk_are_mirrored_and_tagged_by_the_record() {
         let folder = tempfile::tempdir().unwrap();
         let (root, record) = (folder.path().join("mirror"), folder.path().join("record.json"));
         fs::create_dir_all(root.join("b/1")).unwrap();
@@ -124,22 +125,23 @@ mod tests {
             ("gone.wasm", "x", 4),
         ];
 
-        write(&record, &held(&written.map(|(path, mark, size)| (path, tag(mark, size))))).unwrap();
+        write(&record, &mirrored(&written.map(|(path, mark, size)| (path, tag(mark, size)))))
+            .unwrap();
         let expected =
             [("a.wasm", "x"), ("b/1/model.wasm", "y"), ("b/1/cut.bin", ""), ("b/1/new.bin", "")];
 
         assert_eq!(
             read(&root, &record).unwrap(),
-            held(&expected.map(|(path, mark)| (path, tag(mark, 4))))
+            mirrored(&expected.map(|(path, mark)| (path, tag(mark, 4))))
         );
     }
 
     #[test]
-    fn a_record_that_is_not_there_or_makes_no_sense_knows_nothing() {
+    fn a_missing_or_invalid_record_is_empty() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.wasm"), "four").unwrap();
         let record = folder.path().join("record.json");
-        let nothing = held(&[("a.wasm", tag("", 4))]);
+        let nothing = mirrored(&[("a.wasm", tag("", 4))]);
         assert_eq!(read(folder.path(), &record).unwrap(), nothing);
         fs::write(&record, "{\"files\": {\"a.wasm\"").unwrap();
 

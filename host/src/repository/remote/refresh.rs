@@ -13,7 +13,7 @@ use super::listing::{ContentTag, Listing, list};
 use super::location::StoreLocation;
 use super::metrics::TenantMetrics;
 use super::mirror_dir::MirrorDir;
-use super::plan::{models_without_replacement, plan};
+use super::plan::{Plan, models_without_replacement, plan};
 use super::shrink_guard::{PendingShrink, check_shrink};
 use super::sync_unit::{Files, SyncUnit};
 use crate::model::ModelName;
@@ -22,7 +22,7 @@ use crate::tenant::Tenant;
 /// The result of a refresh.
 pub(super) struct RefreshOutcome {
     /// The reason why the mirror differs from the repository; `None` if it does not.
-    pub(super) trouble: Option<String>,
+    pub(super) degraded_reason: Option<String>,
     /// Time until the next refresh.
     pub(super) retry_after: Duration,
 }
@@ -33,8 +33,9 @@ pub(super) struct Refresher {
     config: RemoteConfig,
     metrics: Arc<TenantMetrics>,
     location: Option<Arc<StoreLocation>>,
-    mirrored: Option<MirrorState>,
-    hold: Option<PendingShrink>,
+    mirror: Option<MirrorState>,
+    /// A shrunken listing that awaits confirmation.
+    pending_shrink: Option<PendingShrink>,
     /// Number of consecutive failed refreshes.
     failures: u32,
     /// Number of objects in the last listing that are not part of a model, and the name of the
@@ -44,8 +45,8 @@ pub(super) struct Refresher {
 
 /// The mirror's folder, and the tags of its files.
 struct MirrorState {
-    disk: MirrorDir,
-    held: Files<ContentTag>,
+    dir: MirrorDir,
+    files: Files<ContentTag>,
 }
 
 /// The reason why a refresh was not completed.
@@ -80,9 +81,16 @@ const MAX_LISTED: usize = 5;
 
 impl Refresher {
     pub(super) fn new(tenant: Arc<Tenant>, config: RemoteConfig, metrics: TenantMetrics) -> Self {
-        let (location, mirrored, hold) = (None, None, None);
-        let metrics = Arc::new(metrics);
-        Refresher { tenant, config, metrics, location, mirrored, hold, failures: 0, ignored: None }
+        Refresher {
+            tenant,
+            config,
+            metrics: Arc::new(metrics),
+            location: None,
+            mirror: None,
+            pending_shrink: None,
+            failures: 0,
+            ignored: None,
+        }
     }
 
     /// Replaces the location of the URL.
@@ -95,28 +103,22 @@ impl Refresher {
     /// Refreshes the mirror once.
     pub(super) async fn refresh(&mut self) -> RefreshOutcome {
         let refreshed = self.try_refresh().await;
-        self.metrics.record_refresh(!matches!(
-            refreshed,
-            Err(RefreshError::Failed(_) | RefreshError::ShrinkPending(_))
-        ));
 
-        self.failures = if matches!(refreshed, Err(RefreshError::Failed(_))) {
-            self.failures.saturating_add(1)
-        } else {
-            0
-        };
+        let has_failed = matches!(refreshed, Err(RefreshError::Failed(_)));
+        let is_pending = matches!(refreshed, Err(RefreshError::ShrinkPending(_)));
+        self.metrics.record_refresh(!has_failed && !is_pending);
+        self.failures = if has_failed { self.failures.saturating_add(1) } else { 0 };
 
-        let again = match &refreshed {
+        let retry_after = match &refreshed {
             Err(RefreshError::Failed(_)) => backoff(self.failures, self.config.refresh),
             Err(RefreshError::ShrinkPending(_)) => self.shrink_confirmation(),
             Ok(()) | Err(RefreshError::Refused(_)) => self.config.refresh,
         };
+        let degraded_reason = refreshed
+            .err()
+            .map(|error| format!("the repository {}: {}", self.config.url, error.into_reason()));
 
-        let told = |trouble: RefreshError| {
-            format!("the repository {}: {}", self.config.url, trouble.into_reason())
-        };
-
-        RefreshOutcome { trouble: refreshed.err().map(told), retry_after: again }
+        RefreshOutcome { degraded_reason, retry_after }
     }
 
     fn shrink_confirmation(&self) -> Duration {
@@ -126,23 +128,21 @@ impl Refresher {
     async fn try_refresh(&mut self) -> Result<(), RefreshError> {
         let location = self.location()?;
         // Put back only when the state on disk is known again.
-        let mut mirrored = match self.mirrored.take() {
-            Some(mirrored) => mirrored,
+        let mut mirror = match self.mirror.take() {
+            Some(mirror) => mirror,
             None => open(&self.config).await.map_err(RefreshError::Failed)?,
         };
 
-        let listing = list(&location).await;
-        let done = match listing {
-            Ok(listing) => self.apply_listing(&listing, &location, &mut mirrored).await,
+        let refreshed = match list(&location).await {
+            Ok(listing) => self.apply_listing(&listing, &location, &mut mirror).await,
             Err(why) => Err(RefreshError::Failed(format!(
                 "cannot be listed: {}",
                 credentials::explain(&self.config.url, why)
             ))),
         };
 
-        self.mirrored = Some(mirrored);
-
-        done
+        self.mirror = Some(mirror);
+        refreshed
     }
 
     fn location(&mut self) -> Result<Arc<StoreLocation>, RefreshError> {
@@ -165,68 +165,21 @@ impl Refresher {
         &mut self,
         listing: &Listing,
         location: &Arc<StoreLocation>,
-        mirrored: &mut MirrorState,
+        mirror: &mut MirrorState,
     ) -> Result<(), RefreshError> {
         self.log_ignored(listing);
-        self.hold = check_shrink(
-            &listing.files,
-            &mirrored.held,
-            self.hold.take(),
-            Instant::now(),
-            self.shrink_confirmation(),
-        );
+        self.check_shrink(listing, mirror)?;
 
-        if let Some(hold) = &self.hold {
-            return Err(RefreshError::ShrinkPending(shrink_message(
-                hold,
-                mirrored.held.keys(),
-                self.shrink_confirmation(),
-            )));
-        }
-
-        let plan = plan(&listing.files, &mirrored.held, &self.tenant.settings().quota);
+        let plan = plan(&listing.files, &mirror.files, &self.tenant.settings().quota);
         let mut failed = BTreeMap::new();
-        let (settings, versions): (Vec<_>, Vec<_>) =
-            plan.fetch.iter().partition(|unit| !unit.is_version());
-        self.fetch(settings, listing, location, mirrored, &mut failed).await;
-        // A version without the settings that were changed with it could serve with wrong ones.
-        let refused = plan.refused.keys().filter(|unit| !unit.is_version());
-        let without: BTreeSet<_> =
-            failed.keys().chain(refused).map(|unit: &SyncUnit| unit.model().clone()).collect();
-        let versions = versions.into_iter().filter(|unit| !without.contains(unit.model()));
-        // Interceptors are mirrored before the models that came with them.
-        let (wrapping, models) = versions.partition(|unit| unit.model().is_interceptor());
-        self.fetch(wrapping, listing, location, mirrored, &mut failed).await;
+        self.fetch_planned(&plan, listing, location, mirror, &mut failed).await;
+        let removed = remove_planned(&plan, listing, mirror, &mut failed).await;
 
-        match missing_interceptor(listing, mirrored) {
-            None => self.fetch(models, listing, location, mirrored, &mut failed).await,
-            // A model without its interceptor would serve unchecked.
-            Some(missing) => failed.extend(models.into_iter().map(|unit: &SyncUnit| {
-                (
-                    unit.clone(),
-                    format!(
-                        "waits for the interceptor '{}', which could not be fetched",
-                        missing.base_name()
-                    ),
-                )
-            })),
-        }
+        let is_useful = failed.is_empty() || !mirror.files.is_empty();
+        finish(mirror, is_useful).await.map_err(RefreshError::Failed)?;
 
-        // A replacement may have failed, and an interceptor that is still needed must not be
-        // removed.
-        let unreplaced = models_without_replacement(&listing.files, &mirrored.held);
-        let gone: Vec<_> =
-            plan.remove.iter().filter(|unit| !unreplaced.contains(unit.model())).collect();
-
-        for unit in &gone {
-            remove(unit, mirrored, &mut failed).await;
-        }
-
-        let worth = failed.is_empty() || !mirrored.held.is_empty();
-        finish(mirrored, worth).await.map_err(RefreshError::Failed)?;
-
-        if !plan.fetch.is_empty() || !gone.is_empty() {
-            let (fetched, removed) = (plan.fetch.len(), gone.len());
+        if !plan.fetch.is_empty() || removed > 0 {
+            let fetched = plan.fetch.len();
             tracing::info!(tenant = %self.tenant.name(), fetched, removed, failed = failed.len(), "repository refreshed");
         }
 
@@ -239,6 +192,61 @@ impl Refresher {
         }
     }
 
+    /// Fails if the listing has lost many versions and is not confirmed yet.
+    fn check_shrink(
+        &mut self,
+        listing: &Listing,
+        mirror: &MirrorState,
+    ) -> Result<(), RefreshError> {
+        let wait = self.shrink_confirmation();
+        let before = self.pending_shrink.take();
+        self.pending_shrink =
+            check_shrink(&listing.files, &mirror.files, before, Instant::now(), wait);
+
+        match &self.pending_shrink {
+            Some(pending) => {
+                let message = shrink_message(pending, mirror.files.keys(), wait);
+                Err(RefreshError::ShrinkPending(message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Fetches the planned units: settings first, then interceptors, then models.
+    async fn fetch_planned(
+        &self,
+        plan: &Plan,
+        listing: &Listing,
+        location: &Arc<StoreLocation>,
+        mirror: &mut MirrorState,
+        failed: &mut BTreeMap<SyncUnit, String>,
+    ) {
+        let (settings, versions): (Vec<_>, Vec<_>) =
+            plan.fetch.iter().partition(|unit| !unit.is_version());
+        self.fetch(settings, listing, location, mirror, failed).await;
+
+        // A version without the settings that were changed with it could serve with wrong ones.
+        let refused = plan.refused.keys().filter(|unit| !unit.is_version());
+        let without_settings: BTreeSet<_> =
+            failed.keys().chain(refused).map(|unit: &SyncUnit| unit.model().clone()).collect();
+        let versions = versions.into_iter().filter(|unit| !without_settings.contains(unit.model()));
+
+        // Interceptors are mirrored before the models that came with them.
+        let (interceptors, models) = versions.partition(|unit| unit.model().is_interceptor());
+        self.fetch(interceptors, listing, location, mirror, failed).await;
+
+        match missing_interceptor(listing, mirror) {
+            None => self.fetch(models, listing, location, mirror, failed).await,
+            // A model without its interceptor would serve unchecked.
+            Some(missing) => {
+                let name = missing.base_name();
+                let why = format!("waits for the interceptor '{name}', which could not be fetched");
+                failed
+                    .extend(models.into_iter().map(|unit: &SyncUnit| (unit.clone(), why.clone())));
+            }
+        }
+    }
+
     /// Fetches units, several at a time. A unit that fails stays as it was, and is added to
     /// `failed`.
     async fn fetch(
@@ -246,12 +254,12 @@ impl Refresher {
         units: Vec<&SyncUnit>,
         listing: &Listing,
         location: &Arc<StoreLocation>,
-        mirrored: &mut MirrorState,
+        mirror: &mut MirrorState,
         failed: &mut BTreeMap<SyncUnit, String>,
     ) {
         let jobs: Vec<_> = units
             .into_iter()
-            .filter_map(|unit| self.job(unit, listing, location, mirrored))
+            .filter_map(|unit| self.job(unit, listing, location, mirror))
             .collect();
 
         let mut done =
@@ -260,13 +268,13 @@ impl Refresher {
 
         while let Some((unit, outcome)) = done.next().await {
             match outcome {
-                Ok(files) => drop(mirrored.held.insert(unit, files)),
+                Ok(files) => drop(mirror.files.insert(unit, files)),
                 Err(why) => drop(failed.insert(unit, why)),
             }
 
             // Saved regularly, so that hours of fetching are not lost if the process ends.
             if saved.elapsed() > Duration::from_secs(1) {
-                let _ = save(mirrored).await;
+                let _ = save(mirror).await;
                 saved = Instant::now();
             }
         }
@@ -277,13 +285,17 @@ impl Refresher {
         unit: &SyncUnit,
         listing: &Listing,
         location: &Arc<StoreLocation>,
-        mirrored: &MirrorState,
+        mirror: &MirrorState,
     ) -> Option<FetchJob> {
         let files = listing.files.get(unit)?.clone();
-        let held = mirrored.held.get(unit).cloned().unwrap_or_default();
-        let (location, disk, metrics) =
-            (location.clone(), mirrored.disk.clone(), self.metrics.clone());
-        Some(FetchJob { unit: unit.clone(), files, held, location, disk, metrics })
+        Some(FetchJob {
+            unit: unit.clone(),
+            files,
+            mirrored: mirror.files.get(unit).cloned().unwrap_or_default(),
+            location: location.clone(),
+            dir: mirror.dir.clone(),
+            metrics: self.metrics.clone(),
+        })
     }
 
     fn log_ignored(&mut self, listing: &Listing) {
@@ -291,7 +303,7 @@ impl Refresher {
             listing.ignored.as_ref().filter(|_| listing.ignored != self.ignored)
         {
             let (tenant, url) = (self.tenant.name(), &self.config.url);
-            tracing::warn!(%tenant, %url, count, first, "objects that are no part of a model are not fetched");
+            tracing::warn!(%tenant, %url, count, first, "objects that are not part of a model are not fetched");
         }
 
         self.ignored.clone_from(&listing.ignored);
@@ -300,62 +312,83 @@ impl Refresher {
 
 async fn open(config: &RemoteConfig) -> Result<MirrorState, String> {
     let base = config.folder.clone();
-    blocking(move || MirrorDir::open(base)).await.map(|(disk, held)| MirrorState { disk, held })
+    blocking(move || MirrorDir::open(base)).await.map(|(dir, files)| MirrorState { dir, files })
+}
+
+/// Removes the planned units of models that have a replacement. Returns their number.
+async fn remove_planned(
+    plan: &Plan,
+    listing: &Listing,
+    mirror: &mut MirrorState,
+    failed: &mut BTreeMap<SyncUnit, String>,
+) -> usize {
+    // A replacement may have failed, and an interceptor that is still needed must not be removed.
+    let kept = models_without_replacement(&listing.files, &mirror.files);
+    let removed: Vec<_> = plan.remove.iter().filter(|unit| !kept.contains(unit.model())).collect();
+
+    for unit in &removed {
+        remove(unit, mirror, failed).await;
+    }
+    removed.len()
 }
 
 async fn remove(
     unit: &SyncUnit,
-    mirrored: &mut MirrorState,
+    mirror: &mut MirrorState,
     failed: &mut BTreeMap<SyncUnit, String>,
 ) {
-    let (disk, gone) = (mirrored.disk.clone(), unit.clone());
-    match blocking(move || disk.remove(&gone)).await {
-        Ok(()) => drop(mirrored.held.remove(unit)),
+    let dir = mirror.dir.clone();
+    let removed = unit.clone();
+
+    match blocking(move || dir.remove(&removed)).await {
+        Ok(()) => drop(mirror.files.remove(unit)),
         Err(why) => drop(failed.insert(unit.clone(), why)),
     }
 }
 
-async fn save(mirrored: &MirrorState) -> Result<(), String> {
-    let (disk, held) = (mirrored.disk.clone(), mirrored.held.clone());
-    blocking(move || disk.save(&held)).await
+async fn save(mirror: &MirrorState) -> Result<(), String> {
+    let dir = mirror.dir.clone();
+    let files = mirror.files.clone();
+    blocking(move || dir.save(&files)).await
 }
 
-/// Writes the record. Makes the mirror visible if `worth` is true.
-async fn finish(mirrored: &mut MirrorState, worth: bool) -> Result<(), String> {
-    save(mirrored).await?;
-    if worth {
-        let mut disk = mirrored.disk.clone();
-        let fill = move || disk.make_visible().and_then(|()| disk.remove_others()).map(|()| disk);
-        mirrored.disk = blocking(fill).await?;
+/// Writes the record. Makes the mirror visible to scans if it is useful: complete, or not empty.
+async fn finish(mirror: &mut MirrorState, is_useful: bool) -> Result<(), String> {
+    save(mirror).await?;
+
+    if is_useful {
+        let mut dir = mirror.dir.clone();
+        let publish = move || dir.make_visible().and_then(|()| dir.remove_others()).map(|()| dir);
+        mirror.dir = blocking(publish).await?;
     }
 
     Ok(())
 }
 
 fn shrink_message<'a>(
-    hold: &PendingShrink,
-    held: impl Iterator<Item = &'a SyncUnit>,
-    doubt: Duration,
+    pending: &PendingShrink,
+    mirrored: impl Iterator<Item = &'a SyncUnit>,
+    wait: Duration,
 ) -> String {
-    let before = held.filter(|unit| unit.is_version()).count();
-    let missing = hold.missing.len();
+    let before = mirrored.filter(|unit| unit.is_version()).count();
+    let missing = pending.missing.len();
     format!(
         "{missing} of {before} versions are not listed any more; nothing is removed unless that is still so {} s later",
-        doubt.as_secs_f32().ceil()
+        wait.as_secs_f32().ceil()
     )
 }
 
-fn join_reasons(troubles: &BTreeMap<SyncUnit, String>) -> String {
-    let told: Vec<_> = troubles
+fn join_reasons(reasons: &BTreeMap<SyncUnit, String>) -> String {
+    let text: Vec<_> = reasons
         .iter()
         .take(MAX_LISTED)
         .map(|(unit, why)| format!("{}: {why}", unit.path()))
         .collect();
 
-    let told = format!("not everything is taken over: {}", told.join("; "));
-    match troubles.len().saturating_sub(MAX_LISTED) {
-        0 => told,
-        more => format!("{told}; and {more} more"),
+    let text = format!("not everything is mirrored: {}", text.join("; "));
+    match reasons.len().saturating_sub(MAX_LISTED) {
+        0 => text,
+        more => format!("{text}; and {more} more"),
     }
 }
 
@@ -366,12 +399,12 @@ fn backoff(failures: u32, refresh: Duration) -> Duration {
 }
 
 /// Returns a listed interceptor that has no mirrored version.
-fn missing_interceptor<'a>(listing: &'a Listing, mirrored: &MirrorState) -> Option<&'a ModelName> {
+fn missing_interceptor<'a>(listing: &'a Listing, mirror: &MirrorState) -> Option<&'a ModelName> {
     let listed = listing.files.keys().filter(|unit| unit.is_version()).map(SyncUnit::model);
-    let there = |name: &ModelName| {
-        mirrored.held.keys().any(|unit| unit.is_version() && unit.model() == name)
+    let is_mirrored = |name: &ModelName| {
+        mirror.files.keys().any(|unit| unit.is_version() && unit.model() == name)
     };
-    listed.into_iter().find(|name| name.is_interceptor() && !there(name))
+    listed.into_iter().find(|name| name.is_interceptor() && !is_mirrored(name))
 }
 
 #[cfg(test)]
@@ -379,7 +412,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_tries_again_soon_and_then_less_often() {
+    fn retries_back_off_up_to_the_refresh_interval() {
         let waits = |refresh| {
             [1, 2, 3, 4, 99]
                 .map(|failures| backoff(failures, Duration::from_secs(refresh)).as_secs())
@@ -389,15 +422,15 @@ mod tests {
     }
 
     #[test]
-    fn as_much_is_told_as_somebody_reads() {
-        let troubles: BTreeMap<_, _> = (1..=7)
+    fn the_status_is_limited_to_a_few_reasons() {
+        let reasons: BTreeMap<_, _> = (1..=7)
             .map(|number| (SyncUnit::of(&format!("m{number}.wasm")).unwrap().0, "why".to_owned()))
             .collect();
 
         assert!(
-            join_reasons(&troubles).ends_with("m5.wasm: why; and 2 more"),
+            join_reasons(&reasons).ends_with("m5.wasm: why; and 2 more"),
             "{}",
-            join_reasons(&troubles)
+            join_reasons(&reasons)
         );
     }
 }

@@ -24,32 +24,32 @@ pub(super) struct PendingShrink {
 /// wrong too.
 pub(super) fn check_shrink(
     listed: &Files<ListedObject>,
-    held: &Files<ContentTag>,
+    mirrored: &Files<ContentTag>,
     before: Option<PendingShrink>,
     now: Instant,
     wait: Duration,
 ) -> Option<PendingShrink> {
-    if !has_shrunk(listed, held) {
+    if !has_shrunk(listed, mirrored) {
         return None;
     }
 
-    let missing: BTreeSet<_> = held
+    let missing: BTreeSet<_> = mirrored
         .keys()
         .filter(|unit| unit.is_version() && !listed.contains_key(unit))
         .cloned()
         .collect();
 
-    match before.filter(|hold| missing.is_subset(&hold.missing)) {
-        Some(hold) if now.saturating_duration_since(hold.since) >= wait => None,
-        Some(hold) => Some(hold),
+    match before.filter(|pending| missing.is_subset(&pending.missing)) {
+        Some(pending) if now.saturating_duration_since(pending.since) >= wait => None,
+        Some(pending) => Some(pending),
         None => Some(PendingShrink { since: now, missing }),
     }
 }
 
 /// Returns true if less than half of the versions are left. Every complete listed version counts,
 /// and also an incomplete one of a mirrored model, since its old version stays until then.
-fn has_shrunk(listed: &Files<ListedObject>, held: &Files<ContentTag>) -> bool {
-    let before = held.keys().filter(|unit| unit.is_version());
+fn has_shrunk(listed: &Files<ListedObject>, mirrored: &Files<ContentTag>) -> bool {
+    let before = mirrored.keys().filter(|unit| unit.is_version());
     let known: BTreeSet<_> = before.clone().map(SyncUnit::model).collect();
     let there =
         |(unit, files): &(&SyncUnit, &_)| unit.is_complete(files) || known.contains(unit.model());
@@ -61,7 +61,7 @@ fn has_shrunk(listed: &Files<ListedObject>, held: &Files<ContentTag>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::plan::tests::{held, listed};
+    use super::super::plan::tests::{listed, mirrored};
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(60);
@@ -74,35 +74,35 @@ mod tests {
     /// Checks these listings, each with its time in seconds, against a mirror of the versions in
     /// `holds`. Returns for each if it was accepted.
     fn believed(holds: &str, listings: &[(u64, &str)]) -> Vec<bool> {
-        let (start, held) = (Instant::now(), held(&bare(holds)));
-        let mut hold = None;
+        let (start, mirrored) = (Instant::now(), mirrored(&bare(holds)));
+        let mut pending = None;
         let judged = listings.iter().map(|&(second, names)| {
-            hold = check_shrink(
+            pending = check_shrink(
                 &bare(names),
-                &held,
-                hold.take(),
+                &mirrored,
+                pending.take(),
                 start + Duration::from_secs(second),
                 WAIT,
             );
-            hold.is_none()
+            pending.is_none()
         });
 
         judged.collect()
     }
 
     #[test]
-    fn what_shrinks_a_little_or_not_at_all_is_believed() {
+    fn a_listing_that_shrinks_a_little_is_accepted() {
         assert_eq!(believed("", &[(0, ""), (1, "abc")]), [true, true]);
         assert_eq!(believed("abcd", &[(0, "ab"), (0, "abcde"), (0, "wxyz")]), [true, true, true]);
         assert_eq!(believed("a", &[(0, "b")]), [true], "one version took the place of another");
     }
 
     #[test]
-    fn what_is_half_there_takes_nothing_away() {
+    fn an_incomplete_version_counts_as_left_only_for_its_own_model() {
         let judged = |before, now| {
             check_shrink(
                 &listed(&[(now, "1", 1, 0)]),
-                &held(&listed(&[(before, "1", 1, 0)])),
+                &mirrored(&listed(&[(before, "1", 1, 0)])),
                 None,
                 Instant::now(),
                 WAIT,
@@ -114,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn what_shrinks_by_more_than_half_is_believed_at_the_second_time() {
+    fn a_listing_that_shrinks_by_more_than_half_needs_confirmation() {
         assert_eq!(believed("abcd", &[(0, "a"), (59, "a"), (60, "a")]), [false, false, true]);
         assert_eq!(believed("a", &[(0, ""), (60, "")]), [false, true]);
     }
 
     #[test]
-    fn only_what_was_missing_all_the_time_is_given_up() {
+    fn only_versions_missing_from_every_listing_are_confirmed() {
         assert_eq!(
             believed("abcd", &[(0, "a"), (60, "b"), (119, "b"), (120, "b")]),
             [false, false, false, true]
@@ -137,11 +137,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_single_listing_takes_more_than_half(have in "[a-h]{0,8}", sees in "[a-h]{0,8}") {
-            let (listed, held) = (bare(&sees), held(&bare(&have)));
-            let left = held.keys().filter(|unit| listed.contains_key(unit)).count() + listed.keys().filter(|unit| !held.contains_key(unit)).count();
-            let verdict = check_shrink(&listed, &held, None, Instant::now(), WAIT);
-            prop_assert_eq!(verdict.is_none(), 2 * left >= held.len());
+        fn no_single_listing_removes_more_than_half(have in "[a-h]{0,8}", sees in "[a-h]{0,8}") {
+            let (listed, mirrored) = (bare(&sees), mirrored(&bare(&have)));
+            let left = mirrored.keys().filter(|unit| listed.contains_key(unit)).count() + listed.keys().filter(|unit| !mirrored.contains_key(unit)).count();
+            let verdict = check_shrink(&listed, &mirrored, None, Instant::now(), WAIT);
+            prop_assert_eq!(verdict.is_none(), 2 * left >= mirrored.len());
         }
     }
 }

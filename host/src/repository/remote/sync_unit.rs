@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_objects_are_read_as_the_layout_reads_names_of_files() {
+    fn object_names_follow_the_layout_of_files() {
         for (path, expected) in [
             ("iris.wasm", "iris.wasm iris.wasm"),
             ("iris/model.toml", "iris/model.toml model.toml"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_the_repositorys_is_left_alone() {
+    fn other_objects_are_ignored() {
         for path in [
             "",
             "/",

@@ -64,7 +64,7 @@ impl Mirrored {
     }
 
     async fn refresh(&mut self) -> String {
-        self.refresher.refresh().await.trouble.unwrap_or_default()
+        self.refresher.refresh().await.degraded_reason.unwrap_or_default()
     }
 
     /// Restarts the host.
@@ -110,7 +110,7 @@ async fn a_mirror_becomes_what_the_store_holds() {
 }
 
 #[tokio::test]
-async fn a_version_is_taken_over_whole_or_not_at_all() {
+async fn a_version_is_mirrored_completely_or_not_at_all() {
     let mut mirrored = mirrored(Quota { artifact_size: 5, ..Quota::unlimited() });
     mirrored.put("b/1/model.wasm", "one").await;
     mirrored.put("b/1/w.bin", "one").await;
@@ -121,7 +121,7 @@ async fn a_version_is_taken_over_whole_or_not_at_all() {
     mirrored.put("c.wasm", "two").await;
     let told = mirrored.refresh().await;
     assert!(
-        told.contains("s3://bucket/models: not everything is taken over: b/1: w.bin has 9 bytes"),
+        told.contains("s3://bucket/models: not everything is mirrored: b/1: w.bin has 9 bytes"),
         "{told}"
     );
 
@@ -140,7 +140,7 @@ async fn a_version_is_taken_over_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
+async fn an_old_version_stays_until_its_replacement_is_mirrored() {
     let mut mirrored = mirrored(Quota { artifact_size: 5, ..Quota::unlimited() });
     let models = ["a", "interceptors/a"];
 
@@ -189,11 +189,11 @@ async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
     assert_ne!(mirrored.refresh().await, "");
     assert_eq!(mirrored.refresh().await, "");
 
-    assert_eq!(mirrored.read("a/2/model.wasm"), "nothing", "nothing is to replace it");
+    assert_eq!(mirrored.read("a/2/model.wasm"), "nothing", "it has no replacement");
 }
 
 #[tokio::test]
-async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
+async fn an_old_version_stays_if_its_replacement_cannot_be_fetched() {
     let mut mirrored = mirrored(Quota::unlimited());
     mirrored.put("a/1/model.wasm", "one").await;
     assert_eq!(mirrored.refresh().await, "");
@@ -215,7 +215,7 @@ async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
 }
 
 #[tokio::test]
-async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_listed() {
+async fn an_object_that_changes_after_the_listing_is_refused() {
     let mirrored = mirrored(Quota::unlimited());
     mirrored.put("b/1/model.wasm", "one").await;
     let location = Arc::new(StoreLocation {
@@ -226,12 +226,19 @@ async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_lis
 
     let listing = list(&location).await.unwrap();
     let (unit, files) = listing.files.first_key_value().unwrap();
-    let (disk, _) = MirrorDir::open(mirrored.folder.path().join("a")).unwrap();
+    let (dir, _) = MirrorDir::open(mirrored.folder.path().join("a")).unwrap();
     let metrics = Arc::new(mirrored.metrics.for_tenant(mirrored.tenant.name()));
     let job = || {
-        let (unit, files, location, disk) =
-            (unit.clone(), files.clone(), location.clone(), disk.clone());
-        FetchJob { unit, files, held: Default::default(), location, disk, metrics: metrics.clone() }
+        let (unit, files, location, dir) =
+            (unit.clone(), files.clone(), location.clone(), dir.clone());
+        FetchJob {
+            unit,
+            files,
+            mirrored: Default::default(),
+            location,
+            dir,
+            metrics: metrics.clone(),
+        }
     };
 
     mirrored.put("b/1/model.wasm", "two").await;
@@ -244,7 +251,7 @@ async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_lis
 }
 
 #[tokio::test]
-async fn nothing_is_fetched_again_that_has_not_changed() {
+async fn unchanged_objects_are_not_fetched_again() {
     let mut mirrored = mirrored(Quota::unlimited());
     mirrored.put("iris.wasm", "one").await;
     mirrored.put("b/1/model.wasm", "one").await;
@@ -265,11 +272,11 @@ async fn nothing_is_fetched_again_that_has_not_changed() {
     mirrored.start_again();
     assert_eq!(mirrored.refresh().await, "");
 
-    assert_eq!(mirrored.read("iris.wasm"), "one", "what is on disk is not what was put there");
+    assert_eq!(mirrored.read("iris.wasm"), "one", "the file on disk has changed");
 }
 
 #[tokio::test]
-async fn an_empty_listing_is_believed_at_the_second_time_only() {
+async fn an_empty_listing_needs_confirmation() {
     let mut mirrored = mirrored(Quota::unlimited());
     for path in ["a.wasm", "b.wasm", "c.wasm"] {
         mirrored.put(path, "one").await;
@@ -284,7 +291,7 @@ async fn an_empty_listing_is_believed_at_the_second_time_only() {
     assert!(told.contains("3 of 3 versions are not listed any more"), "{told}");
     assert_eq!(mirrored.read("a.wasm"), "one");
     mirrored.start_again();
-    assert_ne!(mirrored.refresh().await, "", "a host that starts again asks twice again");
+    assert_ne!(mirrored.refresh().await, "", "after a restart a confirmation is needed again");
     assert_eq!(mirrored.refresh().await, "");
 
     assert_eq!(mirrored.read("a.wasm"), "nothing");
@@ -298,7 +305,7 @@ async fn an_empty_repository_is_mirrored_as_one() {
 }
 
 #[tokio::test]
-async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
+async fn a_source_with_an_unreachable_store_is_degraded() {
     let state = tempfile::tempdir().unwrap();
     let settings = TenantSettings {
         // No server listens on this port.

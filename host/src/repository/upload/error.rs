@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::model::{LoadError, QuotaExceeded};
-use crate::repository::confined_dir::plain;
+use crate::repository::confined_dir::error_text;
 use crate::repository::root::RootError;
 
 /// The reason why an upload or a removal was refused. The texts name files relative to the
@@ -42,7 +42,7 @@ pub enum UploadError {
     #[error("the repository is degraded: {0}")]
     Degraded(String),
     /// A file system error.
-    #[error("the repository cannot be written to: {}", plain(.0))]
+    #[error("the repository cannot be written to: {}", error_text(.0))]
     Unwritable(#[from] io::Error),
 }
 

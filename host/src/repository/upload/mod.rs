@@ -50,11 +50,11 @@ const MAX_UPLOADS: usize = 4;
 #[derive(Debug)]
 pub struct Uploads {
     root: Arc<RepositoryRoot>,
-    effort: ScanMeter,
+    meter: ScanMeter,
     slots: Arc<Semaphore>,
     /// Held while a version is placed or removed, so that each such step sees the result of the
     /// previous one.
-    turn: Mutex<()>,
+    lock: Mutex<()>,
 }
 
 /// Resources of an upload, held until it ends.
@@ -69,13 +69,13 @@ struct UploadContext {
 }
 
 impl Uploads {
-    /// Creates the uploads of a repository. `effort` is charged for them.
-    pub(super) fn new(root: Arc<RepositoryRoot>, effort: ScanMeter) -> Arc<Self> {
+    /// Creates the uploads of a repository. `meter` charges the tenant.
+    pub(super) fn new(root: Arc<RepositoryRoot>, meter: ScanMeter) -> Arc<Self> {
         Arc::new(Uploads {
             root,
-            effort,
+            meter,
             slots: Arc::new(Semaphore::new(MAX_UPLOADS)),
-            turn: Mutex::default(),
+            lock: Mutex::default(),
         })
     }
 
@@ -91,26 +91,32 @@ impl Uploads {
         let tree = self.tree()?;
         version_dir::find(&tree, &target)?;
         receive::check_size(tenant, announced)?;
+
         // Rejects a body that cannot fit before it is sent. The quota is taken as the bytes arrive,
         // since an announcement alone uses no space.
         drop(tenant.take(Resource::Storage, announced)?);
-        let (staged, storage) = (StagingDir::new(&tree)?, tenant.take(Resource::Storage, 0)?);
-        let (uploads, tenant) = (self.clone(), tenant.clone());
 
-        Upload::begin(UploadContext { uploads, tenant, target, tree, staged, storage, _slot: slot })
+        Upload::begin(UploadContext {
+            uploads: self.clone(),
+            tenant: tenant.clone(),
+            target,
+            staged: StagingDir::new(&tree)?,
+            storage: tenant.take(Resource::Storage, 0)?,
+            tree,
+            _slot: slot,
+        })
     }
 
     /// Removes a version's folder, and the model's folder if it becomes empty.
     pub fn remove(&self, target: &UploadTarget) -> Result<(), UploadError> {
         let tree = self.tree()?;
         let hidden = staging_dir::new_deleted_name();
-        {
-            let _turn = self.turn();
-            version_dir::move_aside(&tree, target, &hidden)?;
-        }
+
+        let lock = self.lock();
+        version_dir::move_aside(&tree, target, &hidden)?;
+        drop(lock);
 
         staging_dir::remove(tree.folder(), &hidden);
-
         Ok(())
     }
 
@@ -131,7 +137,7 @@ impl Uploads {
         self.slots.clone().try_acquire_owned().map_err(|_| refused.into())
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,16 +15,16 @@ use crate::tenant::Tenant;
 
 /// An upload in progress. Dropping it removes everything written.
 pub struct Upload {
-    holding: UploadContext,
+    context: UploadContext,
     file: File,
     hasher: Sha256,
     size: u64,
 }
 
 impl Upload {
-    pub(super) fn begin(holding: UploadContext) -> Result<Self, UploadError> {
-        let file = holding.staged.create_component()?;
-        Ok(Upload { holding, file, hasher: Sha256::new(), size: 0 })
+    pub(super) fn begin(context: UploadContext) -> Result<Self, UploadError> {
+        let file = context.staged.create_component()?;
+        Ok(Upload { context, file, hasher: Sha256::new(), size: 0 })
     }
 
     /// Writes the next piece of the body. Fails if the component exceeds a limit, and on an I/O
@@ -32,8 +32,8 @@ impl Upload {
     pub fn write(&mut self, piece: &[u8]) -> Result<(), UploadError> {
         let length = piece.len() as u64;
         let size = self.size.saturating_add(length);
-        check_size(&self.holding.tenant, size)?;
-        self.holding.storage.grow(length)?;
+        check_size(&self.context.tenant, size)?;
+        self.context.storage.grow(length)?;
         self.file.write_all(piece)?;
         self.hasher.update(piece);
         self.size = size;
@@ -43,14 +43,15 @@ impl Upload {
 
     /// Ends the body. Fails if it is not a complete component.
     pub fn finish(self) -> Result<ReceivedUpload, UploadError> {
-        check_whole(&self.file, self.size).map_err(unfit)?;
+        check_whole(&self.file, self.size).map_err(invalid)?;
+
         self.file.sync_all()?;
         // The directory entry must be durable too.
-        rustix::fs::fsync(self.holding.staged.version()?)?;
-        let changed = stamp(&self.file.metadata()?).changed;
-        let Upload { holding, hasher, size, .. } = self;
+        rustix::fs::fsync(self.context.staged.version()?)?;
 
-        Ok(ReceivedUpload::new(holding, Digest::from(hasher), size, changed))
+        let changed_at = stamp(&self.file.metadata()?).changed;
+        let Upload { context, hasher, size, .. } = self;
+        Ok(ReceivedUpload::new(context, Digest::from(hasher), size, changed_at))
     }
 }
 
@@ -68,7 +69,7 @@ pub(super) fn check_size(tenant: &Tenant, size: u64) -> Result<(), UploadError> 
     Ok(())
 }
 
-fn unfit(why: IncompleteComponent) -> UploadError {
+fn invalid(why: IncompleteComponent) -> UploadError {
     match why {
         IncompleteComponent::Unreadable(error) => error.into(),
         why => LoadError::new(Stage::Validate, why.to_string()).into(),

@@ -18,35 +18,35 @@ use crate::tenant::Tenant;
 /// A completely received component. Dropping it removes the staged files, unless they were placed,
 /// and gives back the quota.
 pub struct ReceivedUpload {
-    holding: UploadContext,
+    context: UploadContext,
     digest: Digest,
     size: u64,
     /// Time of the file's last status change.
-    changed: (i64, i64),
+    changed_at: (i64, i64),
     /// Cache of the files next to it, so that each is read once.
-    contents: FileCache,
+    cache: FileCache,
 }
 
 impl ReceivedUpload {
     pub(super) fn new(
-        holding: UploadContext,
+        context: UploadContext,
         digest: Digest,
         size: u64,
-        changed: (i64, i64),
+        changed_at: (i64, i64),
     ) -> Self {
         // No settle time: the files are checked again when the version is loaded to serve.
-        let contents = FileCache::new(Duration::ZERO, holding.uploads.effort.clone());
-        ReceivedUpload { holding, digest, size, changed, contents }
+        let cache = FileCache::new(Duration::ZERO, context.uploads.meter.clone());
+        ReceivedUpload { context, digest, size, changed_at, cache }
     }
 
     /// The tenant that uploaded it.
     pub fn tenant(&self) -> &Arc<Tenant> {
-        &self.holding.tenant
+        &self.context.tenant
     }
 
     /// The version that it will be.
     pub fn target(&self) -> &UploadTarget {
-        &self.holding.target
+        &self.context.target
     }
 
     /// SHA-256 of the component.
@@ -56,9 +56,9 @@ impl ReceivedUpload {
 
     /// Returns true if the same content is already in place.
     pub fn is_already_present(&self) -> Result<bool, UploadError> {
-        let UploadTarget { name, version } = &self.holding.target;
+        let UploadTarget { name, version } = &self.context.target;
         let path = Path::new(name.as_str()).join(version.to_string()).join(COMPONENT);
-        let (file, stamp) = match self.holding.tree.open_file(&path) {
+        let (file, stamp) = match self.context.tree.open_file(&path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
@@ -68,15 +68,14 @@ impl ReceivedUpload {
             return Ok(false);
         }
 
-        let (_, digest) = self.holding.uploads.effort.clone().hash_file(file, stamp);
-
+        let (_, digest) = self.context.uploads.meter.clone().hash_file(file, stamp);
         Ok(digest? == Some(self.digest))
     }
 
     /// Returns the candidate that it will be, with the files now present next to its place.
     pub fn candidate(&mut self) -> Result<Candidate, UploadError> {
-        let UploadTarget { name, version } = self.holding.target.clone();
-        let parts = read_parts(&self.holding.tree, &mut self.contents, &name, version);
+        let UploadTarget { name, version } = self.context.target.clone();
+        let parts = read_parts(&self.context.tree, &mut self.cache, &name, version);
         let VersionParts { settings, live, sidecars, golden } =
             parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
         let digest = identity(&self.digest, &sidecars, golden.as_ref(), &settings);
@@ -84,10 +83,10 @@ impl ReceivedUpload {
         Ok(Candidate {
             name,
             version,
-            component: self.holding.tree.file(self.holding.staged.component()),
+            component: self.context.tree.file(self.context.staged.component()),
             component_digest: self.digest,
             component_size: self.size,
-            changed_at: self.changed,
+            changed_at: self.changed_at,
             sidecars,
             golden,
             settings,
@@ -98,15 +97,16 @@ impl ReceivedUpload {
 
     /// Moves it into place. Fails if the files next to its place differ from those it was validated
     /// with.
-    pub fn put(&mut self, verified: &Candidate) -> Result<PutOutcome, UploadError> {
-        let uploads = self.holding.uploads.clone();
-        let _turn = uploads.turn();
+    pub fn put(&mut self, validated: &Candidate) -> Result<PutOutcome, UploadError> {
+        let uploads = self.context.uploads.clone();
+        let _lock = uploads.lock();
 
-        if self.candidate()?.digest != verified.digest {
-            let changed = "what lies beside the component changed while it was being verified; upload it again";
-            return Err(UploadError::Conflict(changed.into()));
+        if self.candidate()?.digest != validated.digest {
+            let reason =
+                "the files next to the component changed during validation; upload it again";
+            return Err(UploadError::Conflict(reason.into()));
         }
 
-        version_dir::put(&self.holding.tree, &self.holding.target, &self.holding.staged)
+        version_dir::put(&self.context.tree, &self.context.target, &self.context.staged)
     }
 }

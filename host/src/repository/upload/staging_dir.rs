@@ -31,7 +31,7 @@ const DELETED: &str = ".wardian-deleted-";
 /// A staging directory. Dropping it removes it with its content.
 pub(super) struct StagingDir {
     /// The hidden folder.
-    all: Arc<OwnedFd>,
+    parent: Arc<OwnedFd>,
     name: String,
     folder: OwnedFd,
     _lock: File,
@@ -40,15 +40,15 @@ pub(super) struct StagingDir {
 impl StagingDir {
     /// Creates a staging directory. Fails on an I/O error.
     pub(super) fn new(tree: &ConfinedDir) -> io::Result<Self> {
-        let all = open_or_create(tree.folder(), FOLDER)?;
+        let parent = open_or_create(tree.folder(), FOLDER)?;
         let name = unique_name();
-        mkdirat(&all, &name, FOLDER_MODE)?;
-        let folder = open_folder(&all, &name)?;
+        mkdirat(&parent, &name, FOLDER_MODE)?;
+        let folder = open_folder(&parent, &name)?;
         let lock = File::from(openat(&folder, LOCK, OFlags::RDWR | NEW_FILE, FILE_MODE)?);
         // A file system without locks is not shared by two servers.
         let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
 
-        Ok(StagingDir { all: Arc::new(all), name, folder, _lock: lock })
+        Ok(StagingDir { parent: Arc::new(parent), name, folder, _lock: lock })
     }
 
     /// Descriptor of the directory.
@@ -76,11 +76,11 @@ impl StagingDir {
 
 impl Drop for StagingDir {
     fn drop(&mut self) {
-        let (all, name) = (self.all.clone(), std::mem::take(&mut self.name));
+        let (parent, name) = (self.parent.clone(), std::mem::take(&mut self.name));
         // This may run on an HTTP thread, and removing large files takes a while.
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&all, &name))),
-            Err(_) => remove(&all, &name),
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&parent, &name))),
+            Err(_) => remove(&parent, &name),
         }
     }
 }
@@ -95,11 +95,11 @@ pub(super) fn remove_abandoned(tree: &ConfinedDir) {
     // A process that is removing one of these meanwhile has the same goal.
     let deleted = names(tree.folder()).into_iter().filter(|name| name.starts_with(DELETED));
     deleted.for_each(|name| remove(tree.folder(), &name));
-    let Ok(all) = open_folder(tree.folder(), FOLDER) else { return };
+    let Ok(parent) = open_folder(tree.folder(), FOLDER) else { return };
 
-    for name in names(&all).into_iter().filter(|name| !is_held(&all, name)) {
-        tracing::info!(name, "removing an upload that was cut off");
-        remove(&all, &name);
+    for name in names(&parent).into_iter().filter(|name| !is_held(&parent, name)) {
+        tracing::info!(name, "removing an abandoned upload");
+        remove(&parent, &name);
     }
 }
 
@@ -137,11 +137,11 @@ fn unique_name() -> String {
     format!("{}-{}-{}", std::process::id(), since.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn is_held(all: &OwnedFd, name: &str) -> bool {
+fn is_held(parent: &OwnedFd, name: &str) -> bool {
     // Must not block on whatever file is there.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let lock =
-        open_folder(all, name).and_then(|folder| Ok(openat(&folder, LOCK, flags, Mode::empty())?));
+    let lock = open_folder(parent, name)
+        .and_then(|folder| Ok(openat(&folder, LOCK, flags, Mode::empty())?));
     lock.is_ok_and(|lock| {
         flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
     })
@@ -153,7 +153,7 @@ pub(super) fn remove(within: &OwnedFd, name: &str) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(name, %error, "cannot remove what an upload or a removal has left")
+            tracing::warn!(name, %error, "cannot remove a staging directory or a removed version")
         }
     }
 }

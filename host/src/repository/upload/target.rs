@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_stay_in_the_repository_and_are_looked_at_are_taken() {
+    fn only_names_of_scanned_models_in_the_repository_are_accepted() {
         assert!(UploadTarget::parse("iris", "1").is_ok());
         assert!(UploadTarget::parse("house-price.v2", "18446744073709551615").is_ok());
         let long = "x".repeat(129);

@@ -92,7 +92,7 @@ fn conflict<T>(outcome: Result<T, UploadError>) -> String {
     match outcome {
         Err(UploadError::Conflict(reason)) => reason,
         Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it was taken"),
+        Ok(_) => panic!("it was accepted"),
     }
 }
 
@@ -113,7 +113,7 @@ fn a_new_version_appears_and_an_old_one_is_replaced() {
 }
 
 #[test]
-fn a_candidate_is_what_it_will_be_in_its_place() {
+fn a_candidate_includes_the_files_at_its_place() {
     let bench = Bench::new();
     bench.write("iris/model.toml", "isolation = \"pooled\"");
     bench.write("iris/2/weights.bin", "w");
@@ -139,12 +139,12 @@ fn a_candidate_is_what_it_will_be_in_its_place() {
 }
 
 #[test]
-fn what_was_not_verified_together_is_not_put_together() {
+fn a_change_during_validation_prevents_placing() {
     let bench = Bench::new();
     let mut received = bench.receive("iris", "1", &component('a')).unwrap();
     let candidate = received.candidate().unwrap();
     bench.write("iris/model.toml", "isolation = \"pooled\"");
-    assert!(conflict(received.put(&candidate)).contains("changed while it was being verified"));
+    assert!(conflict(received.put(&candidate)).contains("changed during validation"));
     assert!(!bench.path("iris/1").exists());
     let candidate = received.candidate().unwrap();
 
@@ -152,7 +152,7 @@ fn what_was_not_verified_together_is_not_put_together() {
 }
 
 #[test]
-fn what_others_hold_is_left_alone() {
+fn files_and_links_in_the_way_are_refused() {
     let bench = Bench::new();
     bench.write("bare.wasm", component('a'));
     bench.write("file", "x");
@@ -189,7 +189,7 @@ fn what_others_hold_is_left_alone() {
 }
 
 #[test]
-fn nothing_is_received_through_a_link() {
+fn uploads_are_not_staged_through_a_link() {
     let bench = Bench::new();
     let outside = tempfile::tempdir().unwrap();
     fs::create_dir(outside.path().join("kept")).unwrap();
@@ -201,7 +201,7 @@ fn nothing_is_received_through_a_link() {
 }
 
 #[test]
-fn only_whole_components_are_taken() {
+fn only_complete_components_are_accepted() {
     let bench = Bench::new();
     for (content, says) in [
         (&b""[..], "the file is empty"),
@@ -211,7 +211,7 @@ fn only_whole_components_are_taken() {
         (&component('a')[..12], "truncated"),
     ] {
         let Err(UploadError::Invalid(fault)) = bench.receive("iris", "1", content) else {
-            panic!("it was taken")
+            panic!("it was accepted")
         };
         assert!(fault.reason.contains(says), "{fault}");
     }
@@ -220,7 +220,7 @@ fn only_whole_components_are_taken() {
 }
 
 #[test]
-fn storage_is_taken_as_it_comes_and_given_back() {
+fn storage_is_counted_while_receiving_and_given_back() {
     let bench = Bench::with(Quota { storage: 100, ..Quota::unlimited() });
     bench.tenant.set_stored_bytes(50);
     let mut upload = bench.begin("iris", "1").unwrap();
@@ -244,7 +244,7 @@ fn storage_is_taken_as_it_comes_and_given_back() {
 }
 
 #[test]
-fn a_component_is_no_larger_than_its_tenant_may_have() {
+fn the_size_of_a_component_is_limited() {
     let bench = Bench::with(Quota { artifact_size: 40, ..Quota::unlimited() });
     let begin = |announced| {
         bench.uploads.begin(&bench.tenant, UploadTarget::parse("iris", "1").unwrap(), announced)
@@ -272,11 +272,11 @@ fn a_component_is_no_larger_than_its_tenant_may_have() {
 }
 
 #[test]
-fn only_so_many_are_received_at_once() {
+fn concurrent_uploads_are_limited() {
     let bench = Bench::new();
     let mut uploads: Vec<_> = (0..MAX_UPLOADS).map(|_| bench.begin("iris", "1").unwrap()).collect();
     let Err(UploadError::QuotaExceeded(refusal)) = bench.begin("iris", "1") else {
-        panic!("it was taken")
+        panic!("it was accepted")
     };
 
     assert_eq!(refusal.quota, "uploads");
@@ -286,7 +286,7 @@ fn only_so_many_are_received_at_once() {
 }
 
 #[test]
-fn whoever_puts_last_is_there_whole() {
+fn concurrent_uploads_leave_one_complete_version() {
     let bench = Bench::new();
     let put = |label| {
         let bench = &bench;
@@ -308,7 +308,7 @@ fn whoever_puts_last_is_there_whole() {
 }
 
 #[test]
-fn a_removed_version_takes_an_empty_model_with_it() {
+fn removing_the_last_version_removes_an_empty_model() {
     let bench = Bench::new();
     bench.put("iris", "1", &component('a')).unwrap();
     bench.put("iris", "2", &component('a')).unwrap();
@@ -322,13 +322,13 @@ fn a_removed_version_takes_an_empty_model_with_it() {
     bench.write("iris/model.toml", "");
     bench.remove("iris", "1").unwrap();
     assert!(bench.path("iris/model.toml").exists());
-    assert!(matches!(bench.remove("nobody", "1"), Err(UploadError::NotFound)));
+    assert!(matches!(bench.remove("unknown", "1"), Err(UploadError::NotFound)));
 
     assert_eq!(bench.staged(), 0);
 }
 
 #[test]
-fn what_a_killed_server_left_is_cleared_and_what_is_received_is_not() {
+fn abandoned_staging_directories_are_removed() {
     let bench = Bench::new();
     bench.write(".wardian-upload/1-2-3/version/model.wasm", "cut off");
     bench.write(".wardian-upload/1-2-3/lock", "");

@@ -19,7 +19,7 @@ pub enum PutOutcome {
     Replaced,
 }
 
-/// The present state of a version's folder.
+/// The folders of a version that exist.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) model: Option<OwnedFd>,
@@ -31,9 +31,11 @@ pub(super) struct Found {
 /// Opens the folders of a version, as far as they exist. Fails if a file or link is in the way that
 /// an upload must not change.
 pub(super) fn find(tree: &ConfinedDir, target: &UploadTarget) -> Result<Found, UploadError> {
-    let (name, number) = (target.name.as_str(), target.version.to_string());
-    if kind(tree.folder(), &format!("{name}.wasm"))?.is_some_and(|kind| kind != FileType::Directory)
-    {
+    let name = target.name.as_str();
+    let number = target.version.to_string();
+
+    let bare = kind(tree.folder(), &format!("{name}.wasm"))?;
+    if bare.is_some_and(|kind| kind != FileType::Directory) {
         return conflict(format!(
             "the model is the file {name}.wasm, which has no numbered versions; remove it, or move it to \
              {name}/1/{COMPONENT}"
@@ -68,6 +70,7 @@ pub(super) fn put(
 ) -> Result<PutOutcome, UploadError> {
     let found = find(tree, target)?;
     let Some(version) = found.version else { return put_folder(tree, target, staged, found.model) };
+
     renameat(staged.version()?, COMPONENT, &version, COMPONENT)?;
     fsync(&version)?;
     Ok(if found.component { PutOutcome::Replaced } else { PutOutcome::New })
@@ -81,14 +84,14 @@ fn put_folder(
 ) -> Result<PutOutcome, UploadError> {
     let name = target.name.as_str();
     let model = model.map_or_else(|| open_or_create(tree.folder(), name), Ok)?;
-    // Renaming a folder does not replace another one, unless that is empty.
-    let moved = renameat(staged.folder(), VERSION, &model, target.version.to_string());
 
-    if let Err(error) = moved {
+    // Renaming a folder does not replace another one, unless that is empty.
+    let renamed = renameat(staged.folder(), VERSION, &model, target.version.to_string());
+    if let Err(error) = renamed {
         remove_if_empty(tree, name);
         return match error {
             Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR => {
-                conflict("it was put there meanwhile; try again".into())
+                conflict("another upload placed it meanwhile; try again".into())
             }
             error => Err(error.into()),
         };
@@ -124,14 +127,14 @@ fn remove_if_empty(tree: &ConfinedDir, name: &str) {
     let _ = unlinkat(tree.folder(), name, AtFlags::REMOVEDIR);
 }
 
-fn folder(within: impl AsFd, name: &str, shown: &str) -> Result<Option<OwnedFd>, UploadError> {
+fn folder(within: impl AsFd, name: &str, path: &str) -> Result<Option<OwnedFd>, UploadError> {
     match kind(&within, name)? {
         None => Ok(None),
         Some(FileType::Directory) => Ok(Some(open_folder(within, name)?)),
-        Some(FileType::Symlink) => conflict(format!(
-            "{shown} is a symbolic link, and what lies behind it is for whoever made it to change"
-        )),
-        Some(_) => conflict(format!("{shown} is not a folder; remove it first")),
+        Some(FileType::Symlink) => {
+            conflict(format!("{path} is a symbolic link; uploads follow none"))
+        }
+        Some(_) => conflict(format!("{path} is not a folder; remove it first")),
     }
 }
 

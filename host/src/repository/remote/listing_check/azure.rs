@@ -7,10 +7,10 @@ use super::document::{Element, ExpectedRoot, printable, read};
 const EXPECTED: ExpectedRoot = ExpectedRoot { name: "EnumerationResults", namespace: None };
 
 /// Checks a page. Fails with the reason if it is not a page of the requested listing.
-pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, String> {
+pub(super) fn check(request: &ListingRequest, xml: &[u8]) -> Result<Entries, String> {
     let (mut entries, mut key, mut blobs) = (Entries::default(), None, false);
     let (mut listed, mut next) = (None, None);
-    let prefix = asked.query("prefix").unwrap_or_default();
+    let prefix = request.query("prefix").unwrap_or_default();
     let root = read(xml, &EXPECTED, |Element { path, text, span }| {
         match path {
             "Prefix" => listed = text,
@@ -24,17 +24,17 @@ pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, Strin
     })?;
 
     let container = root.get("ContainerName").ok_or("it has no ContainerName")?;
-    if !asked.is_of_bucket(container) {
+    if !request.is_of_bucket(container) {
         return Err(format!("it lists the container '{}'", printable(container)));
     }
 
     if listed.unwrap_or_default() != prefix {
-        return Err(format!("its <Prefix> is not '{}', which was asked for", printable(&prefix)));
+        return Err(format!("its <Prefix> is not '{}', as requested", printable(&prefix)));
     }
 
     let next = next.ok_or("it has no <NextMarker>")?;
-    if !next.is_empty() && asked.query("marker").as_deref() == Some(&*next) {
-        return Err("it says that it follows itself".into());
+    if !next.is_empty() && request.query("marker").as_deref() == Some(&*next) {
+        return Err("its next page is itself".into());
     }
 
     if !blobs {

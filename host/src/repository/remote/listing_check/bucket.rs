@@ -21,9 +21,9 @@ struct Page {
 }
 
 /// Checks a page. Fails with the reason if it is not a page of the requested listing.
-pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, String> {
+pub(super) fn check(request: &ListingRequest, xml: &[u8]) -> Result<Entries, String> {
     let (mut page, mut entries, mut key) = (Page::default(), Entries::default(), None);
-    let prefix = asked.query("prefix").unwrap_or_default();
+    let prefix = request.query("prefix").unwrap_or_default();
     read(xml, &EXPECTED, |Element { path, text, span }| {
         match path {
             "Name" => page.name = text,
@@ -38,41 +38,38 @@ pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, Strin
         Ok(())
     })?;
 
-    page.check(asked, &prefix)?;
+    page.check(request, &prefix)?;
 
     Ok(entries)
 }
 
 impl Page {
-    fn check(&self, asked: &ListingRequest, prefix: &str) -> Result<(), String> {
+    fn check(&self, request: &ListingRequest, prefix: &str) -> Result<(), String> {
         let name = self.name.as_deref().ok_or("it has no <Name>")?;
         // The alias of an access point stands for a bucket of another name.
-        if !asked.is_of_bucket(name) && !asked.url.as_str().contains("-s3alias") {
+        if !request.is_of_bucket(name) && !request.url.as_str().contains("-s3alias") {
             return Err(format!("it lists the bucket '{}'", printable(name)));
         }
 
         if self.prefix.as_deref().unwrap_or_default() != prefix {
-            return Err(format!(
-                "its <Prefix> is not '{}', which was asked for",
-                printable(prefix)
-            ));
+            return Err(format!("its <Prefix> is not '{}', as requested", printable(prefix)));
         }
 
-        let token = asked.query("continuation-token");
+        let token = request.query("continuation-token");
         if self.token.is_some() && self.token != token {
-            return Err("it is another page than the one asked for".into());
+            return Err("it is not the requested page".into());
         }
 
         let next = self.next.as_deref().filter(|next| !next.is_empty());
         match (self.truncated.as_deref(), next) {
-            (Some("true"), None) => Err("it is cut off, and has no <NextContinuationToken>".into()),
+            (Some("true"), None) => {
+                Err("it is truncated, and has no <NextContinuationToken>".into())
+            }
             (Some("true"), next) if next == token.as_deref() => {
-                Err("it says that it follows itself".into())
+                Err("its next page is itself".into())
             }
             (Some("true"), Some(_)) | (Some("false"), None) => Ok(()),
-            (Some("false"), Some(_)) => {
-                Err("it says that it is the last page, and names another".into())
-            }
+            (Some("false"), Some(_)) => Err("it is the last page, but names another".into()),
             _ => Err("it has no <IsTruncated> of true or false".into()),
         }
     }

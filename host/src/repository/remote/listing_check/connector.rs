@@ -69,10 +69,11 @@ impl HttpService for CheckingClient {
         Self: 'f,
     {
         Box::pin(async move {
-            let asked = ListingRequest::of(self.protocol, &request);
+            let listing_request = ListingRequest::parse(self.protocol, &request);
             let response = self.inner.execute(request).await?;
-            match asked {
-                Some(asked) => self.check(asked, response).await,
+
+            match listing_request {
+                Some(request) => self.check(request, response).await,
                 None => Ok(response),
             }
         })
@@ -82,14 +83,14 @@ impl HttpService for CheckingClient {
 impl CheckingClient {
     async fn check(
         &self,
-        asked: ListingRequest,
+        request: ListingRequest,
         response: HttpResponse,
     ) -> Result<HttpResponse, HttpError> {
         let (mut parts, body) = response.into_parts();
-        match asked.protocol {
+        match request.protocol {
             // `object_store` takes this for an empty folder.
             Protocol::WebDav if parts.status == StatusCode::NOT_FOUND => {
-                return refuse(format!("there is no folder {}", asked.url.path()));
+                return refuse(format!("there is no folder {}", request.url.path()));
             }
             Protocol::WebDav
                 if parts.status.is_success() && parts.status != StatusCode::MULTI_STATUS =>
@@ -113,9 +114,10 @@ impl CheckingClient {
         }
 
         let answer = collect(body).await?;
+
         // Checking a long listing takes long.
         let checked = tokio::task::spawn_blocking(move || {
-            let entries = asked.check(&answer)?;
+            let entries = request.check(&answer)?;
             Ok((entries.skipped(), entries.without(&answer)))
         });
 
@@ -129,7 +131,9 @@ impl CheckingClient {
 }
 
 async fn collect(body: HttpResponseBody) -> Result<Vec<u8>, HttpError> {
-    let (mut pieces, mut answer) = (body.bytes_stream(), Vec::new());
+    let mut pieces = body.bytes_stream();
+    let mut answer = Vec::new();
+
     while let Some(piece) = pieces.next().await {
         answer.extend_from_slice(&piece?);
         if answer.len() > MAX_RESPONSE {
@@ -153,15 +157,17 @@ pub(super) struct ListingRequest {
 
 impl ListingRequest {
     /// Returns the request if it is for a listing; `None` for any other request.
-    pub(super) fn of(protocol: Protocol, request: &HttpRequest) -> Option<Self> {
-        let asked = ListingRequest { protocol, url: Url::parse(&request.uri().to_string()).ok()? };
+    pub(super) fn parse(protocol: Protocol, request: &HttpRequest) -> Option<Self> {
+        let url = Url::parse(&request.uri().to_string()).ok()?;
+        let parsed = ListingRequest { protocol, url };
+
         let is_listing = match protocol {
-            Protocol::S3 => asked.query("list-type").as_deref() == Some("2"),
-            Protocol::Azure => asked.query("comp").as_deref() == Some("list"),
+            Protocol::S3 => parsed.query("list-type").as_deref() == Some("2"),
+            Protocol::Azure => parsed.query("comp").as_deref() == Some("list"),
             Protocol::WebDav => request.method().as_str() == "PROPFIND",
         };
 
-        is_listing.then_some(asked)
+        is_listing.then_some(parsed)
     }
 
     /// Returns the value of a query parameter.

@@ -79,7 +79,7 @@ pub(super) fn read(
             Event::CData(text) => append(&mut open, text.decode().ok().as_deref()),
             Event::GeneralRef(entity) => append(&mut open, resolve(&entity).as_deref()),
             Event::Eof if is_closed => return Ok(attributes),
-            Event::Eof => return Err("it is cut short".into()),
+            Event::Eof => return Err("it is truncated".into()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }

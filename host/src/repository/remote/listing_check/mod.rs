@@ -34,7 +34,7 @@ pub(super) enum Protocol {
 
 /// The response is not a listing of the requested folder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store's answer is not a listing: {0}")]
+#[error("the store's response is not a listing: {0}")]
 pub(super) struct NotAListing(pub(super) String);
 
 /// Number of listed objects that were skipped because they cannot be files here, and the name of

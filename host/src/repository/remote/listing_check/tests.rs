@@ -148,7 +148,7 @@ fn files(listing: &Listing) -> Vec<String> {
 }
 
 #[test]
-fn a_listing_is_read_also_if_it_is_empty() {
+fn listings_are_read_even_if_empty() {
     for protocol in PROTOCOLS {
         let listed = listing(protocol, success(protocol), &sound(protocol)).unwrap();
         assert_eq!(files(&listed), ["iris.wasm"], "{protocol:?}");
@@ -158,7 +158,7 @@ fn a_listing_is_read_also_if_it_is_empty() {
 }
 
 #[test]
-fn what_is_not_a_listing_is_refused_with_the_reason() {
+fn other_responses_are_refused_with_the_reason() {
     let others: &[(&str, &str)] = &[
         ("", "it is empty"),
         ("\n", "it is empty"),
@@ -187,7 +187,7 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
         for (answer, says) in others {
             let refused = listing(protocol, success(protocol), answer.as_bytes()).unwrap_err();
             assert!(
-                refused.starts_with("the store's answer is not a listing: "),
+                refused.starts_with("the store's response is not a listing: "),
                 "{protocol:?} {answer}: {refused}"
             );
             assert!(refused.contains(says), "{protocol:?} {answer}: {refused}");
@@ -211,7 +211,7 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_listing_that_is_cut_short_anywhere_is_refused() {
+fn a_truncated_listing_is_refused() {
     for protocol in PROTOCOLS {
         let whole = sound(protocol);
         for length in 0..whole.len() {
@@ -231,7 +231,7 @@ fn altered(protocol: Protocol, from: &str, to: &str) -> Result<Listing, String> 
 }
 
 #[test]
-fn a_listing_of_something_else_is_refused() {
+fn a_listing_of_another_folder_is_refused() {
     for (protocol, from, to, says) in [
         (Protocol::S3, "<Name>bucket", "<Name>other", "it lists the bucket 'other'"),
         (Protocol::S3, "<Name>bucket</Name>", "", "it has no <Name>"),
@@ -239,7 +239,7 @@ fn a_listing_of_something_else_is_refused() {
         (Protocol::S3, "<Prefix>models/</Prefix>", "", "its <Prefix> is not 'models/'"),
         (Protocol::S3, "models/iris", "elsewhere/iris", "it lists 'elsewhere/iris.wasm'"),
         (Protocol::S3, "<IsTruncated>false</IsTruncated>", "", "no <IsTruncated>"),
-        (Protocol::S3, "<IsTruncated>false", "<IsTruncated>true", "it is cut off"),
+        (Protocol::S3, "<IsTruncated>false", "<IsTruncated>true", "it is truncated"),
         (
             Protocol::S3,
             "<Contents>",
@@ -250,7 +250,7 @@ fn a_listing_of_something_else_is_refused() {
             Protocol::S3,
             "<Contents>",
             "<ContinuationToken>x</ContinuationToken><Contents>",
-            "another page",
+            "not the requested page",
         ),
         (
             Protocol::Azure,
@@ -276,17 +276,17 @@ fn a_listing_of_something_else_is_refused() {
 }
 
 #[test]
-fn pages_that_follow_themselves_are_not_read_for_ever() {
+fn a_page_that_refers_to_itself_is_refused() {
     let next = "<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>";
     let refused = altered(Protocol::S3, "<IsTruncated>false</IsTruncated>", next).unwrap_err();
-    assert!(refused.contains("it says that it follows itself"), "{refused}");
+    assert!(refused.contains("its next page is itself"), "{refused}");
     let refused =
         altered(Protocol::Azure, "<NextMarker />", "<NextMarker>x</NextMarker>").unwrap_err();
-    assert!(refused.contains("it says that it follows itself"), "{refused}");
+    assert!(refused.contains("its next page is itself"), "{refused}");
 }
 
 #[test]
-fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
+fn objects_that_cannot_be_files_are_skipped() {
     let long = format!("models/iris/1/{}", "x".repeat(1100));
     let odd: &[&str] = &[
         "models/a//x",
@@ -337,7 +337,7 @@ fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
 }
 
 #[test]
-fn names_that_azure_has_encoded_are_skipped() {
+fn names_encoded_by_azure_are_skipped() {
     let listed = altered(Protocol::Azure, "<Name>", "<Name Encoded=\"true\">").unwrap();
     assert_eq!((files(&listed).len(), listed.ignored.map(|(count, _)| count)), (0, Some(1)));
 }
@@ -369,7 +369,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_object_keeps_the_others_from_being_listed(keys in proptest::collection::vec(key(), 0..8)) {
+    fn no_object_prevents_the_others_from_being_listed(keys in proptest::collection::vec(key(), 0..8)) {
         for protocol in PROTOCOLS {
             let names = keys.iter().map(|key| format!("models/{key}")).chain(["models/kept.wasm".into()]);
             let written: Vec<_> = names.map(|key| written(protocol, &key)).collect();
@@ -385,7 +385,7 @@ proptest! {
     }
 
     #[test]
-    fn no_answer_is_too_odd_to_be_judged(answer in any::<Vec<u8>>(), at in 0usize..400, cut in 0usize..40) {
+    fn no_response_causes_a_panic(answer in any::<Vec<u8>>(), at in 0usize..400, cut in 0usize..40) {
         for protocol in PROTOCOLS {
             let mut page = sound(protocol);
             let at = at.min(page.len());

@@ -10,9 +10,9 @@ use super::document::{Element, ExpectedRoot, read};
 const EXPECTED: ExpectedRoot = ExpectedRoot { name: "multistatus", namespace: Some("DAV:") };
 
 /// Checks a listing. Fails with the reason if it is not the requested one.
-pub(super) fn check(asked: &ListingRequest, xml: &[u8]) -> Result<Entries, String> {
-    let folder = Path::from_url_path(asked.url.path()).map_err(|error| error.to_string())?;
-    let root = asked.url.join("/").map_err(|error| error.to_string())?;
+pub(super) fn check(request: &ListingRequest, xml: &[u8]) -> Result<Entries, String> {
+    let folder = Path::from_url_path(request.url.path()).map_err(|error| error.to_string())?;
+    let root = request.url.join("/").map_err(|error| error.to_string())?;
     let (mut entries, mut href, mut is_folder, mut is_listed) =
         (Entries::default(), None, false, false);
     read(xml, &EXPECTED, |Element { path, text, span }| {

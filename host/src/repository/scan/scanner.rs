@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::aspired_versions::{AspiredVersions, Degraded, Observed};
-use super::confined_dir::{ConfinedDir, FileRef, plain};
-use super::directory::DirectoryConfig;
-use super::file_cache::FileCache;
-use super::operator_notes::OperatorNotes;
-use super::root::{RepositoryRoot, RootError};
-use super::scan::{ScanLimits, ScanResult, scan};
-use super::scan_meter::ScanMeter;
-use super::version_numbers::VersionNumbers;
+use super::{ScanLimits, ScanResult, scan};
 use crate::model::{ModelName, Version};
+use crate::repository::aspired_versions::{AspiredVersions, Degraded, Observed};
+use crate::repository::confined_dir::{ConfinedDir, FileRef, error_text};
+use crate::repository::directory::DirectoryConfig;
+use crate::repository::file_cache::FileCache;
+use crate::repository::operator_notes::OperatorNotes;
+use crate::repository::root::{RepositoryRoot, RootError};
+use crate::repository::scan_meter::ScanMeter;
+use crate::repository::version_numbers::VersionNumbers;
 
 /// Time after the start for which one continuously changing file may delay the first complete
 /// announcement.
@@ -26,11 +26,11 @@ const FIRST_SCAN_TIMEOUT: Duration = Duration::from_secs(10);
 const ENTRIES_PER_VERSION: usize = 100;
 
 /// Scans one repository repeatedly.
-pub(super) struct Scanner {
+pub(in crate::repository) struct Scanner {
     root: Arc<RepositoryRoot>,
     settle: Duration,
     max_versions: usize,
-    contents: FileCache,
+    cache: FileCache,
     /// Folder of the version numbers.
     state: PathBuf,
     /// The version numbers; `None` until they have been read.
@@ -45,26 +45,26 @@ pub(super) struct Scanner {
 }
 
 /// The result of one scan, as announced.
-pub(super) struct ScanOutcome {
-    pub(super) aspired: AspiredVersions,
+pub(in crate::repository) struct ScanOutcome {
+    pub(in crate::repository) aspired: AspiredVersions,
     /// The folders to watch.
-    pub(super) folders: Vec<FileRef>,
+    pub(in crate::repository) folders: Vec<FileRef>,
     /// The latest instant of the next scan, at which an unsettled file may have settled.
-    pub(super) due: Option<Instant>,
+    pub(in crate::repository) due: Option<Instant>,
 }
 
 impl Scanner {
-    pub(super) fn new(
+    pub(in crate::repository) fn new(
         config: &DirectoryConfig,
         root: Arc<RepositoryRoot>,
-        effort: ScanMeter,
+        meter: ScanMeter,
     ) -> Self {
         let DirectoryConfig { tenant, state, settle, max_versions, .. } = config.clone();
         Scanner {
             root,
             settle,
             max_versions: max_versions as usize,
-            contents: FileCache::new(settle, effort),
+            cache: FileCache::new(settle, meter),
             state,
             numbers: None,
             started_at: Instant::now(),
@@ -76,10 +76,9 @@ impl Scanner {
     }
 
     /// Scans the whole repository.
-    pub(super) fn scan(&mut self) -> ScanOutcome {
-        let tree = match self.root.open().map(|root| {
-            ConfinedDir::new(root, self.max_versions.saturating_mul(ENTRIES_PER_VERSION))
-        }) {
+    pub(in crate::repository) fn scan(&mut self) -> ScanOutcome {
+        let max_entries = self.max_versions.saturating_mul(ENTRIES_PER_VERSION);
+        let tree = match self.root.open().map(|root| ConfinedDir::new(root, max_entries)) {
             Ok(Ok(tree)) => tree,
             Err(RootError::Refused(why)) => return self.degraded(why, Vec::new()),
             Ok(Err(error)) | Err(RootError::Unreadable(error)) => {
@@ -96,14 +95,14 @@ impl Scanner {
             };
 
         let known = self.present.keys().map(|(name, _)| name.clone()).collect();
-        let bound = ScanLimits { versions: self.max_versions, known: &known };
-        let sight = match scan(&tree, &mut self.contents, numbers, bound) {
-            Ok(sight) => sight,
+        let limits = ScanLimits { versions: self.max_versions, known: &known };
+        let result = match scan(&tree, &mut self.cache, numbers, limits) {
+            Ok(result) => result,
             Err(error) => return self.unreadable(&error, vec![tree.absolute(tree.root())]),
         };
 
-        let ScanResult { mut seen, folders, notes, due, partial, empty } = sight;
-        let folders: Vec<_> = folders.into_iter().map(|place| tree.absolute(place)).collect();
+        let ScanResult { mut observed, folders, notes, due, partial, empty } = result;
+        let folders: Vec<_> = folders.into_iter().map(|folder| tree.absolute(folder)).collect();
         let device = tree.root().stamp.device;
 
         if is_unmounted(self.device, device, empty) {
@@ -118,10 +117,10 @@ impl Scanner {
         self.set_partial(partial);
 
         if partial {
-            seen.extend(self.unscanned(&seen));
+            observed.extend(self.unscanned(&observed));
         }
 
-        self.finish(seen, folders, due)
+        self.finish(observed, folders, due)
     }
 
     /// Updates the announcement of an incomplete scan.
@@ -129,13 +128,13 @@ impl Scanner {
         let limit = self.max_versions;
         let reason = partial.then(|| {
             format!(
-                "the repository holds more than {limit} versions; the others are not looked at, and none is unloaded; \
+                "the repository holds more than {limit} versions; the others are not scanned, and none is unloaded; \
                  remove some, or raise max_versions in wardian.toml"
             )
         });
 
         if let Some(reason) = reason.as_ref().filter(|_| self.aspired.partial.is_none()) {
-            tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
+            tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; serving versions stay");
         }
 
         self.aspired.partial = reason;
@@ -143,15 +142,15 @@ impl Scanner {
 
     /// Returns the earlier versions that this scan did not cover, as unsettled: they may still
     /// exist.
-    fn unscanned(&self, seen: &[Observed]) -> Vec<Observed> {
-        let looked_at: BTreeSet<_> =
-            seen.iter().map(|seen| (seen.name(), seen.version())).collect();
-        let is_unlooked = |name, version| {
-            !looked_at.contains(&(name, Some(version))) && !looked_at.contains(&(name, None))
+    fn unscanned(&self, observed: &[Observed]) -> Vec<Observed> {
+        let scanned: BTreeSet<_> =
+            observed.iter().map(|entry| (entry.name(), entry.version())).collect();
+        let is_unscanned = |name, version| {
+            !scanned.contains(&(name, Some(version))) && !scanned.contains(&(name, None))
         };
 
-        let unlooked = self.present.keys().filter(|(name, version)| is_unlooked(name, *version));
-        unlooked
+        let unscanned = self.present.keys().filter(|(name, version)| is_unscanned(name, *version));
+        unscanned
             .map(|(name, version)| Observed::Unsettled {
                 name: name.clone(),
                 version: Some(*version),
@@ -159,33 +158,36 @@ impl Scanner {
             .collect()
     }
 
+    /// Completes the announcement with the versions that went missing.
     fn finish(
         &mut self,
-        mut seen: Vec<Observed>,
+        mut observed: Vec<Observed>,
         folders: Vec<FileRef>,
         mut due: Option<Instant>,
     ) -> ScanOutcome {
-        let gone = self.update_missing(&seen, Instant::now());
-        let is_going = |seen: &Observed| {
-            seen.version().is_some_and(|version| gone.contains_key(&(seen.name().clone(), version)))
+        let missing = self.update_missing(&observed, Instant::now());
+        let is_settling = |entry: &Observed| {
+            let key = entry.version().map(|version| (entry.name().clone(), version));
+            key.is_some_and(|key| missing.contains_key(&key))
         };
 
-        // Not reported as missing until it is known to be gone.
-        seen.retain(|seen| seen.is_present() || !is_going(seen));
-        due = due.into_iter().chain(gone.values().copied()).min();
-        seen.extend(
-            gone.into_keys()
-                .map(|(name, version)| Observed::Unsettled { name, version: Some(version) }),
-        );
+        // Not reported as missing before the settle time ends.
+        observed.retain(|entry| entry.is_present() || !is_settling(entry));
+        due = due.into_iter().chain(missing.values().copied()).min();
 
-        seen.sort_by(|one, other| {
+        let unsettled = missing.into_keys();
+        observed.extend(
+            unsettled.map(|(name, version)| Observed::Unsettled { name, version: Some(version) }),
+        );
+        observed.sort_by(|one, other| {
             (one.name(), one.version()).cmp(&(other.name(), other.version()))
         });
+
         if self.aspired.degraded.take().is_some() {
             tracing::info!(tenant = %self.aspired.tenant, "repository is readable again");
         }
 
-        self.aspired.seen = seen;
+        self.aspired.observed = observed;
         let waited_enough = self.started_at.elapsed() >= FIRST_SCAN_TIMEOUT;
         self.aspired.first_settled |= waited_enough || self.aspired.is_settled();
 
@@ -197,18 +199,20 @@ impl Scanner {
     /// folder is deleted file by file.
     fn update_missing(
         &mut self,
-        seen: &[Observed],
+        observed: &[Observed],
         now: Instant,
     ) -> BTreeMap<(ModelName, Version), Instant> {
-        let names: BTreeSet<_> =
-            seen.iter().filter(|seen| seen.version().is_none()).map(Observed::name).collect();
-        let there = seen.iter().filter(|seen| seen.is_present());
-        let versions = there.filter_map(|seen| Some((seen.name().clone(), seen.version()?)));
+        let models = observed.iter().filter(|entry| entry.version().is_none());
+        let models: BTreeSet<_> = models.map(Observed::name).collect();
+
+        let present = observed.iter().filter(|entry| entry.is_present());
+        let versions = present.filter_map(|entry| Some((entry.name().clone(), entry.version()?)));
         let versions: BTreeSet<_> = versions.collect();
-        let mut missing = BTreeMap::new();
+
         let settle = self.settle;
+        let mut missing = BTreeMap::new();
         self.present.retain(|key, since| {
-            if versions.contains(key) || names.contains(&key.0) {
+            if versions.contains(key) || models.contains(&key.0) {
                 *since = None;
                 return true;
             }
@@ -217,7 +221,6 @@ impl Scanner {
         });
 
         self.present.extend(versions.into_iter().map(|key| (key, None)));
-
         missing
     }
 
@@ -228,24 +231,24 @@ impl Scanner {
     /// Degrades the repository if the version numbers are unreadable: without them, a number would
     /// be assigned twice.
     fn numbers_unreadable(&mut self, error: &io::Error, folders: Vec<FileRef>) -> ScanOutcome {
-        let why = plain(error);
+        let why = error_text(error);
         let file = VersionNumbers::file(&self.state);
         let detail = format!(
-            "its version numbers cannot be read: {}: {why}; mend the file, or remove it to count from 1 again",
+            "its version numbers cannot be read: {}: {why}; repair the file, or remove it to count from 1 again",
             file.display()
         );
 
         let reason =
             format!("its version numbers cannot be read: {why}; the host's log names the file");
-
         self.degraded(Degraded { reason, detail, needs_operator: true }, folders)
     }
 
     fn degraded(&mut self, why: Degraded, folders: Vec<FileRef>) -> ScanOutcome {
         if self.aspired.degraded.as_ref() != Some(&why) {
             let reason = &why.detail;
-            tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
+            tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; serving versions stay");
         }
+
         self.aspired.degraded = Some(why);
         ScanOutcome { aspired: self.aspired.clone(), folders, due: None }
     }
@@ -275,11 +278,11 @@ mod tests {
         assert!(is_unmounted(Some(1), 2, true));
         assert!(!is_unmounted(Some(1), 1, true), "all models were deleted");
         assert!(!is_unmounted(Some(1), 2, false), "another volume was mounted");
-        assert!(!is_unmounted(None, 1, true), "the first look");
+        assert!(!is_unmounted(None, 1, true), "the first scan");
     }
 
     #[test]
-    fn what_goes_missing_is_unsettled_before_it_is_gone() {
+    fn a_missing_version_is_unsettled_before_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let settle = Duration::from_millis(100);
         let config = DirectoryConfig {
@@ -300,9 +303,9 @@ mod tests {
         let there = [Observed::Unsettled { name: name.clone(), version: Some(key.1) }];
         let model_faulty = [Observed::Faulty { name, version: None, reason: String::new() }];
         let start = Instant::now();
-        let mut missing = |seen: &[Observed], millis| {
+        let mut missing = |observed: &[Observed], millis| {
             let now = start + Duration::from_millis(millis);
-            scanner.update_missing(seen, now).into_iter().collect::<Vec<_>>()
+            scanner.update_missing(observed, now).into_iter().collect::<Vec<_>>()
         };
 
         assert_eq!(missing(&there, 0), []);
@@ -311,7 +314,6 @@ mod tests {
         assert_eq!(missing(&[], 1090), [(key.clone(), start + Duration::from_millis(1190))]);
         assert_eq!(missing(&model_faulty, 1150), []);
         assert_eq!(missing(&[], 1160), [(key, start + Duration::from_millis(1260))]);
-
         assert_eq!(missing(&[], 1260), []);
     }
 }

@@ -4,7 +4,7 @@
 //! The caller names each known key; a key that is left over is unknown and refused. A setting whose
 //! key is absent keeps its value, so the caller starts from the defaults.
 
-mod bare;
+mod unquoted;
 mod values;
 
 use std::collections::BTreeMap;
@@ -96,8 +96,9 @@ fn read_quoted(
 ) -> TomlFaults {
     // A message holds no more than these, and finding each line scans the file.
     let few = syntax.len() <= MAX_LISTED;
-    let quoted = few.then(|| bare::quote(text, syntax.iter().map(|(offset, _)| *offset))).flatten();
-    let Some(bare::QuotedText { text: quoted, values }) = quoted else {
+    let quoted =
+        few.then(|| unquoted::quote(text, syntax.iter().map(|(offset, _)| *offset))).flatten();
+    let Some(unquoted::QuotedText { text: quoted, values }) = quoted else {
         return keep_first(file, text, syntax);
     };
 

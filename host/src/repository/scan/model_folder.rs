@@ -3,38 +3,42 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::aspired_versions::{LiveConfig, Observed, Sidecar};
-use super::confined_dir::{DirEntry, EntryKind, FileRef};
-use super::file_cache::{FileContent, FileRole, ParsedFile};
-use super::layout::{COMPONENT, GOLDEN, LIVE_CONFIG, SETTINGS, is_printable_name, printable};
-use super::misplaced;
-use super::scan::{Problems, Scan, VersionParts, wrong_kind_message};
+use super::Scan;
+use super::steps::{Problems, VersionParts, wrong_kind_message};
 use crate::model::{ModelName, ModelSettings, Version, VersionPolicy};
+use crate::repository::aspired_versions::{LiveConfig, Observed, Sidecar};
+use crate::repository::confined_dir::{DirEntry, EntryKind, FileRef};
+use crate::repository::file_cache::{FileContent, FileRole, ParsedFile};
+use crate::repository::layout::{
+    COMPONENT, GOLDEN, LIVE_CONFIG, SETTINGS, is_printable_name, printable,
+};
+use crate::repository::misplaced;
 
-/// Each sidecar costs work at every rescan and an entry in the identity. Real models have one to
-/// ten.
-pub(super) const MAX_SIDECARS: usize = 64;
+/// Maximum number of sidecars. Each costs work at every rescan and an entry in the identity. Real
+/// models have one to ten.
+pub(in crate::repository) const MAX_SIDECARS: usize = 64;
 /// Maximum number of reported missing versions. A version list may name thousands; the first few
 /// are enough.
 const MAX_MISSING: usize = 16;
 
 impl Scan<'_> {
     /// Scans a model folder.
-    pub(super) fn folder(&mut self, name: &ModelName, place: FileRef) {
-        let Some(entries) = self.list_folder(name, None, &place) else { return };
-        let mut trouble = Problems::default();
-        self.check_settled(&place, &mut trouble);
-        let (mut settings, mut live) =
-            (Arc::new(ModelSettings::default()), Arc::<LiveConfig>::default());
+    pub(super) fn scan_model_folder(&mut self, name: &ModelName, folder: FileRef) {
+        let Some(entries) = self.list_folder(name, None, &folder) else { return };
+        let mut problems = Problems::default();
+        self.check_settled(&folder, &mut problems);
+
+        let mut settings = Arc::<ModelSettings>::default();
+        let mut live = Arc::<LiveConfig>::default();
         let mut versions = Vec::new();
 
         for DirEntry { name: entry, kind } in entries {
             match (Version::parse(&entry), kind) {
                 (Some(version), kind) => versions.push((version, kind)),
                 (None, kind) if entry == SETTINGS => {
-                    self.settings(kind, &mut settings, &mut trouble)
+                    self.read_settings(kind, &mut settings, &mut problems)
                 }
-                (None, kind) if entry == LIVE_CONFIG => live = self.live(name, kind),
+                (None, kind) if entry == LIVE_CONFIG => live = self.read_live_config(name, kind),
                 (None, kind) => self.note_misplaced(name, &entry, &kind),
             }
         }
@@ -43,29 +47,23 @@ impl Scan<'_> {
             self.result.notes.add(misplaced::no_versions(name));
         }
 
-        let before = self.result.seen.len();
+        let before = self.result.observed.len();
         self.add_missing_versions(name, &settings.versions, &versions);
         versions.sort_by_key(|(version, _)| *version);
+
         // The model itself counts as one version. The newest versions take precedence.
         let counted = 1 + self.take_versions(versions.len().saturating_sub(1));
         versions.drain(..versions.len().saturating_sub(counted));
 
         for (version, kind) in versions {
-            self.version(
-                name,
-                version,
-                kind,
-                VersionParts {
-                    settings: settings.clone(),
-                    live: live.clone(),
-                    ..VersionParts::default()
-                },
-            );
+            let (settings, live) = (settings.clone(), live.clone());
+            let parts = VersionParts { settings, live, ..VersionParts::default() };
+            self.scan_version(name, version, kind, parts);
         }
 
-        if !trouble.is_empty() {
-            self.result.seen.truncate(before);
-            self.add_problems(name, None, trouble);
+        if !problems.is_empty() {
+            self.result.observed.truncate(before);
+            self.add_problems(name, None, problems);
         }
     }
 
@@ -74,18 +72,18 @@ impl Scan<'_> {
         &mut self,
         name: &ModelName,
         policy: &VersionPolicy,
-        there: &[(Version, EntryKind)],
+        present: &[(Version, EntryKind)],
     ) {
         let VersionPolicy::Only(named) = policy else { return };
-        let there: BTreeSet<_> = there.iter().map(|(version, _)| *version).collect();
-        let missing = named.iter().filter(|version| !there.contains(version));
+        let present: BTreeSet<_> = present.iter().map(|(version, _)| *version).collect();
+        let missing = named.iter().filter(|version| !present.contains(version));
 
         for version in missing.take(MAX_MISSING) {
             let reason = format!(
                 "`versions` in {name}/{SETTINGS} names it, and there is no folder {name}/{version}"
             );
 
-            self.result.seen.push(Observed::Missing {
+            self.result.observed.push(Observed::Missing {
                 name: name.clone(),
                 version: *version,
                 reason,
@@ -94,47 +92,50 @@ impl Scan<'_> {
     }
 
     /// Reads every file of a version except its component. Fails with the faults found.
-    pub(super) fn beside(
+    pub(super) fn read_parts(
         &mut self,
         name: &ModelName,
         version: Version,
     ) -> Result<VersionParts, String> {
-        let (mut trouble, mut parts, mut files) =
-            (Problems::default(), VersionParts::default(), Vec::new());
+        let mut problems = Problems::default();
+        let mut parts = VersionParts::default();
+        let mut files = Vec::new();
+
         for DirEntry { name: entry, kind } in self.entries(&self.model_folder(name))? {
             match kind {
-                kind if entry == SETTINGS => self.settings(kind, &mut parts.settings, &mut trouble),
-                kind if entry == LIVE_CONFIG => parts.live = self.live(name, kind),
-                EntryKind::Folder(place) if Version::parse(&entry) == Some(version) => {
-                    files = self.entries(&place.path)?
+                kind if entry == SETTINGS => {
+                    self.read_settings(kind, &mut parts.settings, &mut problems)
+                }
+                kind if entry == LIVE_CONFIG => parts.live = self.read_live_config(name, kind),
+                EntryKind::Folder(folder) if Version::parse(&entry) == Some(version) => {
+                    files = self.entries(&folder.path)?
                 }
                 _ => {}
             }
         }
 
         for file in files.into_iter().filter(|file| file.name != COMPONENT) {
-            self.add_part(name, version, file, &mut None, &mut parts, &mut trouble);
+            self.add_part(name, version, file, &mut None, &mut parts, &mut problems);
         }
 
-        limit_sidecars(&parts, &mut trouble);
-
-        trouble.into_result().map(|()| parts)
+        limit_sidecars(&parts, &mut problems);
+        problems.into_result().map(|()| parts)
     }
 
-    fn settings(
+    fn read_settings(
         &mut self,
         kind: EntryKind,
         settings: &mut Arc<ModelSettings>,
-        trouble: &mut Problems,
+        problems: &mut Problems,
     ) {
         match kind {
-            EntryKind::File(place) => {
-                let content = self.read(&place, SETTINGS, FileRole::Settings, trouble);
+            EntryKind::File(file_ref) => {
+                let content = self.read(&file_ref, SETTINGS, FileRole::Settings, problems);
                 if let Some(FileContent { parsed: ParsedFile::Settings(read), .. }) = content {
                     *settings = read;
                 }
             }
-            kind => trouble.faults.push(wrong_kind_message(SETTINGS, kind)),
+            kind => problems.faults.push(wrong_kind_message(SETTINGS, kind)),
         }
     }
 
@@ -151,38 +152,38 @@ impl Scan<'_> {
 
     // === A version's folder ===
 
-    fn version(
+    fn scan_version(
         &mut self,
         name: &ModelName,
         version: Version,
         kind: EntryKind,
         mut parts: VersionParts,
     ) {
-        let EntryKind::Folder(place) = kind else {
-            return self.add_faulty(
-                name,
-                Some(version),
-                wrong_kind_message(&version.to_string(), kind),
-            );
+        let EntryKind::Folder(folder) = kind else {
+            let reason = wrong_kind_message(&version.to_string(), kind);
+            return self.add_faulty(name, Some(version), reason);
         };
 
-        let Some(entries) = self.list_folder(name, Some(version), &place) else { return };
-        let mut trouble = Problems::default();
-        self.check_settled(&place, &mut trouble);
+        let Some(entries) = self.list_folder(name, Some(version), &folder) else { return };
+        let mut problems = Problems::default();
+        self.check_settled(&folder, &mut problems);
         let mut component = None;
 
         for entry in entries {
-            self.add_part(name, version, entry, &mut component, &mut parts, &mut trouble);
+            self.add_part(name, version, entry, &mut component, &mut parts, &mut problems);
         }
 
-        limit_sidecars(&parts, &mut trouble);
-        match component.filter(|_| trouble.is_empty()) {
-            Some((place, content)) => self.add_candidate(name, version, (&place, content), parts),
+        limit_sidecars(&parts, &mut problems);
+
+        match component.filter(|_| problems.is_empty()) {
+            Some((file_ref, content)) => {
+                self.add_candidate(name, version, (&file_ref, content), parts)
+            }
             None => {
                 let missing = misplaced::no_component(
                     parts.sidecars.iter().map(|sidecar| sidecar.name.as_str()),
                 );
-                self.add_problems(name, Some(version), trouble.or_else_fault(&missing));
+                self.add_problems(name, Some(version), problems.or_else_fault(&missing));
             }
         }
     }
@@ -194,7 +195,7 @@ impl Scan<'_> {
         DirEntry { name: entry, kind }: DirEntry,
         component: &mut Option<(FileRef, FileContent)>,
         parts: &mut VersionParts,
-        trouble: &mut Problems,
+        problems: &mut Problems,
     ) {
         let role = match entry.as_str() {
             COMPONENT => FileRole::Component,
@@ -204,21 +205,21 @@ impl Scan<'_> {
 
         if role == FileRole::Sidecar && entry.contains(char::REPLACEMENT_CHARACTER) {
             let entry = printable(&entry);
-            return trouble.faults.push(format!(
-                "{entry}: its name is not UTF-8 text, so no model can ask for it; rename it"
+            return problems.faults.push(format!(
+                "{entry}: its name is not UTF-8 text, so no model can open it; rename it"
             ));
         }
 
-        let place = match kind {
-            EntryKind::File(place) if role != FileRole::Sidecar || is_printable_name(&entry) => {
-                place
+        let file_ref = match kind {
+            EntryKind::File(file_ref) if role != FileRole::Sidecar || is_printable_name(&entry) => {
+                file_ref
             }
             // A broken link was put there on purpose, so it is not ignored.
             EntryKind::Broken(_) => {
-                return trouble.faults.push(wrong_kind_message(&printable(&entry), kind));
+                return problems.faults.push(wrong_kind_message(&printable(&entry), kind));
             }
             kind if role != FileRole::Sidecar => {
-                return trouble.faults.push(wrong_kind_message(&entry, kind));
+                return problems.faults.push(wrong_kind_message(&entry, kind));
             }
             _ => {
                 let entry = printable(&entry);
@@ -238,28 +239,24 @@ impl Scan<'_> {
             self.result.notes.add(note);
         }
 
-        let Some(content) = self.read(&place, &entry, role, trouble) else { return };
+        let Some(content) = self.read(&file_ref, &entry, role, problems) else { return };
         match role {
-            FileRole::Component => *component = Some((place, content)),
-            FileRole::Golden => parts.golden = Some(self.sidecar(entry, place, &content)),
-            _ => parts.sidecars.push(self.sidecar(entry, place, &content)),
+            FileRole::Component => *component = Some((file_ref, content)),
+            FileRole::Golden => parts.golden = Some(self.sidecar(entry, file_ref, &content)),
+            _ => parts.sidecars.push(self.sidecar(entry, file_ref, &content)),
         }
     }
 
-    fn sidecar(&self, name: String, place: FileRef, content: &FileContent) -> Sidecar {
-        Sidecar {
-            name,
-            file: self.tree.file(place.path),
-            digest: content.digest,
-            size: content.size,
-        }
+    fn sidecar(&self, name: String, file_ref: FileRef, content: &FileContent) -> Sidecar {
+        let file = self.tree.file(file_ref.path);
+        Sidecar { name, file, digest: content.digest, size: content.size }
     }
 }
 
-fn limit_sidecars(parts: &VersionParts, trouble: &mut Problems) {
+fn limit_sidecars(parts: &VersionParts, problems: &mut Problems) {
     let count = parts.sidecars.len();
     if count > MAX_SIDECARS {
-        trouble
+        problems
             .faults
             .push(format!("{count} sidecar files are more than the {MAX_SIDECARS} allowed"));
     }

@@ -1,0 +1,257 @@
+//! Scan of a whole repository: from directory entries to the state of each model and version.
+
+mod model_folder;
+mod scanner;
+mod steps;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Instant;
+
+use crate::model::{ModelName, Version};
+use crate::repository::aspired_versions::Observed;
+use crate::repository::confined_dir::{ConfinedDir, DirEntry, EntryKind, FileRef, read_error_text};
+use crate::repository::file_cache::{FileCache, FileRole};
+use crate::repository::layout::{
+    EntryMeaning, INTERCEPTORS, Namespace, classify_file, classify_folder, reserved_name_message,
+};
+use crate::repository::operator_notes::OperatorNotes;
+use crate::repository::version_numbers::VersionNumbers;
+
+pub(super) use model_folder::MAX_SIDECARS;
+pub(super) use scanner::{ScanOutcome, Scanner};
+pub(super) use steps::VersionParts;
+use steps::{Problems, wrong_kind_message};
+
+/// The result of one scan.
+#[derive(Default)]
+pub(super) struct ScanResult {
+    /// Models and versions, in the order of the scan.
+    pub(super) observed: Vec<Observed>,
+    /// The scanned folders, beginning with the root.
+    pub(super) folders: Vec<FileRef>,
+    /// Messages that an operator should see once.
+    pub(super) notes: OperatorNotes,
+    /// The earliest instant at which an unsettled entry may settle.
+    pub(super) due: Option<Instant>,
+    /// True if the root has no entries.
+    pub(super) empty: bool,
+    /// True if there are more versions than were scanned.
+    pub(super) partial: bool,
+}
+
+/// Limits of a scan.
+pub(super) struct ScanLimits<'a> {
+    /// Maximum number of versions.
+    pub(super) versions: usize,
+    /// Models that were present before. They are scanned before others.
+    pub(super) known: &'a BTreeSet<ModelName>,
+}
+
+/// Scans everything in the tree up to the limit. Fails if the root cannot be listed, or if some
+/// interceptors cannot be scanned: a shorter list of interceptors must not be announced as
+/// complete.
+pub(super) fn scan(
+    tree: &ConfinedDir,
+    cache: &mut FileCache,
+    numbers: &mut VersionNumbers,
+    limits: ScanLimits<'_>,
+) -> io::Result<ScanResult> {
+    let entries = tree.list(&tree.root().path)?;
+    let result = ScanResult {
+        folders: vec![tree.root()],
+        empty: entries.is_empty(),
+        ..ScanResult::default()
+    };
+    let mut scan = Scan { tree, cache, numbers, result, left: limits.versions };
+
+    let claims = scan.name_claims(Namespace::Models, entries)?;
+    let (interceptors, models): (Vec<_>, Vec<_>) =
+        claims.into_iter().partition(|(name, _)| name.is_interceptor());
+    scan.scan_models(interceptors);
+
+    if scan.result.partial {
+        let limit = limits.versions;
+        return Err(io::Error::other(format!(
+            "{INTERCEPTORS}: more than {limit} versions (max_versions)"
+        )));
+    }
+
+    let (known, others): (Vec<_>, Vec<_>) =
+        models.into_iter().partition(|(name, _)| limits.known.contains(name));
+    scan.scan_models(known);
+    scan.scan_models(others);
+
+    scan.cache.end_scan();
+    scan.save_version_numbers();
+
+    Ok(scan.result)
+}
+
+/// Reads the files next to a component that is about to replace a version's: the model's settings,
+/// and the version's sidecars and golden requests. Fails with the faults found.
+pub(in crate::repository) fn read_parts(
+    tree: &ConfinedDir,
+    cache: &mut FileCache,
+    name: &ModelName,
+    version: Version,
+) -> Result<VersionParts, String> {
+    let numbers = &mut VersionNumbers::default();
+    let result = ScanResult::default();
+    Scan { tree, cache, numbers, result, left: 1 }.read_parts(name, version)
+}
+
+/// A scan in progress.
+pub(super) struct Scan<'a> {
+    pub(super) tree: &'a ConfinedDir,
+    cache: &'a mut FileCache,
+    numbers: &'a mut VersionNumbers,
+    pub(super) result: ScanResult,
+    /// Number of versions that may still be scanned.
+    left: usize,
+}
+
+/// An entry in the root that claims a model's name.
+enum NameClaim {
+    Bare(FileRef),
+    Folder(FileRef),
+    Refused(String),
+}
+
+impl Scan<'_> {
+    // === The root ===
+
+    fn name_claims(
+        &mut self,
+        namespace: Namespace,
+        entries: Vec<DirEntry>,
+    ) -> io::Result<BTreeMap<ModelName, Vec<NameClaim>>> {
+        let mut claims: BTreeMap<ModelName, Vec<NameClaim>> = BTreeMap::new();
+        for DirEntry { name, kind } in entries {
+            let meaning = classify(namespace, &name, &kind);
+
+            if meaning == EntryMeaning::Interceptors {
+                claims.append(&mut self.interceptors(kind)?);
+            } else if let Some((name, claim)) = self.name_claim(meaning, &name, kind) {
+                claims.entry(name).or_default().push(claim);
+            }
+        }
+
+        Ok(claims)
+    }
+
+    /// Returns the entries of the interceptors folder. Fails if they cannot be listed: an empty
+    /// list must not be announced instead.
+    fn interceptors(&mut self, kind: EntryKind) -> io::Result<BTreeMap<ModelName, Vec<NameClaim>>> {
+        let EntryKind::Folder(file_ref) = kind else {
+            return Err(io::Error::other(wrong_kind_message(INTERCEPTORS, kind)));
+        };
+
+        self.result.folders.push(file_ref.clone());
+        let entries = self.tree.list(&file_ref.path);
+        let unreadable = |error: io::Error| {
+            io::Error::other(format!("{INTERCEPTORS}: {}", read_error_text(&error)))
+        };
+
+        self.name_claims(Namespace::Interceptors, entries.map_err(unreadable)?)
+    }
+
+    fn name_claim(
+        &mut self,
+        meaning: EntryMeaning,
+        name: &str,
+        kind: EntryKind,
+    ) -> Option<(ModelName, NameClaim)> {
+        match (meaning, kind) {
+            (EntryMeaning::Misplaced(note), _) => {
+                self.result.notes.add(note);
+                None
+            }
+            (EntryMeaning::Ignored | EntryMeaning::Interceptors, _) => None,
+            (EntryMeaning::Reserved(model), _) => {
+                Some((model, NameClaim::Refused(reserved_name_message(name))))
+            }
+            (EntryMeaning::Precompiled(model), _) => {
+                Some((model, NameClaim::Refused(precompiled_message(name))))
+            }
+            (EntryMeaning::Bare(model), EntryKind::File(file_ref)) => {
+                Some((model, NameClaim::Bare(file_ref)))
+            }
+            (EntryMeaning::Model(model), EntryKind::Folder(file_ref)) => {
+                Some((model, NameClaim::Folder(file_ref)))
+            }
+            (EntryMeaning::Bare(model) | EntryMeaning::Model(model), kind) => {
+                Some((model, NameClaim::Refused(wrong_kind_message(name, kind))))
+            }
+        }
+    }
+
+    fn scan_models(&mut self, all: Vec<(ModelName, Vec<NameClaim>)>) {
+        for (name, claims) in all {
+            // A model without versions counts as one.
+            if self.take_versions(1) == 1 {
+                self.scan_model(&name, claims);
+            }
+        }
+    }
+
+    /// Counts versions against the limit. Returns how many of them may be scanned.
+    pub(super) fn take_versions(&mut self, versions: usize) -> usize {
+        let counted = versions.min(self.left);
+        self.left -= counted;
+        self.result.partial |= counted < versions;
+        counted
+    }
+
+    fn scan_model(&mut self, name: &ModelName, claims: Vec<NameClaim>) {
+        let mut refused = Vec::new();
+        let mut others = Vec::new();
+
+        for claim in claims {
+            match claim {
+                NameClaim::Refused(reason) => refused.push(reason),
+                other => others.push(other),
+            }
+        }
+
+        match (others.pop(), others.is_empty()) {
+            (None, _) => self.add_faulty(name, None, refused.join("; ")),
+            (Some(NameClaim::Bare(file_ref)), true) => self.scan_bare(name, &file_ref),
+            (Some(NameClaim::Folder(file_ref)), true) => self.scan_model_folder(name, file_ref),
+            _ => self.add_faulty(
+                name,
+                None,
+                format!("both {name}.wasm and {name}/ exist; remove one of them"),
+            ),
+        }
+    }
+
+    fn scan_bare(&mut self, name: &ModelName, file_ref: &FileRef) {
+        let mut problems = Problems::default();
+        let component =
+            self.read(file_ref, &format!("{name}.wasm"), FileRole::Component, &mut problems);
+        let Some(component) = component.filter(|_| problems.is_empty()) else {
+            return self.add_problems(name, None, problems);
+        };
+
+        match self.numbers.number(name, component.digest) {
+            Some(version) => {
+                self.add_candidate(name, version, (file_ref, component), VersionParts::default())
+            }
+            None => self.add_faulty(name, None, "there are no version numbers left".into()),
+        }
+    }
+}
+
+fn classify(namespace: Namespace, name: &str, kind: &EntryKind) -> EntryMeaning {
+    match kind {
+        EntryKind::Folder(_) => classify_folder(namespace, name),
+        // A broken link without an extension may have been meant as a folder.
+        EntryKind::Broken(_) if !name.contains('.') => classify_folder(namespace, name),
+        _ => classify_file(namespace, name),
+    }
+}
+
+fn precompiled_message(name: &str) -> String {
+    format!("{name}: precompiled artifacts are never accepted; drop in the .wasm component itself")
+}
