@@ -68,7 +68,7 @@
 //! Tenants do not trust each other, and the host trusts none of their models. [`tenant`] holds the
 //! state of a tenant: its API keys, its quotas and their use, the log of its guests, and its
 //! virtual time. The tenant is decided once, where a request enters (`api/auth.rs`) or where a
-//! repository is scanned (`repository/directory.rs`), and every later name is looked up within it.
+//! repository is scanned (`repository/watch_thread.rs`), and every later name is looked up within it.
 //! Quota is acquired as a guard: concurrency and a queue place for a request, an instance and its
 //! memory for the life of the instance, a model for as long as it is loaded. The cores are shared
 //! by turns (`tenant/fair_scheduler.rs`): the tenant with the least CPU time by weight goes first.

@@ -30,7 +30,12 @@ const KNOWN: &[&[&str]] = &[
         "host/src/lifecycle/waiters.rs",
     ],
     &["host/src/repository/confined_dir.rs", "host/src/repository/root.rs"],
-    &["host/src/repository/directory.rs", "host/src/repository/scanner.rs"],
+    &[
+        "host/src/repository/directory.rs",
+        "host/src/repository/folder_watcher.rs",
+        "host/src/repository/scan/scanner.rs",
+        "host/src/repository/watch_thread.rs",
+    ],
     &["host/src/repository/layout.rs", "host/src/repository/misplaced.rs"],
     &[
         "host/src/repository/remote/listing_check/azure.rs",

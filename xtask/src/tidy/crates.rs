@@ -32,7 +32,7 @@ const CONFINED: &[Confined] = &[
         // The client in `cli` uses its names of HTTP's own types.
         places: &["host/src/api", "host/src/cli", "host/src/server/accept.rs"],
     },
-    Confined { name: "notify", places: &["host/src/repository/directory.rs"] },
+    Confined { name: "notify", places: &["host/src/repository/folder_watcher.rs"] },
     Confined {
         name: "rusqlite",
         // The aim is `database`, `journal` and `store`: the others hand closures to the store.

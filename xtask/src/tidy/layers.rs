@@ -52,7 +52,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "config",
-        uses: &["database", "engine", "files", "model", "repository", "store", "tenant"],
+        uses: &[
+            "database",
+            "engine",
+            "files",
+            "model",
+            "repository",
+            "store",
+            "tenant",
+            "toml_reader",
+        ],
     },
     Layer {
         name: "api",
@@ -102,13 +111,17 @@ const LAYERS: &[Layer] = &[
     Layer { name: "capability", uses: &["database", "model", "store", "tenant"] },
     Layer { name: "store", uses: &["disk_errors", "journal", "model", "tenant"] },
     Layer { name: "database", uses: &["disk_errors", "journal", "model", "tenant"] },
-    Layer { name: "repository", uses: &["disk_errors", "essential", "files", "model", "tenant"] },
+    Layer {
+        name: "repository",
+        uses: &["disk_errors", "essential", "files", "model", "tenant", "toml_reader"],
+    },
     Layer { name: "tenant", uses: &["model"] },
     Layer { name: "essential", uses: &["telemetry"] },
     Layer { name: "telemetry", uses: &["model"] },
     Layer { name: "journal", uses: &[] },
     Layer { name: "disk_errors", uses: &[] },
-    Layer { name: "files", uses: &[] },
+    Layer { name: "files", uses: &["model"] },
+    Layer { name: "toml_reader", uses: &["model"] },
     Layer { name: "model", uses: &[] },
 ];
 
