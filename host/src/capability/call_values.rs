@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_replaced_by_the_next_of_its_name() {
+    fn a_value_replaces_the_previous_one_of_its_name() {
         let values = CallValues::default();
         values.set("a".into(), "1".into()).unwrap();
         values.set("a".into(), "2".into()).unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_them() {
+    fn the_number_and_size_of_values_are_limited() {
         let values = CallValues::default();
         assert!(
             values.set("large".into(), "x".repeat(MAX_BYTES)).unwrap_err().contains("65536 bytes")
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(
             values.get("0").map(|value| value.len()),
             Some(1000),
-            "what was refused changes nothing"
+            "a refused value changes nothing"
         );
     }
 }

@@ -87,8 +87,17 @@ impl Emitter {
         let (sender, receiver) = unbounded_channel();
         let room = Arc::new(Semaphore::new(BUFFER_SIZE as usize));
         let emitted = PartReceiver { room: room.clone(), parts: receiver };
-        let (sent, exhausted) = (AtomicU64::new(0), AtomicBool::new(false));
-        (Emitter { metadata, limits, room, parts: sender, sent, exhausted, waiting }, emitted)
+        let emitter = Emitter {
+            metadata,
+            limits,
+            room,
+            parts: sender,
+            sent: AtomicU64::new(0),
+            exhausted: AtomicBool::new(false),
+            waiting,
+        };
+
+        (emitter, emitted)
     }
 
     /// Fails if the parts exceeded the total limit.

@@ -105,7 +105,8 @@ pub(super) fn write_line(
     context: &str,
     message: &str,
 ) {
-    let (context, message) = (sanitize_line(context, 128), sanitize_line(message, MAX_LINE));
+    let context = sanitize_line(context, 128);
+    let message = sanitize_line(message, MAX_LINE);
     // An empty line has a cost too.
     let allowance = call.charge(message.len() + context.len() + 32);
     let line =
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_cut_off_with_a_word() {
+    fn a_flood_is_cut_off_with_a_warning() {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = lines.clone();
         let log: LogSink = Arc::new(move |line| sink.lock().unwrap().push(line));

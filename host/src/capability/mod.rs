@@ -264,7 +264,7 @@ mod tests {
     use super::{Capability, GRANTED_ON_REQUEST, import_refusal};
 
     #[test]
-    fn what_reaches_outside_is_not_granted() {
+    fn imports_that_reach_outside_are_not_granted() {
         for import in ["wasi:io/streams@0.2.6", "wasi:random/random@0.2.0"] {
             assert_eq!(import_refusal(import, &[]), None, "{import}");
         }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn some_take_a_grant() {
+    fn some_imports_require_a_grant() {
         for (import, capability) in GRANTED_ON_REQUEST {
             let import = format!("{import}@0.2.0");
             assert_eq!(import_refusal(&import, &[capability]), None, "{import}");

@@ -188,7 +188,7 @@ impl ArtifactStore {
         if !fs::metadata(there)?.is_dir() {
             return Err(io::Error::new(
                 io::ErrorKind::NotADirectory,
-                format!("{} is no directory", there.display()),
+                format!("{} is not a directory", there.display()),
             ));
         }
 

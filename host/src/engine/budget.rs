@@ -53,9 +53,12 @@ impl Budget {
 
     /// A budget that starts at `received`.
     pub fn with_deadline(received: Instant, allowed: Deadline, cpu_time: Duration) -> Self {
-        let (used, resumed) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (on_guest_thread, gave_way) = (AtomicBool::new(false), AtomicBool::new(false));
-        let meter = CpuTime { used, resumed, on_guest_thread, yielded: gave_way };
+        let meter = CpuTime {
+            used: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
+            on_guest_thread: AtomicBool::new(false),
+            yielded: AtomicBool::new(false),
+        };
         // Bounded to a year, so that the sum cannot overflow.
         let deadline = received + allowed.allowed.min(Duration::from_secs(365 * 24 * 3600));
 
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_is_counted_over_all_slices_and_nothing_in_between() {
+    fn cpu_time_is_counted_while_the_call_runs_and_not_in_between() {
         for place in [ThreadKind::Request, ThreadKind::Guest] {
             let budget = Budget::new(Instant::now(), LONG, Duration::from_millis(4));
             for _ in 0..2 {
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn where_its_request_arrived_a_slice_is_over_after_so_much_cpu_time() {
+    fn on_the_request_thread_a_slice_ends_after_one_millisecond_of_cpu_time() {
         let budget = Budget::new(Instant::now(), LONG, LONG);
         budget.resume(ThreadKind::Request);
         std::thread::yield_now();
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_counts_from_arrival() {
+    fn the_deadline_counts_from_the_arrival_of_the_request() {
         let budget =
             Budget::new(Instant::now() - Duration::from_secs(2), Duration::from_secs(1), LONG);
         let passed = InferError::DeadlineExceeded(Deadline::from_settings(Duration::from_secs(1)));

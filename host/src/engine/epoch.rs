@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ticks_while_there_are_calls_and_rests_when_there_are_none() {
+    fn the_clock_ticks_during_calls_and_stops_without_them() {
         let ticks = Arc::new(AtomicUsize::new(0));
         let counted = ticks.clone();
         let ticker = EpochTicker::start(move || {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn its_thread_ends_with_it() {
+    fn the_thread_ends_with_the_clock() {
         let alive = Arc::new(());
         let of_thread = alive.clone();
         let ticker = EpochTicker::start(move || Arc::strong_count(&of_thread) > 0).unwrap();

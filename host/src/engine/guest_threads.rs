@@ -115,12 +115,13 @@ impl GuestThreads {
     {
         let Some(runtime) = &self.runtime else { return Err(InferError::Overloaded) };
 
-        let (deadline, late) = (call.budget.deadline(), call.budget.deadline_exceeded());
-        let taking_turns = ScheduledCall { turns: self.turns.clone(), call, ticket: None, work };
+        let deadline = call.budget.deadline();
+        let late = call.budget.deadline_exceeded();
+        let scheduled = ScheduledCall { turns: self.turns.clone(), call, ticket: None, work };
         let task = runtime.spawn(async move {
             // Ends a guest that waits, for its turn or in an import; the epoch clock ends one
             // that computes.
-            tokio::time::timeout_at(deadline.into(), taking_turns).await.unwrap_or(Err(late))
+            tokio::time::timeout_at(deadline.into(), scheduled).await.unwrap_or(Err(late))
         });
 
         match AbortOnDrop(task).await {
@@ -200,14 +201,15 @@ mod tests {
     use crate::tenant::{Tenant, TenantSettings};
 
     #[tokio::test]
-    async fn a_call_moves_before_work_on_many_bytes_and_stays_for_a_few() {
+    async fn a_call_moves_to_the_guest_threads_before_work_on_many_bytes() {
         let threads = GuestThreads::with_turns(FairScheduler::new(1)).unwrap();
         let tenant = Tenant::new(TenantName::default_tenant(), TenantSettings::default());
-        let (share, long) = (CpuShare::new(tenant.account().clone()), Duration::from_secs(600));
+        let share = CpuShare::new(tenant.account().clone());
+        let long = Duration::from_secs(600);
 
         for (bytes, moves) in [(100, false), (100 << 20, true)] {
-            let (budget, context) =
-                (Budget::new(Instant::now(), long, long), Arc::new(CallContext::default()));
+            let budget = Budget::new(Instant::now(), long, long);
+            let context = Arc::new(CallContext::default());
             let work = async move {
                 yield_if_large(bytes).await;
                 Ok(std::thread::current().name() == Some("guest"))

@@ -144,7 +144,8 @@ impl Instance {
 
     /// Fails if the result of a call exceeds the limit of a response.
     fn check_sizes(&self, tensors: &[Tensor], parameters: &[Parameter]) -> Result<(), InferError> {
-        let (size, limit) = (payload_size(tensors, parameters), self.template.response_limit());
+        let size = payload_size(tensors, parameters);
+        let limit = self.template.response_limit();
 
         if size > limit {
             return Err(InferError::OversizedOutput(format!(

@@ -91,11 +91,12 @@ impl Engine {
         let mut linker = Linker::new(&wasmtime);
         crate::capability::add_to_linker(&mut linker)?;
 
-        let (engine, compared) = (wasmtime.weak(), turns.clone());
+        let engine = wasmtime.weak();
+        let ticked_turns = turns.clone();
         let mut before = Instant::now();
         let ticker = EpochTicker::start(move || {
             let now = Instant::now();
-            compared.tick(now - std::mem::replace(&mut before, now));
+            ticked_turns.tick(now - std::mem::replace(&mut before, now));
             engine.upgrade().map(|engine| engine.increment_epoch()).is_some()
         })?;
 

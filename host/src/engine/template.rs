@@ -59,7 +59,7 @@ impl Code {
         component.initialize_copy_on_write_image()?;
         let pre = engine.linker().instantiate_pre(&component)?;
         let exports = Exports::find(&component, &pre)?;
-        let needs = component.resources_required().context("it takes modules from others")?;
+        let needs = component.resources_required().context("it imports core modules")?;
 
         Ok(Code {
             room: SlotRequest::new(engine.slots().clone(), config::slots_needed(&needs)),
@@ -95,11 +95,11 @@ struct TemplateInner {
 }
 
 impl Template {
-    /// A template of that code. `memory` and `response` are limits in bytes. The artifact's sidecar
-    /// files replace those of `grants`.
-    pub fn new(code: Arc<Code>, grants: Grants, memory: u64, response: u64) -> Self {
+    /// A template of that code. The limits are in bytes. The artifact's sidecar files replace those
+    /// of `grants`.
+    pub fn new(code: Arc<Code>, grants: Grants, memory_limit: u64, response_limit: u64) -> Self {
         let grants = Grants { sidecars: code.sidecars.clone(), ..grants };
-        Template { inner: Arc::new(TemplateInner { code, grants, memory, response }) }
+        Template { inner: Arc::new(TemplateInner { code, grants, memory_limit, response_limit }) }
     }
 
     /// The metadata that the model reports.

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_passed_up_to_the_limit_and_cut_beyond() {
+    async fn a_body_is_cut_at_the_limit() {
         let (body, places) = response(chunks(16));
         assert_eq!(body.unwrap().collect().await.unwrap().to_bytes().len(), MAX_BODY);
         assert_eq!(places.available_permits(), 1);
@@ -138,13 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_announced_as_too_large_is_not_begun() {
+    fn a_body_announced_as_too_large_is_refused() {
         let (body, _) = response(Full::new(Bytes::from(vec![0; MAX_BODY + 1])));
         assert!(matches!(body, Err(Error::HttpResponseBodySize(Some(_)))));
     }
 
     #[tokio::test]
-    async fn a_server_that_pauses_for_too_long_is_given_up() {
+    async fn a_silent_server_times_out() {
         let silent =
             StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, hyper::Error>>());
         let (body, places) = response(silent);

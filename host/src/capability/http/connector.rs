@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn one_private_address_among_public_ones_is_enough_to_refuse() {
+    fn one_private_address_among_public_ones_refuses_the_host() {
         checked(&["1.1.1.1:443", "[2606:4700::1111]:443"]).unwrap();
-        let told = checked(&["1.1.1.1:443", "10.0.0.1:443"]).unwrap_err().to_string();
-        assert!(told.contains("rebinding.example is 10.0.0.1"), "{told}");
+        let error = checked(&["1.1.1.1:443", "10.0.0.1:443"]).unwrap_err().to_string();
+        assert!(error.contains("rebinding.example is 10.0.0.1"), "{error}");
     }
 
     #[tokio::test]
-    async fn a_closed_connection_gives_its_place_back() {
+    async fn a_closed_connection_frees_its_permit() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let connector = Connector::new();

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_can_wait_less_and_no_longer() {
+    fn a_guest_may_shorten_timeouts_but_not_extend_them() {
         let asked = |time| {
             let options =
                 RequestOptions { connect_timeout: Some(time), ..RequestOptions::default() };

@@ -12,9 +12,9 @@ use super::connector::ConnectError;
 
 /// Translates a client error for a guest. The outermost cause with a translation decides.
 pub(super) fn to_wasi_error(error: &(dyn StdError + 'static)) -> Error {
-    let told = causes(error).find_map(translate);
+    let translated = causes(error).find_map(translate);
     tracing::debug!(error = ?causes(error).map(ToString::to_string).collect::<Vec<_>>(), "a model's request failed");
-    told.unwrap_or(Error::HttpProtocolError)
+    translated.unwrap_or(Error::HttpProtocolError)
 }
 
 /// Iterates over an error and its causes, from the outside in. The error inside an I/O error is not
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_that_says_most_decides() {
+    fn the_most_specific_cause_decides() {
         let refused = || io::Error::from(ErrorKind::ConnectionRefused);
         let address = "127.0.0.1:1".parse().unwrap();
         assert!(matches!(

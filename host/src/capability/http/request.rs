@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_path_is_the_guests() {
+    fn only_the_path_is_taken_from_the_guest() {
         for (asked, sent) in [
             ("https://api.example.com/a?b", "https://api.example.com/a?b"),
             ("https://evil.example/a", "https://api.example.com/a"),
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_a_path_and_not_endless() {
+    fn a_path_is_absolute_and_limited() {
         assert!(matches!(rewritten("*", &[]), Err(Error::HttpRequestUriInvalid)));
         let long = format!("/{}", "x".repeat(MAX_PATH));
         assert!(matches!(rewritten(&long, &[]), Err(Error::HttpRequestUriTooLong)));
     }
 
     #[test]
-    fn a_body_announced_as_too_large_is_not_begun() {
+    fn a_body_announced_as_too_large_is_refused() {
         let announced =
             |length: usize| rewritten("/", &[("content-length", &length.to_string())]).map(drop);
         assert!(announced(MAX_BODY).is_ok());

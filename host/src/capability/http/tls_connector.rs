@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_server_that_never_ends_its_handshake_is_given_up() {
+    async fn a_handshake_that_never_completes_times_out() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let mut handshake = TlsConnector::new(

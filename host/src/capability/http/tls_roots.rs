@@ -82,10 +82,10 @@ mod tests {
         TlsRoots::new(None).unwrap();
 
         assert!(fault(b"").contains("there is none in it"));
-        let told = fault(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-        assert!(told.contains("cannot read certificates"), "{told}");
-        let told =
+        let error = fault(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        assert!(error.contains("cannot read certificates"), "{error}");
+        let error =
             TlsRoots::new(Some(Path::new("/no/such.pem"))).map(drop).unwrap_err().to_string();
-        assert!(told.contains("/no/such.pem"), "{told}");
+        assert!(error.contains("/no/such.pem"), "{error}");
     }
 }

@@ -51,7 +51,8 @@ impl OpenHandles {
 
     /// Starts another call. Handles stay open: they are only names.
     pub(in crate::capability) fn begin_call(&mut self) {
-        (self.operations, self.scratch) = (0, None);
+        self.operations = 0;
+        self.scratch = None;
     }
 }
 

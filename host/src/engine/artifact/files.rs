@@ -120,7 +120,10 @@ fn check_digest(path: &Path, recorded: &str, actual: &str) -> io::Result<()> {
     }
 
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Err(io::Error::new(io::ErrorKind::InvalidData, format!("{name} is not what was written")))
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{name} does not match its recorded digest"),
+    ))
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -53,7 +53,8 @@ impl TenantArtifacts {
         let mut known = Index::default();
 
         for (key, path) in artifacts_in(&folder)? {
-            let (size, last_used) = (directory_size(&path)?, fs::metadata(&path)?.modified()?);
+            let size = directory_size(&path)?;
+            let last_used = fs::metadata(&path)?.modified()?;
             known.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
         }
 
@@ -221,18 +222,18 @@ impl TenantArtifacts {
         }
 
         let lease = self.acquire_lease(entry.size)?;
-        (entry.lease, entry.last_used) = (Arc::downgrade(&lease), SystemTime::now());
+        entry.lease = Arc::downgrade(&lease);
+        entry.last_used = SystemTime::now();
         self.report_unused(&known);
 
         Ok(Some(lease))
     }
 
     fn acquire_lease(self: &Arc<Self>, size: u64) -> Result<Arc<Lease>, LoadError> {
-        let (storage, artifacts) = (Resource::Storage, Resource::Artifacts);
         let held = self
             .tenant
-            .take(storage, size)
-            .and_then(|held| Ok((held, self.tenant.take(artifacts, size)?)));
+            .take(Resource::Storage, size)
+            .and_then(|storage| Ok((storage, self.tenant.take(Resource::Artifacts, size)?)));
         let held = held.map_err(|QuotaExceeded { limit, .. }| {
             storage_exceeded(size, limit, self.tenant.storage_left())
         });

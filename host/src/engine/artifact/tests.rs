@@ -8,7 +8,7 @@ use crate::tenant::{Quota, Resource, TenantSettings, Tenants};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn about() -> ModelInfo {
+fn info() -> ModelInfo {
     ModelInfo { metadata: Metadata::default(), snapshot: Snapshot::Impossible("a test".into()) }
 }
 
@@ -63,7 +63,7 @@ fn make(artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey, size: usize) -> Res
     let staged = artifacts.stage().unwrap();
     let (code, sidecars) =
         (vec![7; size], BTreeMap::from([("weights".to_string(), Bytes::from_static(&[1, 2, 3]))]));
-    let content = ArtifactContent::new(&code, &about(), &sidecars).unwrap();
+    let content = ArtifactContent::new(&code, &info(), &sidecars).unwrap();
     write_artifact(staged.path(), &content).unwrap();
     assert_eq!(content.size(), files::directory_size(staged.path()).unwrap());
     artifacts.publish(key, staged)
@@ -75,7 +75,7 @@ fn what_is_published_is_read_again() {
     let artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
     make(&artifacts, &key("a"), 4).unwrap();
     let artifact = artifacts.get(&key("a")).unwrap().unwrap();
-    assert_eq!(artifact.about, about());
+    assert_eq!(artifact.info, info());
     let StoredFile { path, size } = &artifact.sidecars["weights"];
     assert_eq!((fs::read(path).unwrap(), *size), (vec![1, 2, 3], 3));
 }

@@ -33,7 +33,8 @@ pub(super) fn send(socket: impl AsFd, files: &[File]) -> io::Result<()> {
 
 /// Receives the files of [`send`]. Fails if the socket fails.
 pub(super) fn receive(socket: impl AsFd) -> io::Result<Vec<File>> {
-    let (mut mark, mut space) = ([0; MARK.len()], control_buffer());
+    let mut mark = [0; MARK.len()];
+    let mut space = control_buffer();
     let mut control = RecvAncillaryBuffer::new(&mut space);
     recvmsg(socket, &mut [IoSliceMut::new(&mut mark)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
 
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_arrive_in_order_and_what_is_sent_after_them_too() {
+    fn files_arrive_in_order_before_the_bytes_sent_after_them() {
         let (mut one, mut other) = UnixStream::pair().unwrap();
         let file = |text: &str| {
             let file = tempfile::NamedTempFile::new().unwrap();

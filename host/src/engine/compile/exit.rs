@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_child_is_the_hosts_trouble_and_a_limit_is_the_models() {
+    fn a_killed_process_is_a_host_error_and_a_limit_is_the_models() {
         assert_eq!(died(Signal::KILL.as_raw(), "").stage, Stage::Host);
         let cpu = died(Signal::XCPU.as_raw(), "");
         assert!(cpu.stage == Stage::Compile && cpu.reason.contains("compile.cpu_time"), "{cpu}");

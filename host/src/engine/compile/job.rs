@@ -105,8 +105,9 @@ async fn make_artifact(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     report(Report::Stage(StageName::Read));
     let mut files = files.into_iter();
     let component = read("the component", &job.component, files.next())?;
-    let sidecars = job.sidecars.iter();
-    let sidecars = sidecars
+    let sidecars = job
+        .sidecars
+        .iter()
         .map(|(name, input)| Ok((name.clone(), Bytes::from(read(name, input, files.next())?))));
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_uses_is_charged_to_its_tenant() {
+    fn the_cpu_time_of_a_child_is_charged_to_its_tenant() {
         let slots = Slots::new(1, 8, FairScheduler::new(1));
         let tenant = Tenant::unlimited(TenantName::default_tenant());
         let job = slots.enqueue(&tenant);
@@ -176,10 +176,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_that_is_given_back_goes_to_the_one_who_waits() {
+    async fn a_freed_slot_goes_to_the_waiting_job() {
         let slots = Slots::new(1, 8, FairScheduler::new(1));
         let tenant = |name| Tenant::unlimited(TenantName::new(name).unwrap());
-        let (first, second) = (slots.enqueue(&tenant("a")), slots.enqueue(&tenant("b")));
+        let first = slots.enqueue(&tenant("a"));
+        let second = slots.enqueue(&tenant("b"));
         first.wait_for_slot().await;
         assert!(!second.is_running());
 

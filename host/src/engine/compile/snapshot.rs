@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_memory_that_no_module_can_hold_is_not_snapshotted() {
+    fn no_snapshot_is_taken_of_a_memory_that_no_module_can_hold() {
         assert_eq!(too_large(1000 << 20, 10 << 20), None);
         let reason = too_large(2 << 30, 1000).unwrap();
         assert!(reason.contains("2048 MiB after load"), "{reason}");

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_stands_while_it_is_stopped() {
+    fn no_time_passes_while_stopped() {
         let mut clock = Stopwatch::start();
         clock.begin_stage(Stage::Load);
         clock.stop();

@@ -37,7 +37,8 @@ impl ProcessUsage {
     /// Returns the time used since the last sample. Where the kernel gives no statistics, all the
     /// time passed counts as used.
     pub(super) fn sample(&mut self) -> UsageDelta {
-        let (now, at) = (read(&self.path), Instant::now());
+        let now = read(&self.path);
+        let at = Instant::now();
         let passed = at - std::mem::replace(&mut self.at, at);
         let before = std::mem::replace(&mut self.before, now);
 
@@ -67,14 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_told_from_sleep() {
+    fn a_working_process_is_distinguished_from_a_sleeping_one() {
         // This test's own thread may not be the process's first, so it starts processes.
         let run =
             |script: &str| std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
-        let (mut works, mut sleeps) = (run("while :; do :; done"), run("exec sleep 60"));
+        let mut works = run("while :; do :; done");
+        let mut sleeps = run("exec sleep 60");
         let mut usage = [ProcessUsage::new(works.id()), ProcessUsage::new(sleeps.id())];
 
-        let (mut worked, mut slept) = (Duration::ZERO, Duration::ZERO);
+        let mut worked = Duration::ZERO;
+        let mut slept = Duration::ZERO;
         while worked < Duration::from_millis(200) {
             std::thread::yield_now();
             worked += usage[0].sample().cpu;
@@ -90,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_kernel_does_not_tell_the_clock_counts() {
+    fn without_kernel_statistics_the_wall_clock_counts() {
         let mut usage = ProcessUsage::new(u32::MAX);
         let used = usage.sample();
         assert!(used.cpu > Duration::ZERO && used.cpu == used.wanted);

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_component_is_told_apart() {
+    fn input_that_is_not_a_component_is_refused_with_its_kind() {
         let reason = |bytes: &[u8]| validate_component(bytes, Role::Model, &[]).unwrap_err().reason;
         assert!(reason(b"").contains("not a WebAssembly component"));
         assert!(reason(b"\x7fELF").contains("not a WebAssembly component"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
+    fn a_component_in_the_wrong_folder_is_refused_with_the_right_one() {
         let exporting = |name: &str| Surface { imports: Vec::new(), exports: vec![name.into()] };
         let (model, interceptor) = (exporting(INFERENCE), exporting(INTERCEPTOR));
         assert_eq!(

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_can_neither_look_like_a_success_nor_forge_a_line() {
+    fn a_refusal_cannot_look_like_a_success_or_forge_a_log_line() {
         let refused = |status, message: &str| {
             InferError::from(interceptor::Rejection { status, message: message.into() })
         };

@@ -85,21 +85,21 @@ async fn only_a_listed_origin_is_called() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_without_a_grant_or_while_loading() {
+async fn nothing_is_sent_without_a_grant_or_in_load() {
     let (ungranted, _) = hooks(None);
     assert!(matches!(refused(&ungranted, "GET", "http://a.b/"), Some(Error::HttpRequestDenied)));
 
     let (mut loading, _) = hooks(Some(&["http://a.b"]));
     loading.loading = true;
 
-    let Some(Error::InternalError(Some(told))) = refused(&loading, "GET", "http://a.b/") else {
+    let Some(Error::InternalError(Some(text))) = refused(&loading, "GET", "http://a.b/") else {
         panic!()
     };
-    assert!(told.contains("while it loads"), "{told}");
+    assert!(text.contains("while it loads"), "{text}");
 }
 
 #[tokio::test]
-async fn a_call_has_so_many_requests_and_no_more() {
+async fn the_requests_of_a_call_are_limited() {
     let (hooks, _) = hooks(Some(&["http://a.b"]));
     let admitted: Vec<_> =
         (0..MAX_REQUESTS).map(|_| hooks.admit(&request("GET", "http://a.b/")).unwrap()).collect();
@@ -109,7 +109,7 @@ async fn a_call_has_so_many_requests_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_logged_without_what_may_be_secret() {
+async fn a_refusal_is_logged_without_secrets() {
     let (mut hooks, lines) = hooks(Some(&["http://a.b"]));
     let refused = hooks.send_request(
         request("GET", "http://user:sesame@c.d:81/path?key=secret"),
@@ -127,7 +127,7 @@ async fn a_refusal_is_logged_without_what_may_be_secret() {
 }
 
 #[tokio::test]
-async fn every_handle_is_paid_for_and_there_are_no_more_than_the_tenants_memory_has_room_for() {
+async fn handles_are_charged_to_the_tenants_memory_and_limited_by_it() {
     let quota = Quota { memory: 1 << 20, ..Quota::unlimited() };
     let settings = TenantSettings { quota, ..TenantSettings::default() };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
