@@ -36,6 +36,16 @@ fn a_failed_load_is_explained() {
 }
 
 #[test]
+fn a_load_that_outgrows_the_compile_process_names_the_setting() {
+    let large = case(
+        "large",
+        puppet("ballast=400"),
+        &["load: load needed more than the 256 MiB of memory", "(compile.memory)"],
+    );
+    check(vec![large.under("[limits]\nmemory = '512MiB'")], "[compile]\nmemory = '256MiB'");
+}
+
+#[test]
 fn a_sleeping_load_is_stopped() {
     check(
         vec![

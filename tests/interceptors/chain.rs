@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ask, parameter, trail, with_gates};
+use crate::harness::until;
 
 #[test]
 fn the_chain_is_ordered_by_name() {
@@ -53,6 +54,25 @@ fn call_values_are_limited() {
     ask(&server, &json!({ "before": "values" })).ok();
     // The trail and the version are two of the 64 parameters.
     server.until_logged("62 values fit");
+}
+
+#[test]
+fn values_count_against_the_tenants_memory() {
+    const PAGE: u64 = 64 << 10;
+    let server = with_gates(&["a"]);
+    let tenant = server.tenant("default");
+    let body = json!({
+        "inputs": [],
+        "parameters": { "before": "values", "behave": "sleep:600000" },
+    });
+    let pending = server.call("POST", "/v2/models/puppet/infer").json(&body).begin();
+
+    // The memory of guests consists of pages, so the remainder is what the host holds: 62 values
+    // of more than 100 bytes with their names.
+    until("the values to be counted", || tenant.holds("memory") % PAGE >= 62 * 100);
+
+    pending.hang_up();
+    tenant.until_holds("memory", 0);
 }
 
 #[test]

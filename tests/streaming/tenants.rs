@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{LARGE, endless, streamer};
-use crate::harness::{Server, Setup, puppet};
+use crate::harness::{Server, Setup, puppet, until};
 
 /// A server, not yet started, with two tenants, who differ by the header alone.
 fn two_tenants(settings: &str, of_a: &str) -> Setup {
@@ -33,6 +33,32 @@ fn a_stream_holds_its_quota_until_it_ends() {
     drop(slow);
     assert_eq!(waiting.events().all().len(), 3);
     a.until_holds("instances", 0);
+}
+
+#[test]
+fn unread_parts_count_against_the_tenants_memory() {
+    const PAGE: u64 = 64 << 10;
+    const PART: u64 = 8 << 20;
+    let settings = format!("{LARGE}[limits]\nmemory = '256MiB'\n");
+    let server = two_tenants(&settings, "").start();
+    let a = server.tenant("a");
+    a.until_ready("streamer", 1);
+
+    // After a part that was read, only the guest's memory is left, which consists of pages.
+    let body = json!({ "parts": 2, "size": PART, "between_ms": 600_000 });
+    let mut read = a.stream("streamer", &body);
+    read.next_text();
+    until("the part to be released", || a.holds("memory") % PAGE == 0);
+    let guest = a.holds("memory");
+    drop(read);
+    a.until_holds("memory", 0);
+
+    // Of unread parts, one is on its way to the client, one is in the buffer and one waits for room
+    // in it.
+    let unread = a.stream("streamer", &json!({ "parts": i64::MAX, "size": PART }));
+    until("the parts to be counted", || a.holds("memory") > guest + 2 * PART + PART / 2);
+    drop(unread);
+    a.until_holds("memory", 0);
 }
 
 #[test]

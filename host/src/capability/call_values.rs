@@ -15,17 +15,21 @@ mod bindings {
 }
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::Linker;
 
 use self::bindings::wardian::model::call_values::{self, Host, ValuesError};
 use super::{Ctx, CtxView, HasCtx};
+use crate::tenant::{QuotaGuard, Resource, Tenant};
 
 /// The values of one call. They are dropped when the call is answered.
-#[derive(Default)]
-pub struct CallValues {
-    values: Mutex<BTreeMap<String, String>>,
+pub struct CallValues(Mutex<Values>);
+
+struct Values {
+    by_name: BTreeMap<String, String>,
+    /// Charges the values, which are in the host's memory, to the tenant.
+    charged: QuotaGuard,
 }
 
 /// The most values of a call, and their most bytes with names: a few for each of a few
@@ -34,14 +38,20 @@ const MAX_VALUES: usize = 64;
 const MAX_BYTES: usize = 64 << 10;
 
 impl CallValues {
+    /// No values. Those of the call are charged to `tenant`.
+    pub fn new(tenant: &Arc<Tenant>) -> Self {
+        let charged = QuotaGuard::empty(tenant, Resource::Memory);
+        CallValues(Mutex::new(Values { by_name: BTreeMap::new(), charged }))
+    }
+
     fn get(&self, name: &str) -> Option<String> {
-        self.lock().get(name).cloned()
+        self.lock().by_name.get(name).cloned()
     }
 
     /// Stores a value in place of the previous one. Fails with the limit that it would exceed.
     fn set(&self, name: String, value: String) -> Result<(), String> {
-        let mut kept = self.lock();
-        let others = || kept.iter().filter(|(other, _)| **other != name);
+        let mut values = self.lock();
+        let others = || values.by_name.iter().filter(|(other, _)| **other != name);
         let size = others().map(|(name, value)| name.len() + value.len()).sum::<usize>()
             + name.len()
             + value.len();
@@ -56,12 +66,13 @@ impl CallValues {
             ));
         }
 
-        kept.insert(name, value);
+        values.charged.resize(size as u64).map_err(|refusal| refusal.to_string())?;
+        values.by_name.insert(name, value);
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Values> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,10 +94,29 @@ pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TenantName;
+    use crate::tenant::{Quota, TenantSettings};
+
+    /// The values of a call of a tenant with that memory quota in bytes.
+    fn values(memory: u64) -> CallValues {
+        let quota = Quota { memory, ..Quota::unlimited() };
+        let settings = TenantSettings { quota, ..TenantSettings::default() };
+        CallValues::new(&Tenant::new(TenantName::default_tenant(), settings))
+    }
+
+    #[test]
+    fn values_count_against_the_tenants_memory() {
+        let values = values(100);
+        values.set("a".into(), "x".repeat(90)).unwrap();
+        assert!(values.set("b".into(), "x".repeat(90)).unwrap_err().contains("memory"));
+
+        values.set("a".into(), String::new()).unwrap();
+        values.set("b".into(), "x".repeat(90)).unwrap();
+    }
 
     #[test]
     fn a_value_replaces_the_previous_one_of_its_name() {
-        let values = CallValues::default();
+        let values = values(u64::MAX);
         values.set("a".into(), "1".into()).unwrap();
         values.set("a".into(), "2".into()).unwrap();
         assert_eq!((values.get("a").as_deref(), values.get("b")), (Some("2"), None));
@@ -94,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_number_and_size_of_values_are_limited() {
-        let values = CallValues::default();
+        let values = values(u64::MAX);
         assert!(
             values.set("large".into(), "x".repeat(MAX_BYTES)).unwrap_err().contains("65536 bytes")
         );

@@ -2,7 +2,8 @@
 //!
 //! A buffer between the guest and the reader holds a few parts. While it is full, `emit` suspends
 //! the guest, which keeps its instance but neither a turn nor a thread, until the reader has taken
-//! a part or is gone, or the call's deadline ends it.
+//! a part or is gone, or the call's deadline ends it. A part counts against the tenant's memory quota
+//! until the reader takes it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 
 use super::{Ctx, CtxView, HasCtx, HostAbort, types, yield_if_large};
-use crate::model::{InferError, InferResponse, Metadata};
+use crate::model::{InferError, InferResponse, Metadata, QuotaExceeded};
+use crate::tenant::{QuotaGuard, Resource, Tenant};
 
 mod generated {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -54,6 +56,7 @@ pub struct StreamLimits {
 
 /// The guest's end of a streamed response: accepts its parts.
 pub struct Emitter {
+    tenant: Arc<Tenant>,
     metadata: Arc<Metadata>,
     limits: StreamLimits,
     room: Arc<Semaphore>,
@@ -73,21 +76,25 @@ pub struct PartReceiver {
 
 struct Part {
     response: InferResponse,
-    /// Freed when the reader takes the part.
+    /// Freed when the reader takes the part, like the memory.
     _room: OwnedSemaphorePermit,
+    _memory: QuotaGuard,
 }
 
 impl Emitter {
-    /// Creates both ends. `waiting` counts the guests that wait for their reader.
+    /// Creates both ends. The parts are charged to `tenant`. `waiting` counts the guests that wait
+    /// for their reader.
     pub fn new(
+        tenant: Arc<Tenant>,
         metadata: Arc<Metadata>,
         limits: StreamLimits,
         waiting: Gauge,
     ) -> (Emitter, PartReceiver) {
         let (sender, receiver) = unbounded_channel();
         let room = Arc::new(Semaphore::new(BUFFER_SIZE as usize));
-        let emitted = PartReceiver { room: room.clone(), parts: receiver };
+        let receiver = PartReceiver { room: room.clone(), parts: receiver };
         let emitter = Emitter {
+            tenant,
             metadata,
             limits,
             room,
@@ -97,7 +104,7 @@ impl Emitter {
             waiting,
         };
 
-        (emitter, emitted)
+        (emitter, receiver)
     }
 
     /// Fails if the parts exceeded the total limit.
@@ -111,7 +118,7 @@ impl Emitter {
     }
 
     /// Sends a guest's part once there is room for it. Fails, which ends the call, if it does not
-    /// match the model's metadata or is too large.
+    /// match the model's metadata, if it is too large, or if the tenant's memory quota is used up.
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
         let size = part.size();
         yield_if_large(size).await;
@@ -124,15 +131,16 @@ impl Emitter {
             ))));
         }
 
-        Ok(self.send(part, size).await.ok_or(EmitError::Gone))
+        let sent = self.send(part, size).await?;
+        Ok(if sent { Ok(()) } else { Err(EmitError::Gone) })
     }
 
     /// Sends a part unchecked once there is room for it, or discards it if the reader is gone.
-    /// Fails if all parts together exceed the limit.
+    /// Fails if all parts together exceed the limit, or if the tenant's memory quota is used up.
     pub async fn forward(&self, part: InferResponse) -> Result<(), InferError> {
         let size = part.size();
         self.add_to_total(size)?;
-        self.send(part, size).await;
+        self.send(part, size).await?;
         Ok(())
     }
 
@@ -146,10 +154,24 @@ impl Emitter {
         self.check_total()
     }
 
-    /// Returns `None` if the reader is gone.
-    async fn send(&self, part: InferResponse, size: u64) -> Option<()> {
-        let room = self.room(size).await?;
-        self.parts.send(Part { response: part, _room: room }).ok()
+    /// Returns false if the reader is gone. Fails if the tenant's memory quota is used up.
+    async fn send(&self, response: InferResponse, size: u64) -> Result<bool, QuotaExceeded> {
+        let memory = self.charge(size)?;
+        let Some(room) = self.room(size).await else { return Ok(false) };
+
+        Ok(self.parts.send(Part { response, _room: room, _memory: memory }).is_ok())
+    }
+
+    /// Charges a part to the tenant's memory quota; idle instances make room. The smallest parts
+    /// cost nothing, since the buffer holds few of them.
+    fn charge(&self, size: u64) -> Result<QuotaGuard, QuotaExceeded> {
+        let charged = if size > u64::from(MIN_PART_CHARGE) { size } else { 0 };
+        loop {
+            match self.tenant.take(Resource::Memory, charged) {
+                Err(_) if self.tenant.reclaim() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     fn check(&self, part: &InferResponse, size: u64) -> Result<(), InferError> {

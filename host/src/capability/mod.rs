@@ -102,7 +102,7 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// The capabilities of a new instance. `scope` is the context of its first call.
+    /// The capabilities of a new instance. `scope` is that of its first call.
     pub fn new(grants: Grants, scope: Arc<CallContext>) -> Self {
         let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
         let live = grants.config.live();

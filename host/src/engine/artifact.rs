@@ -123,7 +123,7 @@ pub struct Artifact {
     /// The file of machine code.
     pub code: PathBuf,
     /// The description of the model.
-    pub about: ModelInfo,
+    pub info: ModelInfo,
     /// The files that `load` may read; empty if instances start already loaded.
     pub sidecars: BTreeMap<String, StoredFile>,
     /// Keeps the artifact from being removed.

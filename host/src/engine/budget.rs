@@ -18,7 +18,7 @@ pub struct Budget {
     /// The deadline's length and origin, for the error text.
     timeout: Deadline,
     cpu_time: Duration,
-    meter: Arc<CpuTime>,
+    cpu_used: Arc<CpuTime>,
 }
 
 /// CPU time used by a call, in nanoseconds: the total of completed polls, and the thread's CPU time
@@ -53,7 +53,7 @@ impl Budget {
 
     /// A budget that starts at `received`.
     pub fn with_deadline(received: Instant, allowed: Deadline, cpu_time: Duration) -> Self {
-        let meter = CpuTime {
+        let cpu_used = CpuTime {
             used: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
             on_guest_thread: AtomicBool::new(false),
@@ -62,7 +62,7 @@ impl Budget {
         // Bounded to a year, so that the sum cannot overflow.
         let deadline = received + allowed.allowed.min(Duration::from_secs(365 * 24 * 3600));
 
-        Budget { deadline, timeout: allowed, cpu_time, meter: Arc::new(meter) }
+        Budget { deadline, timeout: allowed, cpu_time, cpu_used: Arc::new(cpu_used) }
     }
 
     /// The time by which the call must have ended.
@@ -77,7 +77,7 @@ impl Budget {
 
     /// The CPU time used until the call was last suspended or ended.
     pub fn used(&self) -> Duration {
-        Duration::from_nanos(self.meter.used.load(Ordering::Relaxed))
+        Duration::from_nanos(self.cpu_used.used.load(Ordering::Relaxed))
     }
 
     /// Returns the error of a call whose deadline has passed.
@@ -94,45 +94,45 @@ impl Budget {
             return Err(self.deadline_exceeded());
         }
 
-        let running = self.meter.running();
-        if self.meter.used.load(Ordering::Relaxed).saturating_add(running)
+        let running = self.cpu_used.running();
+        if self.cpu_used.used.load(Ordering::Relaxed).saturating_add(running)
             >= self.cpu_time.as_nanos() as u64
         {
             return Err(InferError::CpuTimeExceeded(self.cpu_time));
         }
 
-        Ok(self.meter.on_guest_thread.load(Ordering::Relaxed) || running >= TIME_SLICE)
+        Ok(self.cpu_used.on_guest_thread.load(Ordering::Relaxed) || running >= TIME_SLICE)
     }
 
     /// Adds CPU time that was used for the call on other threads.
     pub(super) fn charge(&self, time: Duration) {
         if !time.is_zero() {
-            self.meter.used.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+            self.cpu_used.used.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
         }
     }
 
     /// Starts counting the CPU time of the current thread.
-    pub(super) fn resume(&self, place: ThreadKind) {
-        self.meter.on_guest_thread.store(place == ThreadKind::Guest, Ordering::Relaxed);
-        self.meter.resumed.store(thread_time(), Ordering::Relaxed);
+    pub(super) fn resume(&self, thread: ThreadKind) {
+        self.cpu_used.on_guest_thread.store(thread == ThreadKind::Guest, Ordering::Relaxed);
+        self.cpu_used.resumed.store(thread_time(), Ordering::Relaxed);
     }
 
     /// Stops counting. Returns the CPU time used since [`Budget::resume`].
     pub(super) fn pause(&self) -> Duration {
-        let running = self.meter.running();
-        self.meter.used.fetch_add(running, Ordering::Relaxed);
+        let running = self.cpu_used.running();
+        self.cpu_used.used.fetch_add(running, Ordering::Relaxed);
         Duration::from_nanos(running)
     }
 
     /// Suspends the guest at the end of its time slice. On a guest thread the call continues with
     /// its next turn; elsewhere it is woken at once.
     pub(super) fn yield_turn(&self) -> impl Future<Output = ()> + Send + 'static {
-        YieldTurn { meter: self.meter.clone(), done: false }
+        YieldTurn { cpu_used: self.cpu_used.clone(), done: false }
     }
 
     /// Returns true if the call was suspended because its time slice ended, and resets that mark.
     pub(super) fn take_yielded(&self) -> bool {
-        self.meter.yielded.swap(false, Ordering::Relaxed)
+        self.cpu_used.yielded.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -149,7 +149,7 @@ fn thread_time() -> u64 {
 }
 
 struct YieldTurn {
-    meter: Arc<CpuTime>,
+    cpu_used: Arc<CpuTime>,
     done: bool,
 }
 
@@ -161,8 +161,8 @@ impl Future for YieldTurn {
             return Poll::Ready(());
         }
 
-        self.meter.yielded.store(true, Ordering::Relaxed);
-        if !self.meter.on_guest_thread.load(Ordering::Relaxed) {
+        self.cpu_used.yielded.store(true, Ordering::Relaxed);
+        if !self.cpu_used.on_guest_thread.load(Ordering::Relaxed) {
             context.waker().wake_by_ref();
         }
 
@@ -185,22 +185,22 @@ mod tests {
 
     #[test]
     fn cpu_time_is_counted_while_the_call_runs_and_not_in_between() {
-        for place in [ThreadKind::Request, ThreadKind::Guest] {
+        for thread in [ThreadKind::Request, ThreadKind::Guest] {
             let budget = Budget::new(Instant::now(), LONG, Duration::from_millis(4));
             for _ in 0..2 {
-                budget.resume(place);
+                budget.resume(thread);
                 spin(Duration::from_millis(1));
                 assert!(budget.pause() > Duration::ZERO);
                 spin(Duration::from_millis(5));
             }
 
-            budget.resume(place);
-            assert_eq!(budget.check(), Ok(place == ThreadKind::Guest), "{place:?}");
+            budget.resume(thread);
+            assert_eq!(budget.check(), Ok(thread == ThreadKind::Guest), "{thread:?}");
             while budget.check().is_ok() {}
             assert_eq!(
                 budget.check(),
                 Err(InferError::CpuTimeExceeded(Duration::from_millis(4))),
-                "{place:?}"
+                "{thread:?}"
             );
         }
     }

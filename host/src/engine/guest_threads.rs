@@ -4,7 +4,7 @@
 //! than a small model. If it does not finish within its first time slice (until a tick of the epoch
 //! clock, or an import that waits), it moves to the guest threads. So no long call occupies a
 //! thread that serves HTTP, and those threads notice disconnected clients at once. On a guest
-//! thread a call runs only while it holds one of the process's [`FairScheduler`].
+//! thread a call runs only while it holds a turn of the process's [`FairScheduler`].
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -153,9 +153,9 @@ impl<F: Future> Future for ScheduledCall<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        let place = this.ticket.get_or_insert_with(|| this.turns.enqueue(&this.call.share));
+        let ticket = this.ticket.get_or_insert_with(|| this.turns.enqueue(&this.call.share));
 
-        if !place.poll_granted(context) {
+        if !ticket.poll_granted(context) {
             return Poll::Pending;
         }
 
@@ -164,7 +164,7 @@ impl<F: Future> Future for ScheduledCall<F> {
         this.turns.charge_in_turn(&this.call.share, this.call.budget.pause());
 
         if outcome.is_pending() && this.call.budget.take_yielded() {
-            place.requeue(context);
+            ticket.requeue(context);
         } else {
             this.ticket = None;
         }

@@ -1,6 +1,6 @@
 //! The wasmtime runtime, reduced to what serving models needs.
 //!
-//! Reading order: [`Engine`] is the one engine of the process. A [`FetchJob`](compile::Job)
+//! Reading order: [`Engine`] is the one engine of the process. A [`Job`](compile::Job)
 //! describes a compilation, which a child process runs; its result is an artifact in the
 //! [`ArtifactStore`]. [`Code`] is an artifact mapped into memory, and a [`Template`] is code with
 //! the grants and limits of one version. An [`Instance`] is created from a template and answers

@@ -4,6 +4,7 @@ use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::Call;
+use super::trap::is_out_of_memory;
 use crate::capability::{Ctx, CtxView};
 use crate::model::QuotaExceeded;
 use crate::tenant::QuotaGuard;
@@ -31,7 +32,7 @@ impl WasiView for State {
 /// separately. The memory counts against the tenant's quota until the store is dropped.
 pub(super) struct MemoryLimiter {
     limit: u64,
-    held: QuotaGuard,
+    charged: QuotaGuard,
     /// Bytes that the last growth added, in case the allocation fails.
     last_growth: u64,
     /// Elements of all tables, and the number that the last growth added.
@@ -48,16 +49,18 @@ pub(super) enum ExceededLimit {
     Model,
     /// The tenant's quota.
     Tenant(QuotaExceeded),
+    /// The memory of the process or of the machine.
+    Host,
 }
 
 /// The most elements over all tables of a store: more than there are functions, as a rule.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl MemoryLimiter {
-    pub(super) fn new(limit: u64, held: QuotaGuard) -> Self {
+    pub(super) fn new(limit: u64, charged: QuotaGuard) -> Self {
         MemoryLimiter {
             limit,
-            held,
+            charged,
             last_growth: 0,
             table_elements: 0,
             last_table_growth: 0,
@@ -75,7 +78,7 @@ impl MemoryLimiter {
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.held.amount()
+        self.charged.amount()
     }
 
     pub(super) fn exceeded(&self) -> Option<ExceededLimit> {
@@ -86,7 +89,7 @@ impl MemoryLimiter {
         if self.used().saturating_add(amount) > self.limit {
             return Err(ExceededLimit::Model);
         }
-        self.held.grow(amount).map_err(ExceededLimit::Tenant)?;
+        self.charged.grow(amount).map_err(ExceededLimit::Tenant)?;
         self.last_growth = amount;
         Ok(())
     }
@@ -104,9 +107,12 @@ impl ResourceLimiter for MemoryLimiter {
         Ok(grown.is_ok())
     }
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.held.shrink(std::mem::take(&mut self.last_growth));
-        self.exceeded = self.exceeded.or(Some(ExceededLimit::Model));
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.charged.shrink(std::mem::take(&mut self.last_growth));
+
+        let limit =
+            if is_out_of_memory(&error) { ExceededLimit::Host } else { ExceededLimit::Model };
+        self.exceeded = self.exceeded.or(Some(limit));
         Ok(())
     }
 

@@ -67,8 +67,8 @@ impl Code {
             exports,
             imports: Imports::find(&component),
             pre,
-            metadata: Arc::new(artifact.about.metadata),
-            snapshot: artifact.about.snapshot,
+            metadata: Arc::new(artifact.info.metadata),
+            snapshot: artifact.info.snapshot,
             sidecars: Sidecars::new(sidecars.collect(), Some(artifact.lease.tenant().clone())),
             initial_memory: needs.max_initial_memory_size.unwrap_or(0) * PAGE,
             compiled_size,
@@ -90,8 +90,8 @@ pub struct Template {
 struct TemplateInner {
     code: Arc<Code>,
     grants: Grants,
-    memory: u64,
-    response: u64,
+    memory_limit: u64,
+    response_limit: u64,
 }
 
 impl Template {
@@ -209,10 +209,10 @@ impl Template {
     }
 
     pub(super) fn memory_limit(&self) -> u64 {
-        self.inner.memory
+        self.inner.memory_limit
     }
 
     pub(super) fn response_limit(&self) -> u64 {
-        self.inner.response
+        self.inner.response_limit
     }
 }

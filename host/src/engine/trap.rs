@@ -1,5 +1,7 @@
 //! Mapping the end of a failed call to an error.
 
+use std::io;
+
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::store_state::{ExceededLimit, State};
@@ -20,21 +22,41 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
     }
 
     let detail = detail(error, state);
+    if is_starved(error, state) {
+        tracing::warn!(detail, "a guest got no memory from the system");
+        return InferError::Overloaded;
+    }
+
     match state.memory.exceeded() {
         Some(ExceededLimit::Tenant(refusal)) => InferError::QuotaExceeded(refusal),
         Some(ExceededLimit::Model) => {
             InferError::OutOfMemory { limit: state.memory.limit(), detail }
         }
-        None => InferError::Trapped { detail },
+        Some(ExceededLimit::Host) | None => InferError::Trapped { detail },
     }
 }
 
-fn detail(error: &wasmtime::Error, state: &State) -> String {
-    let last_words = state.ctx.stderr_tail();
-    let said = if last_words.is_empty() {
-        String::new()
-    } else {
-        format!("; it last wrote: {last_words}")
-    };
-    sanitize_line(&format!("{error:#}{said}").replace('\n', " "), MAX_DETAIL)
+/// True if a call failed because the system had no memory for the guest, which is no fault of the
+/// model.
+pub(super) fn is_starved(error: &wasmtime::Error, state: &State) -> bool {
+    !error.is::<HostAbort>()
+        && (matches!(state.memory.exceeded(), Some(ExceededLimit::Host)) || is_out_of_memory(error))
+}
+
+/// True if the system refused memory: the process has reached a limit of its own, or the machine is
+/// out of memory.
+pub(super) fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::OutOfMemory)
+}
+
+/// Returns the error's text with the end of the guest's standard error, for the model's owner.
+pub(super) fn detail(error: &wasmtime::Error, state: &State) -> String {
+    let stderr = state.ctx.stderr_tail();
+    let written =
+        if stderr.is_empty() { String::new() } else { format!("; it last wrote: {stderr}") };
+
+    sanitize_line(&format!("{error:#}{written}").replace('\n', " "), MAX_DETAIL)
 }

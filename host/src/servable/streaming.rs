@@ -161,7 +161,8 @@ impl Servable {
             total: self.settings.streaming.total,
         };
         let waiting = self.metrics().streaming(&self.metric_families, &self.id).waiting();
-        Emitter::new(self.template().metadata().clone(), limits, waiting)
+        let tenant = self.factory.tenant().clone();
+        Emitter::new(tenant, self.template().metadata().clone(), limits, waiting)
     }
 
     async fn infer_full_response(

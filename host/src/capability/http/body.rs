@@ -28,18 +28,18 @@ pub(super) fn limited(body: WasiBody) -> RequestBody {
 pub(super) struct ResponseBody<B> {
     frames: Limited<B>,
     /// The longest time between two frames.
-    pause: Duration,
+    max_pause: Duration,
     /// Runs only while the guest waits for a frame.
-    waiting: Option<Pin<Box<Sleep>>>,
-    place: Option<OwnedSemaphorePermit>,
+    pause_timer: Option<Pin<Box<Sleep>>>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<B: Body> ResponseBody<B> {
     /// Fails if the announced length is too large.
     pub(super) fn new(
         body: B,
-        pause: Duration,
-        place: OwnedSemaphorePermit,
+        max_pause: Duration,
+        permit: OwnedSemaphorePermit,
     ) -> Result<Self, Error> {
         let announced = body.size_hint().lower();
         if announced > MAX_BODY as u64 {
@@ -48,16 +48,16 @@ impl<B: Body> ResponseBody<B> {
 
         Ok(ResponseBody {
             frames: Limited::new(body, MAX_BODY),
-            pause,
-            waiting: None,
-            place: Some(place),
+            max_pause,
+            pause_timer: None,
+            permit: Some(permit),
         })
     }
 
     fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let pause = self.pause;
-        self.waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)))
+        let max_pause = self.max_pause;
+        self.pause_timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(max_pause)))
             .as_mut()
             .poll(context)
     }
@@ -79,11 +79,11 @@ where
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         };
 
-        self.waiting = None;
+        self.pause_timer = None;
         let frame = frame.map(|frame| frame.map_err(|error| explain(error.as_ref())));
 
         if !matches!(frame, Some(Ok(_))) {
-            self.place = None;
+            self.permit = None;
         }
 
         Poll::Ready(frame)
@@ -116,9 +116,9 @@ mod tests {
     use super::*;
 
     fn response<B: Body>(body: B) -> (Result<ResponseBody<B>, Error>, Arc<Semaphore>) {
-        let places = Arc::new(Semaphore::new(1));
-        let place = places.clone().try_acquire_owned().unwrap();
-        (ResponseBody::new(body, Duration::from_millis(1), place), places)
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = permits.clone().try_acquire_owned().unwrap();
+        (ResponseBody::new(body, Duration::from_millis(1), permit), permits)
     }
 
     fn chunks(count: usize) -> impl Body<Data = Bytes, Error = hyper::Error> + Unpin {
@@ -128,13 +128,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_cut_at_the_limit() {
-        let (body, places) = response(chunks(16));
+        let (body, permits) = response(chunks(16));
         assert_eq!(body.unwrap().collect().await.unwrap().to_bytes().len(), MAX_BODY);
-        assert_eq!(places.available_permits(), 1);
+        assert_eq!(permits.available_permits(), 1);
 
-        let (body, places) = response(chunks(17));
+        let (body, permits) = response(chunks(17));
         assert!(matches!(body.unwrap().collect().await, Err(Error::HttpResponseBodySize(Some(_)))));
-        assert_eq!(places.available_permits(), 1);
+        assert_eq!(permits.available_permits(), 1);
     }
 
     #[test]
@@ -147,8 +147,8 @@ mod tests {
     async fn a_silent_server_times_out() {
         let silent =
             StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, hyper::Error>>());
-        let (body, places) = response(silent);
+        let (body, permits) = response(silent);
         assert!(matches!(body.unwrap().collect().await, Err(Error::ConnectionReadTimeout)));
-        assert_eq!(places.available_permits(), 1);
+        assert_eq!(permits.available_permits(), 1);
     }
 }

@@ -57,26 +57,26 @@ impl Egress {
         Egress { client: client.build(connector) }
     }
 
-    /// Sends a request and waits for the head of the response. The response body holds `place`.
+    /// Sends a request and waits for the head of the response. The response body holds `permit`.
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
-        patience: Timeouts,
-        place: OwnedSemaphorePermit,
+        timeouts: Timeouts,
+        permit: OwnedSemaphorePermit,
     ) -> Result<Response<WasiBody>, Error> {
         let mut connection = capture_connection(&mut request);
         let mut response = self.client.request(request);
         let connected = async { drop(connection.wait_for_connection_metadata().await) };
 
-        let head = patience.wait_for_head(&mut response, connected).await?;
-        into_wasi_response(head, patience.pause, place)
+        let head = timeouts.wait_for_head(&mut response, connected).await?;
+        into_wasi_response(head, timeouts.between_bytes, permit)
     }
 }
 
 fn into_wasi_response(
     response: Response<Incoming>,
-    pause: Duration,
-    place: OwnedSemaphorePermit,
+    between_bytes: Duration,
+    permit: OwnedSemaphorePermit,
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = response.into_parts();
     // The client's own limit is approximate: it counts what it has read so far, and may read more.
@@ -89,7 +89,7 @@ fn into_wasi_response(
 
     // The extensions would keep the connection longer than the body does.
     parts.extensions.clear();
-    Ok(Response::from_parts(parts, ResponseBody::new(body, pause, place)?.boxed_unsync()))
+    Ok(Response::from_parts(parts, ResponseBody::new(body, between_bytes, permit)?.boxed_unsync()))
 }
 
 /// The timeouts of a request. A guest may shorten them but not extend them. The deadline of its
@@ -97,7 +97,7 @@ fn into_wasi_response(
 pub(super) struct Timeouts {
     connect: Duration,
     first_byte: Duration,
-    pause: Duration,
+    between_bytes: Duration,
 }
 
 impl Timeouts {
@@ -109,7 +109,7 @@ impl Timeouts {
         Timeouts {
             connect: within(options.connect_timeout, CONNECT_TIME),
             first_byte: within(options.first_byte_timeout, FIRST_BYTE_TIME),
-            pause: within(options.between_bytes_timeout, BETWEEN_BYTES_TIME),
+            between_bytes: within(options.between_bytes_timeout, BETWEEN_BYTES_TIME),
         }
     }
 

@@ -144,9 +144,9 @@ impl WasiHttpHooks for Hooks {
         _read: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = SendOutcome> + Send> {
         match self.admit(&request) {
-            Ok((egress, origin, place)) => {
+            Ok((egress, origin, permit)) => {
                 let log = self.log();
-                Box::new(send(egress, request, origin, Timeouts::new(options), place, log))
+                Box::new(send(egress, request, origin, Timeouts::new(options), permit, log))
             }
             Err(refusal) => {
                 self.log()(&describe_request(&request), &refusal);
@@ -182,8 +182,8 @@ impl Hooks {
             return Err(Refusal::NotListed);
         }
 
-        let place = self.permits.clone().try_acquire_owned().map_err(|_| Refusal::TooMany)?;
-        Ok((http.egress.clone(), origin, place))
+        let permit = self.permits.clone().try_acquire_owned().map_err(|_| Refusal::TooMany)?;
+        Ok((http.egress.clone(), origin, permit))
     }
 
     /// Returns a function that logs a refused request to the model's log.
@@ -219,13 +219,13 @@ async fn send(
     egress: Egress,
     request: Request<WasiBody>,
     origin: Origin,
-    patience: Timeouts,
-    place: OwnedSemaphorePermit,
+    timeouts: Timeouts,
+    permit: OwnedSemaphorePermit,
     log: impl Fn(&str, &dyn std::fmt::Display) + Send,
 ) -> SendOutcome {
     let shown = describe_request(&request);
     let outcome = match rebuild_request(request, &origin) {
-        Ok(request) => egress.send(request, patience, place).await,
+        Ok(request) => egress.send(request, timeouts, permit).await,
         Err(error) => Err(error),
     };
 

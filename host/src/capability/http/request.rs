@@ -10,7 +10,7 @@ use crate::model::Origin;
 /// The longest path with its query, in bytes, as common servers accept it.
 const MAX_PATH: usize = 8 << 10;
 
-/// Returns the same request with the URL of `origin`, and with its `HostFile` once it is sent.
+/// Returns the same request with the URL of `origin`, and with its `Host` once it is sent.
 /// Fails if the path could be read as a whole URL, or if the announced body is too large.
 pub(super) fn rebuild_request(
     request: Request<WasiBody>,

@@ -33,7 +33,7 @@ mod bindings {
         ",
         world: "wardian:host/database",
         imports: { default: async | trappable },
-        with: { "wardian:model/sql@0.1.0.transaction": super::Open },
+        with: { "wardian:model/sql@0.1.0.transaction": super::OpenTransaction },
     });
 }
 
@@ -51,7 +51,7 @@ pub(super) struct SqlState {
 
 /// An open transaction of a guest. Dropping it rolls it back.
 #[allow(unreachable_pub)] // The generated code exports it.
-pub enum Open {
+pub enum OpenTransaction {
     /// A transaction of its own.
     Own(Transaction),
     /// A transaction nested in the trial transaction of its version.
@@ -61,7 +61,7 @@ pub enum Open {
 /// The destination of a call's statements.
 enum Target {
     Database(Arc<Database>),
-    Proof(Arc<ValidationTransaction>),
+    Validation(Arc<ValidationTransaction>),
 }
 
 type HostResult<T> = wasmtime::Result<Result<T, sql::SqlError>>;
@@ -83,7 +83,7 @@ impl sql::Host for Ctx {
 }
 
 impl sql::HostTransaction for Ctx {
-    async fn begin(&mut self) -> HostResult<Resource<Open>> {
+    async fn begin(&mut self) -> HostResult<Resource<OpenTransaction>> {
         match self.begin_transaction().await {
             Ok(open) => {
                 let resource = self.table().push(open)?;
@@ -96,7 +96,7 @@ impl sql::HostTransaction for Ctx {
 
     async fn query(
         &mut self,
-        this: Resource<Open>,
+        this: Resource<OpenTransaction>,
         text: String,
         parameters: Vec<sql::Value>,
     ) -> HostResult<sql::Rows> {
@@ -107,7 +107,7 @@ impl sql::HostTransaction for Ctx {
 
     async fn execute(
         &mut self,
-        this: Resource<Open>,
+        this: Resource<OpenTransaction>,
         text: String,
         parameters: Vec<sql::Value>,
     ) -> HostResult<u64> {
@@ -116,17 +116,17 @@ impl sql::HostTransaction for Ctx {
         Ok(outcome.map(|outcome| outcome.changed).map_err(sql::SqlError::from))
     }
 
-    async fn commit(&mut self, this: Resource<Open>) -> HostResult<()> {
+    async fn commit(&mut self, this: Resource<OpenTransaction>) -> HostResult<()> {
         let outcome = self.close_transaction(this)?.commit().await;
         Ok(outcome.map_err(sql::SqlError::from))
     }
 
-    async fn rollback(&mut self, this: Resource<Open>) -> HostResult<()> {
+    async fn rollback(&mut self, this: Resource<OpenTransaction>) -> HostResult<()> {
         drop(self.close_transaction(this)?);
         Ok(Ok(()))
     }
 
-    async fn drop(&mut self, this: Resource<Open>) -> wasmtime::Result<()> {
+    async fn drop(&mut self, this: Resource<OpenTransaction>) -> wasmtime::Result<()> {
         self.close_transaction(this).map(drop)
     }
 }
@@ -155,15 +155,19 @@ impl Ctx {
             Target::Database(database) => {
                 database.run(statement, wanted, &self.sql.cpu_meter).await
             }
-            Target::Proof(proof) => proof.run(statement, wanted).await,
+            Target::Validation(transaction) => transaction.run(statement, wanted).await,
         }
     }
 
-    async fn begin_transaction(&mut self) -> Result<Open, SqlError> {
+    async fn begin_transaction(&mut self) -> Result<OpenTransaction, SqlError> {
         match self.target()? {
             _ if self.sql.open => Err(SqlError::Busy),
-            Target::Database(database) => database.begin(&self.sql.cpu_meter).await.map(Open::Own),
-            Target::Proof(proof) => proof.nested().await.map(Open::InTrial),
+            Target::Database(database) => {
+                database.begin(&self.sql.cpu_meter).await.map(OpenTransaction::Own)
+            }
+            Target::Validation(transaction) => {
+                transaction.nested().await.map(OpenTransaction::InTrial)
+            }
         }
     }
 
@@ -174,7 +178,7 @@ impl Ctx {
         }
 
         match (&self.scope.trial, &self.grants.sql) {
-            (Some(proof), Some(_)) => Ok(Target::Proof(proof.clone())),
+            (Some(trial), Some(_)) => Ok(Target::Validation(trial.clone())),
             (None, Some(database)) => Ok(Target::Database(database.clone())),
             (_, None) => {
                 Err(SqlError::Denied("the model's [capabilities] do not grant sql".into()))
@@ -182,7 +186,10 @@ impl Ctx {
         }
     }
 
-    fn close_transaction(&mut self, this: Resource<Open>) -> wasmtime::Result<Open> {
+    fn close_transaction(
+        &mut self,
+        this: Resource<OpenTransaction>,
+    ) -> wasmtime::Result<OpenTransaction> {
         self.sql.open = false;
         Ok(self.table().delete(this)?)
     }
@@ -193,18 +200,18 @@ impl Ctx {
     }
 }
 
-impl Open {
+impl OpenTransaction {
     async fn run(&self, statement: Statement, wanted: Fetch) -> Result<StatementResult, SqlError> {
         match self {
-            Open::Own(transaction) => transaction.run(statement, wanted).await,
-            Open::InTrial(nested) => nested.run(statement, wanted).await,
+            OpenTransaction::Own(transaction) => transaction.run(statement, wanted).await,
+            OpenTransaction::InTrial(nested) => nested.run(statement, wanted).await,
         }
     }
 
     async fn commit(self) -> Result<(), SqlError> {
         match self {
-            Open::Own(transaction) => transaction.commit().await,
-            Open::InTrial(nested) => nested.commit().await,
+            OpenTransaction::Own(transaction) => transaction.commit().await,
+            OpenTransaction::InTrial(nested) => nested.commit().await,
         }
     }
 }

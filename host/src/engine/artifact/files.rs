@@ -20,7 +20,7 @@ const SIDECARS: &str = "sidecars";
 /// The content of an artifact to be written.
 pub(in crate::engine) struct ArtifactContent<'a> {
     code: &'a [u8],
-    about: Vec<u8>,
+    manifest: Vec<u8>,
     sidecars: Option<&'a BTreeMap<String, Bytes>>,
 }
 
@@ -28,22 +28,22 @@ impl<'a> ArtifactContent<'a> {
     /// An artifact of that code. It includes the sidecars only if `load` runs in every instance.
     pub(in crate::engine) fn new(
         code: &'a [u8],
-        about: &ModelInfo,
+        info: &ModelInfo,
         sidecars: &'a BTreeMap<String, Bytes>,
     ) -> io::Result<Self> {
-        let sidecars = matches!(about.snapshot, Snapshot::Impossible(_)).then_some(sidecars);
+        let sidecars = matches!(info.snapshot, Snapshot::Impossible(_)).then_some(sidecars);
 
         let digests =
             sidecars.into_iter().flatten().map(|(name, content)| (name.clone(), sha256(content)));
-        let about = manifest::to_json(about, &sha256(code), &digests.collect())?;
+        let manifest = manifest::to_json(info, &sha256(code), &digests.collect())?;
 
-        Ok(ArtifactContent { code, about, sidecars })
+        Ok(ArtifactContent { code, manifest, sidecars })
     }
 
     /// The size of all files together, in bytes.
     pub(in crate::engine) fn size(&self) -> u64 {
         let sidecars = self.sidecars.into_iter().flatten().map(|(_, content)| content.len());
-        (self.code.len() + self.about.len() + sidecars.sum::<usize>()) as u64
+        (self.code.len() + self.manifest.len() + sidecars.sum::<usize>()) as u64
     }
 }
 
@@ -60,7 +60,7 @@ pub(in crate::engine) fn write_artifact(
     }
 
     write_synced(&directory.join(CODE), content.code)?;
-    write_synced(&directory.join(MANIFEST), &content.about)
+    write_synced(&directory.join(MANIFEST), &content.manifest)
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -73,15 +73,15 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
 /// The files and the description of an artifact.
 pub(super) struct ArtifactFiles {
     code: PathBuf,
-    about: ModelInfo,
+    info: ModelInfo,
     sidecars: BTreeMap<String, StoredFile>,
 }
 
 impl ArtifactFiles {
     /// Returns the artifact, kept on disk by `lease`.
     pub(super) fn with_lease(self, lease: Arc<Lease>) -> Artifact {
-        let ArtifactFiles { code, about, sidecars } = self;
-        Artifact { code, about, sidecars, lease }
+        let ArtifactFiles { code, info, sidecars } = self;
+        Artifact { code, info, sidecars, lease }
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn read_artifact(directory: &Path) -> io::Result<ArtifactFiles> {
         sidecars.insert(name.clone(), StoredFile { path, size });
     }
 
-    Ok(ArtifactFiles { code, about: recorded.about, sidecars })
+    Ok(ArtifactFiles { code, info: recorded.info, sidecars })
 }
 
 /// The size of all files of an artifact, in bytes.

@@ -10,7 +10,7 @@ use crate::model::{Datatype, Metadata, Parameter, ParameterValue, TensorSpec};
 
 /// The content of the description.
 pub(super) struct Manifest {
-    pub(super) about: ModelInfo,
+    pub(super) info: ModelInfo,
     /// SHA-256 of the machine code, in hexadecimal.
     pub(super) code: String,
     /// SHA-256 of each sidecar file, by name.
@@ -54,15 +54,15 @@ enum ValueDocument {
 }
 
 pub(super) fn to_json(
-    about: &ModelInfo,
+    info: &ModelInfo,
     code: &str,
     sidecars: &BTreeMap<String, String>,
 ) -> io::Result<Vec<u8>> {
-    let no_snapshot = match &about.snapshot {
+    let no_snapshot = match &info.snapshot {
         Snapshot::Taken => None,
         Snapshot::Impossible(reason) => Some(reason.clone()),
     };
-    let metadata = metadata_document(&about.metadata);
+    let metadata = metadata_document(&info.metadata);
     let document =
         Document { code: code.into(), sidecars: sidecars.clone(), no_snapshot, metadata };
 
@@ -76,7 +76,7 @@ pub(super) fn from_json(json: &[u8]) -> io::Result<Manifest> {
         .ok_or_else(|| io::Error::other("it names an unknown datatype"))?;
 
     Ok(Manifest {
-        about: ModelInfo { metadata, snapshot },
+        info: ModelInfo { metadata, snapshot },
         code: document.code,
         sidecars: document.sidecars,
     })

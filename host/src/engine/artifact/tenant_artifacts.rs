@@ -50,16 +50,16 @@ impl TenantArtifacts {
     /// the quota.
     pub(super) fn open(tenant: &Arc<Tenant>, folder: PathBuf) -> io::Result<Arc<Self>> {
         fs::create_dir_all(&folder)?;
-        let mut known = Index::default();
+        let mut index = Index::default();
 
         for (key, path) in artifacts_in(&folder)? {
             let size = directory_size(&path)?;
             let last_used = fs::metadata(&path)?.modified()?;
-            known.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
+            index.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
         }
 
         let artifacts =
-            TenantArtifacts { tenant: tenant.clone(), folder, index: Mutex::new(known) };
+            TenantArtifacts { tenant: tenant.clone(), folder, index: Mutex::new(index) };
         artifacts.evict_unused();
 
         Ok(Arc::new(artifacts))
@@ -106,11 +106,11 @@ impl TenantArtifacts {
     /// Remembers that an artifact did not fit into `room` bytes, so that it is not compiled again
     /// in vain.
     pub fn record_refused(&self, key: &ArtifactKey, room: u64, error: &LoadError) {
-        let mut known = self.lock();
-        if known.refused.len() >= MAX_REFUSED {
-            known.refused.clear();
+        let mut index = self.lock();
+        if index.refused.len() >= MAX_REFUSED {
+            index.refused.clear();
         }
-        known.refused.insert(key.clone(), (room, error.clone()));
+        index.refused.insert(key.clone(), (room, error.clone()));
     }
 
     /// Creates a private directory in which to make an artifact, for [`publish`](Self::publish).
@@ -127,11 +127,11 @@ impl TenantArtifacts {
     ) -> Result<(), LoadError> {
         let size = directory_size(staged.path()).map_err(write_error)?;
         let lease = {
-            let mut known = self.lock();
+            let mut index = self.lock();
             let lease = self.acquire_lease(size)?;
             let entry = Entry { size, last_used: SystemTime::now(), lease: Arc::downgrade(&lease) };
-            known.artifacts.insert(key.clone(), entry);
-            known.refused.remove(key);
+            index.artifacts.insert(key.clone(), entry);
+            index.refused.remove(key);
             lease
         };
 
@@ -167,16 +167,16 @@ impl TenantArtifacts {
     /// Removes the unused artifacts that are not in `keep` and were last used at least `max_age`
     /// ago. Returns their number.
     pub(super) fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> usize {
-        let mut known = self.lock();
+        let mut index = self.lock();
         let is_due = |key: &ArtifactKey, entry: &Entry| {
             let age = entry.last_used.elapsed().unwrap_or_default();
             !entry.is_in_use() && !keep.contains(key) && age >= max_age
         };
 
-        let due = known.artifacts.iter().filter(|(key, entry)| is_due(key, entry));
+        let due = index.artifacts.iter().filter(|(key, entry)| is_due(key, entry));
         let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
 
-        due.iter().for_each(|key| self.remove(&mut known, key));
+        due.iter().for_each(|key| self.remove(&mut index, key));
         due.len()
     }
 
@@ -188,9 +188,9 @@ impl TenantArtifacts {
     /// Removes unused artifacts, the least recently used first, until the rest fits into the
     /// tenant's storage.
     fn evict_unused(&self) {
-        let mut known = self.lock();
-        while known.unused_bytes() > self.tenant.storage_left() {
-            let unused = known.artifacts.iter().filter(|(_, entry)| !entry.is_in_use());
+        let mut index = self.lock();
+        while index.unused_bytes() > self.tenant.storage_left() {
+            let unused = index.artifacts.iter().filter(|(_, entry)| !entry.is_in_use());
             let Some(oldest) =
                 unused.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone())
             else {
@@ -198,15 +198,15 @@ impl TenantArtifacts {
             };
 
             tracing::info!(tenant = %self.tenant.name(), key = %oldest, "removing an artifact to make room");
-            self.remove(&mut known, &oldest);
+            self.remove(&mut index, &oldest);
         }
 
-        self.report_unused(&known);
+        self.report_unused(&index);
     }
 
-    fn remove(&self, known: &mut Index, key: &ArtifactKey) {
-        known.artifacts.remove(key);
-        self.report_unused(known);
+    fn remove(&self, index: &mut Index, key: &ArtifactKey) {
+        index.artifacts.remove(key);
+        self.report_unused(index);
         if let Err(error) = fs::remove_dir_all(self.path_of(key)) {
             tracing::warn!(%key, %error, "cannot remove an artifact");
         }
@@ -214,8 +214,8 @@ impl TenantArtifacts {
 
     /// Marks an artifact as used; `None` if there is none.
     fn lease(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Arc<Lease>>, LoadError> {
-        let mut known = self.lock();
-        let Some(entry) = known.artifacts.get_mut(key) else { return Ok(None) };
+        let mut index = self.lock();
+        let Some(entry) = index.artifacts.get_mut(key) else { return Ok(None) };
 
         if let Some(lease) = entry.lease.upgrade() {
             return Ok(Some(lease));
@@ -224,7 +224,7 @@ impl TenantArtifacts {
         let lease = self.acquire_lease(entry.size)?;
         entry.lease = Arc::downgrade(&lease);
         entry.last_used = SystemTime::now();
-        self.report_unused(&known);
+        self.report_unused(&index);
 
         Ok(Some(lease))
     }
@@ -246,8 +246,8 @@ impl TenantArtifacts {
     }
 
     /// Reports the size of the unused artifacts to the tenant's usage.
-    fn report_unused(&self, known: &Index) {
-        self.tenant.set_kept(Resource::Artifacts, known.unused_bytes());
+    fn report_unused(&self, index: &Index) {
+        self.tenant.set_kept(Resource::Artifacts, index.unused_bytes());
     }
 
     fn lock(&self) -> MutexGuard<'_, Index> {

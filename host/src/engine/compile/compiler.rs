@@ -51,8 +51,8 @@ impl Compiler {
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<(), LoadError> {
-        let place = self.slots.enqueue(tenant);
-        place.wait_for_slot().await;
+        let queued = self.slots.enqueue(tenant);
+        queued.wait_for_slot().await;
 
         let files = open(job).await?;
 
@@ -60,8 +60,8 @@ impl Compiler {
         let child =
             child.map_err(|error| host_error(format!("cannot start a compile child: {error}")))?;
 
-        let following = ProcessMonitor::new(child, place, job, progress, log);
-        following
+        let monitor = ProcessMonitor::new(child, queued, job, progress, log);
+        monitor
             .map_err(|error| host_error(format!("cannot follow a compile child: {error}")))?
             .run()
             .await

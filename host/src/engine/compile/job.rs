@@ -300,6 +300,9 @@ impl From<wasmtime::Error> for CallError {
 impl CallError {
     fn explain(self, job: &Job, store: &Store<State>) -> LoadError {
         let error = match self {
+            CallError::Engine(error) if trap::is_starved(&error, store.data()) => {
+                return starved(&job.limits, &trap::detail(&error, store.data()));
+            }
             CallError::Engine(error) => trap::classify(&error, store.data()),
             CallError::Model(error) => error,
         };
@@ -324,6 +327,15 @@ impl CallError {
             },
         )
     }
+}
+
+/// The error of a `load` that did not fit into this process beside the compiler.
+fn starved(limits: &CompileLimits, detail: &str) -> LoadError {
+    let limit = limits.memory >> 20;
+    load_error(format!(
+        "load needed more than the {limit} MiB of memory allowed for compiling (compile.memory): \
+         {detail}"
+    ))
 }
 
 fn read(name: &str, input: &InputFile, file: Option<File>) -> Result<Vec<u8>, LoadError> {

@@ -7,7 +7,7 @@
 //!
 //! Server side: a job waits in the [`queue`], which all tenants share by weight. [`compiler`]
 //! starts the process. [`monitor`] handles its [`Report`]s and pauses it while other jobs have
-//! precedence. [`exit`] explains its exit.
+//! precedence. [`exit`] explains its end.
 //!
 //! Process side: [`job`] runs [`validate`], compile, load, [`snapshot`] and write. The process
 //! receives the files of a [`Job`] as open [`descriptors`] on standard input, and after them the

@@ -42,7 +42,7 @@ pub(super) struct ProcessMonitor<'a> {
     /// The incomplete next line.
     line: Vec<u8>,
     stderr: JoinHandle<String>,
-    place: QueuedJob,
+    queued: QueuedJob,
     state: State,
     usage: ProcessUsage,
     clock: Stopwatch,
@@ -74,7 +74,7 @@ impl<'a> ProcessMonitor<'a> {
     /// Monitors a child that was just started and holds a slot.
     pub(super) fn new(
         mut child: Child,
-        place: QueuedJob,
+        queued: QueuedJob,
         job: &'a Job,
         progress: &'a (dyn Fn(Stage) + Send + Sync),
         log: &'a LogSink,
@@ -92,7 +92,7 @@ impl<'a> ProcessMonitor<'a> {
             lines: BufReader::new(stdout),
             line: Vec::new(),
             stderr: tokio::spawn(read_stderr(stderr)),
-            place,
+            queued,
             state: State::Working,
             usage: ProcessUsage::new(id),
             clock: Stopwatch::start(),
@@ -130,7 +130,7 @@ impl<'a> ProcessMonitor<'a> {
         tokio::select! {
             read = bounded.read_until(b'\n', &mut self.line) => Event::Line(read),
             _ = ticks.tick() => Event::Tick,
-            () = self.place.wait_for_slot(), if stopped => Event::Slot,
+            () = self.queued.wait_for_slot(), if stopped => Event::Slot,
         }
     }
 
@@ -210,10 +210,10 @@ impl<'a> ProcessMonitor<'a> {
             State::Working
                 if used.passed >= TICK / 2 && used.wanted < used.passed / BUSY_FRACTION =>
             {
-                self.place.release_slot();
+                self.queued.release_slot();
                 self.state = State::Sleeping(Duration::ZERO);
             }
-            State::Working if self.place.must_pause() => self.wait_for_slot()?,
+            State::Working if self.queued.must_pause() => self.wait_for_slot()?,
             State::Sleeping(before) => {
                 let now = before + used.cpu;
                 self.state = State::Sleeping(now);
@@ -230,7 +230,7 @@ impl<'a> ProcessMonitor<'a> {
     /// Charges the CPU time used since the last sample.
     fn charge(&mut self) -> UsageDelta {
         let used = self.usage.sample();
-        self.place.charge(used.cpu);
+        self.queued.charge(used.cpu);
         used
     }
 
@@ -258,7 +258,7 @@ impl<'a> ProcessMonitor<'a> {
     /// Gives the slot back and stops the child until it receives another.
     fn wait_for_slot(&mut self) -> Result<(), LoadError> {
         self.state = State::Working;
-        if !self.place.requeue() {
+        if !self.queued.requeue() {
             self.signal(Signal::STOP)?;
             self.clock.stop();
             self.state = State::Stopped;

@@ -62,8 +62,8 @@ impl Instance {
     /// Migrates the state of the call's session, if another version wrote it and the model migrates
     /// sessions. Fails with a text for the model's author.
     pub async fn migrate_session_state(&mut self) -> Result<(), InferError> {
-        let scope = self.store.data().call.context.clone();
-        let Some(session) = &scope.session else { return Ok(()) };
+        let context = self.store.data().call.context.clone();
+        let Some(session) = &context.session else { return Ok(()) };
         let Some((from, state)) = session.pending_migration() else { return Ok(()) };
 
         let migrated = self
@@ -91,17 +91,17 @@ impl Instance {
         Ok(steps.into_iter().map(|step| (step.name, step.statements)).collect())
     }
 
-    /// Runs an interceptor on a request before the model. Fails with [`InferError::QuotaExceeded`]
-    /// if it refuses the request. Checks the size of the result; the caller checks it against the
+    /// Runs an interceptor on a request before the model. Fails with [`InferError::Refused`] if
+    /// it refuses the request. Checks the size of the result; the caller checks it against the
     /// model.
     pub async fn before_call(
         &mut self,
-        about: &InterceptorContext,
+        context: &InterceptorContext,
         request: InferRequest,
     ) -> Result<InferRequest, InferError> {
         let InferRequest { session: sequence, priority, .. } = request;
         let request = types::Request::from(InferRequest { session: None, ..request });
-        let request = call!(self.interceptor.call_before_call(&about.into(), &request))??;
+        let request = call!(self.interceptor.call_before_call(&context.into(), &request))??;
 
         // An interceptor cannot change how the host schedules a request.
         let request = InferRequest { session: sequence, priority, ..request.into() };
@@ -114,11 +114,11 @@ impl Instance {
     /// result; the caller checks it against the model.
     pub async fn after_call(
         &mut self,
-        about: &InterceptorContext,
+        context: &InterceptorContext,
         response: InferResponse,
     ) -> Result<InferResponse, InferError> {
         let response = types::Response::from(response);
-        let response = call!(self.interceptor.call_after_call(&about.into(), &response))?.into();
+        let response = call!(self.interceptor.call_after_call(&context.into(), &response))?.into();
         self.check_size(&response)?;
         Ok(response)
     }

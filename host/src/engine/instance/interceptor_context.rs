@@ -19,13 +19,13 @@ pub struct InterceptorContext {
 }
 
 impl From<&InterceptorContext> for interceptor::Context {
-    fn from(about: &InterceptorContext) -> Self {
+    fn from(context: &InterceptorContext) -> Self {
         interceptor::Context {
-            tenant: about.id.tenant.to_string(),
-            model: about.id.name.to_string(),
-            version: about.id.version.number(),
-            request_id: about.request_id.to_string(),
-            key: about.key.as_deref().unwrap_or_default().to_string(),
+            tenant: context.id.tenant.to_string(),
+            model: context.id.name.to_string(),
+            version: context.id.version.number(),
+            request_id: context.request_id.to_string(),
+            key: context.key.as_deref().unwrap_or_default().to_string(),
         }
     }
 }

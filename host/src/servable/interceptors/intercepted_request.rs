@@ -82,7 +82,7 @@ impl InterceptedRequest {
             context: Arc::new(InterceptorContext { id: model.id().clone(), request_id, key }),
             source,
             budget: budget.clone(),
-            values: Arc::default(),
+            values: Arc::new(CallValues::new(model.factory().tenant())),
             requested_outputs: request.outputs.clone(),
             model_outputs: Vec::new(),
             took: Duration::ZERO,
