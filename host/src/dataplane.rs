@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::engine::Budget;
+use crate::engine::{Budget, Interface};
 use crate::model::{
     CallerInfo, Deadline, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version,
     VersionPolicy,
@@ -157,7 +157,7 @@ impl Admitted {
         caller: CallerInfo,
     ) -> ResponseStream {
         let ModelSettings { limits, streaming, .. } = self.servable.settings();
-        let (longest, cpu_time) = match self.servable.template().has_streaming() {
+        let (longest, cpu_time) = match self.servable.template().has(Interface::Streaming) {
             true => (streaming.deadline, streaming.cpu_time),
             false => (limits.deadline, limits.cpu_time),
         };

@@ -13,7 +13,7 @@ use super::check::{classify, lay_out};
 use super::offline_loader::{HostArgs, OfflineLoader, block_on};
 use super::progress::Progress;
 use super::{Outcome, describe, output};
-use crate::engine::Template;
+use crate::engine::{Interface, Template};
 use crate::model::{LoadError, Stage};
 use crate::repository::{Observed, check_whole};
 use component::ComponentSummary;
@@ -101,7 +101,7 @@ async fn load(file: &Path, loader: OfflineLoader) -> Result<Loaded> {
 fn lines(loaded: &Loaded) -> Vec<String> {
     match loaded {
         Ok(template) => {
-            let mut lines = match template.is_interceptor() {
+            let mut lines = match template.has(Interface::Interceptor) {
                 true => vec![("wraps", "every call to its tenant's models".into())],
                 false => describe::metadata_lines(template.metadata()),
             };
@@ -113,7 +113,8 @@ fn lines(loaded: &Loaded) -> Vec<String> {
             ));
             lines.push((
                 "lifecycle",
-                if template.has_lifecycle() { "warm-up and unload" } else { "none" }.into(),
+                if template.has(Interface::Lifecycle) { "warm-up and unload" } else { "none" }
+                    .into(),
             ));
             [vec!["loaded".into()], describe::table(&lines).collect()].concat()
         }
@@ -134,7 +135,7 @@ fn to_json(parts: &ComponentSummary, loaded: Option<&Loaded>) -> Value {
                 "snapshot": describe::snapshot_json(template.snapshot()),
                 "compiled_bytes": template.compiled_size(),
                 "memory_bytes": template.initial_memory(),
-                "lifecycle": template.has_lifecycle(),
+                "lifecycle": template.has(Interface::Lifecycle),
             });
         }
         Some(Err(LoadError { stage, reason })) => {

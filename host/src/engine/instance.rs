@@ -58,7 +58,7 @@ impl Instance {
         let exported = made.map_err(|error| classify(&error, store.data()))?;
 
         let inference = template
-            .exports()
+            .interfaces()
             .inference
             .as_ref()
             .map(|indices| indices.load(&mut store, &exported));

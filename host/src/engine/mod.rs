@@ -15,9 +15,9 @@ mod call;
 pub mod compile;
 mod config;
 mod epoch;
-mod exports;
 mod guest_threads;
 mod instance;
+mod interfaces;
 mod map_artifact;
 mod store_state;
 mod template;
@@ -38,6 +38,7 @@ pub use call::Call;
 pub use config::{EngineConfig, MemoryReset};
 pub use guest_threads::GuestThreads;
 pub use instance::{Instance, InterceptorContext};
+pub use interfaces::Interface;
 pub use template::{Code, Template};
 
 use crate::model::hex;

@@ -6,7 +6,7 @@ use wasmtime::component::InstancePre;
 use wasmtime::error::Context;
 
 use super::artifact::{Artifact, Lease, Snapshot, StoredFile};
-use super::exports::{Exports, Imports};
+use super::interfaces::{Interface, Interfaces};
 use super::store_state::State;
 use super::{Engine, config, map_artifact};
 use crate::capability::{ConfigValues, Grants, LogLine, Sidecar, Sidecars};
@@ -19,8 +19,7 @@ use crate::tenant::SlotRequest;
 pub struct Code {
     engine: Engine,
     pre: InstancePre<State>,
-    exports: Exports,
-    imports: Imports,
+    interfaces: Interfaces,
     metadata: Arc<Metadata>,
     snapshot: Snapshot,
     sidecars: Sidecars,
@@ -58,14 +57,13 @@ impl Code {
         // At once, so that the first request does not pay for it.
         component.initialize_copy_on_write_image()?;
         let pre = engine.linker().instantiate_pre(&component)?;
-        let exports = Exports::find(&component, &pre)?;
+        let interfaces = Interfaces::find(&component, &pre)?;
         let needs = component.resources_required().context("it imports core modules")?;
 
         Ok(Code {
             room: SlotRequest::new(engine.slots().clone(), config::slots_needed(&needs)),
             engine: engine.clone(),
-            exports,
-            imports: Imports::find(&component),
+            interfaces,
             pre,
             metadata: Arc::new(artifact.info.metadata),
             snapshot: artifact.info.snapshot,
@@ -127,54 +125,19 @@ impl Template {
         self.inner.code.compiled_size
     }
 
+    /// True if the component has that interface.
+    pub fn has(&self, interface: Interface) -> bool {
+        self.interfaces().has(interface)
+    }
+
     /// True if the component exports `lifecycle`.
     pub fn has_lifecycle(&self) -> bool {
-        self.exports().lifecycle.is_some()
+        self.has(Interface::Lifecycle)
     }
 
     /// True if the component exports `streaming`.
     pub fn has_streaming(&self) -> bool {
-        self.exports().streaming.is_some()
-    }
-
-    /// True if the component exports `batching`.
-    pub fn has_batching(&self) -> bool {
-        self.exports().batching.is_some()
-    }
-
-    /// True if the component imports the call values that the interceptors of a request share.
-    pub fn uses_call_values(&self) -> bool {
-        self.exports().uses_call_values
-    }
-
-    /// True if the component exports `deferred`.
-    pub fn has_deferred(&self) -> bool {
-        self.exports().deferred.is_some()
-    }
-
-    /// True if the component exports `session-migration`.
-    pub fn has_session_migration(&self) -> bool {
-        self.exports().session_migration.is_some()
-    }
-
-    /// True if the component imports `session`.
-    pub fn uses_sessions(&self) -> bool {
-        self.inner.code.imports.session
-    }
-
-    /// True if the component imports `tasks`.
-    pub fn uses_tasks(&self) -> bool {
-        self.inner.code.imports.tasks
-    }
-
-    /// True if the component exports `migrations`.
-    pub fn has_migrations(&self) -> bool {
-        self.exports().migrations.is_some()
-    }
-
-    /// True if the component exports `interceptor`.
-    pub fn is_interceptor(&self) -> bool {
-        self.exports().interceptor.is_some()
+        self.has(Interface::Streaming)
     }
 
     /// The values that `wasi:config` returns to its instances.
@@ -200,8 +163,8 @@ impl Template {
         &self.inner.code.pre
     }
 
-    pub(super) fn exports(&self) -> &Exports {
-        &self.inner.code.exports
+    pub(super) fn interfaces(&self) -> &Interfaces {
+        &self.inner.code.interfaces
     }
 
     pub(super) fn grants(&self) -> &Grants {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::database::{Migration, SqlError, ValidationTransaction};
+use crate::engine::Interface;
 use crate::model::{InferError, LoadError, Stage};
 use crate::servable::{Drained, InstanceFactory, ServableHandle};
 
@@ -21,7 +22,7 @@ pub(super) async fn migrate(
     transaction: &Arc<ValidationTransaction>,
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<(), LoadError> {
-    if !servable.template().has_migrations() {
+    if !servable.template().has(Interface::Migrations) {
         return Ok(());
     }
     progress(Stage::Migrate);

@@ -8,7 +8,7 @@ use super::invocation::{Committed, Invocation};
 use super::pool::Checkout;
 use super::{AfterResponse, InterceptorChain, Servable, ServableHandle};
 use crate::capability::{CallContext, yield_if_large};
-use crate::engine::{Budget, Call, Instance};
+use crate::engine::{Budget, Call, Instance, Interface};
 use crate::model::{
     CallerInfo, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId,
 };
@@ -108,7 +108,7 @@ impl Servable {
     fn bypasses_batcher(&self, request: &InferRequest, call: &Call) -> bool {
         request.session.is_some()
             || call.context.tasks.is_some()
-            || call.context.values.is_some() && self.template().uses_call_values()
+            || call.context.values.is_some() && self.template().has(Interface::CallValues)
     }
 
     /// Answers one request in a call of its own, without counting it in metrics: validation of a

@@ -15,7 +15,7 @@ use super::interceptors::{InterceptedRequest, InterceptorChain};
 use super::pool::{Checkout, InstanceSource};
 use super::{AfterResponse, Servable, ServableHandle};
 use crate::capability::{CallContext, Emitter, yield_if_large};
-use crate::engine::{Budget, Call, Instance, Snapshot, Template};
+use crate::engine::{Budget, Call, Instance, Interface, Snapshot, Template};
 use crate::model::{CallerInfo, InferError, InferRequest};
 
 /// A request to a servable before its guest call.
@@ -50,7 +50,8 @@ impl<'a> Invocation<'a> {
         budget: Budget,
         caller: CallerInfo,
     ) -> Self {
-        let source = RequestSource::new(&caller, request, servable.template().uses_sessions());
+        let source =
+            RequestSource::new(&caller, request, servable.template().has(Interface::Session));
         let context = CallContext::for_request(caller.request_id);
         Invocation { servable, source, budget, context }
     }

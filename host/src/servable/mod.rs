@@ -39,7 +39,7 @@ pub use statistics::{Statistics, Total};
 pub use streaming::ResponseStream;
 
 use crate::database::ValidationTransaction;
-use crate::engine::{Call, Snapshot, Template};
+use crate::engine::{Call, Interface, Snapshot, Template};
 use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
 use crate::tenant::Reclaim;
 use batching::Batcher;
@@ -177,7 +177,9 @@ impl Servable {
     /// The model's sessions and tasks; `None` if this version uses neither.
     pub fn sessions(&self) -> Option<&Arc<ModelSessions>> {
         let template = self.template();
-        let has = template.uses_sessions() || template.uses_tasks() || template.has_deferred();
+        let has = template.has(Interface::Session)
+            || template.has(Interface::Tasks)
+            || template.has(Interface::Deferred);
         has.then_some(&self.sessions)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{ServableHandle, Timings};
+use crate::engine::Interface;
 use crate::model::{InferError, InferRequest};
 
 /// Counts the outcome of one request once its response is written or its error is known. Counts
@@ -32,7 +33,7 @@ impl RequestRecorder {
     /// Counts a request that was answered with a stream. The call time of a model that streams
     /// depends on its reader too, so it is not counted in the compute phase.
     pub fn record_stream_success(self, timings: &Timings) {
-        match self.servable.template().has_streaming() {
+        match self.servable.template().has(Interface::Streaming) {
             true => self.servable.metrics().streamed(timings, self.rows),
             false => self.record_success(timings),
         }

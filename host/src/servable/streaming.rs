@@ -13,7 +13,7 @@ use super::{
     Timings,
 };
 use crate::capability::{Emitter, PartReceiver, StreamLimits};
-use crate::engine::{Budget, Call, Instance};
+use crate::engine::{Budget, Call, Instance, Interface};
 use crate::model::{CallerInfo, InferError, InferRequest, InferResponse};
 
 /// A response as a stream of parts. It owns the version, the permit to run an instance, and the
@@ -134,7 +134,7 @@ impl Servable {
 
         let servable = self.clone();
         let shared = timings.clone();
-        let call: RunningCall = if self.template().has_streaming() {
+        let call: RunningCall = if self.template().has(Interface::Streaming) {
             Box::pin(async move {
                 servable.infer_parts(request, budget, caller, emitter, &shared).await
             })

@@ -2,6 +2,7 @@
 
 use super::interceptor_context::{InterceptorContext, load_objection};
 use super::{Instance, internal, types};
+use crate::engine::Interface;
 use crate::engine::bindings::migrations;
 use crate::model::{InferError, InferRequest, InferResponse, Metadata, ModelId};
 
@@ -9,7 +10,7 @@ use crate::model::{InferError, InferRequest, InferResponse, Metadata, ModelId};
 macro_rules! call {
     ($self:ident . $interface:ident . $function:ident ( $($argument:expr),* )) => {{
         let template = $self.template.clone();
-        let indices = template.exports().$interface.as_ref().ok_or_else(|| missing(stringify!($interface)))?;
+        let indices = template.interfaces().$interface.as_ref().ok_or_else(|| missing(stringify!($interface)))?;
         let guest = indices.load(&mut $self.store, &$self.component).map_err(internal)?;
 
         let _ticking = $self.start_clock();
@@ -155,7 +156,7 @@ impl Instance {
 
     /// Runs the model's own `warm-up`, if it has one.
     pub async fn warm_up(&mut self) -> Result<(), InferError> {
-        if !self.template.has_lifecycle() {
+        if !self.template.has(Interface::Lifecycle) {
             return Ok(());
         }
         Ok(call!(self.lifecycle.call_warm_up())??)
@@ -163,7 +164,7 @@ impl Instance {
 
     /// Runs the model's own `unload`, if it has one.
     pub async fn unload(&mut self) -> Result<(), InferError> {
-        if !self.template.has_lifecycle() {
+        if !self.template.has(Interface::Lifecycle) {
             return Ok(());
         }
         call!(self.lifecycle.call_unload())

@@ -26,7 +26,7 @@ pub(super) use batcher::Batcher;
 pub(super) use execute::self_check_batch;
 pub(super) use runner::{BatchResponses, CallOutcome, Runner};
 
-use crate::engine::Template;
+use crate::engine::{Interface, Template};
 use crate::model::ModelSettings;
 
 /// The form in which a model takes several requests.
@@ -54,11 +54,11 @@ impl BatchLimit {
     /// Returns the limit in effect for a model; `None` if it takes one request at a time.
     pub fn for_model(template: &Template, settings: &ModelSettings) -> Option<Self> {
         // A deferred task belongs to one request.
-        if template.has_deferred() {
+        if template.has(Interface::Deferred) {
             return None;
         }
         Self::choose(
-            template.has_batching(),
+            template.has(Interface::Batching),
             template.metadata().max_batch_size,
             settings.batching.max_batch_size,
         )

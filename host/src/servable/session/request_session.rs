@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::lock::SessionGuard;
 use super::{AfterResponse, ModelSessions};
 use crate::capability::{CallContext, DeferredTasks, Session, TaskLimits};
-use crate::engine::Budget;
+use crate::engine::{Budget, Interface};
 use crate::model::{InferError, ModelSettings, RequestId, SessionControl, Version};
 use crate::servable::{Servable, ServableHandle};
 use crate::store::{StoreError, sessions, tasks, unix_millis, usage};
@@ -42,8 +42,8 @@ impl Servable {
         context: CallContext,
     ) -> Result<RequestSession, InferError> {
         let template = self.template();
-        let control = control.filter(|_| template.uses_sessions());
-        if control.is_none() && !template.uses_tasks() {
+        let control = control.filter(|_| template.has(Interface::Session));
+        if control.is_none() && !template.has(Interface::Tasks) {
             return Ok(RequestSession {
                 request_id: context.request_id.clone(),
                 context,
@@ -63,7 +63,8 @@ impl Servable {
         };
 
         let lock_wait = arrived.elapsed();
-        let tasks = if template.uses_tasks() { Some(self.new_deferrals(None)?) } else { None };
+        let tasks =
+            if template.has(Interface::Tasks) { Some(self.new_deferrals(None)?) } else { None };
 
         let call_session = session.as_ref().map(|locked| locked.session.clone());
         let context = CallContext { session: call_session, tasks: tasks.clone(), ..context };
@@ -86,7 +87,7 @@ impl Servable {
 
         let limits = self
             .template()
-            .has_deferred()
+            .has(Interface::Deferred)
             .then_some(TaskLimits { tasks, payload: settings.payload });
         Ok(Arc::new(DeferredTasks::new(self.factory().tenant(), limits)?))
     }
@@ -144,8 +145,8 @@ impl Servable {
         id: String,
         stored: sessions::StoredSession,
     ) -> Result<Arc<Session>, InferError> {
-        let migrates =
-            stored.version != self.id().version.number() && self.template().has_session_migration();
+        let migrates = stored.version != self.id().version.number()
+            && self.template().has(Interface::SessionMigration);
         let from = migrates.then_some(stored.version);
         let tenant = self.factory().tenant();
         let limit = self.settings().sessions.max_size;
