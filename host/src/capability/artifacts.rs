@@ -7,9 +7,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Ctx;
-use super::bindings::wardian::model::artifacts::{Host, ReadError};
+use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
+
+use self::bindings::wardian::model::artifacts::{self, Host, ReadError};
+use super::{Ctx, CtxView, HasCtx, HostCapability};
 use crate::tenant::{Resource, Tenant};
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world sidecars {
+                import wardian:model/artifacts@0.1.0;
+            }
+        ",
+        world: "wardian:host/sidecars",
+    });
+}
 
 /// The sidecar files that `load` may read. A clone is shallow.
 #[derive(Clone, Default)]
@@ -52,6 +69,14 @@ impl Sidecars {
 /// The error of an unreadable file, without its path.
 fn read_error(name: &str, error: &io::Error) -> String {
     format!("the sidecar file '{name}' cannot be read: {}", error.kind())
+}
+
+impl HostCapability for Sidecars {
+    const IMPORTS: &'static [&'static str] = &["wardian:model/artifacts"];
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        artifacts::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+    }
 }
 
 impl Host for Ctx {

@@ -18,9 +18,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
 
 use self::bindings::wardian::model::call_values::{self, Host, ValuesError};
-use super::{Ctx, CtxView, HasCtx};
+use super::{Ctx, CtxView, HasCtx, HostCapability};
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 
 /// The values of one call. They are dropped when the call is answered.
@@ -87,8 +88,12 @@ impl Host for Ctx {
     }
 }
 
-pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    call_values::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+impl HostCapability for CallValues {
+    const IMPORTS: &'static [&'static str] = &["wardian:model/call-values"];
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        call_values::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+    }
 }
 
 #[cfg(test)]

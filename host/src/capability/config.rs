@@ -9,9 +9,26 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Ctx;
-use super::bindings::wasi::config::store::{Error, Host};
+use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
+
+use self::bindings::wasi::config::store::{self, Error, Host};
+use super::{Ctx, CtxView, HasCtx, HostCapability};
 use crate::model::ConfigTable;
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world configuration {
+                import wasi:config/store@0.2.0-rc.1;
+            }
+        ",
+        world: "wardian:host/configuration",
+    });
+}
 
 /// The values that `wasi:config` returns. A clone is shallow: a change is visible to all clones.
 #[derive(Clone, Default)]
@@ -41,6 +58,18 @@ impl Ctx {
     /// The live values of the current call; `None` in `load`.
     fn live(&self) -> Option<&ConfigTable> {
         Some(&*self.live).filter(|_| !self.loading)
+    }
+}
+
+impl HostCapability for ConfigValues {
+    const IMPORTS: &'static [&'static str] = &["wasi:config/store"];
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+    }
+
+    fn begin_call(ctx: &mut Ctx) {
+        ctx.live = ctx.grants.config.live();
     }
 }
 

@@ -12,8 +12,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
 
-use super::{Ctx, CtxView, HasCtx, HostAbort, types, yield_if_large};
+use super::{Ctx, CtxView, HasCtx, HostAbort, HostCapability, types, yield_if_large};
 use crate::model::{InferError, InferResponse, Metadata, QuotaExceeded};
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 
@@ -228,8 +229,14 @@ impl Host for Ctx {
     }
 }
 
-pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    generated::wardian::model::emitter::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+impl HostCapability for Emitter {
+    const IMPORTS: &'static [&'static str] = &["wardian:model/emitter"];
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        generated::wardian::model::emitter::add_to_linker::<T, HasCtx>(linker, |data| {
+            data.ctx_mut()
+        })
+    }
 }
 
 /// Counts a guest as waiting until it is dropped.

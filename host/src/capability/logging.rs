@@ -7,9 +7,26 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::bindings::wasi::logging::logging as generated;
-use super::{Ctx, Grants};
+use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
+
+use self::bindings::wasi::logging::logging as generated;
+use super::{Ctx, CtxView, Grants, HasCtx, HostCapability};
 use crate::model::{RequestId, sanitize_lines};
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world logs {
+                import wasi:logging/logging@0.1.0-draft;
+            }
+        ",
+        world: "wardian:host/logs",
+    });
+}
 
 /// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +146,18 @@ pub fn sanitize_line(text: &str, max: usize) -> String {
     let cut = text.floor_char_boundary(max);
     let line = text.get(..cut).unwrap_or_default().trim_end();
     sanitize_lines(line, max).replace('\n', "\u{fffd}")
+}
+
+impl HostCapability for CallLog {
+    const IMPORTS: &'static [&'static str] = &["wasi:logging/logging"];
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        generated::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+    }
+
+    fn begin_call(ctx: &mut Ctx) {
+        ctx.call_log.begin(ctx.scope.request_id.clone());
+    }
 }
 
 impl generated::Host for Ctx {

@@ -6,8 +6,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
 
-use super::{Ctx, CtxView, HasCtx};
+use super::{Ctx, CtxView, HasCtx, HostCapability};
 use crate::model::{QuotaExceeded, format_size};
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 use bindings::wardian::model::session::{Host, SessionError};
@@ -138,8 +139,12 @@ fn size(bytes: &Option<Vec<u8>>) -> u64 {
     bytes.as_ref().map_or(0, Vec::len) as u64
 }
 
-pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    bindings::wardian::model::session::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+impl HostCapability for Session {
+    const IMPORTS: &'static [&'static str] = &["wardian:model/session"];
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        bindings::wardian::model::session::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+    }
 }
 
 impl Ctx {

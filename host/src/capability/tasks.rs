@@ -6,8 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
 
-use super::{Ctx, CtxView, HasCtx};
+use super::{Ctx, CtxView, HasCtx, HostCapability};
 use crate::model::{QuotaExceeded, format_size};
 use crate::store::tasks::NewTask;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
@@ -102,8 +103,12 @@ impl DeferredTasks {
     }
 }
 
-pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    bindings::wardian::model::tasks::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+impl HostCapability for DeferredTasks {
+    const IMPORTS: &'static [&'static str] = &["wardian:model/tasks"];
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        bindings::wardian::model::tasks::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+    }
 }
 
 impl Host for Ctx {

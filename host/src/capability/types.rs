@@ -15,3 +15,6 @@ mod generated {
 }
 
 pub use generated::wardian::model::types::*;
+
+/// The import of the types alone, which every component may have.
+pub(super) const IMPORT: &str = "wardian:model/types";

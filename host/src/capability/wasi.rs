@@ -17,7 +17,7 @@ use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::logging::{CallLog, Level, sanitize_line, write_line};
-use super::{Ctx, Grants};
+use super::{Ctx, CtxView, Grants, HostCapability};
 
 /// The most bytes that a guest may read from the random source at once.
 const MAX_RANDOM: u64 = 64 << 10;
@@ -78,23 +78,51 @@ impl Ctx {
     }
 }
 
-/// Links the permitted interfaces only. Sockets are not linked at all.
-pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    // Clocks, streams, polls, secure random, standard streams.
-    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
-    replace_error_text(linker)?;
-    random::insecure::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
-    cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    cli::terminal_input::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    cli::terminal_output::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+// Only what a program's standard library needs to start. Sockets are not linked at all, and the
+// filesystem has no directories.
+impl HostCapability for Wasi {
+    const IMPORTS: &'static [&'static str] = &[
+        "wasi:cli/environment",
+        "wasi:cli/exit",
+        "wasi:cli/stderr",
+        "wasi:cli/stdin",
+        "wasi:cli/stdout",
+        "wasi:cli/terminal-input",
+        "wasi:cli/terminal-output",
+        "wasi:cli/terminal-stderr",
+        "wasi:cli/terminal-stdin",
+        "wasi:cli/terminal-stdout",
+        "wasi:clocks/monotonic-clock",
+        "wasi:clocks/wall-clock",
+        "wasi:filesystem/preopens",
+        "wasi:filesystem/types",
+        "wasi:io/error",
+        "wasi:io/poll",
+        "wasi:io/streams",
+        "wasi:random/insecure",
+        "wasi:random/insecure-seed",
+        "wasi:random/random",
+    ];
 
-    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        // Clocks, streams, polls, secure random, standard streams.
+        wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
+        replace_error_text(linker)?;
+        random::insecure::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
+        random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, |data| {
+            data.ctx().ctx.random()
+        })?;
+        cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+        cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+        cli::terminal_input::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+        cli::terminal_output::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+        cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+        cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+        cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+        filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+
+        filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
+    }
 }
 
 /// The longest error text passed to a guest, in bytes.

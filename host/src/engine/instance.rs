@@ -109,8 +109,7 @@ impl Instance {
     /// True if the instance can take another call. If it still holds requests or a transaction of
     /// its last call, it cannot: those must end with the call.
     pub fn is_reusable(&self) -> bool {
-        let ctx = &self.store.data().ctx;
-        !self.failed && !ctx.holds_requests() && !ctx.holds_transaction()
+        !self.failed && !self.store.data().ctx.holds_resources()
     }
 
     /// Bytes of its memory, which never shrinks.

@@ -1,10 +1,11 @@
 //! The host's data in a guest's store.
 
+use std::io;
+
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::Call;
-use super::trap::is_out_of_memory;
 use crate::capability::{Ctx, CtxView};
 use crate::model::QuotaExceeded;
 use crate::tenant::QuotaGuard;
@@ -93,6 +94,15 @@ impl MemoryLimiter {
         self.last_growth = amount;
         Ok(())
     }
+}
+
+/// True if the system refused memory: the process has reached a limit of its own, or the machine is
+/// out of memory.
+pub(super) fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::OutOfMemory)
 }
 
 impl ResourceLimiter for MemoryLimiter {

@@ -1,10 +1,8 @@
 //! Mapping the end of a failed call to an error.
 
-use std::io;
-
 use wasmtime::PoolConcurrencyLimitError;
 
-use super::store_state::{ExceededLimit, State};
+use super::store_state::{ExceededLimit, State, is_out_of_memory};
 use crate::capability::{HostAbort, sanitize_line};
 use crate::model::InferError;
 
@@ -41,15 +39,6 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
 pub(super) fn is_starved(error: &wasmtime::Error, state: &State) -> bool {
     !error.is::<HostAbort>()
         && (matches!(state.memory.exceeded(), Some(ExceededLimit::Host)) || is_out_of_memory(error))
-}
-
-/// True if the system refused memory: the process has reached a limit of its own, or the machine is
-/// out of memory.
-pub(super) fn is_out_of_memory(error: &wasmtime::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::OutOfMemory)
 }
 
 /// Returns the error's text with the end of the guest's standard error, for the model's owner.

@@ -23,7 +23,6 @@ const KNOWN: &[&[&str]] = &[
         "host/src/database/transaction.rs",
     ],
     &["host/src/engine/artifact/files.rs", "host/src/engine/artifact/tenant_artifacts.rs"],
-    &["host/src/engine/compile/compiler.rs", "host/src/engine/compile/monitor.rs"],
     &[
         "host/src/lifecycle/manager.rs",
         "host/src/lifecycle/task.rs",

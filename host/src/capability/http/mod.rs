@@ -23,6 +23,7 @@ mod tls_roots;
 use std::sync::Arc;
 
 use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::p2::bindings::LinkOptions;
 use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
 use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
@@ -33,8 +34,8 @@ pub use tls_roots::{TlsRoots, TlsRootsError};
 pub(super) use outgoing::Outgoing;
 
 use super::wasi::Wasi;
-use super::{Ctx, CtxView};
-use crate::model::Origin;
+use super::{Ctx, CtxView, Grant, HostCapability};
+use crate::model::{Capability, Origin};
 use crate::tenant::Tenant;
 
 /// The grant of one version: the tenant's client, and the origins that the version may call.
@@ -67,15 +68,26 @@ impl Ctx {
             .get_or_insert_with(|| Box::new(Outgoing::new(grants.clone(), Arc::clone(call_log))));
         http.view(wasi.table(), *loading)
     }
-
-    /// True if the guest holds a request, or a response that it has not read to its end.
-    pub fn holds_requests(&self) -> bool {
-        self.http.as_ref().is_some_and(|http| http.holds_requests())
-    }
 }
 
-pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    let options = LinkOptions::default();
-    outgoing_handler::add_to_linker::<T, WasiHttp>(linker, |data| data.ctx_mut().http())?;
-    types::add_to_linker::<T, WasiHttp>(linker, &(&options).into(), |data| data.ctx_mut().http())
+impl HostCapability for Outgoing {
+    const IMPORTS: &'static [&'static str] = &["wasi:http/outgoing-handler", "wasi:http/types"];
+
+    const GRANT: Option<Grant> = Some(Grant {
+        capability: Capability::Http,
+        refusal: "which is not granted; list the origins it may call in the model.toml of its folder, as in \
+             [capabilities] http = [\"https://api.example.com\"]",
+    });
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        let options = LinkOptions::default();
+        outgoing_handler::add_to_linker::<T, WasiHttp>(linker, |data| data.ctx_mut().http())?;
+        types::add_to_linker::<T, WasiHttp>(linker, &(&options).into(), |data| {
+            data.ctx_mut().http()
+        })
+    }
+
+    fn holds_resources(ctx: &Ctx) -> bool {
+        ctx.http.as_ref().is_some_and(|http| http.holds_requests())
+    }
 }

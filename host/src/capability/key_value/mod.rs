@@ -16,6 +16,7 @@
 
 mod atomics;
 mod batch;
+mod capability;
 mod error;
 mod opened;
 mod store;

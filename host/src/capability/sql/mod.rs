@@ -12,13 +12,15 @@ mod convert;
 use std::sync::Arc;
 
 use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::WasiView;
 
 use super::wasi::Wasi;
-use super::{Ctx, CtxView, HasCtx};
+use super::{Ctx, CtxView, Grant, HasCtx, HostCapability};
 use crate::database::{
     CpuMeter, Database, Fetch, NestedTransaction, SqlError, Statement, StatementResult,
     Transaction, ValidationTransaction,
 };
+use crate::model::Capability;
 use bindings::wardian::model::sql;
 
 mod bindings {
@@ -37,8 +39,21 @@ mod bindings {
     });
 }
 
-pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    sql::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+impl HostCapability for SqlState {
+    const IMPORTS: &'static [&'static str] = &["wardian:model/sql"];
+
+    const GRANT: Option<Grant> = Some(Grant {
+        capability: Capability::Sql,
+        refusal: "which is not granted; say so in the model.toml of its folder, as in [capabilities] sql = true",
+    });
+
+    fn add_to_linker<T: CtxView + WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+        sql::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+    }
+
+    fn holds_resources(ctx: &Ctx) -> bool {
+        ctx.sql.open
+    }
 }
 
 /// The database state of an instance.
@@ -135,11 +150,6 @@ impl Ctx {
     /// Takes the CPU time of the call's statements since the last time it was taken.
     pub fn take_sql_cpu_time(&self) -> std::time::Duration {
         self.sql.cpu_meter.take()
-    }
-
-    /// True if the guest has an open transaction, which ends with the instance.
-    pub fn holds_transaction(&self) -> bool {
-        self.sql.open
     }
 
     async fn run_statement(

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::monitor::ProcessMonitor;
 use super::slots::Slots;
-use super::{Job, descriptors};
+use super::{Job, descriptors, host_error};
 use crate::capability::LogSink;
 use crate::files::ConfinedFile;
 use crate::model::{LoadError, Stage};
@@ -103,8 +103,4 @@ async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
 fn open_one((name, file): (String, Option<ConfinedFile>)) -> Result<File, LoadError> {
     let file = file.ok_or_else(|| host_error(format!("{name}: no file is given")))?;
     file.open().map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))
-}
-
-pub(super) fn host_error(reason: impl Into<String>) -> LoadError {
-    LoadError::new(Stage::Host, reason)
 }

@@ -226,3 +226,8 @@ fn parse_level(name: &str) -> Level {
         _ => Level::Error,
     }
 }
+
+/// The error of a compilation that failed for a reason of the host's own.
+fn host_error(reason: impl Into<String>) -> LoadError {
+    LoadError::new(Stage::Host, reason)
+}

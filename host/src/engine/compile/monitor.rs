@@ -10,12 +10,11 @@ use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::compiler::host_error;
 use super::exit::ProcessExit;
 use super::slots::QueuedJob;
 use super::stopwatch::Stopwatch;
 use super::usage::{ProcessUsage, UsageDelta};
-use super::{Job, Report, parse_level};
+use super::{Job, Report, host_error, parse_level};
 use crate::capability::{LogLine, LogSink};
 use crate::model::{LoadError, RequestId, Stage};
 
