@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn faulty_addresses_are_explained() {
         for (text, says) in [
             (":8080", "127.0.0.1:8080 is for this machine alone"),
             ("8080", "'8080' names no address"),

@@ -140,7 +140,7 @@ fn every_key_lands_in_its_setting() {
 }
 
 #[test]
-fn the_command_line_goes_before_the_file() {
+fn command_line_overrides_the_file() {
     let overrides = Overrides {
         listen: Some("127.0.0.1:1".parse().unwrap()),
         models: Some("elsewhere".into()),
@@ -159,7 +159,7 @@ fn the_command_line_goes_before_the_file() {
 }
 
 #[test]
-fn all_faults_are_told_together() {
+fn all_faults_are_reported_together() {
     let told = fault(
         "listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 0\n",
     );
@@ -176,7 +176,7 @@ fn all_faults_are_told_together() {
 }
 
 #[test]
-fn an_address_that_others_can_reach_needs_someone_to_say_so() {
+fn address_reachable_by_others_needs_a_key_or_insecure() {
     for address in ["0.0.0.0:8080", "[::]:8080", "192.168.1.2:80", "[::ffff:10.0.0.1]:80"] {
         let text = format!("listen = '{address}'");
         assert!(fault(&text).contains("--insecure"), "{address}");
@@ -195,7 +195,7 @@ fn an_address_that_others_can_reach_needs_someone_to_say_so() {
 }
 
 #[test]
-fn what_does_not_go_together_is_told_together() {
+fn all_conflicts_are_reported_together() {
     let told = fault("listen = '0.0.0.0:1'\npoll_interval = '1m'");
     for says in ["listen: ", "poll_interval: 60s is more than"] {
         assert!(told.contains(says), "'{says}' is missing in {told}");
@@ -203,7 +203,7 @@ fn what_does_not_go_together_is_told_together() {
 }
 
 #[test]
-fn a_named_file_must_exist() {
+fn named_file_must_exist() {
     let overrides =
         Overrides { config: Some("/nowhere/wardian.toml".into()), ..Overrides::default() };
     assert!(
@@ -215,7 +215,7 @@ fn a_named_file_must_exist() {
 }
 
 #[test]
-fn each_tenant_keeps_its_numbers_in_a_folder_of_its_own() {
+fn each_tenant_has_its_own_state_folder() {
     let directory =
         Config::default().source(&Tenant::unlimited(TenantName::default_tenant())).directory;
     assert_eq!(directory.state, Path::new(".wardian/repository/default"));
@@ -223,7 +223,7 @@ fn each_tenant_keeps_its_numbers_in_a_folder_of_its_own() {
 }
 
 #[test]
-fn paths_in_the_file_are_relative_to_it() {
+fn paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wardian.toml");
 
@@ -235,7 +235,7 @@ fn paths_in_the_file_are_relative_to_it() {
 }
 
 #[test]
-fn the_documentation_shows_the_defaults() {
+fn documentation_shows_the_defaults() {
     let text = include_str!("../../../docs/configuration.md");
     let samples: Vec<_> =
         text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_names_what_the_caller_has_set_and_its_unit() {
+    fn text_names_the_origin_of_the_deadline_and_its_unit() {
         let text = |set_by, micros| {
             Deadline { allowed: Duration::from_micros(micros), source: set_by }.to_string()
         };
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shorter_counts_and_the_settings_where_they_are_equal() {
+    fn shorter_deadline_wins_and_settings_win_ties() {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         let settings = Deadline::from_settings(second);
         let header = |allowed| Deadline { allowed, source: DeadlineSource::Header };

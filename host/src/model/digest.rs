@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_the_sha_256_in_hexadecimal_and_back() {
+    fn digest_is_written_and_parsed_in_hexadecimal() {
         let digest = Digest::sha256(b"abc");
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interceptor_has_a_name_that_no_model_can_have() {
+    fn interceptor_names_are_not_model_names() {
         let audit = ModelName::interceptor("audit").unwrap();
         assert_eq!(
             (audit.as_str(), audit.base_name(), audit.is_interceptor()),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_mean_something_else_are_reserved_in_any_case() {
+    fn reserved_names_are_reserved_in_any_case() {
         for name in ["stats", "Stats", "interceptors", "Interceptors", "INTERCEPTORS"] {
             assert!(ModelName::new(name).unwrap().is_reserved(), "{name}");
         }

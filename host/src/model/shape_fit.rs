@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn only_dimensions_of_1_at_the_end_are_added_or_dropped() {
+    fn only_trailing_dimensions_of_1_are_added_or_dropped() {
         for (want, have, fitted) in [
             (&[-1][..], &[3, 1][..], Some(vec![3])),
             (&[-1], &[3, 1, 1], Some(vec![3])),

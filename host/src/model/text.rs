@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_deceive_a_reader_is_replaced() {
+    fn deceptive_characters_are_replaced() {
         for char in [
             '\0', '\n', '\u{1b}', '\u{9b}', '\u{200e}', '\u{200f}', '\u{61c}', '\u{feff}',
             '\u{2028}',

@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_is_there_for_the_next_and_after_closing() {
+    async fn writes_are_visible_to_later_reads_and_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
         let first = store(&folder);
         let written = (0..100).map(|_| first.write(add));
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_that_fails_takes_back_its_own_part_and_no_others() {
+    async fn failed_job_rolls_back_only_its_own_changes() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
         let fail = |connection: &Connection| add(connection).and(Err::<(), _>(StoreError::Busy));
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_is_carried_out_although_nobody_waits() {
+    async fn job_runs_even_if_the_caller_stops_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
         let impatient = tokio::time::timeout(Duration::ZERO, store.write(add)).await;
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_that_panics_is_the_end_of_itself_alone() {
+    async fn panicking_job_fails_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
         let panicked = store.write(|_| -> Result<(), StoreError> { panic!("a fault") }).await;
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_that_finds_no_room_is_the_only_one_that_fails() {
+    async fn job_beyond_the_quota_fails_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
 
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_must_not_wait_for_room_is_written_where_there_is_none() {
+    async fn write_regardless_of_the_quota_succeeds_when_it_is_used_up() {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
 
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_that_undoes_a_whole_transaction_is_told_to_all_in_it() {
+    async fn error_that_rolls_back_the_transaction_fails_all_its_jobs() {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
 
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn what_guests_threads_hand_in_is_worked_off_by_threads_of_the_other_kind() {
+    fn jobs_from_guest_threads_run_on_ordinary_threads() {
         let folder = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_none_of_ours_is_left_alone() {
+    async fn file_of_another_format_is_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("default")).unwrap();
         std::fs::write(

@@ -162,7 +162,7 @@ fn a_table_and_a_file_mean_the_same() {
 }
 
 #[test]
-fn what_is_left_out_is_the_default_and_lies_beside_the_host_s_file() {
+fn omitted_settings_are_defaults_and_paths_are_relative_to_the_host_file() {
     let (folder, read) =
         read(&[("wardian.toml", "[tenants.a]"), ("tenants/b.toml", "")], Overrides::default());
     let read = read.unwrap();
@@ -175,7 +175,7 @@ fn what_is_left_out_is_the_default_and_lies_beside_the_host_s_file() {
 }
 
 #[test]
-fn without_tenants_there_is_one_that_may_use_whatever_there_is() {
+fn without_tenants_there_is_one_without_quotas() {
     let root = entry("root", "'admin'");
     let read = tenancy(&[("wardian.toml", &format!("models = '/srv'\nkeys = [{root}]"))]);
     let keys = vec![key("root", &[KeyScope::Admin])];
@@ -308,7 +308,7 @@ fn keys_are_tables_in_a_list() {
 }
 
 #[test]
-fn tenants_that_do_not_go_together_are_told_together() {
+fn conflicts_of_tenants_are_reported_together() {
     let (a, b) = (entry("one", "'infer'"), entry("one", "'admin'").replace("\"one\"", "\"two\""));
     let told = faults(&[
         (
@@ -341,7 +341,7 @@ fn tenants_that_do_not_go_together_are_told_together() {
 }
 
 #[test]
-fn repositories_are_compared_as_they_are_written() {
+fn repositories_are_compared_as_written() {
     let folder = folder(&[
         ("real/x", ""),
         ("wardian.toml", "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='real/x/../y'"),
@@ -372,7 +372,7 @@ fn repositories_are_compared_as_they_are_written() {
 }
 
 #[test]
-fn a_repository_may_lie_behind_a_url_which_tenants_may_share() {
+fn tenants_may_share_a_remote_repository() {
     let text = "models = 's3://bucket/models'\nrefresh = '5m'\n[tenants.default]\n\
                 [tenants.b]\nrepository = 's3://bucket/models'\nrefresh = '1m'\n[tenants.c]\nrepository = 's3://bucket'";
     let read = tenancy(&[("wardian.toml", text)]);
@@ -391,7 +391,7 @@ fn a_repository_may_lie_behind_a_url_which_tenants_may_share() {
 }
 
 #[test]
-fn a_url_that_is_no_repository_is_told_without_its_secrets() {
+fn faulty_repository_urls_are_reported_without_secrets() {
     for (text, says) in [
         (
             "[tenants.a]\nrepository = 'ftp://host/x'",
@@ -414,7 +414,7 @@ fn a_url_that_is_no_repository_is_told_without_its_secrets() {
 }
 
 #[test]
-fn with_a_key_other_machines_may_reach_the_server() {
+fn server_with_a_key_may_be_reached_by_other_machines() {
     let inside = format!("listen = '0.0.0.0:1'\n[tenants.a]\nkeys = [{}]", entry("k", "'infer'"));
     assert!(tenancy(&[("wardian.toml", &inside)]).requires_keys());
 
@@ -427,7 +427,7 @@ fn with_a_key_other_machines_may_reach_the_server() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_told() {
+fn unreadable_files_are_reported() {
     let folder = folder(&[("wardian.toml", ""), ("tenants/a.toml/x", ""), ("tenants/b.toml", "")]);
     fs::write(folder.path().join("tenants/b.toml"), [0xff]).unwrap();
 
@@ -443,7 +443,7 @@ fn files_that_cannot_be_read_are_told() {
 }
 
 #[test]
-fn the_documentation_s_tenants_are_sound() {
+fn tenants_of_the_documentation_are_valid() {
     let text = include_str!("../../../../docs/tenants.md");
     let samples: Vec<_> =
         text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();

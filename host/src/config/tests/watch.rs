@@ -113,7 +113,7 @@ fn files_come_change_and_go() {
 }
 
 #[test]
-fn a_faulty_file_is_refused_whole_and_what_it_said_stays() {
+fn faulty_file_is_rejected_and_its_previous_content_stays() {
     let mut watched = watch("", &[("a.toml", "weight = 2"), ("b.toml", "")]);
     watched.write("tenants/a.toml", "weight = 3\nwieght = 4");
     watched.write("tenants/c.toml", "what");
@@ -130,7 +130,7 @@ fn a_faulty_file_is_refused_whole_and_what_it_said_stays() {
 }
 
 #[test]
-fn a_faulty_host_file_is_refused_whole() {
+fn faulty_host_file_is_rejected() {
     let mut watched = watch("[tenants.a]", &[]);
     watched.write("wardian.toml", "[tenants.b]\nx = 1");
     assert_eq!(watched.until_refused("line 2: tenants.b.x"), "a");
@@ -142,7 +142,7 @@ fn a_faulty_host_file_is_refused_whole() {
 }
 
 #[test]
-fn what_does_not_go_together_changes_nothing() {
+fn conflicts_change_nothing() {
     let mut watched = watch("[tenants.a]", &[("b.toml", "weight = 2")]);
     watched.write("tenants/a.toml", "");
     assert_eq!(watched.until_refused("tenant 'a' is there already"), "a b");
@@ -157,7 +157,7 @@ fn what_does_not_go_together_changes_nothing() {
 }
 
 #[test]
-fn after_a_conflict_a_file_that_turns_faulty_goes_back_to_what_was_in_force() {
+fn file_that_turns_faulty_after_a_conflict_reverts_to_the_content_in_force() {
     let mut watched = watch("[tenants.a]\nrepository = '/x'", &[("b.toml", "weight = 2")]);
     watched.write("tenants/b.toml", "weight = 3\nrepository = '/x'");
     watched.until_refused("is also that of 'a'");
@@ -169,7 +169,7 @@ fn after_a_conflict_a_file_that_turns_faulty_goes_back_to_what_was_in_force() {
 }
 
 #[test]
-fn a_folder_that_vanishes_removes_nobody() {
+fn folder_that_vanishes_removes_no_tenant() {
     let mut watched = watch("", &[("a.toml", ""), ("b.toml", "")]);
     let (folder, aside) = (watched.path("tenants"), watched.path("aside"));
 
@@ -185,7 +185,7 @@ fn a_folder_that_vanishes_removes_nobody() {
 }
 
 #[test]
-fn the_last_key_stays_while_others_can_reach_the_server() {
+fn last_key_stays_while_other_machines_can_reach_the_server() {
     let mut watched = watch("listen = '0.0.0.0:1'", &[("a.toml", &keys())]);
     watched.write("tenants/a.toml", "weight = 2");
     watched.until_refused("no keys are configured");
@@ -199,7 +199,7 @@ fn the_last_key_stays_while_others_can_reach_the_server() {
 }
 
 #[test]
-fn the_last_key_stays_on_loopback_too_unless_the_file_says_insecure() {
+fn last_key_stays_on_loopback_unless_the_file_says_insecure() {
     let mut watched = watch("", &[("a.toml", &keys()), ("b.toml", "")]);
     watched.write("tenants/a.toml", "weight = 2");
     watched.until_refused("no keys are configured any more");
@@ -212,7 +212,7 @@ fn the_last_key_stays_on_loopback_too_unless_the_file_says_insecure() {
 }
 
 #[test]
-fn without_tenants_the_default_one_is_back() {
+fn without_tenants_the_default_tenant_returns() {
     let mut watched = watch("", &[("a.toml", "")]);
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
     watched.until_names("default");
@@ -223,7 +223,7 @@ fn without_tenants_the_default_one_is_back() {
 }
 
 #[test]
-fn a_file_counts_once_it_has_settled_or_at_once_when_asked() {
+fn file_counts_once_settled_or_at_once_after_a_hangup() {
     let mut watched = watch_file("settle = '1h'", &[]);
     assert_eq!(watched.names(), "default");
     watched.write("tenants/a.toml", "");
@@ -240,7 +240,7 @@ fn a_file_counts_once_it_has_settled_or_at_once_when_asked() {
 }
 
 #[test]
-fn what_stays_the_same_is_not_announced() {
+fn unchanged_settings_are_not_announced() {
     let mut watched = watch("", &[("a.toml", "")]);
     watched.write("tenants/a.toml", "# a comment");
     watched.watching.poll(true);
@@ -251,7 +251,7 @@ fn what_stays_the_same_is_not_announced() {
 }
 
 #[tokio::test]
-async fn the_watch_tells_what_changes() {
+async fn watch_reports_changes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wardian.toml");
 
@@ -270,7 +270,7 @@ async fn the_watch_tells_what_changes() {
 }
 
 #[tokio::test]
-async fn a_hangup_reads_the_files_at_once() {
+async fn hangup_rereads_the_files_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wardian.toml");
 

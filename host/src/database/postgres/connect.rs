@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_everything_but_the_password() {
+    fn url_needs_everything_but_the_password() {
         for (url, mode) in [
             ("postgres://acme@db.example.com/acme", SslMode::Require),
             ("postgres://acme@db.example.com:5433/acme?sslmode=disable", SslMode::Disable),

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_nobody_asks_for_goes_by_itself() {
+    async fn expired_items_are_dropped() {
         let (idle, thing) = (IdleList::new(Duration::from_millis(5)), Arc::new(()));
         // Also after the task has ended once.
         for _ in 0..3 {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_that_came_is_taken_first() {
+    async fn most_recent_item_is_taken_first() {
         let idle = IdleList::new(Duration::from_secs(3600));
         [1, 2].into_iter().for_each(|thing| idle.put(thing));
         assert_eq!((idle.take(), idle.take(), idle.take()), (Some(2), Some(1), None));

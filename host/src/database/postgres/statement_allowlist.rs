@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ends_a_transaction_or_stays_behind_is_denied() {
+    fn statements_that_end_a_transaction_or_leave_state_are_denied() {
         for text in [
             "commit",
             "BEGIN",

@@ -250,7 +250,7 @@ mod tests {
     const FRESH: usize = 256 << 20;
 
     #[test]
-    fn memory_that_a_thread_takes_shows() {
+    fn memory_taken_by_a_thread_is_measured() {
         let mut memory = ThreadMemory::for_this_thread();
         let now = Instant::now();
 
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_given_up_once_it_has_begun_or_before() {
+    fn job_can_be_cancelled_before_and_after_its_start() {
         let (waiting, running) = (CancelToken::default(), CancelToken::default());
         assert!(waiting.cancel_if_waiting() && !waiting.start());
         assert!(running.start() && !running.cancel_if_waiting() && !running.is_cancelled());

@@ -7,7 +7,7 @@ fn shown(text: &str) -> String {
 }
 
 #[test]
-fn writings_of_the_same_origin_are_equal() {
+fn spellings_of_the_same_origin_are_equal() {
     for (written, means) in [
         ("https://api.example.com", "https://api.example.com"),
         ("HTTPS://API.Example.COM:443", "https://api.example.com"),
@@ -26,7 +26,7 @@ fn writings_of_the_same_origin_are_equal() {
 }
 
 #[test]
-fn what_is_more_or_less_than_an_origin_is_refused() {
+fn texts_that_are_not_exactly_an_origin_are_refused() {
     for (text, why) in [
         ("", "does not begin"),
         ("api.example.com", "does not begin"),
@@ -64,7 +64,7 @@ fn what_is_more_or_less_than_an_origin_is_refused() {
 }
 
 #[test]
-fn no_other_writing_of_an_address_passes_for_a_name() {
+fn other_spellings_of_an_address_are_not_names() {
     for host in [
         "127.1",
         "2130706433",

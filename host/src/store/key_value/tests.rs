@@ -205,7 +205,7 @@ proptest! {
 }
 
 #[test]
-fn values_that_are_too_many_bytes_together_are_not_read() {
+fn values_beyond_the_total_size_are_not_returned() {
     let scratch = InMemoryStore::new().unwrap();
     let (name, keys) =
         (BucketName::parse("").unwrap(), ["a", "b", "c"].map(|key| Key::new(key.into()).unwrap()));
@@ -223,7 +223,7 @@ fn values_that_are_too_many_bytes_together_are_not_read() {
 }
 
 #[test]
-fn a_scratch_store_is_bounded_and_goes_on_when_it_is_full() {
+fn in_memory_store_is_bounded_and_usable_when_full() {
     let scratch = InMemoryStore::new().unwrap();
     let name = BucketName::parse("").unwrap();
     let fill = |count: usize| {

@@ -134,7 +134,7 @@ fn watched(
 }
 
 #[test]
-fn what_takes_long_ends_in_its_statement_s_time() {
+fn long_function_calls_end_with_their_statement() {
     let (_folder, guarded) = guarded();
     let (zeros, many) = ("hex(zeroblob(524280))", "hex(zeroblob(240000))");
     for statement in [
