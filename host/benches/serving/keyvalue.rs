@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
-use wardian::store::key_value::{Bucket, BucketName, Key, SCHEMA};
 
 use super::http_client::{self, Client};
 use super::models;
@@ -33,6 +32,14 @@ enum Operation {
 }
 
 const OPERATIONS: [Operation; 3] = [Operation::Get, Operation::Set, Operation::Increment];
+
+/// The table and the statements that the host uses.
+const SCHEMA: &str =
+    "CREATE TABLE key_values (bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (bucket, key)) WITHOUT ROWID;";
+const GET: &str = "SELECT value FROM key_values WHERE bucket = 'bench' AND key = ?";
+const SET: &str = "INSERT INTO key_values (bucket, key, value) VALUES ('bench', ?, ?)
+    ON CONFLICT (bucket, key) DO UPDATE SET value = excluded.value";
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -118,25 +125,35 @@ fn native_rate(
 ) -> Result<f64> {
     run_workers(connections, window, |number| {
         let connection = open(file)?;
-        let name = BucketName::parse("bench")?;
-        let key = Key::new(format!("{}-{number}", operation.name()))?;
+        let key = format!("{}-{number}", operation.name());
         let mut values = VALUES.iter().cycle();
         Ok(move || {
-            let bucket = Bucket::new(&connection, &name);
             match operation {
-                Operation::Get => drop(bucket.get(&key)?),
+                Operation::Get => drop(get(&connection, &key)?),
                 Operation::Set => {
-                    bucket.set(&key, values.next().context("no value")?.as_bytes())?
+                    set(&connection, &key, values.next().context("no value")?.as_bytes())?
                 }
                 Operation::Increment => {
                     connection.execute_batch("BEGIN IMMEDIATE")?;
-                    let _sum = bucket.increment(&key, 1)?;
+                    let value = get(&connection, &key)?.unwrap_or_else(|| b"0".to_vec());
+                    let sum = std::str::from_utf8(&value)?.parse::<i64>()? + 1;
+                    set(&connection, &key, sum.to_string().as_bytes())?;
                     connection.execute_batch("COMMIT")?;
                 }
             }
             Ok(1)
         })
     })
+}
+
+fn get(connection: &Connection, key: &str) -> Result<Option<Vec<u8>>> {
+    let mut get = connection.prepare_cached(GET)?;
+    Ok(get.query_row([key], |row| row.get(0)).optional()?)
+}
+
+fn set(connection: &Connection, key: &str, value: &[u8]) -> Result<()> {
+    connection.prepare_cached(SET)?.execute(params![key, value])?;
+    Ok(())
 }
 
 /// Runs `workers` workers for a while. Returns their operations per second.

@@ -18,8 +18,8 @@ use super::http::query_parameters::QueryParameters;
 use super::http::request_memory::RequestMemory;
 use super::state::ApiState;
 use crate::model::InferError;
-use crate::store::key_value::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE_SIZE};
-use crate::store::{Store, StoreError};
+use crate::store::key_value::{BucketName, Key, KeyError, MAX_VALUE_SIZE};
+use crate::store::{KeyValueStore, StoreError};
 use crate::tenant::Tenant;
 
 /// Names per page by default, and at most.
@@ -37,12 +37,7 @@ pub(super) async fn buckets(
     let (after, max) = page_bounds(&page)?;
     let tenant = caller.tenant()?;
 
-    let names = state
-        .stores
-        .for_tenant(tenant)
-        .read(move |connection| key_value::list_buckets(connection, &after, max))
-        .await;
-
+    let names = state.stores.key_values(tenant).list_buckets(after, max).await;
     let names = names.map_err(|error| error.into_infer_error(tenant))?;
 
     Ok(json_response(&json!({ "cursor": next_cursor(&names, max), "buckets": names })))
@@ -59,9 +54,8 @@ pub(super) async fn keys(
     let name = BucketName::parse(&bucket)?;
     let (after, max) = page_bounds(&page)?;
     let tenant = caller.tenant()?;
-    let store = state.stores.for_tenant(tenant);
-    let keys =
-        store.read(move |connection| Bucket::new(connection, &name).list_keys(&after, max)).await;
+
+    let keys = state.stores.key_values(tenant).list_keys(name, after, max).await;
     let keys = keys.map_err(|error| error.into_infer_error(tenant))?;
 
     Ok(json_response(&json!({ "bucket": bucket, "cursor": next_cursor(&keys, max), "keys": keys })))
@@ -74,7 +68,9 @@ pub(super) async fn get(
     path: KeyPath,
 ) -> Result<Response, ApiError> {
     let target = KeyTarget::find(&state, &caller, path)?;
-    let value = target.read(|bucket, key| bucket.get(key)).await?.ok_or_else(no_such_key)?;
+    let value = target.store.get(target.bucket.clone(), target.key.clone()).await;
+    let value = target.finish(value)?.ok_or_else(no_such_key)?;
+
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))], value)
         .into_response())
 }
@@ -91,7 +87,7 @@ pub(super) async fn put(
     let value = body::read(body, MAX_VALUE_SIZE as u64, &mut memory).await?;
     let size = value.len();
 
-    target.write(move |bucket, key| bucket.set(key, &value)).await?;
+    target.finish(target.store.set(target.bucket.clone(), target.key.clone(), value).await)?;
 
     Ok(json_response(
         &json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str(), "size": size }),
@@ -105,7 +101,8 @@ pub(super) async fn delete(
     path: KeyPath,
 ) -> Result<Response, ApiError> {
     let target = KeyTarget::find(&state, &caller, path)?;
-    if !target.write(|bucket, key| bucket.delete(key)).await? {
+    let deleted = target.store.delete(target.bucket.clone(), target.key.clone()).await;
+    if !target.finish(deleted)? {
         return Err(no_such_key());
     }
 
@@ -114,7 +111,7 @@ pub(super) async fn delete(
 
 /// A key and its store.
 struct KeyTarget {
-    store: Store,
+    store: Arc<dyn KeyValueStore>,
     tenant: Arc<Tenant>,
     bucket: BucketName,
     key: Key,
@@ -128,36 +125,11 @@ impl KeyTarget {
         let key = Key::new(key)?;
         let tenant = caller.tenant()?.clone();
 
-        Ok(KeyTarget { store: state.stores.for_tenant(&tenant), tenant, bucket, key })
+        Ok(KeyTarget { store: state.stores.key_values(&tenant), tenant, bucket, key })
     }
 
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let name = self.bucket.clone();
-        let key = self.key.clone();
-        let done =
-            self.store.read(move |connection| work(&Bucket::new(connection, &name), &key)).await;
-
-        done.map_err(|error| error.into_infer_error(&self.tenant).into())
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let name = self.bucket.clone();
-        let key = self.key.clone();
-        // Owned by the job, which runs even if the caller disconnects.
-        let permit = self.store.acquire_guest_permit().await;
-        let job = move |connection: &_| {
-            let _permit = permit;
-            work(&Bucket::new(connection, &name), &key)
-        };
-        let done = self.store.write(job).await;
-
-        done.map_err(|error| error.into_infer_error(&self.tenant).into())
+    fn finish<T>(&self, outcome: Result<T, StoreError>) -> Result<T, ApiError> {
+        outcome.map_err(|error| error.into_infer_error(&self.tenant).into())
     }
 }
 

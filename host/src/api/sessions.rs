@@ -41,11 +41,10 @@ pub(super) async fn list(
     let limit = query.page_size()?;
     let sessions_of_model = model_sessions(&state, &caller, &path.model)?;
     let model = sessions_of_model.model().clone();
-    let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
 
     let listed = sessions_of_model
         .store()
-        .read(list)
+        .list_sessions(model, cursor, limit)
         .await
         .map_err(|error| error.into_infer_error(sessions_of_model.tenant()))?;
 
@@ -114,15 +113,14 @@ fn model_sessions(
 }
 
 fn session_json(session: &sessions::SessionInfo) -> Value {
-    let [began, used, expires] = session.times;
     let now = unix_millis();
 
     json!({
         "id": session.id,
         "size": session.size,
         "version": session.version.to_string(),
-        "age_ms": now.saturating_sub(began),
-        "idle_ms": now.saturating_sub(used),
-        "expires_in_ms": expires.saturating_sub(now),
+        "age_ms": now.saturating_sub(session.began),
+        "idle_ms": now.saturating_sub(session.used),
+        "expires_in_ms": session.expires.saturating_sub(now),
     })
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::{Phase, RunningChain, RunningChainGuard, TaskRunner};
 use crate::model::InferError;
 use crate::servable::{ServableHandle, TaskChain, TaskOutcome};
-use crate::store::{StoreError, tasks, unix_millis};
+use crate::store::tasks::NextTask;
+use crate::store::{StoreError, unix_millis};
 
 /// Delay after a try was prevented by something other than the task.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -57,7 +58,7 @@ impl TaskRunner {
 
     /// Reads the next task; returns `Some(None)` after the last, and `None` if the store cannot be
     /// read and the server is stopping.
-    async fn next(&self, chain: &TaskChain) -> Option<Option<tasks::NextTask>> {
+    async fn next(&self, chain: &TaskChain) -> Option<Option<NextTask>> {
         loop {
             match chain.next().await {
                 Ok(next) => return Some(next),
@@ -75,7 +76,7 @@ impl TaskRunner {
         &self,
         chain: &TaskChain,
         running: &RunningChain,
-        next: tasks::NextTask,
+        next: NextTask,
     ) -> NextStep {
         let id = next.id;
 
@@ -98,7 +99,7 @@ impl TaskRunner {
         &self,
         chain: &TaskChain,
         running: &RunningChain,
-        next: tasks::NextTask,
+        next: NextTask,
     ) -> NextStep {
         if !self.wait_until_due(next.due).await {
             return NextStep::Leave;

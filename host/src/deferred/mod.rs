@@ -25,7 +25,7 @@ use crate::essential;
 use crate::model::{InferError, ModelName, TenantName};
 use crate::registry::Registry;
 use crate::servable::{ModelSessions, Sessions, TaskChain, TaskChains, TaskOutcome};
-use crate::store::{tasks, usage};
+use crate::store::tasks::TaskInfo;
 use crate::tenant::Tenant;
 use concurrency::TaskConcurrency;
 
@@ -75,7 +75,7 @@ struct RunningChain {
 #[derive(Clone, Debug)]
 pub struct Task {
     /// The stored task.
-    pub kept: tasks::TaskInfo,
+    pub kept: TaskInfo,
     /// True while a try runs.
     pub running: bool,
 }
@@ -113,41 +113,21 @@ impl TaskRunner {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Task>, InferError> {
-        let store = self.inner.sessions.store(tenant);
-        let listed = store.read(move |connection| tasks::list(connection, after, limit)).await;
-
+        let listed = self.inner.sessions.store(tenant).list_tasks(after, limit).await;
         let listed = listed.map_err(|error| error.into_infer_error(tenant))?;
         Ok(listed.into_iter().map(|kept| self.describe(tenant, kept)).collect())
     }
 
     /// Returns one task of a tenant; `None` if there is none with that id.
     pub async fn get(&self, tenant: &Arc<Tenant>, id: i64) -> Result<Option<Task>, InferError> {
-        let found = self
-            .inner
-            .sessions
-            .store(tenant)
-            .read(move |connection| tasks::get(connection, id))
-            .await;
-
+        let found = self.inner.sessions.store(tenant).get_task(id).await;
         let found = found.map_err(|error| error.into_infer_error(tenant))?;
         Ok(found.map(|kept| self.describe(tenant, kept)))
     }
 
     /// Removes a task and aborts its running try. Returns false if there is no such task.
     pub async fn cancel(&self, tenant: &Arc<Tenant>, id: i64) -> Result<bool, InferError> {
-        let owner = tenant.clone();
-        let remove = move |connection: &_| {
-            let removed = tasks::delete(connection, id)?;
-            // A failed task's chain went on without it and has ended.
-            if let Some(task) = removed.as_ref().filter(|task| task.failed.is_none())
-                && let Some(session) = &task.session
-            {
-                tasks::delete_ended_session(connection, task.chain, &task.model, session)?;
-            }
-            usage::record(connection, &owner).map(|()| removed)
-        };
-
-        let removed = self.inner.sessions.store(tenant).write(remove).await;
+        let removed = self.inner.sessions.store(tenant).delete_task(id).await;
         let Some(task) = removed.map_err(|error| error.into_infer_error(tenant))? else {
             return Ok(false);
         };
@@ -211,7 +191,7 @@ impl TaskRunner {
         self.inner.left_for_restart.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
     }
 
-    fn describe(&self, tenant: &Tenant, kept: tasks::TaskInfo) -> Task {
+    fn describe(&self, tenant: &Tenant, kept: TaskInfo) -> Task {
         let chain = self.running().get(&(tenant.name().clone(), kept.chain)).cloned();
         let running =
             chain.is_some_and(|chain| chain.running_task.load(Ordering::Relaxed) == kept.id);

@@ -230,7 +230,7 @@ impl EngineLoader {
 
     /// The grant to use the tenant's key-value store.
     fn key_value_grant(&self, tenant: &Arc<Tenant>) -> Arc<KeyValueGrant> {
-        Arc::new(KeyValueGrant::new(self.config.stores.for_tenant(tenant), tenant.clone()))
+        Arc::new(KeyValueGrant::new(&self.config.stores, tenant.clone()))
     }
 
     /// The candidate's code: already in use, from the artifact store, or compiled now.

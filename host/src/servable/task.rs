@@ -7,16 +7,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
 use super::invocation::StartOn;
 use super::pool::Checkout;
 use super::{Servable, ServableHandle, TaskChain, TaskOutcome};
 use crate::capability::{CallContext, sanitize_line};
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
-use crate::store::{StoreError, sessions, tasks, unix_millis, usage};
-use crate::tenant::Tenant;
+use crate::store::sessions::SessionUpdate;
+use crate::store::tasks::{DueTask, TaskOrigin, TryEnd, TryRecord, TryStart};
+use crate::store::{StoreError, unix_millis};
 
 /// Limit on the tasks that all calls of one chain may defer together, so that every chain ends.
 const MAX_CHAIN_TASKS: u32 = 256;
@@ -42,13 +41,11 @@ impl Servable {
         let budget = Budget::new(Instant::now(), settings.deadline, settings.cpu_time);
         let checkout = self.pool.check_out(&self.factory, &budget).await?;
 
-        let limit = settings.tries;
-        let start = move |connection: &_| tasks::begin_try(connection, task, limit);
-        let started = chain.store().write(start).await.map_err(|error| chain.store_error(error))?;
-        let due = match started {
-            tasks::TryStart::Started(due) => *due,
-            tasks::TryStart::Cancelled => return Ok(TaskOutcome::Cancelled),
-            tasks::TryStart::Failed => return self.fail_after_crash(chain).await,
+        let started = chain.store().begin_try(task, settings.tries).await;
+        let due = match started.map_err(|error| chain.store_error(error))? {
+            TryStart::Started(due) => *due,
+            TryStart::Cancelled => return Ok(TaskOutcome::Cancelled),
+            TryStart::Failed => return self.fail_after_crash(chain).await,
         };
 
         let running = RunningTry {
@@ -63,18 +60,9 @@ impl Servable {
 
     /// Ends the chain of a task that has failed because its last try ended the process.
     async fn fail_after_crash(&self, chain: &TaskChain) -> Result<TaskOutcome, InferError> {
-        let id = chain.id();
         let session = chain.session().map(str::to_owned);
-        let tenant = chain.tenant().clone();
-        let model = chain.model().clone();
-
-        let end = move |connection: &_| {
-            if let Some(session) = &session {
-                tasks::delete_ended_session(connection, id, model.as_str(), session)?;
-            }
-            usage::record(connection, &tenant)
-        };
-        chain.store().write(end).await.map_err(|error| chain.store_error(error))?;
+        let ended = chain.store().end_chain(chain.id(), chain.model().clone(), session).await;
+        ended.map_err(|error| chain.store_error(error))?;
 
         chain.record_outcome(TaskOutcome::Failed);
         Ok(TaskOutcome::Failed)
@@ -87,7 +75,7 @@ impl Servable {
         chain: &TaskChain,
         checkout: Checkout,
         budget: Budget,
-        mut due: tasks::DueTask,
+        mut due: DueTask,
     ) -> (Arc<CallContext>, TaskRun) {
         let context = match self.task_context(chain, &mut due) {
             Ok(context) => context,
@@ -108,7 +96,7 @@ impl Servable {
     fn task_context(
         &self,
         chain: &TaskChain,
-        due: &mut tasks::DueTask,
+        due: &mut DueTask,
     ) -> Result<CallContext, InferError> {
         let session = match (chain.session(), due.session.take()) {
             (Some(id), Some(stored)) => Some(self.new_session(id.to_owned(), stored)?),
@@ -151,46 +139,6 @@ struct RunningTry {
     task: i64,
     tries: u32,
     chain_length: u32,
-}
-
-/// The end of a try, as it is written to the store.
-struct TryRecord {
-    task: i64,
-    chain: (i64, u32),
-    tenant: Arc<Tenant>,
-    origin: tasks::TaskOrigin,
-    end: TryEnd,
-}
-
-/// The end of a try.
-enum TryEnd {
-    /// The task is done.
-    Done { update: Option<sessions::SessionUpdate>, deferred: Vec<tasks::NewTask> },
-    /// The try failed, and the next one is due at that time.
-    Retry { due: i64, error: String },
-    /// The last try failed.
-    Failed { update: Option<sessions::SessionUpdate>, error: String },
-    /// The try was counted, but there was no room for its call.
-    NotTried { due: i64 },
-}
-
-impl TryEnd {
-    /// True if the record takes no more room than the task already does. Such a record is written
-    /// over the quota: otherwise the task would hold its session until data is deleted.
-    fn needs_no_room(&self) -> bool {
-        match self {
-            TryEnd::Done { .. } => false,
-            TryEnd::Retry { error, .. } | TryEnd::Failed { error, .. } => error.is_empty(),
-            TryEnd::NotTried { .. } => true,
-        }
-    }
-
-    fn without_error_text(mut self) -> Self {
-        if let TryEnd::Retry { error, .. } | TryEnd::Failed { error, .. } = &mut self {
-            error.clear();
-        }
-        self
-    }
 }
 
 impl RunningTry {
@@ -243,9 +191,9 @@ impl RunningTry {
         TryEnd::Failed { update, error }
     }
 
-    fn session_update(&self, id: &str, state: Option<Option<Vec<u8>>>) -> sessions::SessionUpdate {
+    fn session_update(&self, id: &str, state: Option<Option<Vec<u8>>>) -> SessionUpdate {
         let servable = &self.servable;
-        sessions::SessionUpdate {
+        SessionUpdate {
             model: servable.id().name.clone(),
             id: id.to_owned(),
             version: servable.id().version,
@@ -291,10 +239,15 @@ impl RunningTry {
     /// Returns the end to write after `error`: a smaller one at once if there is no room, or the
     /// same one after a delay.
     async fn smaller_end(&self, chain: &TaskChain, end: TryEnd, error: StoreError) -> TryEnd {
-        let no_room = matches!(error, StoreError::Full | StoreError::QuotaExceeded(_));
+        let over_quota = matches!(error, StoreError::Full | StoreError::QuotaExceeded(_));
+        let no_room = over_quota || error == StoreError::DiskFull;
         match end {
-            TryEnd::Done { .. } if no_room => self.failed(chain, &chain.store_error(error)),
-            end if no_room && !end.needs_no_room() => end.without_error_text(),
+            TryEnd::Done { .. } if over_quota => self.failed(chain, &chain.store_error(error)),
+            TryEnd::Retry { ref error, .. } | TryEnd::Failed { ref error, .. }
+                if no_room && !error.is_empty() =>
+            {
+                end.without_error_text()
+            }
             end => {
                 tokio::time::sleep(WRITE_RETRY).await;
                 end
@@ -304,7 +257,7 @@ impl RunningTry {
 
     fn record(&self, chain: &TaskChain, context: &CallContext, end: TryEnd) -> TryRecord {
         let id = self.servable.id();
-        let origin = tasks::TaskOrigin {
+        let origin = TaskOrigin {
             model: id.name.clone(),
             version: id.version,
             session: chain.session().map(str::to_owned),
@@ -313,8 +266,8 @@ impl RunningTry {
 
         TryRecord {
             task: self.task,
-            chain: (chain.id(), self.chain_length),
-            tenant: chain.tenant().clone(),
+            chain: chain.id(),
+            chain_length: self.chain_length,
             origin,
             end,
         }
@@ -325,57 +278,13 @@ async fn write_record(
     chain: &TaskChain,
     record: &Arc<TryRecord>,
 ) -> Result<TaskOutcome, StoreError> {
-    let needs_no_room = record.end.needs_no_room();
-    let record = record.clone();
-    let write = move |connection: &_| record.write(connection);
-
-    match needs_no_room {
-        true => chain.store().write_over_quota(write).await,
-        false => chain.store().write(write).await,
+    if !chain.store().record_try(record.clone()).await? {
+        return Ok(TaskOutcome::Cancelled);
     }
-}
 
-impl TryRecord {
-    fn write(&self, connection: &Connection) -> Result<TaskOutcome, StoreError> {
-        if tasks::get(connection, self.task)?.is_none() {
-            return Ok(TaskOutcome::Cancelled);
-        }
-
-        let outcome = match &self.end {
-            TryEnd::Done { update, deferred } => {
-                save_session(connection, update.as_ref())?;
-                // Deleted first, to make room for the tasks that it deferred.
-                tasks::delete(connection, self.task)?;
-                tasks::append(connection, &self.tenant, &self.origin, Some(self.chain), deferred)?;
-                TaskOutcome::Done
-            }
-            TryEnd::Retry { due, error } => {
-                tasks::schedule_retry(connection, self.task, *due, error)?;
-                TaskOutcome::Retried
-            }
-            TryEnd::Failed { update, error } => {
-                save_session(connection, update.as_ref())?;
-                tasks::mark_failed(connection, self.task, error)?;
-                TaskOutcome::Failed
-            }
-            TryEnd::NotTried { due } => {
-                tasks::undo_try(connection, self.task, *due)?;
-                return Ok(TaskOutcome::Retried);
-            }
-        };
-
-        if let Some(session) = &self.origin.session {
-            let model = self.origin.model.as_str();
-            tasks::delete_ended_session(connection, self.chain.0, model, session)?;
-        }
-        usage::record(connection, &self.tenant)?;
-        Ok(outcome)
-    }
-}
-
-fn save_session(
-    connection: &Connection,
-    update: Option<&sessions::SessionUpdate>,
-) -> Result<(), StoreError> {
-    update.map_or(Ok(()), |update| sessions::save_after_task(connection, update))
+    Ok(match record.end {
+        TryEnd::Done { .. } => TaskOutcome::Done,
+        TryEnd::Retry { .. } | TryEnd::NotTried { .. } => TaskOutcome::Retried,
+        TryEnd::Failed { .. } => TaskOutcome::Failed,
+    })
 }

@@ -1,34 +1,90 @@
-//! Stored sessions: state, version that wrote it, and expiry.
+//! Sessions and the deferred tasks that belong to them.
 //!
 //! Times are milliseconds since 1970, so they stay valid across restarts.
 
-use rusqlite::{Connection, OptionalExtension, named_params, params};
+use std::sync::Arc;
 
-use super::usage::{self, UsageKind};
-use super::{StoreError, column_u64, unix_millis};
+use async_trait::async_trait;
+
+use super::tasks::{NewTask, NextTask, PendingChain, TaskInfo, TaskOrigin, TryRecord, TryStart};
+use super::{Permit, StoreError};
 use crate::model::{ModelName, Version};
-use crate::tenant::Tenant;
 
-pub(super) const SCHEMA: &str = "
-CREATE TABLE sessions (
-    model TEXT NOT NULL,
-    id TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    began INTEGER NOT NULL,
-    used INTEGER NOT NULL,
-    expires INTEGER NOT NULL,
-    ending INTEGER NOT NULL,
-    state BLOB,
-    PRIMARY KEY (model, id)
-);
-CREATE INDEX sessions_by_expiry ON sessions (model, expires);
-CREATE TRIGGER session_added AFTER INSERT ON sessions BEGIN
-    INSERT INTO totals VALUES ('sessions', new.model, 1) ON CONFLICT DO UPDATE SET amount = amount + 1;
-END;
-CREATE TRIGGER session_removed AFTER DELETE ON sessions BEGIN
-    UPDATE totals SET amount = amount - 1 WHERE kind = 'sessions' AND model = old.model;
-END;
-";
+/// The sessions and deferred tasks of one tenant. They share a store, because a call commits both
+/// in one transaction. An operation that was started completes even if its future is dropped, or
+/// changes nothing.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Waits for a permit to commit.
+    async fn permit(&self) -> Permit;
+
+    /// Commits the outcome of a call. Returns the number of the new chain, if there are tasks.
+    /// Fails with `QuotaExceeded` if the tenant would have too many sessions or tasks.
+    async fn commit_call(
+        &self,
+        permit: Permit,
+        commit: CallCommit,
+    ) -> Result<Option<i64>, StoreError>;
+
+    /// Loads a session. An expired session counts as missing.
+    async fn load_session(
+        &self,
+        model: ModelName,
+        id: String,
+    ) -> Result<Option<StoredSession>, StoreError>;
+
+    /// Returns the sessions of a model after an id, in order, at most `limit`.
+    async fn list_sessions(
+        &self,
+        model: ModelName,
+        after: String,
+        limit: u32,
+    ) -> Result<Vec<SessionInfo>, StoreError>;
+
+    /// Deletes a session. Returns false if there was none.
+    async fn delete_session(&self, model: ModelName, id: String) -> Result<bool, StoreError>;
+
+    /// Returns a model's usage, and its sessions that had expired at `now`: at most 1000, without
+    /// those that have waiting tasks.
+    async fn model_usage(&self, model: ModelName, now: i64) -> Result<ModelUsage, StoreError>;
+
+    /// Deletes these sessions, except those used since `now`.
+    async fn delete_expired(
+        &self,
+        model: ModelName,
+        ids: Vec<String>,
+        now: i64,
+    ) -> Result<(), StoreError>;
+
+    /// Returns the unfinished chains of a model, oldest first.
+    async fn pending_chains(&self, model: ModelName) -> Result<Vec<PendingChain>, StoreError>;
+
+    /// Returns the next task of a chain; `None` if the chain is finished.
+    async fn next_task(&self, chain: i64) -> Result<Option<NextTask>, StoreError>;
+
+    /// Returns one task.
+    async fn get_task(&self, id: i64) -> Result<Option<TaskInfo>, StoreError>;
+
+    /// Returns the tasks after an id, in order, at most `limit`.
+    async fn list_tasks(&self, after: i64, limit: u32) -> Result<Vec<TaskInfo>, StoreError>;
+
+    /// Deletes a task, waiting or failed, and returns it. Ends its chain if it was the last.
+    async fn delete_task(&self, id: i64) -> Result<Option<TaskInfo>, StoreError>;
+
+    /// Counts a try before it starts.
+    async fn begin_try(&self, id: i64, limit: u32) -> Result<TryStart, StoreError>;
+
+    /// Commits the outcome of a try. Returns false if its task was deleted.
+    async fn record_try(&self, record: Arc<TryRecord>) -> Result<bool, StoreError>;
+
+    /// Deletes the session of a finished chain if it was marked to end.
+    async fn end_chain(
+        &self,
+        chain: i64,
+        model: ModelName,
+        session: Option<String>,
+    ) -> Result<(), StoreError>;
+}
 
 /// State of a stored session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +93,17 @@ pub struct StoredSession {
     pub state: Option<Vec<u8>>,
     /// Version number that wrote the state.
     pub version: u64,
+}
+
+/// Outcome of a call, to be committed in one transaction.
+#[derive(Clone, Debug)]
+pub struct CallCommit {
+    /// Change of the session, if the call had one.
+    pub session: Option<SessionUpdate>,
+    /// Request that defers the tasks.
+    pub origin: TaskOrigin,
+    /// Tasks to defer.
+    pub tasks: Vec<NewTask>,
 }
 
 /// Change of a session after a call.
@@ -67,144 +134,21 @@ pub struct SessionInfo {
     pub size: u64,
     /// Version number that wrote the state.
     pub version: u64,
-    /// Times of creation, of the last use, and of expiry.
-    pub times: [i64; 3],
+    /// Time of creation.
+    pub began: i64,
+    /// Time of the last use.
+    pub used: i64,
+    /// Time of expiry.
+    pub expires: i64,
 }
 
-/// Loads a session. An expired session counts as missing.
-pub fn load(
-    connection: &Connection,
-    model: &ModelName,
-    id: &str,
-    now: i64,
-) -> Result<Option<StoredSession>, StoreError> {
-    let select =
-        "SELECT state, version FROM sessions WHERE model = ?1 AND id = ?2 AND expires > ?3";
-    let mut select = connection.prepare_cached(select)?;
-    let kept = |row: &rusqlite::Row<'_>| {
-        Ok(StoredSession { state: row.get(0)?, version: column_u64(row, 1)? })
-    };
-
-    Ok(select.query_row(params![model.as_str(), id, now], kept).optional()?)
-}
-
-/// Stores a session. Fails with the quota if it is new and the tenant has too many.
-pub fn save(
-    connection: &Connection,
-    tenant: &Tenant,
-    save: &SessionUpdate,
-) -> Result<(), StoreError> {
-    let now = unix_millis();
-    let expires = now.saturating_add(save.idle_timeout_ms);
-    let Some(state) = &save.state else {
-        let update =
-            "UPDATE sessions SET used = ?3, expires = ?4, ending = ?5 WHERE model = ?1 AND id = ?2";
-        let values = params![save.model.as_str(), save.id, now, expires, save.ending];
-        connection.prepare_cached(update)?.execute(values)?;
-        return Ok(());
-    };
-
-    let upsert = "
-        INSERT INTO sessions (model, id, version, began, used, expires, ending, state)
-        VALUES (:model, :id, :version, :now, :now, :expires, :ending, :state)
-        ON CONFLICT DO UPDATE SET version = :version, began = CASE WHEN :begins THEN :now ELSE began END,
-            used = :now, expires = :expires, ending = :ending, state = :state";
-
-    connection.prepare_cached(upsert)?.execute(named_params! {
-        ":model": save.model.as_str(), ":id": save.id, ":version": save.version.number() as i64, ":now": now,
-        ":expires": expires, ":begins": save.starts, ":ending": save.ending, ":state": state,
-    })?;
-
-    if save.starts { usage::check_quota(connection, UsageKind::Sessions, tenant) } else { Ok(()) }
-}
-
-/// Stores a session after one of its tasks. The `ending` flag is unchanged.
-pub fn save_after_task(connection: &Connection, save: &SessionUpdate) -> Result<(), StoreError> {
-    let now = unix_millis();
-    let update = "
-        UPDATE sessions SET used = :now, expires = :expires, version = CASE WHEN :changed THEN :version ELSE version END,
-            state = CASE WHEN :changed THEN :state ELSE state END
-        WHERE model = :model AND id = :id";
-
-    connection.prepare_cached(update)?.execute(named_params! {
-        ":model": save.model.as_str(), ":id": save.id, ":version": save.version.number() as i64, ":now": now,
-        ":expires": now.saturating_add(save.idle_timeout_ms), ":changed": save.state.is_some(),
-        ":state": save.state.as_ref().and_then(Option::as_ref),
-    })?;
-    Ok(())
-}
-
-/// Deletes a session. Returns false if there was none.
-pub fn delete(connection: &Connection, model: &ModelName, id: &str) -> Result<bool, StoreError> {
-    let delete = "DELETE FROM sessions WHERE model = ?1 AND id = ?2";
-    Ok(connection.prepare_cached(delete)?.execute([model.as_str(), id])? > 0)
-}
-
-/// Deletes a session that was marked to end after its last task.
-pub(super) fn delete_if_ending(
-    connection: &Connection,
-    model: &str,
-    id: &str,
-) -> Result<(), StoreError> {
-    let delete = "DELETE FROM sessions WHERE model = ?1 AND id = ?2 AND ending";
-    connection.prepare_cached(delete)?.execute([model, id])?;
-    Ok(())
-}
-
-/// Returns at most 1000 sessions of a model that had expired at `now`. Sessions with waiting tasks
-/// are not returned.
-pub fn list_expired(
-    connection: &Connection,
-    model: &ModelName,
-    now: i64,
-) -> Result<Vec<String>, StoreError> {
-    let select = "
-        SELECT id FROM sessions AS s WHERE model = ?1 AND expires <= ?2 AND NOT EXISTS
-            (SELECT 1 FROM tasks WHERE tasks.model = s.model AND tasks.session = s.id AND tasks.failed IS NULL)
-        LIMIT 1000";
-    let mut select = connection.prepare_cached(select)?;
-    let ids = select.query_map(params![model.as_str(), now], |row| row.get(0))?;
-
-    Ok(ids.collect::<Result<_, _>>()?)
-}
-
-/// Deletes these sessions, except those used since `now`.
-pub fn delete_expired(
-    connection: &Connection,
-    model: &ModelName,
-    ids: &[String],
-    now: i64,
-) -> Result<(), StoreError> {
-    let mut delete = connection
-        .prepare_cached("DELETE FROM sessions WHERE model = ?1 AND id = ?2 AND expires <= ?3")?;
-
-    for id in ids {
-        delete.execute(params![model.as_str(), id, now])?;
-    }
-
-    Ok(())
-}
-
-/// Returns the sessions of a model after an id, in order, at most `limit`.
-pub fn list(
-    connection: &Connection,
-    model: &str,
-    after: &str,
-    limit: u32,
-) -> Result<Vec<SessionInfo>, StoreError> {
-    let select = "
-        SELECT id, coalesce(length(state), 0), version, began, used, expires FROM sessions
-        WHERE model = ?1 AND id > ?2 AND expires > ?4 ORDER BY id LIMIT ?3";
-    let mut select = connection.prepare_cached(select)?;
-    let listed = select.query_map(params![model, after, limit, unix_millis()], |row| {
-        let times = [row.get(3)?, row.get(4)?, row.get(5)?];
-        Ok(SessionInfo {
-            id: row.get(0)?,
-            size: column_u64(row, 1)?,
-            version: column_u64(row, 2)?,
-            times,
-        })
-    })?;
-
-    Ok(listed.collect::<Result<_, _>>()?)
+/// Sessions and tasks of one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelUsage {
+    /// Stored sessions.
+    pub sessions: u64,
+    /// Waiting and running tasks.
+    pub tasks: u64,
+    /// Ids of expired sessions.
+    pub expired: Vec<String>,
 }

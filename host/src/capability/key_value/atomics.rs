@@ -7,7 +7,7 @@ use super::bindings::wasi::keyvalue::atomics::{CasError, Error, Host, HostCas};
 use super::error::Refusal;
 use super::opened::{Bucket, Cas};
 use super::store::parse_key;
-use crate::store::key_value::{self, check_value};
+use crate::store::key_value::check_value;
 
 impl Host for Ctx {
     async fn increment(
@@ -17,24 +17,23 @@ impl Host for Ctx {
         delta: i64,
     ) -> Result<i64, Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
-        let sum = self.run_write(move |connection| {
-            key_value::Bucket::new(connection, &name).increment(&key, delta)
-        });
-        Ok(sum.await?.map_err(Refusal::from)?)
+        let operation = self.begin_operation()?;
+        let sum = operation.finish(operation.store.increment(name, key, delta).await)?;
+
+        Ok(sum.map_err(Refusal::from)?)
     }
 
     async fn swap(&mut self, cas: Handle<Cas>, value: Vec<u8>) -> Result<(), CasError> {
         let Cas { bucket, key, seen, .. } = self.close_handle(cas)?;
         check_value(&value).map_err(Refusal::from)?;
 
-        let (name, of) = (bucket.clone(), key.clone());
-        let swap = move |connection: &_| {
-            key_value::Bucket::new(connection, &name).compare_and_swap(&of, seen.as_deref(), &value)
-        };
+        let operation = self.begin_operation()?;
+        let swapped =
+            operation.store.compare_and_swap(bucket.clone(), key.clone(), seen, value).await;
 
-        match self.run_write(swap).await? {
+        match operation.finish(swapped)? {
             Ok(()) => Ok(()),
-            Err(now) => Err(CasError::CasFailed(self.open_cas(bucket, key, now)?)),
+            Err(current) => Err(CasError::CasFailed(self.open_cas(bucket, key, current)?)),
         }
     }
 }
@@ -42,10 +41,9 @@ impl Host for Ctx {
 impl HostCas for Ctx {
     async fn new(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Handle<Cas>, Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
-        let (of, sought) = (name.clone(), key.clone());
-        let seen = self
-            .run_read(move |connection| key_value::Bucket::new(connection, &of).get(&sought))
-            .await?;
+        let operation = self.begin_operation()?;
+        let seen = operation.finish(operation.store.get(name.clone(), key.clone()).await)?;
+
         Ok(self.open_cas(name, key, seen)?)
     }
 

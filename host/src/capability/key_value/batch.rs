@@ -8,7 +8,7 @@ use super::bindings::wasi::keyvalue::batch::{Error, Host};
 use super::error::Refusal;
 use super::opened::Bucket;
 use super::store::parse_key;
-use crate::store::key_value::{self, Key, MAX_VALUE_SIZE, check_value};
+use crate::store::key_value::{Key, MAX_VALUE_SIZE, check_value};
 
 /// The most keys of one operation.
 const MAX_KEYS: usize = 1000;
@@ -23,11 +23,11 @@ impl Host for Ctx {
         keys: Vec<String>,
     ) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
         let (name, keys) = (self.bucket(&bucket)?, parse_keys(keys)?);
-        let read = move |connection: &_| {
-            let values = key_value::Bucket::new(connection, &name).get_many(&keys, MAX_BYTES)?;
-            Ok(values.map(|values| pair_values(keys, values)))
-        };
-        Ok(self.run_read(read).await?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?)
+        let operation = self.begin_operation()?;
+        let values = operation.store.get_many(name, keys.clone(), MAX_BYTES).await;
+        let values = operation.finish(values)?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?;
+
+        Ok(pair_values(keys, values))
     }
 
     async fn set_many(
@@ -40,11 +40,10 @@ impl Host for Ctx {
         let keys = parse_keys(keys)?;
         check_values(&values)?;
 
-        let write = move |connection: &_| {
-            let bucket = key_value::Bucket::new(connection, &name);
-            keys.iter().zip(&values).try_for_each(|(key, value)| bucket.set(key, value))
-        };
-        Ok(self.run_write(write).await?)
+        let operation = self.begin_operation()?;
+        let pairs = keys.into_iter().zip(values).collect();
+
+        Ok(operation.finish(operation.store.set_many(name, pairs).await)?)
     }
 
     async fn delete_many(
@@ -53,11 +52,9 @@ impl Host for Ctx {
         keys: Vec<String>,
     ) -> Result<(), Error> {
         let (name, keys) = (self.bucket(&bucket)?, parse_keys(keys)?);
-        let delete = move |connection: &_| {
-            let bucket = key_value::Bucket::new(connection, &name);
-            keys.iter().try_for_each(|key| bucket.delete(key).map(drop))
-        };
-        Ok(self.run_write(delete).await?)
+        let operation = self.begin_operation()?;
+
+        Ok(operation.finish(operation.store.delete_many(name, keys).await)?)
     }
 }
 

@@ -23,14 +23,13 @@ mod store;
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
 use wasmtime::component::Linker;
 
 pub(super) use opened::OpenHandles;
 
 use super::{CtxView, HasCtx};
-use crate::store::{Store, StoreError};
-use crate::tenant::{CpuShare, Tenant, thread_time};
+use crate::store::{KeyValueStore, Stores};
+use crate::tenant::{CpuShare, Tenant};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -55,45 +54,20 @@ mod bindings {
 
 /// The grant of one version: its tenant's values.
 pub struct KeyValueGrant {
-    store: Store,
+    store: Arc<dyn KeyValueStore>,
     tenant: Arc<Tenant>,
-    /// The share charged for the store's work.
-    share: Arc<CpuShare>,
 }
 
 impl KeyValueGrant {
-    /// The grant to use that tenant's values, which are in `store`.
-    pub fn new(store: Store, tenant: Arc<Tenant>) -> KeyValueGrant {
-        let share = CpuShare::new(tenant.account().clone());
-        KeyValueGrant { store, tenant, share }
-    }
+    /// Grants the use of the tenant's values. The CPU time of its operations is charged to the
+    /// tenant.
+    pub fn new(stores: &Stores, tenant: Arc<Tenant>) -> KeyValueGrant {
+        let payer = CpuShare::new(tenant.account().clone());
+        let store = stores.charged_key_values(&tenant, payer);
 
-    async fn read<T: Send + 'static>(self: &Arc<Self>, job: impl Job<T>) -> Result<T, StoreError> {
-        let place = self.store.acquire_guest_permit().await;
-        let grant = self.clone();
-        self.store.read(move |connection| grant.run_charged(place, || job(connection))).await
-    }
-
-    async fn write<T: Send + 'static>(self: &Arc<Self>, job: impl Job<T>) -> Result<T, StoreError> {
-        let place = self.store.acquire_guest_permit().await;
-        let grant = self.clone();
-        self.store.write(move |connection| grant.run_charged(place, || job(connection))).await
-    }
-
-    /// Runs work of the store and charges its CPU time to the tenant. Holds the permit until the
-    /// work is done, even if the caller stops waiting.
-    fn run_charged<T>(&self, _place: impl Sized, work: impl FnOnce() -> T) -> T {
-        let before = thread_time();
-        let outcome = work();
-        self.share.charge(thread_time().saturating_sub(before).as_nanos() as u64);
-        outcome
+        KeyValueGrant { store, tenant }
     }
 }
-
-/// A job on a tenant's values.
-trait Job<T>: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static {}
-
-impl<T, F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static> Job<T> for F {}
 
 pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     use bindings::wasi::keyvalue::{atomics, batch, store};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use wasmtime::component::{Resource as Handle, ResourceTable};
 
 use super::super::{Ctx, Grants};
+use super::KeyValueGrant;
 use super::error::Refusal;
-use super::{Job, KeyValueGrant};
 use crate::store::key_value::{BucketName, Key};
-use crate::store::{InMemoryStore, StoreError};
-use crate::tenant::{QuotaGuard, Resource};
+use crate::store::{InMemoryKeyValue, KeyValueStore, StoreError};
+use crate::tenant::{QuotaGuard, Resource, Tenant};
 
 /// The most handles of an instance; a model needs a few.
 pub(super) const MAX_HANDLES: usize = 100;
@@ -39,7 +39,20 @@ pub(in crate::capability) struct OpenHandles {
     /// The number of operations in the current call.
     operations: u32,
     /// The values of a call that validates a version.
-    scratch: Option<InMemoryStore>,
+    scratch: Option<Arc<InMemoryKeyValue>>,
+}
+
+/// An operation in progress.
+pub(super) struct Operation {
+    pub(super) store: Arc<dyn KeyValueStore>,
+    tenant: Arc<Tenant>,
+}
+
+impl Operation {
+    /// Maps the store's error for the model.
+    pub(super) fn finish<T>(&self, outcome: Result<T, StoreError>) -> Result<T, Refusal> {
+        outcome.map_err(|error| Refusal::from_store(error, &self.tenant))
+    }
 }
 
 impl OpenHandles {
@@ -69,50 +82,27 @@ impl Ctx {
         self.grants.key_value.as_ref().ok_or(Refusal::NotGranted)
     }
 
-    /// Counts an operation. Fails if the call has used up its operations.
-    pub(super) fn begin_operation(&mut self) -> Result<Arc<KeyValueGrant>, Refusal> {
-        let granted = self.grant()?.clone();
-        let operations = &mut self.open_handles().operations;
+    /// Counts an operation and returns the store for it. Fails if the call has used up its
+    /// operations.
+    pub(super) fn begin_operation(&mut self) -> Result<Operation, Refusal> {
+        let grant = self.grant()?.clone();
+        let validating = self.scope.validating;
+        let handles = self.open_handles();
 
-        if *operations >= MAX_OPERATIONS {
+        if handles.operations >= MAX_OPERATIONS {
             return Err(Refusal::TooManyOperations);
         }
 
-        *operations += 1;
-        granted.tenant.record_key_value_operation();
+        handles.operations += 1;
+        grant.tenant.record_key_value_operation();
 
-        Ok(granted)
-    }
-
-    /// Runs a job that only reads.
-    pub(super) async fn run_read<T: Send + 'static>(
-        &mut self,
-        job: impl Job<T>,
-    ) -> Result<T, Refusal> {
-        let granted = self.begin_operation()?;
-        let outcome =
-            if self.scope.validating { self.in_scratch(job) } else { granted.read(job).await };
-        outcome.map_err(|error| Refusal::from_store(error, &granted.tenant))
-    }
-
-    /// Runs a job that writes.
-    pub(super) async fn run_write<T: Send + 'static>(
-        &mut self,
-        job: impl Job<T>,
-    ) -> Result<T, Refusal> {
-        let granted = self.begin_operation()?;
-        let outcome =
-            if self.scope.validating { self.in_scratch(job) } else { granted.write(job).await };
-        outcome.map_err(|error| Refusal::from_store(error, &granted.tenant))
-    }
-
-    fn in_scratch<T>(&mut self, job: impl Job<T>) -> Result<T, StoreError> {
-        let scratch = &mut self.open_handles().scratch;
-        let scratch = match scratch {
-            Some(scratch) => scratch,
-            none => none.insert(InMemoryStore::new()?),
+        let store = if validating {
+            handles.scratch.get_or_insert_default().clone()
+        } else {
+            grant.store.clone()
         };
-        scratch.run(job)
+
+        Ok(Operation { store, tenant: grant.tenant.clone() })
     }
 
     /// Adds an entry to the handle table. Fails if the instance has too many handles.

@@ -6,7 +6,7 @@ use super::super::Ctx;
 use super::bindings::wasi::keyvalue::store::{Error, Host, HostBucket, KeyResponse};
 use super::error::Refusal;
 use super::opened::Bucket;
-use crate::store::key_value::{self, Key, check_value};
+use crate::store::key_value::{Key, check_value};
 
 /// The most keys of one page.
 const PAGE: usize = 1000;
@@ -20,9 +20,9 @@ impl Host for Ctx {
 impl HostBucket for Ctx {
     async fn get(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Option<Vec<u8>>, Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
-        Ok(self
-            .run_read(move |connection| key_value::Bucket::new(connection, &name).get(&key))
-            .await?)
+        let operation = self.begin_operation()?;
+
+        Ok(operation.finish(operation.store.get(name, key).await)?)
     }
 
     async fn set(
@@ -33,27 +33,24 @@ impl HostBucket for Ctx {
     ) -> Result<(), Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
         check_value(&value).map_err(Refusal::from)?;
-        Ok(self
-            .run_write(move |connection| {
-                key_value::Bucket::new(connection, &name).set(&key, &value)
-            })
-            .await?)
+        let operation = self.begin_operation()?;
+
+        Ok(operation.finish(operation.store.set(name, key, value).await)?)
     }
 
     async fn delete(&mut self, bucket: Handle<Bucket>, key: String) -> Result<(), Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
-        Ok(self
-            .run_write(move |connection| {
-                key_value::Bucket::new(connection, &name).delete(&key).map(drop)
-            })
-            .await?)
+        let operation = self.begin_operation()?;
+        operation.finish(operation.store.delete(name, key).await)?;
+
+        Ok(())
     }
 
     async fn exists(&mut self, bucket: Handle<Bucket>, key: String) -> Result<bool, Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
-        Ok(self
-            .run_read(move |connection| key_value::Bucket::new(connection, &name).exists(&key))
-            .await?)
+        let operation = self.begin_operation()?;
+
+        Ok(operation.finish(operation.store.exists(name, key).await)?)
     }
 
     /// A cursor is the last key of the previous page, so that a page does not depend on changes
@@ -65,10 +62,8 @@ impl HostBucket for Ctx {
     ) -> Result<KeyResponse, Error> {
         let name = self.bucket(&bucket)?;
         let after = cursor.map(parse_key).transpose()?.map(Key::into_string).unwrap_or_default();
-        let list =
-            move |connection: &_| key_value::Bucket::new(connection, &name).list_keys(&after, PAGE);
-        let keys = self.run_read(list).await?;
-
+        let operation = self.begin_operation()?;
+        let keys = operation.finish(operation.store.list_keys(name, after, PAGE).await)?;
         let cursor = if keys.len() == PAGE { keys.last().cloned() } else { None };
         Ok(KeyResponse { keys, cursor })
     }

@@ -30,7 +30,8 @@ pub use task_chain::{AfterResponse, TaskChain};
 
 use super::InFlight;
 use crate::model::{InferError, ModelName, TenantName};
-use crate::store::{Store, StoreError, Stores, sessions, tasks, unix_millis, usage};
+use crate::store::tasks::PendingChain;
+use crate::store::{SessionStore, StoreError, Stores, unix_millis};
 use crate::tenant::Tenant;
 use lock::{SessionGuard, SessionLocks};
 use metrics::SessionMetrics;
@@ -61,7 +62,7 @@ pub type TaskChains = mpsc::UnboundedReceiver<TaskChain>;
 pub struct ModelSessions {
     tenant: Arc<Tenant>,
     model: ModelName,
-    store: Store,
+    store: Arc<dyn SessionStore>,
     locks: Arc<SessionLocks>,
     resumed: OnceCell<()>,
     sessions: Sessions,
@@ -116,12 +117,10 @@ impl Sessions {
         model: &ModelName,
         locks: Arc<SessionLocks>,
     ) -> ModelSessions {
-        let (tenant, model, store) =
-            (tenant.clone(), model.clone(), self.stores.for_tenant(tenant));
         ModelSessions {
-            tenant,
-            model,
-            store,
+            tenant: tenant.clone(),
+            model: model.clone(),
+            store: self.stores.sessions(tenant),
             locks,
             resumed: OnceCell::new(),
             sessions: self.clone(),
@@ -134,8 +133,8 @@ impl Sessions {
     }
 
     /// The store of a tenant.
-    pub fn store(&self, tenant: &Arc<Tenant>) -> Store {
-        self.stores.for_tenant(tenant)
+    pub fn store(&self, tenant: &Arc<Tenant>) -> Arc<dyn SessionStore> {
+        self.stores.sessions(tenant)
     }
 
     /// Removes a tenant from memory. Its stored sessions and tasks stay.
@@ -193,22 +192,19 @@ impl ModelSessions {
     }
 
     /// The store that holds them.
-    pub fn store(&self) -> &Store {
-        &self.store
+    pub fn store(&self) -> &dyn SessionStore {
+        &*self.store
     }
 
     /// Reads the pending chains of an earlier run and submits them, once. Requests with sessions
     /// wait for it, so that a session's pending tasks run before its next request.
     pub async fn resume(self: &Arc<Self>) -> Result<(), StoreError> {
         let resume = async || {
-            let model = self.model.clone();
-            let tenant = self.tenant.clone();
-            let find = move |connection: &_| {
-                usage::record(connection, &tenant).and(tasks::pending_chains(connection, &model))
-            };
-            for tasks::PendingChain { chain, session } in self.store.read(find).await? {
+            let chains = self.store.pending_chains(self.model.clone()).await?;
+            for PendingChain { chain, session } in chains {
                 self.resume_chain(chain, session).await;
             }
+
             Ok(())
         };
         self.resumed.get_or_try_init(resume).await.copied()
@@ -257,43 +253,26 @@ impl ModelSessions {
         self.resume().await.map_err(|error| error.into_infer_error(&self.tenant))?;
         let _owner = self.locks.lock(id).await;
 
-        let model = self.model.clone();
-        let tenant = self.tenant.clone();
-        let id = id.to_owned();
-        let removed = self.store.write(move |connection| {
-            let removed = sessions::delete(connection, &model, &id)?;
-            usage::record(connection, &tenant).map(|()| removed)
-        });
-        removed.await.map_err(|error| error.into_infer_error(&self.tenant))
+        let removed = self.store.delete_session(self.model.clone(), id.to_owned()).await;
+        removed.map_err(|error| error.into_infer_error(&self.tenant))
     }
 
     async fn sweep(&self) -> Result<(), StoreError> {
-        let model = self.model.clone();
         let now = unix_millis();
-        let look = move |connection: &_| {
-            let amounts = [usage::UsageKind::Sessions, usage::UsageKind::Tasks]
-                .map(|kind| usage::for_model(connection, kind, &model));
-            let [kept, waiting] = amounts;
-            Ok((sessions::list_expired(connection, &model, now)?, kept?, waiting?))
-        };
+        let usage = self.store.model_usage(self.model.clone(), now).await?;
 
-        let (mut expired, kept, waiting) = self.store.read(look).await?;
+        let tenant = self.tenant.name();
+        self.sessions.metrics.set_counts(tenant, &self.model, usage.sessions, usage.tasks);
 
-        self.sessions.metrics.set_counts(self.tenant.name(), &self.model, kept, waiting);
+        let mut expired = usage.expired;
         // A current owner may have loaded the session before it expired. A later one will not find
         // it.
         expired.retain(|id| !self.locks.is_in_use(id));
         if expired.is_empty() {
             return Ok(());
         }
-        let model = self.model.clone();
-        let tenant = self.tenant.clone();
-        let forget = move |connection: &_| {
-            sessions::delete_expired(connection, &model, &expired, now)?;
-            usage::record(connection, &tenant)
-        };
 
-        self.store.write(forget).await
+        self.store.delete_expired(self.model.clone(), expired, now).await
     }
 }
 

@@ -9,7 +9,9 @@ use crate::capability::{CallContext, DeferredTasks, Session, TaskLimits};
 use crate::engine::{Budget, Interface};
 use crate::model::{InferError, ModelSettings, RequestId, SessionControl, Version};
 use crate::servable::{Servable, ServableHandle};
-use crate::store::{StoreError, sessions, tasks, unix_millis, usage};
+use crate::store::Permit;
+use crate::store::sessions::{CallCommit, SessionUpdate, StoredSession};
+use crate::store::tasks::TaskOrigin;
 use crate::tenant::Resource;
 
 /// A request's session and deferred tasks. Dropping it without a commit changes nothing.
@@ -118,12 +120,9 @@ impl Servable {
         guard: SessionGuard,
     ) -> Result<LockedSession, InferError> {
         let sessions = &self.sessions;
-        let model = sessions.model.clone();
-        let id = control.id.clone();
-        let load = move |connection: &_| sessions::load(connection, &model, &id, unix_millis());
         let stored = sessions
             .store
-            .read(load)
+            .load_session(sessions.model.clone(), control.id.clone())
             .await
             .map_err(|error| error.into_infer_error(&sessions.tenant))?;
 
@@ -143,7 +142,7 @@ impl Servable {
     pub(in crate::servable) fn new_session(
         &self,
         id: String,
-        stored: sessions::StoredSession,
+        stored: StoredSession,
     ) -> Result<Arc<Session>, InferError> {
         let migrates = stored.version != self.id().version.number()
             && self.template().has(Interface::SessionMigration);
@@ -182,7 +181,7 @@ impl RequestSession {
         let settings = servable.settings();
         let update = self.session.as_ref().map(|locked| locked.update(servable, settings, version));
 
-        let origin = tasks::TaskOrigin {
+        let origin = TaskOrigin {
             model: servable.id().name.clone(),
             version,
             session: update.as_ref().map(|update| update.id.clone()),
@@ -196,12 +195,10 @@ impl RequestSession {
         };
 
         // Held until the write is done, which may be after the request has ended.
-        let permit = servable.sessions.store.acquire_guest_permit().await;
+        let permit = servable.sessions.store.permit().await;
+        let commit = CallCommit { session: update, origin, tasks };
         // Spawned, so that a commit that has begun completes even if the caller disconnects.
-        let committed = tokio::spawn(async move {
-            let _permit = permit;
-            pending.write(update, origin, tasks).await
-        });
+        let committed = tokio::spawn(pending.write(permit, commit));
 
         committed.await.map_err(|error| {
             InferError::Internal(format!("the commit of a session ended early: {error}"))
@@ -215,9 +212,9 @@ impl LockedSession {
         servable: &Servable,
         settings: &ModelSettings,
         version: Version,
-    ) -> sessions::SessionUpdate {
+    ) -> SessionUpdate {
         let changed = self.session.take_changed();
-        sessions::SessionUpdate {
+        SessionUpdate {
             model: servable.id().name.clone(),
             id: self.session.id().to_owned(),
             version,
@@ -241,27 +238,13 @@ struct PendingCommit {
 impl PendingCommit {
     async fn write(
         self,
-        update: Option<sessions::SessionUpdate>,
-        origin: tasks::TaskOrigin,
-        deferred: Vec<tasks::NewTask>,
+        permit: Permit,
+        commit: CallCommit,
     ) -> Result<Option<AfterResponse>, InferError> {
-        let tenant = self.sessions.tenant.clone();
-        let session = origin.session.clone();
-        let write =
-            self.sessions.store.write(move |connection| -> Result<Option<i64>, StoreError> {
-                match &update {
-                    // No task follows that needs the session.
-                    Some(update) if update.ending && deferred.is_empty() => {
-                        sessions::delete(connection, &update.model, &update.id)?;
-                        usage::record(connection, &tenant)?;
-                    }
-                    Some(update) => sessions::save(connection, &tenant, update)?,
-                    None => {}
-                }
-                tasks::append(connection, &tenant, &origin, None, &deferred)
-            });
+        let session = commit.origin.session.clone();
+        let chain = self.sessions.store.commit_call(permit, commit).await;
+        let chain = chain.map_err(|error| error.into_infer_error(&self.sessions.tenant))?;
 
-        let chain = write.await.map_err(|error| error.into_infer_error(&self.sessions.tenant))?;
         let guard = self.session.map(|locked| locked.guard);
         Ok(chain.and_then(|chain| self.sessions.hand_over_chain(chain, session.zip(guard))))
     }

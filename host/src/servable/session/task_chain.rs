@@ -8,7 +8,8 @@ use super::lock::SessionGuard;
 use super::{ModelSessions, metrics::TaskOutcome};
 use crate::model::{InferError, ModelName};
 use crate::servable::InFlightGuard;
-use crate::store::{Store, StoreError, tasks};
+use crate::store::tasks::NextTask;
+use crate::store::{SessionStore, StoreError};
 use crate::tenant::Tenant;
 
 /// The deferred tasks of one request, with the lock of their session until all are done. The tasks
@@ -78,19 +79,18 @@ impl TaskChain {
     }
 
     /// The store that holds the tasks.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &dyn SessionStore {
         self.sessions.store()
     }
 
     /// Reads the next task; returns `None` once all are done.
-    pub async fn next(&self) -> Result<Option<tasks::NextTask>, StoreError> {
-        let id = self.id;
-        self.store().read(move |connection| tasks::next_task(connection, id)).await
+    pub async fn next(&self) -> Result<Option<NextTask>, StoreError> {
+        self.store().next_task(self.id).await
     }
 
     /// True if a task is still pending.
     pub async fn is_pending(&self, task: i64) -> Result<bool, StoreError> {
-        let found = self.store().read(move |connection| tasks::get(connection, task)).await?;
+        let found = self.store().get_task(task).await?;
         Ok(found.is_some_and(|task| task.failed.is_none()))
     }
 

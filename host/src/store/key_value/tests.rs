@@ -1,4 +1,4 @@
-//! Compares the table with a map under random operations.
+//! Compares the stores with a map under random operations.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::InMemoryStore;
+use crate::model::TenantName;
+use crate::store::{Durability, InMemoryKeyValue, Stores};
+use crate::tenant::{Quota, Tenant, TenantSettings};
 
 type Model = BTreeMap<(String, String), Vec<u8>>;
+
+/// Limit of both stores, in bytes.
+const LIMIT: usize = 4 << 20;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -18,7 +23,7 @@ enum Step {
     Swap(String, Key, Option<Vec<u8>>, Vec<u8>),
     SetMany(String, Vec<(Key, Vec<u8>)>),
     DeleteMany(String, Vec<Key>),
-    /// Several changes followed by a failure, which must roll them back.
+    /// Several changes, the last of which exceeds the limit, so that none may be seen.
     Fail(String, Vec<(Key, Vec<u8>)>),
 }
 
@@ -44,6 +49,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 fn step() -> impl Strategy<Value = Step> {
     let pairs = || vec((key(), value()), 0..4);
     let delta = prop_oneof![-3_i64..3, any::<i64>()];
+
     prop_oneof![
         (bucket(), key(), value()).prop_map(|(bucket, key, value)| Step::Set(bucket, key, value)),
         (bucket(), key()).prop_map(|(bucket, key)| Step::Delete(bucket, key)),
@@ -72,7 +78,6 @@ fn expect(model: &mut Model, step: &Step) -> String {
             let before = model.get(&at(bucket, key)).map_or(Some(0), |value| {
                 std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok())
             });
-
             let sum = match before {
                 None => Err(IncrementError::NotANumber),
                 Some(before) => before.checked_add(*delta).ok_or(IncrementError::Overflow),
@@ -81,7 +86,6 @@ fn expect(model: &mut Model, step: &Step) -> String {
             if let Ok(sum) = sum {
                 model.insert(at(bucket, key), sum.to_string().into_bytes());
             }
-
             return format!("{sum:?}");
         }
         Step::Swap(bucket, key, expected, value) => {
@@ -99,144 +103,167 @@ fn expect(model: &mut Model, step: &Step) -> String {
         Step::DeleteMany(bucket, keys) => {
             keys.iter().for_each(|key| drop(model.remove(&at(bucket, key))))
         }
-        Step::Fail(..) => {}
+        Step::Fail(..) => return "Full".to_owned(),
     }
 
     String::new()
 }
 
-/// Applies a step to the table and returns its result.
-fn perform(scratch: &InMemoryStore, step: &Step) -> String {
-    let done = scratch.run(|connection| {
-        let name = |bucket: &str| BucketName::parse(bucket).unwrap();
-        Ok(match step {
-            Step::Set(bucket, key, value) => {
-                Bucket::new(connection, &name(bucket)).set(key, value)?;
-                String::new()
-            }
-            Step::Delete(bucket, key) => {
-                format!("{:?}", Bucket::new(connection, &name(bucket)).delete(key)?)
-            }
-            Step::Increment(bucket, key, delta) => {
-                format!("{:?}", Bucket::new(connection, &name(bucket)).increment(key, *delta)?)
-            }
-            Step::Swap(bucket, key, expected, value) => {
-                format!(
-                    "{:?}",
-                    Bucket::new(connection, &name(bucket)).compare_and_swap(
-                        key,
-                        expected.as_deref(),
-                        value
-                    )?
-                )
-            }
-            Step::SetMany(bucket, pairs) | Step::Fail(bucket, pairs) => {
-                let bucket = name(bucket);
-                let bucket = Bucket::new(connection, &bucket);
+/// Applies a step to the store and returns its result.
+async fn perform(store: &dyn KeyValueStore, step: &Step) -> Result<String, StoreError> {
+    let name = |bucket: &str| BucketName::parse(bucket).unwrap();
 
-                pairs.iter().try_for_each(|(key, value)| bucket.set(key, value))?;
-
-                if matches!(step, Step::Fail(..)) {
-                    return Err(StoreError::Busy);
-                }
-
-                String::new()
-            }
-            Step::DeleteMany(bucket, keys) => {
-                let bucket = name(bucket);
-                let bucket = Bucket::new(connection, &bucket);
-                keys.iter().try_for_each(|key| bucket.delete(key).map(drop))?;
-                String::new()
-            }
-        })
-    });
-    done.unwrap_or_default()
-}
-
-/// Reads everything, through every read operation.
-fn read_all(connection: &Connection, page: usize) -> Result<Model, StoreError> {
-    let mut seen = Model::new();
-    for name in pages(|after| list_buckets(connection, after, page))? {
-        let bucket = BucketName::parse(&name).unwrap();
-        let bucket = Bucket::new(connection, &bucket);
-        let keys: Vec<_> = pages(|after| bucket.list_keys(after, page))?
-            .into_iter()
-            .map(|key| Key::new(key).unwrap())
-            .collect();
-        let many = bucket.get_many(&keys, usize::MAX)?.unwrap();
-        for (key, value) in keys.iter().zip(many) {
-            assert_eq!((bucket.get(key)?, bucket.exists(key)?), (value.clone(), true));
-            seen.insert(at(&name, key), value.unwrap());
+    Ok(match step.clone() {
+        Step::Set(bucket, key, value) => {
+            store.set(name(&bucket), key, value).await?;
+            String::new()
         }
-    }
-
-    Ok(seen)
+        Step::Delete(bucket, key) => format!("{:?}", store.delete(name(&bucket), key).await?),
+        Step::Increment(bucket, key, delta) => {
+            format!("{:?}", store.increment(name(&bucket), key, delta).await?)
+        }
+        Step::Swap(bucket, key, expected, value) => {
+            let swapped = store.compare_and_swap(name(&bucket), key, expected, value).await?;
+            format!("{swapped:?}")
+        }
+        Step::SetMany(bucket, pairs) => {
+            store.set_many(name(&bucket), pairs).await?;
+            String::new()
+        }
+        Step::Fail(bucket, mut pairs) => {
+            pairs.push((Key::new("large".into()).unwrap(), vec![7; 2 * LIMIT]));
+            format!("{:?}", store.set_many(name(&bucket), pairs).await.unwrap_err())
+        }
+        Step::DeleteMany(bucket, keys) => {
+            store.delete_many(name(&bucket), keys).await?;
+            String::new()
+        }
+    })
 }
 
-/// Reads page after page, each in order and starting after the previous one.
-fn pages(
-    mut page: impl FnMut(&str) -> Result<Vec<String>, StoreError>,
-) -> Result<Vec<String>, StoreError> {
-    let mut all: Vec<String> = Vec::new();
+/// Reads everything, through every read operation, in pages.
+async fn read_all(store: &dyn KeyValueStore, page: usize) -> Result<Model, StoreError> {
+    let mut found = Model::new();
+    let mut names: Vec<String> = Vec::new();
     loop {
-        let more = page(all.last().map_or("", String::as_str))?;
+        let after = names.last().cloned().unwrap_or_default();
+        let more = store.list_buckets(after, page).await?;
         if more.is_empty() {
-            assert!(all.is_sorted());
-            return Ok(all);
+            break;
         }
-
-        all.extend(more);
+        names.extend(more);
     }
+    assert!(names.is_sorted());
+
+    for name in &names {
+        let bucket = BucketName::parse(name).unwrap();
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let after = keys.last().cloned().unwrap_or_default();
+            let more = store.list_keys(bucket.clone(), after, page).await?;
+            if more.is_empty() {
+                break;
+            }
+            keys.extend(more);
+        }
+        assert!(keys.is_sorted());
+
+        let keys: Vec<_> = keys.into_iter().map(|key| Key::new(key).unwrap()).collect();
+        let many = store.get_many(bucket.clone(), keys.clone(), usize::MAX).await?.unwrap();
+        for (key, value) in keys.into_iter().zip(many) {
+            assert_eq!(store.get(bucket.clone(), key.clone()).await?, value);
+            assert!(store.exists(bucket.clone(), key.clone()).await?);
+            found.insert(at(name, &key), value.unwrap());
+        }
+    }
+
+    Ok(found)
+}
+
+fn check(store: &dyn KeyValueStore, steps: &[Step], page: usize) -> Result<(), TestCaseError> {
+    let mut model = Model::new();
+    for step in steps {
+        let performed = block_on(perform(store, step)).unwrap();
+        prop_assert_eq!(performed, expect(&mut model, step), "{:?}", step);
+    }
+    prop_assert_eq!(block_on(read_all(store, page)).unwrap(), model);
+
+    Ok(())
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Handle::current().block_on(work)
+}
+
+/// Runs a test with a store of a tenant whose data is limited.
+fn with_sqlite<T>(test: impl FnOnce(&dyn KeyValueStore) -> T) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let _entered = runtime.enter();
+    let quota = Quota { data: LIMIT as u64, ..Quota::unlimited() };
+    let settings = TenantSettings { quota, ..TenantSettings::default() };
+    let tenant = Tenant::new(TenantName::default_tenant(), settings);
+    let stores = Stores::new(folder.path().into(), Durability::Normal);
+
+    test(&*stores.key_values(&tenant))
+}
+
+/// Runs a test with a store in memory.
+fn with_in_memory<T>(test: impl FnOnce(&dyn KeyValueStore) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _entered = runtime.enter();
+
+    test(&InMemoryKeyValue::with_max_size(LIMIT))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_table_does_what_a_map_does(steps in vec(step(), 1..60), page in 1_usize..5) {
-        let (scratch, mut model) = (InMemoryStore::new().unwrap(), Model::new());
-        for step in &steps {
-            prop_assert_eq!(perform(&scratch, step), expect(&mut model, step), "{:?}", step);
-        }
+    fn table_behaves_like_a_map(steps in vec(step(), 1..60), page in 1_usize..5) {
+        with_sqlite(|store| check(store, &steps, page))?;
+    }
 
-        let seen = scratch.run(|connection| read_all(connection, page)).unwrap();
-        prop_assert_eq!(seen, model);
+    #[test]
+    fn store_in_memory_behaves_like_a_map(steps in vec(step(), 1..60), page in 1_usize..5) {
+        with_in_memory(|store| check(store, &steps, page))?;
     }
 }
 
 #[test]
 fn values_beyond_the_total_size_are_not_returned() {
-    let scratch = InMemoryStore::new().unwrap();
-    let (name, keys) =
-        (BucketName::parse("").unwrap(), ["a", "b", "c"].map(|key| Key::new(key.into()).unwrap()));
-
-    let read = |most| {
-        scratch.run(|connection| {
-            let bucket = Bucket::new(connection, &name);
-            bucket.set(&keys[0], &[0; 10])?;
-            bucket.set(&keys[2], &[0; 10])?;
-            bucket.get_many(&keys, most)
-        })
+    let name = BucketName::parse("").unwrap();
+    let keys: Vec<_> = ["a", "b", "c"].map(|key| Key::new(key.into()).unwrap()).into();
+    let read = |store: &dyn KeyValueStore, most| {
+        for key in [&keys[0], &keys[2]] {
+            block_on(store.set(name.clone(), key.clone(), vec![0; 10])).unwrap();
+        }
+        block_on(store.get_many(name.clone(), keys.clone(), most))
     };
-    assert_eq!(read(20).unwrap().unwrap().iter().flatten().count(), 2);
-    assert_eq!(read(19), Ok(None));
+
+    let check = |store: &dyn KeyValueStore| {
+        assert_eq!(read(store, 20).unwrap().unwrap().iter().flatten().count(), 2);
+        assert_eq!(read(store, 19), Ok(None));
+    };
+
+    with_sqlite(check);
+    with_in_memory(check);
 }
 
 #[test]
 fn in_memory_store_is_bounded_and_usable_when_full() {
-    let scratch = InMemoryStore::new().unwrap();
+    let store = InMemoryKeyValue::new();
     let name = BucketName::parse("").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let fill = |count: usize| {
-        scratch.run(|connection| {
-            let bucket = Bucket::new(connection, &name);
-            (0..count).try_for_each(|number| {
-                bucket.set(&Key::new(number.to_string()).unwrap(), &vec![7; MAX_VALUE_SIZE])
-            })
-        })
+        let pairs = (0..count)
+            .map(|number| (Key::new(number.to_string()).unwrap(), vec![7; MAX_VALUE_SIZE]))
+            .collect();
+        runtime.block_on(store.set_many(name.clone(), pairs))
     };
+
     assert_eq!(fill(8), Ok(()));
     assert_eq!(fill(64), Err(StoreError::Full));
-
-    let keys = scratch.run(|connection| Bucket::new(connection, &name).list_keys("", 100)).unwrap();
+    let keys = runtime.block_on(store.list_keys(name.clone(), String::new(), 100)).unwrap();
     assert_eq!(keys.len(), 8);
 }

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::StoreError;
+use super::super::StoreError;
 use super::file::{OpenFile, StoreFile, used_pages};
+use crate::disk;
 use crate::tenant::Tenant;
 
 /// Limit of waiting jobs. Each belongs to a call or request that waits for it.
@@ -60,8 +61,8 @@ struct Job {
 pub(super) enum JobKind {
     Read,
     Write,
-    /// A write that is allowed even if the quota is used up.
-    WriteOverQuota,
+    /// A write that is allowed even if the quota or the disk is full.
+    WriteAlways,
 }
 
 /// Work of a job. If it receives an error in place of the connection, it fails with that error.
@@ -81,14 +82,13 @@ struct FinishedJob {
 
 impl JobQueue {
     pub(super) fn new(file: StoreFile, runtime: Option<Handle>) -> Self {
-        let (queue, handed_in, connection, trouble) = Default::default();
         JobQueue {
             file,
             runtime,
-            queue,
-            job_added: handed_in,
-            connection,
-            last_open_error: trouble,
+            queue: Mutex::default(),
+            job_added: Condvar::new(),
+            connection: Mutex::default(),
+            last_open_error: Mutex::default(),
         }
     }
 
@@ -103,17 +103,17 @@ impl JobQueue {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
-        let pump = self.clone();
+        let jobs = self.clone();
         let work = Box::new(move |connection: Result<&Connection, StoreError>| {
             let outcome = connection.and_then(work);
             let failed = outcome.is_err();
-            let tell = Box::new(move |end: Result<(), StoreError>| {
-                let outcome = end.and(outcome).map_err(|error| pump.file.distinguish_full(error));
+            let notify = Box::new(move |end: Result<(), StoreError>| {
+                let outcome = end.and(outcome).map_err(|error| jobs.file.distinguish_full(error));
                 // The caller may have stopped waiting.
                 drop(sender.send(outcome));
             });
 
-            FinishedJob { failed, notify: tell }
+            FinishedJob { failed, notify }
         });
         self.enqueue(Job { kind, work })?;
 
@@ -142,8 +142,8 @@ impl JobQueue {
     }
 
     fn spawn_worker(self: &Arc<Self>) {
-        let pump = self.clone();
-        let work = move || pump.run_worker();
+        let jobs = self.clone();
+        let work = move || jobs.run_worker();
         match &self.runtime {
             // Spawned from within the runtime: a thread inherits its parent's scheduling class, and
             // guest threads have idle priority.
@@ -153,16 +153,17 @@ impl JobQueue {
     }
 
     fn run_worker(self: &Arc<Self>) {
-        let _running = WorkerGuard(self);
-        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = WorkerGuard(self);
+
+        let mut idle = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out of the lock, so that a panicking job drops the connection together with its
         // open transaction.
-        let mut connection = kept.take();
+        let mut connection = idle.take();
         while let Some(jobs) = self.next_batch() {
             self.run_batch(&mut connection, jobs);
         }
 
-        *kept = connection;
+        *idle = connection;
     }
 
     /// Returns the waiting jobs; `None` if there are none after the idle time, which ends the
@@ -171,16 +172,14 @@ impl JobQueue {
         let mut queue = self.lock();
         if queue.jobs.is_empty() {
             queue.idle = true;
-
             let waited =
                 self.job_added.wait_timeout_while(queue, IDLE_WAIT, |queue| queue.jobs.is_empty());
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             queue.idle = false;
         }
 
-        let together = queue.jobs.len().min(MAX_BATCH);
-        let jobs: Vec<_> = queue.jobs.drain(..together).collect();
-
+        let count = queue.jobs.len().min(MAX_BATCH);
+        let jobs: Vec<_> = queue.jobs.drain(..count).collect();
         queue.running = !jobs.is_empty();
 
         queue.running.then_some(jobs)
@@ -197,21 +196,22 @@ impl JobQueue {
         };
 
         if let Err(error) = self.run_transaction(open, jobs) {
-            tracing::warn!(tenant = %self.tenant().name(), %error, "a tenant's store");
+            tracing::warn!(tenant = %self.tenant().name(), %error, "a transaction of a tenant's store failed");
             *connection = None;
         }
     }
 
     fn open(&self) -> Result<OpenFile, StoreError> {
         let opened = self.file.open();
-        let trouble = opened.as_ref().err().cloned();
-        let mut told = self.last_open_error.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(error), true) = (&trouble, *told != trouble) {
+        let error = opened.as_ref().err().cloned();
+
+        let mut last_error = self.last_open_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(error), true) = (&error, *last_error != error) {
             let (tenant, file) = (self.tenant().name(), self.file.path().display());
             tracing::error!(%tenant, %file, %error, "cannot open a tenant's store");
         }
 
-        *told = trouble;
+        *last_error = error;
 
         opened
     }
@@ -248,16 +248,19 @@ impl JobQueue {
         journal.begin(connection);
 
         let begin = |limit| execute(connection, "BEGIN IMMEDIATE").map(|()| limit);
-        let limit = match self.file.apply_quota(connection).and_then(begin) {
+        let max_pages = match self.file.apply_quota(connection).and_then(begin) {
             Ok(limit) => limit,
             Err(error) => {
                 jobs.into_iter().for_each(|job| job.fail_unrun(error.clone()));
                 return Err(error);
             }
         };
-        let (mut done, mut jobs) = (Vec::new(), jobs.into_iter());
+        let limits = Limits { max_pages, has_room: disk::has_room(self.file.path()) };
+
+        let mut done = Vec::new();
+        let mut jobs = jobs.into_iter();
         for job in jobs.by_ref() {
-            done.push(run_in_savepoint(connection, job, limit));
+            done.push(run_in_savepoint(connection, job, &limits));
 
             if connection.is_autocommit() {
                 fail_rolled_back(done, jobs);
@@ -285,12 +288,22 @@ impl JobQueue {
     }
 }
 
+/// Space that is left for the writes of a transaction.
+struct Limits {
+    /// Pages that may be in use.
+    max_pages: u64,
+    /// False if the disk is full. Writes are then refused, so that deletions can use the reserved
+    /// space.
+    has_room: bool,
+}
+
 /// Runs one job within the transaction.
-fn run_in_savepoint(connection: &Connection, job: Job, limit: u64) -> FinishedJob {
-    let limit = match job.kind {
+fn run_in_savepoint(connection: &Connection, job: Job, limits: &Limits) -> FinishedJob {
+    let max_pages = match job.kind {
         JobKind::Read => return (job.work)(Ok(connection)),
-        JobKind::Write => limit,
-        JobKind::WriteOverQuota => u64::MAX,
+        JobKind::Write if !limits.has_room => return (job.work)(Err(StoreError::DiskFull)),
+        JobKind::Write => limits.max_pages,
+        JobKind::WriteAlways => u64::MAX,
     };
 
     let begun = used_pages(connection)
@@ -300,7 +313,7 @@ fn run_in_savepoint(connection: &Connection, job: Job, limit: u64) -> FinishedJo
         Ok(before) => before,
         Err(error) => return (job.work)(Err(error)),
     };
-    let done = (job.work)(Ok(connection)).check_quota(connection, before, limit);
+    let done = (job.work)(Ok(connection)).check_quota(connection, before, max_pages);
     if connection.is_autocommit() {
         return done;
     }
@@ -315,9 +328,9 @@ fn run_in_savepoint(connection: &Connection, job: Job, limit: u64) -> FinishedJo
 
 impl FinishedJob {
     /// Turns a success into a failure if the job used pages beyond the quota.
-    fn check_quota(self, connection: &Connection, before: u64, limit: u64) -> FinishedJob {
+    fn check_quota(self, connection: &Connection, before: u64, max_pages: u64) -> FinishedJob {
         match used_pages(connection) {
-            Ok(after) if !self.failed && after > limit && after > before => {
+            Ok(after) if !self.failed && after > max_pages && after > before => {
                 self.fail(StoreError::Full)
             }
             Err(error) if !self.failed => self.fail(error),
@@ -338,8 +351,9 @@ fn fail_rolled_back(mut done: Vec<FinishedJob>, rest: impl Iterator<Item = Job>)
         (failed.notify)(Ok(()));
     }
 
-    let reason =
-        StoreError::Unavailable("a write that could not be carried out has undone this one".into());
+    let reason = StoreError::Unavailable(
+        "another write of the same transaction failed and rolled it back".into(),
+    );
     done.into_iter().for_each(|done| (done.notify)(Err(reason.clone())));
     rest.for_each(|job| job.fail_unrun(reason.clone()));
 }
@@ -373,14 +387,26 @@ mod tests {
         NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy,
     };
 
-    use super::super::{Durability, Stores};
+    use super::super::SqliteStore;
     use super::*;
     use crate::model::TenantName;
+    use crate::store::Durability;
     use crate::tenant::{Quota, TenantSettings, set_idle_priority};
 
-    fn store(folder: &tempfile::TempDir) -> super::super::Store {
-        let tenant = Tenant::unlimited(TenantName::default_tenant());
-        Stores::new(folder.path().into(), Durability::Full).for_tenant(&tenant)
+    fn store(folder: &tempfile::TempDir) -> SqliteStore {
+        store_of(folder, Tenant::unlimited(TenantName::default_tenant()))
+    }
+
+    fn store_of(folder: &tempfile::TempDir, tenant: Arc<Tenant>) -> SqliteStore {
+        let runtime = Handle::try_current().ok();
+        SqliteStore::new(folder.path(), Durability::Full, tenant, runtime)
+    }
+
+    async fn write<T: Send + 'static>(
+        store: &SqliteStore,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        store.write(|connection, _| job(connection)).await
     }
 
     fn add(connection: &Connection) -> Result<i64, StoreError> {
@@ -397,7 +423,7 @@ mod tests {
     async fn writes_are_visible_to_later_reads_and_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
         let first = store(&folder);
-        let written = (0..100).map(|_| first.write(add));
+        let written = (0..100).map(|_| write(&first, add));
         let mut counts = futures_util::future::try_join_all(written).await.unwrap();
 
         counts.sort_unstable();
@@ -412,7 +438,7 @@ mod tests {
         let store = store(&folder);
         let fail = |connection: &Connection| add(connection).and(Err::<(), _>(StoreError::Busy));
         let (one, failed, two) =
-            tokio::join!(store.write(add), store.write(fail), store.write(add));
+            tokio::join!(write(&store, add), write(&store, fail), write(&store, add));
         assert_eq!((one.is_ok(), failed, two.is_ok()), (true, Err(StoreError::Busy), true));
         assert_eq!(store.read(count).await, Ok(2));
     }
@@ -421,7 +447,7 @@ mod tests {
     async fn job_runs_even_if_the_caller_stops_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
-        let impatient = tokio::time::timeout(Duration::ZERO, store.write(add)).await;
+        let impatient = tokio::time::timeout(Duration::ZERO, write(&store, add)).await;
 
         assert!(impatient.is_err());
         assert_eq!(store.read(count).await, Ok(1));
@@ -431,10 +457,10 @@ mod tests {
     async fn panicking_job_fails_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
-        let panicked = store.write(|_| -> Result<(), StoreError> { panic!("a fault") }).await;
+        let panicked = write(&store, |_| -> Result<(), StoreError> { panic!("a fault") }).await;
 
         assert!(matches!(panicked, Err(StoreError::Unavailable(_))));
-        assert_eq!(store.write(add).await, Ok(1));
+        assert_eq!(write(&store, add).await, Ok(1));
     }
 
     #[tokio::test]
@@ -442,7 +468,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
 
-        store.write(add).await.unwrap();
+        write(&store, add).await.unwrap();
 
         let large = |connection: &Connection| {
             Ok(connection.execute("INSERT INTO t VALUES (zeroblob(1000000))", [])?)
@@ -451,7 +477,7 @@ mod tests {
         for round in 0..20 {
             // Submitted together, so they share a transaction.
             let (one, full, two) =
-                tokio::join!(store.write(add), store.write(large), store.write(add));
+                tokio::join!(write(&store, add), write(&store, large), write(&store, add));
             assert_eq!((one.is_ok(), full, two.is_ok()), (true, Err(StoreError::Full), true));
             assert_eq!(store.read(count).await, Ok(2 * round + 3));
         }
@@ -462,14 +488,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
 
-        store.write(add).await.unwrap();
+        write(&store, add).await.unwrap();
 
         let page = |connection: &Connection| {
             Ok(connection.execute("INSERT INTO t VALUES (zeroblob(5000))", [])?)
         };
-        while store.write(page).await.is_ok() {}
-        assert_eq!(store.write(page).await, Err(StoreError::Full));
-        assert_eq!(store.write_over_quota(page).await, Ok(1));
+        while write(&store, page).await.is_ok() {}
+        assert_eq!(write(&store, page).await, Err(StoreError::Full));
+        assert_eq!(store.write_always(move |connection, _| page(connection)).await, Ok(1));
     }
 
     #[tokio::test]
@@ -477,20 +503,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
 
-        store.write(add).await.unwrap();
+        write(&store, add).await.unwrap();
 
         // Beyond the slack, SQLite's own limit ends the transaction.
         let huge = |connection: &Connection| {
             Ok(connection.execute("INSERT INTO t VALUES (zeroblob(90000000))", [])?)
         };
         let (go, wait) = std::sync::mpsc::channel();
-        let until_all_are_there = store.write(move |_| Ok(wait.recv()));
+        let until_all_are_there = write(&store, move |_| Ok(wait.recv()));
         let (_, one, full, two, _) = tokio::join!(
             biased;
-            until_all_are_there, store.write(add), store.write(huge), store.write(add), async { go.send(()) }
+            until_all_are_there, write(&store, add), write(&store, huge), write(&store, add), async { go.send(()) }
         );
         assert_eq!((one.is_err(), full, two.is_err()), (true, Err(StoreError::Full), true));
-        assert_eq!(store.write(add).await, Ok(2));
+        assert_eq!(write(&store, add).await, Ok(2));
     }
 
     #[test]
@@ -503,18 +529,17 @@ mod tests {
         let guest = std::thread::spawn(move || {
             set_idle_priority();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            runtime.block_on(store.write(policy))
+            runtime.block_on(write(&store, policy))
         });
         let ordinary = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
 
         assert_eq!(guest.join().unwrap(), Ok(ordinary));
     }
 
-    fn limited(folder: &tempfile::TempDir, data: u64) -> super::super::Store {
+    fn limited(folder: &tempfile::TempDir, data: u64) -> SqliteStore {
         let quota = Quota { data, ..Quota::unlimited() };
         let settings = TenantSettings { quota, ..TenantSettings::default() };
-        let tenant = Tenant::new(TenantName::default_tenant(), settings);
-        Stores::new(folder.path().into(), Durability::Full).for_tenant(&tenant)
+        store_of(folder, Tenant::new(TenantName::default_tenant(), settings))
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 
 use rusqlite::Connection;
 
-use super::{StoreError, column_u64};
+use super::super::StoreError;
+use super::column_u64;
 use crate::model::ModelName;
 use crate::tenant::{Resource, Tenant};
 
@@ -19,7 +20,7 @@ CREATE TABLE totals (
 
 /// Kind of counted row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UsageKind {
+pub(super) enum UsageKind {
     /// Stored sessions.
     Sessions,
     /// Waiting and running tasks.
@@ -44,13 +45,13 @@ impl UsageKind {
 }
 
 /// Returns the amount over all models.
-pub fn total(connection: &Connection, kind: UsageKind) -> Result<u64, StoreError> {
+fn total(connection: &Connection, kind: UsageKind) -> Result<u64, StoreError> {
     let sum = "SELECT coalesce(sum(amount), 0) FROM totals WHERE kind = ?1";
     Ok(connection.prepare_cached(sum)?.query_row([kind.name()], |row| column_u64(row, 0))?)
 }
 
 /// Returns the amount of one model.
-pub fn for_model(
+pub(super) fn for_model(
     connection: &Connection,
     kind: UsageKind,
     model: &ModelName,
@@ -77,7 +78,7 @@ pub(super) fn check_quota(
 }
 
 /// Reports the current amounts to the tenant's quota.
-pub fn record(connection: &Connection, tenant: &Tenant) -> Result<(), StoreError> {
+pub(super) fn record(connection: &Connection, tenant: &Tenant) -> Result<(), StoreError> {
     for kind in [UsageKind::Sessions, UsageKind::Tasks] {
         tenant.set_kept(kind.resource(), total(connection, kind)?);
     }

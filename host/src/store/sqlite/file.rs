@@ -8,35 +8,14 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::{StoreError, key_value, sessions, tasks, usage};
+use super::super::{Durability, StoreError};
+use super::{key_value, sessions, tasks, usage};
 use crate::disk_errors;
 use crate::journal::{self, Journal};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 
-/// Durability of writes against power failure. A crash of the process loses no acknowledged write
-/// in either mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// A power failure loses no acknowledged write.
-    #[default]
-    Full,
-    /// A power failure may lose the most recent writes. The file stays consistent.
-    Normal,
-}
-
-impl Durability {
-    /// Returns the value of SQLite's `synchronous` pragma.
-    pub fn synchronous(self) -> &'static str {
-        match self {
-            Durability::Full => "FULL",
-            Durability::Normal => "NORMAL",
-        }
-    }
-}
-
 /// All tables. A file with another schema version is not opened.
-pub(super) const SCHEMA: &[&str] =
-    &[usage::SCHEMA, key_value::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
+const SCHEMA: &[&str] = &[usage::SCHEMA, key_value::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
 
 /// Schema version. Increased whenever a table changes.
 const SCHEMA_VERSION: i64 = 1;
@@ -83,7 +62,7 @@ impl StoreFile {
         // operator's backup may read for a moment.
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
+        connection.pragma_update(None, "synchronous", synchronous(self.durability))?;
 
         let mut journal = Journal::new(&self.path, &connection)?;
         create_schema(&connection, &mut journal)?;
@@ -160,6 +139,14 @@ pub(super) fn used_pages(connection: &Connection) -> Result<u64, StoreError> {
         connection.prepare_cached(pragma)?.query_row([], |row| row.get(0))
     };
     Ok((count("PRAGMA page_count")? - count("PRAGMA freelist_count")?).max(0) as u64)
+}
+
+/// Returns the value of SQLite's `synchronous` pragma.
+fn synchronous(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    }
 }
 
 fn create_folder(file: &Path) -> std::io::Result<()> {
