@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::sqlite::HOST_PREFIX;
+use super::own_tables::{HOST_PREFIX, create_table};
 use super::{Database, SqlError, Statement, Transaction, Value};
 use crate::model::Digest;
 
@@ -107,14 +107,6 @@ fn applied(rows: Vec<Vec<Value>>) -> BTreeMap<String, String> {
         _ => None,
     };
     rows.into_iter().filter_map(pair).collect()
-}
-
-/// Returns the statement that creates the host's table.
-pub(super) fn create_table() -> String {
-    format!(
-        "CREATE TABLE IF NOT EXISTS {HOST_PREFIX}migrations (model TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, \
-         applied_at TEXT NOT NULL DEFAULT (CAST(CURRENT_TIMESTAMP AS TEXT)), PRIMARY KEY (model, name))"
-    )
 }
 
 fn select_applied(model: &str) -> Statement {

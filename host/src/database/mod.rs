@@ -13,6 +13,7 @@
 mod limits;
 mod metrics;
 mod migrations;
+mod own_tables;
 pub mod postgres;
 mod sqlite;
 mod transaction;
@@ -178,24 +179,24 @@ impl Database {
     pub async fn run(
         &self,
         statement: Statement,
-        wanted: Fetch,
-        bill: &CpuMeter,
+        fetch: Fetch,
+        cpu_meter: &CpuMeter,
     ) -> Result<StatementResult, SqlError> {
         let work = async {
             statement.check()?;
 
             match &self.backend {
-                Backend::Sqlite(sqlite) => sqlite.run(statement, wanted, bill).await,
-                Backend::Postgres(postgres) => postgres.run(statement, wanted).await,
+                Backend::Sqlite(sqlite) => sqlite.run(statement, fetch, cpu_meter).await,
+                Backend::Postgres(postgres) => postgres.run(statement, fetch).await,
             }
         };
         self.tenant_metrics.observe(work).await
     }
 
     /// Opens a transaction with a limited lifetime. Waits a limited time for other writers.
-    pub async fn begin(self: &Arc<Self>, bill: &CpuMeter) -> Result<Transaction, SqlError> {
+    pub async fn begin(self: &Arc<Self>, cpu_meter: &CpuMeter) -> Result<Transaction, SqlError> {
         let (lifetime, patience) = (self.config.transaction_time, self.config.busy_timeout);
-        self.tenant_metrics.observe(self.open(lifetime, patience, bill)).await
+        self.tenant_metrics.observe(self.open(lifetime, patience, cpu_meter)).await
     }
 
     /// True if the database belongs to this tenant object and its current settings.
@@ -208,12 +209,12 @@ impl Database {
         self: &Arc<Self>,
         lifetime: Duration,
         patience: Duration,
-        bill: &CpuMeter,
+        cpu_meter: &CpuMeter,
     ) -> Result<Transaction, SqlError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => Ok(Transaction::from_sqlite(
                 self.clone(),
-                sqlite.begin(lifetime, patience, bill).await?,
+                sqlite.begin(lifetime, patience, cpu_meter).await?,
             )),
             Backend::Postgres(postgres) => Ok(Transaction::from_postgres(
                 self.clone(),

@@ -41,14 +41,14 @@ impl Transaction {
     pub async fn run(
         &self,
         statement: Statement,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         let work = async {
             statement.check()?;
 
             match &self.backend {
-                Backend::Sqlite(transaction) => transaction.run(statement, wanted).await,
-                Backend::Postgres(transaction) => transaction.run(statement, wanted).await,
+                Backend::Sqlite(transaction) => transaction.run(statement, fetch).await,
+                Backend::Postgres(transaction) => transaction.run(statement, fetch).await,
             }
         };
         self.database.tenant_metrics.observe(work).await

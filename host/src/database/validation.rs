@@ -70,10 +70,10 @@ impl ValidationTransaction {
     pub async fn run(
         &self,
         statement: Statement,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         let mut state = self.state.lock().await;
-        self.transaction(&mut state).await?.run(statement, wanted).await
+        self.transaction(&mut state).await?.run(statement, fetch).await
     }
 
     /// Opens a transaction within the validation. Fails with `Busy` if one is open.
@@ -140,9 +140,9 @@ impl NestedTransaction {
     pub async fn run(
         &self,
         statement: Statement,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
-        self.validation.run(statement, wanted).await
+        self.validation.run(statement, fetch).await
     }
 
     /// Keeps the changes until the end of the validation.

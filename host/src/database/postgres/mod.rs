@@ -46,7 +46,7 @@ impl Postgres {
     pub(super) async fn run(
         &self,
         statement: Statement,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         statement_allowlist::check(&statement.text)?;
 
@@ -54,9 +54,9 @@ impl Postgres {
         let outcome = if statement_allowlist::may_return_changes(&statement.text) {
             // The changes are complete before the last row arrives, so exceeding the limit of rows
             // must roll them back.
-            run::run_in_transaction(lease.client(), &statement, wanted, &self.config).await
+            run::run_in_transaction(lease.client(), &statement, fetch, &self.config).await
         } else {
-            run::run(lease.client(), &statement, wanted, &self.config).await
+            run::run(lease.client(), &statement, fetch, &self.config).await
         };
 
         lease.release(&outcome);

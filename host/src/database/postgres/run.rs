@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) async fn run(
     client: Option<&Client>,
     statement: &Statement,
-    wanted: Fetch,
+    fetch: Fetch,
     config: &DatabaseConfig,
 ) -> Result<StatementResult, SqlError> {
     let client = client.ok_or_else(connection_closed)?;
@@ -32,7 +32,7 @@ pub(super) async fn run(
             )));
         }
 
-        if wanted == Fetch::Rows {
+        if fetch == Fetch::Rows {
             check_columns(prepared.columns())?;
         }
 
@@ -42,7 +42,7 @@ pub(super) async fn run(
         collect(
             rows.map_err(|error| to_sql_error(&error))?,
             RowCollector::new(config, columns),
-            wanted,
+            fetch,
         )
         .await
     };
@@ -57,12 +57,12 @@ pub(super) async fn run(
 async fn collect(
     rows: RowStream,
     mut collected: RowCollector<'_>,
-    wanted: Fetch,
+    fetch: Fetch,
 ) -> Result<StatementResult, SqlError> {
     let mut rows = pin!(rows);
     while let Some(row) = rows.next().await {
         let row = row.map_err(|error| to_sql_error(&error))?;
-        if wanted == Fetch::Rows {
+        if fetch == Fetch::Rows {
             let cells =
                 (0..row.len()).map(|index| row.try_get::<_, Cell>(index).map(|cell| cell.0));
             collected
@@ -78,12 +78,12 @@ async fn collect(
 pub(super) async fn run_in_transaction(
     client: Option<&Client>,
     statement: &Statement,
-    wanted: Fetch,
+    fetch: Fetch,
     config: &DatabaseConfig,
 ) -> Result<StatementResult, SqlError> {
     execute_host(client, "BEGIN").await?;
 
-    let outcome = run(client, statement, wanted, config).await;
+    let outcome = run(client, statement, fetch, config).await;
     // After these errors the connection is closed, which rolls back.
     match &outcome {
         Ok(_) => execute_host(client, "COMMIT").await?,

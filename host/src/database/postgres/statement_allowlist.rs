@@ -4,7 +4,7 @@
 //! host, and from leaving state in a connection that another call uses next.
 
 use super::super::SqlError;
-use super::super::sqlite::HOST_PREFIX;
+use super::super::own_tables::HOST_PREFIX;
 
 const ALLOWED_FIRST_WORDS: [&str; 18] = [
     "select", "insert", "update", "delete", "merge", "with", "values", "table", "create", "alter",

@@ -39,23 +39,23 @@ impl Transaction {
     pub(in crate::database) async fn run(
         &self,
         statement: Statement,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         statement_allowlist::check(&statement.text)?;
-        self.run_on_host_tables(statement, wanted).await
+        self.run_on_host_tables(statement, fetch).await
     }
 
     /// Runs a statement of the host.
     pub(in crate::database) async fn run_on_host_tables(
         &self,
         statement: Statement,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         let client = self.lease.client();
         // An error would abort the whole transaction, so the statement gets a savepoint.
         self.with_deadline(run::execute_host(client, "SAVEPOINT wardian_statement")).await?;
 
-        let outcome = self.with_deadline(run::run(client, &statement, wanted, &self.config)).await;
+        let outcome = self.with_deadline(run::run(client, &statement, fetch, &self.config)).await;
         match &outcome {
             Ok(_) => self.execute_host("RELEASE SAVEPOINT wardian_statement").await?,
             // The remaining rows would have to be read before the rollback. The transaction is

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-/// Prefix of the host's tables.
-pub(in crate::database) const HOST_PREFIX: &str = "wardian_";
+use super::super::own_tables::HOST_PREFIX;
 
 /// Permitted pragmas, which read the schema.
 const ALLOWED_PRAGMAS: [&str; 11] = [

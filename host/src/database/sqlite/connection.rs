@@ -10,7 +10,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::limits::{MAX_PARAMETERS, MAX_STATEMENT, MAX_VALUE};
-use super::super::{DatabaseConfig, Synchronous, migrations};
+use super::super::{DatabaseConfig, Synchronous, own_tables};
 use super::authorizer::Authorizer;
 use super::functions::{self, MAX_PATTERN};
 use super::watchdog::{PROGRESS_STEPS, Watchdog};
@@ -19,7 +19,7 @@ use crate::tenant::HostWorkMeter;
 
 /// A connection with its authorizer and limits.
 pub(super) struct GuestConnection {
-    pub(super) connection: Connection,
+    pub(super) sqlite: Connection,
     pub(super) authorizer: Authorizer,
     pub(super) watchdog: Watchdog,
     /// Journal of the file; `None` for a read-only connection.
@@ -75,28 +75,28 @@ impl GuestConnection {
         set_limits(&connection)?;
         connection.set_prepared_statement_cache_capacity(MAX_CACHED_STATEMENTS);
 
-        let mut guarded = GuestConnection {
-            connection,
+        let mut opened = GuestConnection {
+            sqlite: connection,
             authorizer: Authorizer::default(),
             watchdog: Watchdog::new(meter),
             journal,
             max_pages: 0,
         };
-        guarded.install_hooks()?;
+        opened.install_hooks()?;
 
-        Ok(guarded)
+        Ok(opened)
     }
 
     /// Installs the authorizer, the progress handler and the replaced functions. Every later
     /// statement is checked.
     fn install_hooks(&mut self) -> rusqlite::Result<()> {
-        functions::register(&self.connection, &self.watchdog)?;
+        functions::register(&self.sqlite, &self.watchdog)?;
 
         let (authority, watch) = (self.authorizer.clone(), self.watchdog.clone());
-        self.connection.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| {
+        self.sqlite.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| {
             authority.authorize(asked)
         }))?;
-        self.connection.progress_handler(PROGRESS_STEPS, Some(move || watch.should_stop()))
+        self.sqlite.progress_handler(PROGRESS_STEPS, Some(move || watch.should_stop()))
     }
 
     /// Sets the page limit for a quota in bytes.
@@ -113,13 +113,13 @@ impl GuestConnection {
 
     /// Prepares the journal for a write.
     pub(super) fn begin_journal(&mut self) {
-        let GuestConnection { connection, authorizer: authority, journal, .. } = self;
+        let GuestConnection { sqlite: connection, authorizer: authority, journal, .. } = self;
         journal.iter_mut().for_each(|journal| authority.as_host(|| journal.begin(connection)));
     }
 
     /// Folds the journal if it is long and there are no readers.
     pub(super) fn checkpoint_if_long(&mut self) {
-        let GuestConnection { connection, authorizer: authority, journal, .. } = self;
+        let GuestConnection { sqlite: connection, authorizer: authority, journal, .. } = self;
         journal
             .iter_mut()
             .for_each(|journal| authority.as_host(|| journal.checkpoint_if_long(connection)));
@@ -127,7 +127,7 @@ impl GuestConnection {
 
     /// Folds the journal if there are no readers. Returns true if the file is complete afterwards.
     pub(super) fn checkpoint(&mut self) -> rusqlite::Result<bool> {
-        let GuestConnection { connection, authorizer: authority, journal, .. } = self;
+        let GuestConnection { sqlite: connection, authorizer: authority, journal, .. } = self;
         journal
             .as_mut()
             .map_or(Ok(true), |journal| authority.as_host(|| journal.checkpoint(connection)))
@@ -140,20 +140,20 @@ impl GuestConnection {
 
     /// Closes the connection. Closing the last one removes the journal if it is folded.
     pub(super) fn close(self, is_folded: bool) -> rusqlite::Result<()> {
-        checkpoint_on_close(&self.connection, is_folded)?;
-        self.connection.close().map_err(|(_, error)| error)
+        checkpoint_on_close(&self.sqlite, is_folded)?;
+        self.sqlite.close().map_err(|(_, error)| error)
     }
 
     /// Runs statements of the host.
     pub(super) fn execute_host(&self, statements: &str) -> rusqlite::Result<()> {
-        self.authorizer.as_host(|| self.connection.execute_batch(statements))
+        self.authorizer.as_host(|| self.sqlite.execute_batch(statements))
     }
 
     /// Runs a statement of the host that returns one number.
     pub(super) fn query_number(&self, statement: &str) -> rusqlite::Result<u64> {
         let found = self
             .authorizer
-            .as_host(|| self.connection.query_row(statement, [], |row| row.get::<_, i64>(0)));
+            .as_host(|| self.sqlite.query_row(statement, [], |row| row.get::<_, i64>(0)));
         found.map(|number| u64::try_from(number).unwrap_or(0))
     }
 }
@@ -193,7 +193,7 @@ fn configure_file(
     journal.begin(connection);
     // The table must exist before a guest can rename one of its own to this name: the authorizer
     // only sees the old name.
-    connection.execute_batch(&migrations::create_table())?;
+    connection.execute_batch(&own_tables::create_table())?;
 
     Ok(Some(journal))
 }

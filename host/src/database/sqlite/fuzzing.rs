@@ -7,10 +7,10 @@ use std::time::Duration;
 use rusqlite::types::Value as Found;
 
 use super::super::{CpuMeter, DatabaseConfig, Fetch, Statement};
+use super::cancel_token::CancelToken;
 use super::connection::{GuestConnection, Role};
+use super::job::StatementJob;
 use super::run::StatementLimits;
-use super::watchdog::CancelToken;
-use super::worker::StatementJob;
 use crate::model::TenantName;
 use crate::tenant::{CpuShare, FairScheduler, HostWorkMeter, Tenant, TenantSettings};
 
@@ -21,25 +21,25 @@ const ALLOWED: Duration = Duration::from_millis(20);
 /// table of the host changes, no other file is created or attached, and no transaction stays open.
 pub fn sql(text: &str) {
     let folder = Folder::new();
-    let guarded = folder.open();
+    let connection = folder.open();
     for statement in text.lines() {
-        for wanted in [Fetch::Rows, Fetch::Count] {
+        for fetch in [Fetch::Rows, Fetch::Count] {
             let statement = Statement { text: statement.to_owned(), parameters: Vec::new() };
-            let order = StatementJob::new(statement, wanted, &CpuMeter::default());
-            let _ = guarded.run(&order, &folder.config, &terms(&order.ticket));
-            assert!(guarded.connection.is_autocommit(), "a statement left a transaction open");
+            let job = StatementJob::new(statement, fetch, &CpuMeter::default());
+            let _ = connection.run(&job, &folder.config, &limits(&job.cancel_token));
+            assert!(connection.sqlite.is_autocommit(), "a statement left a transaction open");
         }
     }
 
-    guarded.execute_host("BEGIN").unwrap();
+    connection.execute_host("BEGIN").unwrap();
 
-    let _ = guarded.run_batch(text, &terms(&CancelToken::default()));
+    let _ = connection.run_batch(text, &limits(&CancelToken::default()));
     assert!(
-        !guarded.connection.is_autocommit(),
+        !connection.sqlite.is_autocommit(),
         "a migration has ended the transaction it is part of"
     );
-    guarded.execute_host("COMMIT").unwrap();
-    folder.check(&guarded);
+    connection.execute_host("COMMIT").unwrap();
+    folder.check(&connection);
 }
 
 /// A meter for work that no tenant pays for.
@@ -48,8 +48,8 @@ fn meter() -> HostWorkMeter {
     HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()))
 }
 
-fn terms(ticket: &CancelToken) -> StatementLimits<'_> {
-    StatementLimits { ticket, allowed: ALLOWED, open_until: None }
+fn limits(cancel_token: &CancelToken) -> StatementLimits<'_> {
+    StatementLimits { cancel_token, allowed: ALLOWED, open_until: None }
 }
 
 /// A temporary folder with a database.
@@ -66,14 +66,14 @@ impl Folder {
     }
 
     fn open(&self) -> GuestConnection {
-        let guarded = GuestConnection::open(
+        let connection = GuestConnection::open(
             &self.path.join("database.sqlite"),
             Role::Write,
             &self.config,
             meter(),
         )
         .unwrap();
-        guarded
+        connection
             .execute_host(
                 "PRAGMA synchronous = OFF;
                  INSERT INTO wardian_migrations (model, name, digest) VALUES ('m', 'own', 'd');
@@ -81,16 +81,16 @@ impl Folder {
                  CREATE VIEW v AS SELECT a FROM t;",
             )
             .unwrap();
-        guarded
+        connection
     }
 
-    fn check(&self, guarded: &GuestConnection) {
-        let own = found(guarded, "SELECT name FROM wardian_migrations");
+    fn check(&self, connection: &GuestConnection) {
+        let own = found(connection, "SELECT name FROM wardian_migrations");
         assert_eq!(own, [Found::Text("own".into())], "a table of the host's own has changed");
 
         // Besides the table, only the index of its primary key exists.
         let about = found(
-            guarded,
+            connection,
             "SELECT type FROM sqlite_schema WHERE lower(tbl_name) = 'wardian_migrations'",
         );
 
@@ -101,9 +101,9 @@ impl Folder {
         );
 
         let databases =
-            found(guarded, "SELECT name FROM pragma_database_list WHERE name <> 'temp'");
+            found(connection, "SELECT name FROM pragma_database_list WHERE name <> 'temp'");
         assert_eq!(databases, [Found::Text("main".into())], "another database is attached");
-        assert_eq!(found(guarded, "PRAGMA integrity_check"), [Found::Text("ok".into())]);
+        assert_eq!(found(connection, "PRAGMA integrity_check"), [Found::Text("ok".into())]);
 
         for entry in fs::read_dir(&self.path).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -119,9 +119,9 @@ impl Drop for Folder {
 }
 
 /// Returns the first column of the rows of a host statement.
-fn found(guarded: &GuestConnection, statement: &str) -> Vec<Found> {
-    guarded.authorizer.as_host(|| {
-        let mut statement = guarded.connection.prepare(statement).unwrap();
+fn found(connection: &GuestConnection, statement: &str) -> Vec<Found> {
+    connection.authorizer.as_host(|| {
+        let mut statement = connection.sqlite.prepare(statement).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.collect::<Result<_, _>>().unwrap()
     })

@@ -9,14 +9,14 @@ use rusqlite::{Batch, CachedStatement, Connection, Error, ErrorCode, ToSql};
 
 use super::super::limits::{MAX_PARAMETERS, RowCollector};
 use super::super::{DatabaseConfig, Fetch, SqlError, StatementResult, Value};
+use super::cancel_token::CancelToken;
 use super::connection::{GuestConnection, MAX_CACHED_LENGTH, PAGE_SIZE};
-use super::watchdog::CancelToken;
-use super::worker::StatementJob;
+use super::job::StatementJob;
 use crate::disk_errors;
 
 /// Limits of one statement.
 pub(super) struct StatementLimits<'a> {
-    pub(super) ticket: &'a CancelToken,
+    pub(super) cancel_token: &'a CancelToken,
     pub(super) allowed: Duration,
     pub(super) open_until: Option<Instant>,
 }
@@ -38,38 +38,38 @@ impl GuestConnection {
     /// Runs one statement.
     pub(super) fn run(
         &self,
-        order: &StatementJob,
+        job: &StatementJob,
         config: &DatabaseConfig,
-        terms: &StatementLimits<'_>,
+        limits: &StatementLimits<'_>,
     ) -> Result<StatementResult, SqlError> {
-        self.run_as(order, terms, || {
-            let mut prepared = self.prepare(order)?;
+        self.run_as(job, limits, || {
+            let mut prepared = self.prepare(job)?;
             let prepared = prepared.get();
             // The changes are complete before the first row is returned, so exceeding the limit of
             // rows must roll them back.
             if prepared.column_count() > 0 && !prepared.readonly() {
-                return self.in_savepoint(|| execute(&self.connection, prepared, order, config));
+                return self.in_savepoint(|| execute(&self.sqlite, prepared, job, config));
             }
 
-            execute(&self.connection, prepared, order, config)
+            execute(&self.sqlite, prepared, job, config)
         })
     }
 
     /// Runs one statement if it only reads.
     pub(super) fn read(
         &self,
-        order: &StatementJob,
+        job: &StatementJob,
         config: &DatabaseConfig,
-        terms: &StatementLimits<'_>,
+        limits: &StatementLimits<'_>,
     ) -> Result<ReadOutcome, SqlError> {
-        self.run_as(order, terms, || {
-            let mut prepared = self.prepare(order)?;
+        self.run_as(job, limits, || {
+            let mut prepared = self.prepare(job)?;
             let prepared = prepared.get();
             if !prepared.readonly() {
                 return Ok(ReadOutcome::NeedsWrite);
             }
 
-            execute(&self.connection, prepared, order, config).map(ReadOutcome::Done)
+            execute(&self.sqlite, prepared, job, config).map(ReadOutcome::Done)
         })
     }
 
@@ -77,10 +77,10 @@ impl GuestConnection {
     pub(super) fn run_batch(
         &self,
         statements: &str,
-        terms: &StatementLimits<'_>,
+        limits: &StatementLimits<'_>,
     ) -> Result<(), SqlError> {
-        self.with_watchdog(terms, || {
-            let mut batch = Batch::new(&self.connection, statements);
+        self.with_watchdog(limits, || {
+            let mut batch = Batch::new(&self.sqlite, statements);
             while let Some(mut statement) = self.next_statement(&mut batch)? {
                 let mut rows = statement.raw_query();
                 while rows.next()?.is_some() {}
@@ -93,7 +93,7 @@ impl GuestConnection {
     /// True if the disk has room. SQLite reports the same error for a full disk and for the page
     /// limit.
     fn has_room(&self) -> bool {
-        self.connection.path().is_none_or(|file| disk_errors::has_free_space(Path::new(file)))
+        self.sqlite.path().is_none_or(|file| disk_errors::has_free_space(Path::new(file)))
     }
 
     fn next_statement<'c>(
@@ -104,23 +104,23 @@ impl GuestConnection {
         batch.next()
     }
 
-    fn prepare(&self, order: &StatementJob) -> rusqlite::Result<Prepared<'_>> {
-        let text = &order.statement.text;
+    fn prepare(&self, job: &StatementJob) -> rusqlite::Result<Prepared<'_>> {
+        let text = &job.statement.text;
         self.authorizer.begin_statement();
 
-        if order.is_host {
+        if job.is_host {
             // Not cached: a guest that sends the same text would reuse a statement that was not
             // checked.
-            return self.connection.prepare(text).map(Prepared::Uncached);
+            return self.sqlite.prepare(text).map(Prepared::Uncached);
         }
 
         if text.len() <= MAX_CACHED_LENGTH {
-            return self.connection.prepare_cached(text).map(Prepared::Cached);
+            return self.sqlite.prepare_cached(text).map(Prepared::Cached);
         }
 
         // `prepare` looks for a second statement by preparing the rest of the text, recursively. A
         // long text would exhaust the stack.
-        let mut batch = Batch::new(&self.connection, text);
+        let mut batch = Batch::new(&self.sqlite, text);
         let first = batch.next()?.ok_or(Error::InvalidQuery)?;
         match batch.next()? {
             None => Ok(Prepared::Uncached(first)),
@@ -147,26 +147,26 @@ impl GuestConnection {
 
     fn run_as<T>(
         &self,
-        order: &StatementJob,
-        terms: &StatementLimits<'_>,
+        job: &StatementJob,
+        limits: &StatementLimits<'_>,
         work: impl FnOnce() -> Result<T, RunError>,
     ) -> Result<T, SqlError> {
-        if order.is_host {
-            self.authorizer.as_host(|| self.with_watchdog(terms, work))
+        if job.is_host {
+            self.authorizer.as_host(|| self.with_watchdog(limits, work))
         } else {
-            self.with_watchdog(terms, work)
+            self.with_watchdog(limits, work)
         }
     }
 
     /// Runs work within its limits and converts its error.
     fn with_watchdog<T>(
         &self,
-        terms: &StatementLimits<'_>,
+        limits: &StatementLimits<'_>,
         work: impl FnOnce() -> Result<T, RunError>,
     ) -> Result<T, SqlError> {
         self.authorizer.take_reason();
 
-        let begun = self.watchdog.begin(terms.ticket, terms.allowed, terms.open_until);
+        let begun = self.watchdog.begin(limits.cancel_token, limits.allowed, limits.open_until);
         let outcome = begun.map_err(RunError::Host).and_then(|()| work());
         let stopped = self.watchdog.end();
 
@@ -215,17 +215,17 @@ impl<'c> Prepared<'c> {
 fn execute(
     connection: &Connection,
     statement: &mut rusqlite::Statement<'_>,
-    order: &StatementJob,
+    job: &StatementJob,
     config: &DatabaseConfig,
 ) -> Result<StatementResult, RunError> {
-    bind(statement, &order.statement.parameters)?;
+    bind(statement, &job.statement.parameters)?;
 
     let columns: Vec<_> = statement.column_names().map(str::to_owned).collect();
     let (width, before) = (columns.len(), connection.total_changes());
     let mut collected = RowCollector::new(config, columns);
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        if order.fetch == Fetch::Rows {
+        if job.fetch == Fetch::Rows {
             collected.push(
                 (0..width)
                     .map(|column| read_value(row, column))
@@ -365,22 +365,25 @@ mod tests {
         let tenant = Tenant::unlimited(TenantName::default_tenant());
         let meter =
             HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()));
-        let guarded =
+        let connection =
             GuestConnection::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
 
-        (folder, guarded)
+        (folder, connection)
     }
 
     fn query(
-        guarded: &GuestConnection,
+        connection: &GuestConnection,
         text: &str,
         parameters: Vec<Value>,
     ) -> Result<Vec<Vec<Value>>, SqlError> {
-        let ticket = CancelToken::default();
-        let order = StatementJob::query(text, parameters);
-        let terms =
-            StatementLimits { ticket: &ticket, allowed: Duration::from_secs(5), open_until: None };
-        guarded.run(&order, &DatabaseConfig::default(), &terms).map(|outcome| outcome.rows)
+        let cancel_token = CancelToken::default();
+        let job = StatementJob::query(text, parameters);
+        let limits = StatementLimits {
+            cancel_token: &cancel_token,
+            allowed: Duration::from_secs(5),
+            open_until: None,
+        };
+        connection.run(&job, &DatabaseConfig::default(), &limits).map(|outcome| outcome.rows)
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
@@ -406,17 +409,17 @@ mod tests {
     proptest! {
         #[test]
         fn values_come_back_as_they_went_in(values in proptest::collection::vec(any_value(), 1..20)) {
-            let (_folder, guarded) = database();
+            let (_folder, connection) = database();
             let places: Vec<_> = (1..=values.len()).map(|number| format!("${number}")).collect();
-            let found = query(&guarded, &format!("select {}", places.join(", ")), values.clone()).unwrap();
+            let found = query(&connection, &format!("select {}", places.join(", ")), values.clone()).unwrap();
             prop_assert_eq!(found, vec![values.iter().map(kept).collect::<Vec<_>>()]);
         }
 
         #[test]
         fn whatever_is_said_is_answered(text in "[a-z$?(){}*;,'\" 0-9]{0,60}") {
-            let (_folder, guarded) = database();
-            let _ = query(&guarded, &text, Vec::new());
-            prop_assert_eq!(query(&guarded, "select 1", Vec::new()).unwrap(), vec![vec![Value::Integer(1)]]);
+            let (_folder, connection) = database();
+            let _ = query(&connection, &text, Vec::new());
+            prop_assert_eq!(query(&connection, "select 1", Vec::new()).unwrap(), vec![vec![Value::Integer(1)]]);
         }
     }
 }

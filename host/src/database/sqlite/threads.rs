@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::super::SqlError;
-use super::DatabaseFile;
 use super::connection::Role;
-use super::worker::{Job, Worker};
+use super::file::DatabaseFile;
+use super::job::Job;
+use super::worker::Worker;
 
 /// Idle time after which a thread closes its connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -97,12 +98,14 @@ impl ConnectionThreads {
         // The code below may lock the queue again.
         drop(queue);
 
-        let crew = self.clone();
+        let threads = self.clone();
         let spawn = move || {
-            let (shared, builder) =
-                (crew.0.clone(), thread::Builder::new().name("sql".into()).stack_size(STACK_SIZE));
+            let (shared, builder) = (
+                threads.0.clone(),
+                thread::Builder::new().name("sql".into()).stack_size(STACK_SIZE),
+            );
 
-            if let Err(error) = builder.spawn(move || crew.run(worker)) {
+            if let Err(error) = builder.spawn(move || threads.run(worker)) {
                 tracing::error!(%error, "cannot start a thread for a database");
                 shared.handle_spawn_failure();
             }
@@ -192,8 +195,8 @@ impl Drop for ThreadGuard {
         // Until now the thread counted as available, even while it closed its connection, so jobs
         // may have arrived for it.
         if !queue.jobs.is_empty() && queue.threads < self.0.max_threads {
-            let crew = ConnectionThreads(self.0.clone());
-            crew.spawn(queue, crew.new_worker());
+            let threads = ConnectionThreads(self.0.clone());
+            threads.spawn(queue, threads.new_worker());
         } else {
             drop(queue);
         }

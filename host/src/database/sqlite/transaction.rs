@@ -5,35 +5,37 @@ use std::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::super::{CpuMeter, Fetch, SqlError, Statement, StatementResult};
-use super::wait_for_reply;
-use super::watchdog::CancelToken;
-use super::worker::{EndReason, Reply, StatementJob, Step};
+use super::cancel_token::CancelToken;
+use super::job::{EndReason, Reply, StatementJob, Step, wait_for_reply};
 
 /// An open transaction. Dropping it cancels a running statement and rolls back.
 pub(in crate::database) struct Transaction {
     steps: Sender<Step>,
     end: EndReason,
-    bill: CpuMeter,
+    cpu_meter: CpuMeter,
 }
 
 impl Transaction {
-    pub(super) fn new(steps: Sender<Step>, end: EndReason, bill: CpuMeter) -> Self {
-        Transaction { steps, end, bill }
+    pub(super) fn new(steps: Sender<Step>, end: EndReason, cpu_meter: CpuMeter) -> Self {
+        Transaction { steps, end, cpu_meter }
     }
 
     pub(in crate::database) async fn run(
         &self,
         statement: Statement,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
-        let order = StatementJob::new(statement, wanted, &self.bill);
-        self.send_step(order.ticket.clone(), |reply| Step::Run(order, reply)).await
+        let job = StatementJob::new(statement, fetch, &self.cpu_meter);
+        self.send_step(job.cancel_token.clone(), |reply| Step::Run(job, reply)).await
     }
 
     /// Runs the statements of a migration.
     pub(in crate::database) async fn run_batch(&self, statements: String) -> Result<(), SqlError> {
-        let ticket = CancelToken::default();
-        self.send_step(ticket.clone(), |reply| Step::RunBatch(statements, ticket, reply)).await
+        let cancel_token = CancelToken::default();
+        self.send_step(cancel_token.clone(), |reply| {
+            Step::RunBatch(statements, cancel_token, reply)
+        })
+        .await
     }
 
     /// Runs a statement of the host on the host's tables.
@@ -41,9 +43,11 @@ impl Transaction {
         &self,
         statement: Statement,
     ) -> Result<StatementResult, SqlError> {
-        let order =
-            StatementJob { is_host: true, ..StatementJob::new(statement, Fetch::Rows, &self.bill) };
-        self.send_step(order.ticket.clone(), |reply| Step::Run(order, reply)).await
+        let job = StatementJob {
+            is_host: true,
+            ..StatementJob::new(statement, Fetch::Rows, &self.cpu_meter)
+        };
+        self.send_step(job.cancel_token.clone(), |reply| Step::Run(job, reply)).await
     }
 
     /// Runs a statement of the host, such as a savepoint.
@@ -61,12 +65,12 @@ impl Transaction {
 
     async fn send_step<T>(
         &self,
-        ticket: CancelToken,
+        cancel_token: CancelToken,
         step: impl FnOnce(Reply<T>) -> Step,
     ) -> Result<T, SqlError> {
         let (reply, answer) = oneshot::channel();
         self.steps.send(step(reply)).map_err(|_| self.end.get())?;
         // The reply is lost if the thread ended the transaction before this step.
-        wait_for_reply(ticket, answer, None).await.unwrap_or_else(|| Err(self.end.get()))
+        wait_for_reply(cancel_token, answer, None).await.unwrap_or_else(|| Err(self.end.get()))
     }
 }

@@ -6,13 +6,14 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::super::SqlError;
 use super::super::limits::{statement_timeout, transaction_timeout};
+use super::cancel_token::CancelToken;
 use crate::tenant::HostWorkMeter;
 
 /// Virtual machine steps between two checks: a few microseconds for ordinary steps, a tenth of a
@@ -37,36 +38,6 @@ const SMALL_STATEMENT: u64 = 16 << 20;
 /// Bytes used by running statements, as of their last measurement.
 static MEMORY_USED: AtomicU64 = AtomicU64::new(0);
 
-/// State of a job: waiting, running or cancelled. A clone is shallow.
-#[derive(Clone, Default)]
-pub(super) struct CancelToken(Arc<AtomicU8>);
-
-const WAITING: u8 = 0;
-const RUNNING: u8 = 1;
-const CANCELLED: u8 = 2;
-
-impl CancelToken {
-    /// Starts the job. Returns false if it was cancelled.
-    pub(super) fn start(&self) -> bool {
-        self.0.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    /// Cancels a job that has not started. Returns false if it has.
-    pub(super) fn cancel_if_waiting(&self) -> bool {
-        self.0.compare_exchange(WAITING, CANCELLED, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    /// Cancels the job in any state.
-    pub(super) fn cancel(&self) {
-        self.0.store(CANCELLED, Ordering::Release);
-    }
-
-    /// True if the job was cancelled.
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire) == CANCELLED
-    }
-}
-
 /// Limits of a connection's current statement. A clone is shallow.
 #[derive(Clone)]
 pub(super) struct Watchdog {
@@ -76,7 +47,7 @@ pub(super) struct Watchdog {
 
 #[derive(Default)]
 struct CurrentStatement {
-    ticket: CancelToken,
+    cancel_token: CancelToken,
     /// Time at which the statement must end, and its limit.
     until: Option<(Instant, Duration)>,
     /// Time at which the transaction must end.
@@ -105,14 +76,14 @@ impl Watchdog {
     /// ended before.
     pub(super) fn begin(
         &self,
-        ticket: &CancelToken,
+        cancel_token: &CancelToken,
         allowed: Duration,
         open_until: Option<Instant>,
     ) -> Result<(), SqlError> {
         let now = Instant::now();
         let mut present = self.lock();
 
-        present.ticket = ticket.clone();
+        present.cancel_token = cancel_token.clone();
         (present.until, present.open_until) = (Some((now + allowed, allowed)), open_until);
         present.stopped = None;
         // The connection may have been moved from another thread.
@@ -130,7 +101,8 @@ impl Watchdog {
         self.meter.end_work();
 
         let mut present = self.lock();
-        (present.until, present.open_until, present.ticket) = (None, None, CancelToken::default());
+        (present.until, present.open_until, present.cancel_token) =
+            (None, None, CancelToken::default());
 
         if let Some(memory) = &mut present.memory {
             memory.record(0);
@@ -164,7 +136,7 @@ impl Watchdog {
 
 impl CurrentStatement {
     fn stop_reason(&mut self, now: Instant) -> Option<SqlError> {
-        if self.ticket.is_cancelled() {
+        if self.cancel_token.is_cancelled() {
             return Some(SqlError::Unavailable("the call has ended".into()));
         }
 
@@ -264,14 +236,5 @@ mod tests {
             "{seen} bytes for {}",
             taken.len()
         );
-    }
-
-    #[test]
-    fn job_can_be_cancelled_before_and_after_its_start() {
-        let (waiting, running) = (CancelToken::default(), CancelToken::default());
-        assert!(waiting.cancel_if_waiting() && !waiting.start());
-        assert!(running.start() && !running.cancel_if_waiting() && !running.is_cancelled());
-        running.cancel();
-        assert!(running.is_cancelled());
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::super::StoreError;
 use super::file::{OpenFile, StoreFile, used_pages};
-use crate::disk;
+use crate::disk_errors;
 use crate::tenant::Tenant;
 
 /// Limit of waiting jobs. Each belongs to a call or request that waits for it.
@@ -255,7 +255,7 @@ impl JobQueue {
                 return Err(error);
             }
         };
-        let limits = Limits { max_pages, has_room: disk::has_room(self.file.path()) };
+        let limits = Limits { max_pages, has_room: disk_errors::has_room(self.file.path()) };
 
         let mut done = Vec::new();
         let mut jobs = jobs.into_iter();

@@ -2,23 +2,23 @@ use proptest::prelude::*;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
+use super::super::cancel_token::CancelToken;
 use super::super::connection::{GuestConnection, Role};
-use super::super::watchdog::CancelToken;
 use std::time::{Duration, Instant};
 
 use crate::database::{DatabaseConfig, SqlError};
 use crate::model::TenantName;
 use crate::tenant::{CpuShare, FairScheduler, HostWorkMeter, Tenant};
 
-fn guarded() -> (tempfile::TempDir, GuestConnection) {
+fn connection() -> (tempfile::TempDir, GuestConnection) {
     let folder = tempfile::tempdir().unwrap();
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let meter = HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()));
     let path = folder.path().join("database.sqlite");
-    let guarded =
+    let connection =
         GuestConnection::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
 
-    (folder, guarded)
+    (folder, connection)
 }
 
 /// Runs a query. Returns its value, or the text of its error.
@@ -77,10 +77,10 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 fn agree(statements: &[&str], arguments: &[Value]) -> Result<(), TestCaseError> {
-    let (_folder, guarded) = guarded();
+    let (_folder, connection) = connection();
     let untouched = Connection::open_in_memory().unwrap();
     for statement in statements {
-        let ours = outcome(&guarded.connection, statement, arguments);
+        let ours = outcome(&connection.sqlite, statement, arguments);
         let theirs = outcome(&untouched, statement, arguments);
         prop_assert_eq!(ours, theirs, "{} with {:?}", statement, arguments);
     }
@@ -120,22 +120,22 @@ proptest! {
 
 /// Runs a statement with a time limit. Returns the reason of its cancellation and the elapsed time.
 fn watched(
-    guarded: &GuestConnection,
+    connection: &GuestConnection,
     allowed: Duration,
     statement: &str,
 ) -> (Option<SqlError>, Duration) {
-    guarded.authorizer.begin_statement();
+    connection.authorizer.begin_statement();
 
     let started = Instant::now();
-    guarded.watchdog.begin(&CancelToken::default(), allowed, None).unwrap();
+    connection.watchdog.begin(&CancelToken::default(), allowed, None).unwrap();
 
-    let _ = guarded.connection.query_row(statement, [], |_| Ok(()));
-    (guarded.watchdog.end(), started.elapsed())
+    let _ = connection.sqlite.query_row(statement, [], |_| Ok(()));
+    (connection.watchdog.end(), started.elapsed())
 }
 
 #[test]
 fn long_function_calls_end_with_their_statement() {
-    let (_folder, guarded) = guarded();
+    let (_folder, connection) = connection();
     let (zeros, many) = ("hex(zeroblob(524280))", "hex(zeroblob(240000))");
     for statement in [
         // Patterns that almost match at each position of the text.
@@ -152,7 +152,7 @@ fn long_function_calls_end_with_their_statement() {
         ),
         &format!("select {}", vec![format!("unhex({zeros}, random())"); 30].join(", ")),
     ] {
-        let (stopped, took) = watched(&guarded, Duration::from_millis(100), statement);
+        let (stopped, took) = watched(&connection, Duration::from_millis(100), statement);
         println!("{took:?}: {:.60}", statement);
         assert!(
             stopped.is_some() && took < Duration::from_millis(600),
