@@ -25,40 +25,40 @@ pub(super) fn tenant_conflicts(
 fn duplicate_names(tenants: &[&TenantEntry]) -> Vec<String> {
     let mut seen: HashMap<String, &TenantEntry> = HashMap::new();
 
-    let clash = |tenant: &TenantEntry, other: &TenantEntry| {
+    let conflict = |tenant: &TenantEntry, other: &TenantEntry| {
         let TenantEntry { name, place, .. } = tenant;
-        let (there, called) = (&other.place, &other.name);
-        if called == name {
-            format!("{place}: tenant '{name}' is there already ({there}); keep one of them")
+        let (other_place, other_name) = (&other.place, &other.name);
+        if other_name == name {
+            format!("{place}: tenant '{name}' is there already ({other_place}); keep one of them")
         } else {
             format!(
-                "{place}: tenant '{name}' differs from '{called}' ({there}) only in case; rename one of them"
+                "{place}: tenant '{name}' differs from '{other_name}' ({other_place}) only in case; rename one of them"
             )
         }
     };
 
-    let twins = tenants.iter().filter_map(|tenant| {
+    let duplicates = tenants.iter().filter_map(|tenant| {
         let other = seen.insert(tenant.name.as_str().to_lowercase(), tenant)?;
-        Some(clash(tenant, other))
+        Some(conflict(tenant, other))
     });
 
-    twins.collect()
+    duplicates.collect()
 }
 
 /// A key identifies one tenant, so no two keys may have the same digest.
 fn duplicate_digests(host: &HostFile, tenants: &[&TenantEntry]) -> Vec<String> {
     let mut seen: HashMap<String, &LocatedKey> = HashMap::new();
-    let clash = |LocatedKey { place, key }: &LocatedKey, other: &LocatedKey| {
-        let (id, twin, there) = (&key.id, &other.key.id, &other.place);
+    let conflict = |LocatedKey { place, key }: &LocatedKey, other: &LocatedKey| {
+        let (id, other_id, other_place) = (&key.id, &other.key.id, &other.place);
         format!(
-            "{place}: key '{id}' has the sha256 of key '{twin}' ({there}); make another with `wardian key new`"
+            "{place}: key '{id}' has the sha256 of key '{other_id}' ({other_place}); make another with `wardian key new`"
         )
     };
     let keys = host.keys.iter().chain(tenants.iter().flat_map(|tenant| &tenant.keys));
-    let twins =
-        keys.filter_map(|key| Some(clash(key, seen.insert(key.key.digest.to_string(), key)?)));
+    let duplicates =
+        keys.filter_map(|key| Some(conflict(key, seen.insert(key.key.digest.to_string(), key)?)));
 
-    twins.collect()
+    duplicates.collect()
 }
 
 /// An upload of one tenant must not become a model of another.
@@ -76,8 +76,8 @@ fn overlapping_repositories(host: &HostFile, tenants: &[&TenantEntry], base: &Pa
     for (path, tenant) in real {
         match &outer {
             Some((_, other)) if other.name == tenant.name => {}
-            Some((around, other)) if path.starts_with(around) => {
-                found.push(overlap_text(tenant, other, &path, around))
+            Some((outer_path, other)) if path.starts_with(outer_path) => {
+                found.push(overlap_text(tenant, other, &path, outer_path))
             }
             _ => outer = Some((path, tenant)),
         }
@@ -86,13 +86,18 @@ fn overlapping_repositories(host: &HostFile, tenants: &[&TenantEntry], base: &Pa
     found
 }
 
-fn overlap_text(tenant: &TenantEntry, other: &TenantEntry, path: &Path, around: &Path) -> String {
-    let (place, name, there) = (&tenant.place, &tenant.name, &other.place);
-    let how = if path == around { "is also that" } else { "lies within that" };
+fn overlap_text(
+    tenant: &TenantEntry,
+    other: &TenantEntry,
+    path: &Path,
+    outer_path: &Path,
+) -> String {
+    let (place, name, other_place) = (&tenant.place, &tenant.name, &other.place);
+    let how = if path == outer_path { "is also that" } else { "lies within that" };
     let path = path.display();
 
     format!(
-        "{place}: the repository of tenant '{name}', {path}, {how} of '{}' ({there}); move one of them",
+        "{place}: the repository of tenant '{name}', {path}, {how} of '{}' ({other_place}); move one of them",
         other.name
     )
 }

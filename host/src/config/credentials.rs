@@ -48,8 +48,8 @@ pub(super) fn read_keys(
         let digest = keys.read_required("sha256", digest);
         let scopes = keys.read_required("scopes", |value| scopes(value, owner));
 
-        let twin = read.iter().find(|other| Some(&other.key.id) == id.as_ref());
-        if let Some(LocatedKey { place, key }) = twin {
+        let duplicate = read.iter().find(|other| Some(&other.key.id) == id.as_ref());
+        if let Some(LocatedKey { place, key }) = duplicate {
             keys.report_table(&format!(
                 "the id '{}' is also that of the key on line {}; rename one",
                 key.id, place.line

@@ -27,7 +27,7 @@ pub(super) struct ConfigFiles {
     /// Device of the folder when it was last listed.
     device: Option<u64>,
     /// Reason for ignoring the current state of the folder.
-    trouble: Option<String>,
+    folder_fault: Option<String>,
 }
 
 /// File used if none is named and it exists.
@@ -54,7 +54,7 @@ impl ConfigFiles {
             folder,
             tenants,
             device: None,
-            trouble: None,
+            folder_fault: None,
         }
     }
 
@@ -65,19 +65,19 @@ impl ConfigFiles {
 
     /// Observes all files, and reads those that have settled. Returns true if anything may have
     /// changed.
-    pub(super) fn observe(&mut self, glance: Observation) -> bool {
+    pub(super) fn observe(&mut self, observation: Observation) -> bool {
         let overrides = &self.overrides;
         let parse = |path: &Path, text: &str| {
             HostFile::read(path, text, overrides).map_err(|faults| faults.to_string())
         };
-        let changed = self.host.observe(glance, parse);
+        let changed = self.host.observe(observation, parse);
         match self.list() {
             Ok(names) => {
-                self.trouble = None;
-                self.observe_tenants(names, glance) | changed
+                self.folder_fault = None;
+                self.observe_tenants(names, observation) | changed
             }
             Err(why) => {
-                self.trouble = Some(why);
+                self.folder_fault = Some(why);
                 changed
             }
         }
@@ -92,7 +92,7 @@ impl ConfigFiles {
     /// Returns the time of the next observation needed to settle a change.
     pub(super) fn due(&self, settle: Duration) -> Option<Instant> {
         // The files are not observed while the folder is ignored.
-        let tenants = self.tenants.values().filter(|_| self.trouble.is_none());
+        let tenants = self.tenants.values().filter(|_| self.folder_fault.is_none());
         tenants.filter_map(|tenant| tenant.due(settle)).chain(self.host.due(settle)).min()
     }
 
@@ -104,21 +104,23 @@ impl ConfigFiles {
         let host = self.host.fault().map(str::to_owned).or(missing);
         let tenants = self.tenants.values().filter_map(|tenant| tenant.fault().map(str::to_owned));
 
-        host.into_iter().chain(tenants).chain(self.trouble.clone()).collect()
+        host.into_iter().chain(tenants).chain(self.folder_fault.clone()).collect()
     }
 
     /// Returns the faults that have not been logged yet.
     pub(super) fn take_unreported(&mut self) -> Vec<String> {
-        let news = |fault: Option<&str>| fault.map(str::to_owned);
-        let host = news(self.host.take_unreported());
+        let to_owned = |fault: Option<&str>| fault.map(str::to_owned);
+        let host = to_owned(self.host.take_unreported());
         host.into_iter()
-            .chain(self.tenants.values_mut().filter_map(|tenant| news(tenant.take_unreported())))
+            .chain(
+                self.tenants.values_mut().filter_map(|tenant| to_owned(tenant.take_unreported())),
+            )
             .collect()
     }
 
     /// Returns the reason for ignoring the folder of tenants.
-    pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub(super) fn folder_fault(&self) -> Option<&str> {
+        self.folder_fault.as_deref()
     }
 
     /// Merges the candidates of all files. Returns the configuration and its conflicts.
@@ -141,7 +143,7 @@ impl ConfigFiles {
         self.tenants.values_mut().for_each(WatchedFile::accept);
     }
 
-    fn observe_tenants(&mut self, names: BTreeSet<OsString>, glance: Observation) -> bool {
+    fn observe_tenants(&mut self, names: BTreeSet<OsString>, observation: Observation) -> bool {
         let mut changed = false;
 
         for name in names {
@@ -151,7 +153,7 @@ impl ConfigFiles {
 
         for source in self.tenants.values_mut() {
             changed |=
-                source.observe(glance, |path, text| tenant_file::read(path, text, &self.base));
+                source.observe(observation, |path, text| tenant_file::read(path, text, &self.base));
         }
 
         self.tenants.retain(|_, source| !source.is_gone());
@@ -163,7 +165,7 @@ impl ConfigFiles {
     /// tenants.
     fn list(&mut self) -> Result<BTreeSet<OsString>, String> {
         let folder = self.folder.display();
-        let kept = "; its tenants stay as they are";
+        let suffix = "; its tenants stay as they are";
         match list(&self.folder) {
             Ok((names, device)) => {
                 // Typical for a volume that has been unmounted.
@@ -172,7 +174,7 @@ impl ConfigFiles {
 
                 if unmounted {
                     return Err(format!(
-                        "{folder} is empty, and on another device than before{kept}"
+                        "{folder} is empty, and on another device than before{suffix}"
                     ));
                 }
 
@@ -182,7 +184,9 @@ impl ConfigFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.tenants.is_empty() => {
                 Ok(BTreeSet::new())
             }
-            Err(error) => Err(format!("cannot list {folder}: {}{kept}", unreadable_error(&error))),
+            Err(error) => {
+                Err(format!("cannot list {folder}: {}{suffix}", unreadable_error(&error)))
+            }
         }
     }
 }

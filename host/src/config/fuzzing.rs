@@ -35,7 +35,7 @@ fn check_host(HostFile { config, models, tenants, keys }: &HostFile) {
         && *models == config.repository.models));
     assert!(config.state.is_absolute() || config.state == Config::default().state);
     assert!(
-        keys.iter().all(|placed| placed.key.scopes == KeyScopes::ADMIN),
+        keys.iter().all(|located| located.key.scopes == KeyScopes::ADMIN),
         "a key of the host's own asks for models"
     );
     check_ids(keys);
@@ -74,7 +74,7 @@ fn check_tenant(tenant: &TenantEntry) {
     );
     assert!((1..=1000).contains(&tenant.settings.weight));
     assert!(
-        tenant.keys.iter().all(|placed| placed.key.scopes != KeyScopes::default()),
+        tenant.keys.iter().all(|located| located.key.scopes != KeyScopes::default()),
         "a key without scopes"
     );
     check_ids(&tenant.keys);

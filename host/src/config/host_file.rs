@@ -1,7 +1,7 @@
 //! Parses `wardian.toml`. Every key is optional, and every fault is reported.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::credentials::{KeyOwner, LocatedKey, read_keys};
 use super::listen::listen_address;
 use super::tenant_file::{self, TenantEntry};
+use super::values::{DAY, REFRESH_RANGE, path, repository_location};
 use super::{
     CompileConfig, Config, DataConfig, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel,
     Overrides, RepositoryConfig,
@@ -88,12 +89,8 @@ fn read_settings(keys: &mut TableReader<'_>, base: &Path, file: &Arc<str>, host:
     });
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// More frequent polls would only keep a core busy.
 const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
-/// More frequent refreshes would load the object store without a benefit. A refresh can also be
-/// requested.
-pub(super) const REFRESH_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 /// Anything slower has hung.
 const TIME_RANGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 /// From one page of linear memory to the 32-bit address space.
@@ -194,19 +191,4 @@ fn compile(keys: &mut TableReader<'_>, settings: &mut CompileConfig) {
 fn data(keys: &mut TableReader<'_>, settings: &mut DataConfig) {
     let durabilities = [("full", Durability::Full), ("normal", Durability::Normal)];
     keys.read("durability", &mut settings.durability, one_of(durabilities));
-}
-
-/// Parses the location of a repository: a URL, or a path relative to `base`.
-pub(super) fn repository_location(
-    base: &Path,
-) -> impl Fn(&DeValue<'_>) -> Result<RepositoryLocation, String> {
-    move |value| RepositoryLocation::parse(&text(value)?, base)
-}
-
-/// Parses a path, relative to `base`.
-pub(super) fn path(base: &Path) -> impl Fn(&DeValue<'_>) -> Result<PathBuf, String> {
-    move |value| {
-        let path = text(value)?;
-        if path.is_empty() { Err("an empty path".into()) } else { Ok(base.join(path)) }
-    }
 }

@@ -18,6 +18,7 @@ mod listen;
 mod overrides;
 mod tenancy;
 mod tenant_file;
+mod values;
 mod watch;
 mod watched_file;
 
@@ -193,21 +194,21 @@ impl Config {
     }
 
     fn read(overrides: Overrides) -> Result<(Self, WatchedConfig), ConfigError> {
-        let mut sources = ConfigFiles::new(overrides);
-        sources.observe(Observation { now: Instant::now(), settle: Duration::ZERO });
+        let mut files = ConfigFiles::new(overrides);
+        files.observe(Observation { now: Instant::now(), settle: Duration::ZERO });
 
         // Conflicts are only meaningful if every file is valid.
-        let faults = sources.faults();
+        let faults = files.faults();
         let (config, conflicts) =
-            if faults.is_empty() { sources.merge() } else { (Config::default(), faults) };
+            if faults.is_empty() { files.merge() } else { (Config::default(), faults) };
 
         if !conflicts.is_empty() {
             return Err(ConfigError(conflicts));
         }
 
-        sources.accept();
+        files.accept();
 
-        Ok((config.clone(), WatchedConfig { sources, start: config }))
+        Ok((config.clone(), WatchedConfig { files, start: config }))
     }
 
     /// Returns the settings of the source of a tenant's repository.

@@ -45,7 +45,7 @@ impl Tenancy {
     /// Merges the files. Relative defaults are relative to `base`. The last definition of a tenant
     /// counts; duplicates are reported by `clashes`.
     pub(super) fn from_files(host: &HostFile, tenants: &[&TenantEntry], base: &Path) -> Self {
-        let keys = host.keys.iter().map(|placed| placed.key.clone()).collect();
+        let keys = host.keys.iter().map(|located| located.key.clone()).collect();
         if tenants.is_empty() {
             let mut single =
                 Tenancy { keys, ..Tenancy::single(host.config.repository.models.clone()) };
@@ -56,8 +56,8 @@ impl Tenancy {
             return single;
         }
 
-        let settled = |entry: &&TenantEntry| (entry.name.clone(), entry.resolve(host, base));
-        Tenancy { tenants: tenants.iter().map(settled).collect(), keys }
+        let resolved = |entry: &&TenantEntry| (entry.name.clone(), entry.resolve(host, base));
+        Tenancy { tenants: tenants.iter().map(resolved).collect(), keys }
     }
 }
 
@@ -66,7 +66,7 @@ impl TenantEntry {
         TenantSettings {
             repository: self.repository(host, base),
             refresh: self.refresh.unwrap_or(host.config.repository.refresh),
-            keys: self.keys.iter().map(|placed| placed.key.clone()).collect(),
+            keys: self.keys.iter().map(|located| located.key.clone()).collect(),
             ..self.settings.clone()
         }
     }

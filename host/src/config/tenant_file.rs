@@ -9,7 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::credentials::{KeyOwner, LocatedKey, SourceLine, read_keys};
-use super::host_file::{REFRESH_RANGE, path, repository_location};
+use super::values::{REFRESH_RANGE, path, repository_location};
 use crate::database::postgres;
 use crate::model::{TenantName, parse_size};
 use crate::repository::{parse_limits, parse_streaming_ceilings};

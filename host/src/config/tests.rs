@@ -160,7 +160,7 @@ fn command_line_overrides_the_file() {
 
 #[test]
 fn all_faults_are_reported_together() {
-    let told = fault(
+    let text = fault(
         "listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 0\n",
     );
 
@@ -171,7 +171,7 @@ fn all_faults_are_reported_together() {
         "wardian.toml line 5: engine.stack: 1kB is not between 64KiB and 64MiB",
         "wardian.toml line 7: tenants.acme.weight: 0 is not between 1 and 1000",
     ] {
-        assert!(told.contains(says), "'{says}' is missing in {told}");
+        assert!(text.contains(says), "'{says}' is missing in {text}");
     }
 }
 
@@ -196,9 +196,9 @@ fn address_reachable_by_others_needs_a_key_or_insecure() {
 
 #[test]
 fn all_conflicts_are_reported_together() {
-    let told = fault("listen = '0.0.0.0:1'\npoll_interval = '1m'");
+    let text = fault("listen = '0.0.0.0:1'\npoll_interval = '1m'");
     for says in ["listen: ", "poll_interval: 60s is more than"] {
-        assert!(told.contains(says), "'{says}' is missing in {told}");
+        assert!(text.contains(says), "'{says}' is missing in {text}");
     }
 }
 

@@ -18,14 +18,14 @@ use crate::tenant::TenantConfigFaults;
 
 /// Files of a resolved configuration, for a [`TenancyWatch`].
 pub struct WatchedConfig {
-    pub(super) sources: ConfigFiles,
+    pub(super) files: ConfigFiles,
     pub(super) start: Config,
 }
 
 impl WatchedConfig {
     /// Returns the files and folders, each with a description.
     pub fn paths(&self) -> [(&'static str, PathBuf); 2] {
-        self.sources.paths()
+        self.files.paths()
     }
 }
 
@@ -43,11 +43,11 @@ impl TenancyWatch {
         let hangup = signal(SignalKind::hangup());
         let hangup =
             hangup.inspect_err(|error| tracing::error!(%error, "cannot listen for SIGHUP")).ok();
-        let (announce, news) = watch::channel(watched.start.tenancy.clone());
+        let (sender, updates) = watch::channel(watched.start.tenancy.clone());
         let faults = TenantConfigFaults::default();
-        let watching = TenancyWatcher::new(watched, announce, faults.clone());
+        let watcher = TenancyWatcher::new(watched, sender, faults.clone());
 
-        TenancyWatch { updates: news, faults, task: tokio::spawn(run(watching, hangup)) }
+        TenancyWatch { updates, faults, task: tokio::spawn(run(watcher, hangup)) }
     }
 
     /// Waits for a change and returns the tenancy in force. Cancel-safe.
@@ -70,7 +70,7 @@ impl Drop for TenancyWatch {
     }
 }
 
-async fn run(mut watching: TenancyWatcher, mut hangup: Option<Signal>) {
+async fn run(mut watcher: TenancyWatcher, mut hangup: Option<Signal>) {
     let mut again = Instant::now();
     loop {
         let at_once = tokio::select! {
@@ -78,14 +78,14 @@ async fn run(mut watching: TenancyWatcher, mut hangup: Option<Signal>) {
             () = hangup_received(&mut hangup) => true,
         };
         // Files may be slow on a network.
-        let looked = spawn_blocking(move || (watching.poll(at_once), watching)).await;
-        let Ok((next, back)) = looked else {
+        let polled = spawn_blocking(move || (watcher.poll(at_once), watcher)).await;
+        let Ok((next, back)) = polled else {
             return tracing::error!(
                 "the configuration is watched no more; restart to apply changes"
             );
         };
 
-        (again, watching) = (next, back);
+        (again, watcher) = (next, back);
     }
 }
 
@@ -100,29 +100,29 @@ async fn hangup_received(hangup: &mut Option<Signal>) {
 
 /// State of the watch task.
 pub(super) struct TenancyWatcher {
-    sources: ConfigFiles,
+    files: ConfigFiles,
     start: Config,
-    announce: watch::Sender<Tenancy>,
+    sender: watch::Sender<Tenancy>,
     faults: TenantConfigFaults,
     conflicts: Vec<String>,
-    trouble: Option<String>,
+    folder_fault: Option<String>,
     /// Changed settings that need a restart, as logged last.
     pending_restart: Vec<&'static str>,
 }
 
 impl TenancyWatcher {
     pub(super) fn new(
-        WatchedConfig { sources, start }: WatchedConfig,
-        announce: watch::Sender<Tenancy>,
+        WatchedConfig { files, start }: WatchedConfig,
+        sender: watch::Sender<Tenancy>,
         faults: TenantConfigFaults,
     ) -> Self {
         TenancyWatcher {
-            sources,
+            files,
             start,
-            announce,
+            sender,
             faults,
             conflicts: Vec::new(),
-            trouble: None,
+            folder_fault: None,
             pending_restart: Vec::new(),
         }
     }
@@ -133,11 +133,11 @@ impl TenancyWatcher {
         let settle = self.start.repository.settle;
 
         if at_once {
-            self.sources.invalidate();
+            self.files.invalidate();
         }
 
         let changed = self
-            .sources
+            .files
             .observe(Observation { now, settle: if at_once { Duration::ZERO } else { settle } });
 
         self.log_faults();
@@ -146,30 +146,30 @@ impl TenancyWatcher {
             self.apply();
         }
 
-        self.faults.set([self.sources.faults(), self.conflicts.clone()].concat());
+        self.faults.set([self.files.faults(), self.conflicts.clone()].concat());
 
         let poll = now + self.start.repository.poll_interval;
-        self.sources.due(settle).map_or(poll, |due| due.min(poll))
+        self.files.due(settle).map_or(poll, |due| due.min(poll))
     }
 
     fn log_faults(&mut self) {
-        for fault in self.sources.take_unreported() {
+        for fault in self.files.take_unreported() {
             tracing::error!(fault, "refused, and what it said before stays in force");
         }
 
-        let trouble = self.sources.trouble().map(str::to_owned);
-        if self.trouble != trouble {
-            match &trouble {
-                Some(trouble) => tracing::error!("{trouble}"),
+        let folder_fault = self.files.folder_fault().map(str::to_owned);
+        if self.folder_fault != folder_fault {
+            match &folder_fault {
+                Some(folder_fault) => tracing::error!("{folder_fault}"),
                 None => tracing::info!("the tenants' files are there again"),
             }
 
-            self.trouble = trouble;
+            self.folder_fault = folder_fault;
         }
     }
 
     fn apply(&mut self) {
-        let (config, conflicts) = self.sources.merge();
+        let (config, conflicts) = self.files.merge();
         self.conflicts = self.conflicts(&config, conflicts);
 
         for conflict in &self.conflicts {
@@ -177,7 +177,7 @@ impl TenancyWatcher {
         }
 
         if self.conflicts.is_empty() {
-            self.sources.accept();
+            self.files.accept();
             self.warn_of_restart(&config);
             self.announce(config.tenancy);
         }
@@ -192,7 +192,7 @@ impl TenancyWatcher {
                 .filter(|exposed| !conflicts.contains(exposed)),
         );
 
-        if conflicts.is_empty() && self.announce.borrow().requires_keys() {
+        if conflicts.is_empty() && self.sender.borrow().requires_keys() {
             conflicts.extend(consistency::lost_keys(config));
         }
 
@@ -200,16 +200,16 @@ impl TenancyWatcher {
     }
 
     fn warn_of_restart(&mut self, config: &Config) {
-        let waiting = changed_at_restart(&self.start, config);
-        if !waiting.is_empty() && waiting != self.pending_restart {
-            tracing::warn!("restart to apply what has changed in {}", waiting.join(", "));
+        let pending = changed_at_restart(&self.start, config);
+        if !pending.is_empty() && pending != self.pending_restart {
+            tracing::warn!("restart to apply what has changed in {}", pending.join(", "));
         }
 
-        self.pending_restart = waiting;
+        self.pending_restart = pending;
     }
 
     fn announce(&self, tenancy: Tenancy) {
-        self.announce.send_if_modified(|in_force| {
+        self.sender.send_if_modified(|in_force| {
             let changed = *in_force != tenancy;
             if changed {
                 tracing::info!(tenants = tenancy.tenants.len(), "tenants and keys have changed");
@@ -243,7 +243,7 @@ fn changed_at_restart(one: &Config, other: &Config) -> Vec<&'static str> {
     } = one;
     // Repositories belong to the tenancy.
     let (models, refresh) = (repository.models.clone(), repository.refresh);
-    let watching = super::RepositoryConfig { models, refresh, ..other.repository.clone() };
+    let unchanged = super::RepositoryConfig { models, refresh, ..other.repository.clone() };
 
     [
         ("listen", *listen != other.listen),
@@ -252,7 +252,7 @@ fn changed_at_restart(one: &Config, other: &Config) -> Vec<&'static str> {
         ("drain_timeout", *drain_timeout != other.drain_timeout),
         ("ready_timeout", *ready_timeout != other.ready_timeout),
         ("default_model", *default_model != other.default_model),
-        ("watch, poll_interval, rescan_interval, settle or max_versions", *repository != watching),
+        ("watch, poll_interval, rescan_interval, settle or max_versions", *repository != unchanged),
         ("log", *log != other.log),
         ("http", *http != other.http),
         ("egress", *egress != other.egress),

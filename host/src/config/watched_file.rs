@@ -64,13 +64,15 @@ impl<T: Clone> WatchedFile<T> {
     /// changed.
     pub(super) fn observe(
         &mut self,
-        glance: Observation,
+        observation: Observation,
         parse: impl FnOnce(&Path, &str) -> Result<T, String>,
     ) -> bool {
-        let Observation { now, settle } = glance;
-        let sight = file_state(&self.path);
-        if self.state != sight {
-            (self.state, self.changed_at, self.settled) = (sight, now, false);
+        let Observation { now, settle } = observation;
+        let state = file_state(&self.path);
+        if self.state != state {
+            self.state = state;
+            self.changed_at = now;
+            self.settled = false;
         }
 
         if self.settled || now < self.changed_at + settle {
@@ -109,7 +111,7 @@ impl<T: Clone> WatchedFile<T> {
 
     /// Returns the parsed content, or the content in force if the file is faulty.
     pub(super) fn candidate(&self) -> Option<&T> {
-        self.parsed.as_ref().and_then(|said| said.as_ref().ok()).or(self.in_force.as_ref())
+        self.parsed.as_ref().and_then(|parsed| parsed.as_ref().ok()).or(self.in_force.as_ref())
     }
 
     /// Records that the candidate is in force.
@@ -119,7 +121,7 @@ impl<T: Clone> WatchedFile<T> {
 
     /// Returns the current fault.
     pub(super) fn fault(&self) -> Option<&str> {
-        self.parsed.as_ref().and_then(|said| said.as_ref().err()).map(String::as_str)
+        self.parsed.as_ref().and_then(|parsed| parsed.as_ref().err()).map(String::as_str)
     }
 
     /// Returns the current fault if it has not been logged yet.

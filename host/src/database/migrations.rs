@@ -76,8 +76,8 @@ fn check(migrations: &[Migration]) -> Result<(), SqlError> {
 
     let mut names = BTreeSet::new();
     match migrations.iter().find(|migration| !names.insert(&migration.name)) {
-        Some(twice) => {
-            Err(SqlError::Invalid(format!("two migrations are called '{}'", twice.name)))
+        Some(duplicate) => {
+            Err(SqlError::Invalid(format!("two migrations are called '{}'", duplicate.name)))
         }
         None => Ok(()),
     }
@@ -126,12 +126,12 @@ fn digest(statements: &str) -> String {
 }
 
 fn name_migration(name: &str, error: SqlError) -> SqlError {
-    let told = |text: String| format!("migration '{name}': {text}");
+    let with_name = |text: String| format!("migration '{name}': {text}");
     match error {
-        SqlError::Invalid(text) => SqlError::Invalid(told(text)),
-        SqlError::Constraint(text) => SqlError::Constraint(told(text)),
-        SqlError::Limit(text) => SqlError::Limit(told(text)),
-        SqlError::Denied(text) => SqlError::Denied(told(text)),
+        SqlError::Invalid(text) => SqlError::Invalid(with_name(text)),
+        SqlError::Constraint(text) => SqlError::Constraint(with_name(text)),
+        SqlError::Limit(text) => SqlError::Limit(with_name(text)),
+        SqlError::Denied(text) => SqlError::Denied(with_name(text)),
         other => other,
     }
 }

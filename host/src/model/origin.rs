@@ -166,7 +166,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
         return Err("the host is longer than a DNS name can be");
     }
 
-    let sound = |label: &str| {
+    let is_valid_label = |label: &str| {
         let plain =
             label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         plain
@@ -176,7 +176,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
             && !label.ends_with('-')
     };
 
-    if name.split('.').all(sound) {
+    if name.split('.').all(is_valid_label) {
         Ok(())
     } else {
         Err("the host is neither a DNS name nor an address")

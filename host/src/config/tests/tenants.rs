@@ -230,7 +230,7 @@ fn the_host_s_models_are_those_of_the_default_tenant() {
 
 #[test]
 fn every_fault_names_its_file_line_and_key() {
-    let told = faults(&[
+    let text = faults(&[
         (
             "wardian.toml",
             "listn = 1\n[tenants.a]\nweight = 1001\n[tenants.'a b']\n[tenants.b.quota]\nmemory = 1\n",
@@ -272,7 +272,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/g.toml line 5: grants.sql: unknown key",
         "tenants/h.toml line 2: database.url: put the password into a file or a variable",
     ] {
-        assert!(told.contains(says), "'{says}' is missing in {told}");
+        assert!(text.contains(says), "'{says}' is missing in {text}");
     }
 }
 
@@ -310,7 +310,7 @@ fn keys_are_tables_in_a_list() {
 #[test]
 fn conflicts_of_tenants_are_reported_together() {
     let (a, b) = (entry("one", "'infer'"), entry("one", "'admin'").replace("\"one\"", "\"two\""));
-    let told = faults(&[
+    let text = faults(&[
         (
             "wardian.toml",
             &format!(
@@ -330,7 +330,7 @@ fn conflicts_of_tenants_are_reported_together() {
         "wardian.toml line 4: the repository of tenant 'inner', ",
         "m/x/y, lies within that of 'outer' (tenants/outer.toml line 1)",
     ] {
-        assert!(told.contains(says), "'{says}' is missing in {told}");
+        assert!(text.contains(says), "'{says}' is missing in {text}");
     }
 
     let twice = faults(&[("wardian.toml", "[tenants.acme]"), ("tenants/acme.toml", "")]);
@@ -347,12 +347,12 @@ fn repositories_are_compared_as_written() {
         ("wardian.toml", "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='real/x/../y'"),
     ]);
     let config = Some(folder.path().join("wardian.toml"));
-    let told =
+    let text =
         Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
 
     assert!(
-        told.contains("the repository of tenant 'b'") && told.contains("lies within that of 'a'"),
-        "{told}"
+        text.contains("the repository of tenant 'b'") && text.contains("lies within that of 'a'"),
+        "{text}"
     );
     // Symbolic links are resolved when repositories are scanned, and affect only their own tenant.
     std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
@@ -408,8 +408,8 @@ fn faulty_repository_urls_are_reported_without_secrets() {
         ),
     ] {
         let (_folder, read) = read(&[("wardian.toml", text)], Overrides::default());
-        let told = read.unwrap_err();
-        assert!(told.contains(says) && !told.contains("hunter2"), "{text}: {told}");
+        let report = read.unwrap_err();
+        assert!(report.contains(says) && !report.contains("hunter2"), "{text}: {report}");
     }
 }
 
@@ -432,10 +432,10 @@ fn unreadable_files_are_reported() {
     fs::write(folder.path().join("tenants/b.toml"), [0xff]).unwrap();
 
     let config = Some(folder.path().join("wardian.toml"));
-    let told =
+    let text =
         Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
-    assert!(told.contains("a.toml: it is not a regular file"), "{told}");
-    assert!(told.contains("b.toml: it is not UTF-8 text"), "{told}");
+    assert!(text.contains("a.toml: it is not a regular file"), "{text}");
+    assert!(text.contains("b.toml: it is not UTF-8 text"), "{text}");
     assert!(
         faults(&[("wardian.toml", ""), ("tenants", "")])
             .contains("cannot list tenants: not a directory")

@@ -10,8 +10,8 @@ use crate::tenant::TenantConfigFaults;
 /// A watched configuration, polled by the test.
 struct Watched {
     folder: tempfile::TempDir,
-    watching: TenancyWatcher,
-    news: tokio::sync::watch::Receiver<Tenancy>,
+    watcher: TenancyWatcher,
+    updates: tokio::sync::watch::Receiver<Tenancy>,
     faults: TenantConfigFaults,
 }
 
@@ -34,13 +34,13 @@ fn watch_file(host: &str, tenants: &[(&str, &str)]) -> Watched {
 
     let overrides = Overrides { config: Some(file), ..Overrides::default() };
     let (_, watched) = Config::resolve_and_watch(overrides).unwrap();
-    let (announce, news) = tokio::sync::watch::channel(watched.start.tenancy.clone());
+    let (sender, updates) = tokio::sync::watch::channel(watched.start.tenancy.clone());
     let faults = TenantConfigFaults::default();
 
     Watched {
         folder,
-        watching: TenancyWatcher::new(watched, announce, faults.clone()),
-        news,
+        watcher: TenancyWatcher::new(watched, sender, faults.clone()),
+        updates,
         faults,
     }
 }
@@ -57,9 +57,14 @@ impl Watched {
     /// Polls until the condition is true.
     fn until(&mut self, so: impl Fn(&Tenancy, &[String]) -> bool) {
         let patience = Instant::now() + Duration::from_secs(30);
-        while !so(&self.news.borrow(), &self.faults.list()) {
-            assert!(Instant::now() < patience, "{:?} {:?}", self.news.borrow(), self.faults.list());
-            self.watching.poll(false);
+        while !so(&self.updates.borrow(), &self.faults.list()) {
+            assert!(
+                Instant::now() < patience,
+                "{:?} {:?}",
+                self.updates.borrow(),
+                self.faults.list()
+            );
+            self.watcher.poll(false);
             std::thread::yield_now();
         }
     }
@@ -86,7 +91,7 @@ impl Watched {
     }
 
     fn names(&self) -> String {
-        names(&self.news.borrow())
+        names(&self.updates.borrow())
     }
 }
 
@@ -119,7 +124,7 @@ fn faulty_file_is_rejected_and_its_previous_content_stays() {
     watched.write("tenants/c.toml", "what");
     watched.until_refused("c.toml line 1");
     watched.until_refused("a.toml line 2: wieght: unknown key");
-    assert_eq!(watched.news.borrow().tenants["a"].weight, 2);
+    assert_eq!(watched.updates.borrow().tenants["a"].weight, 2);
     watched.write("tenants/b.toml", "weight = 9");
     watched.until_weight("b", 9);
     assert_eq!(watched.names(), "a b");
@@ -150,7 +155,7 @@ fn conflicts_change_nothing() {
     watched.write("tenants/c.toml", "faulty");
     watched.until_refused("c.toml line 1");
     watched.until_refused("tenant 'a' is there already");
-    assert_eq!(watched.news.borrow().tenants["b"].weight, 2);
+    assert_eq!(watched.updates.borrow().tenants["b"].weight, 2);
     watched.write("wardian.toml", QUICK);
     watched.until_weight("b", 3);
     assert_eq!(watched.names(), "a b");
@@ -165,7 +170,7 @@ fn file_that_turns_faulty_after_a_conflict_reverts_to_the_content_in_force() {
     watched.until_refused("b.toml line 1");
     watched.write("tenants/c.toml", "");
     watched.until_names("a b c");
-    assert_eq!(watched.news.borrow().tenants["b"].weight, 2);
+    assert_eq!(watched.updates.borrow().tenants["b"].weight, 2);
 }
 
 #[test]
@@ -189,13 +194,13 @@ fn last_key_stays_while_other_machines_can_reach_the_server() {
     let mut watched = watch("listen = '0.0.0.0:1'", &[("a.toml", &keys())]);
     watched.write("tenants/a.toml", "weight = 2");
     watched.until_refused("no keys are configured");
-    assert!(watched.news.borrow().requires_keys());
+    assert!(watched.updates.borrow().requires_keys());
     watched.write("wardian.toml", &format!("{QUICK}listen = '127.0.0.1:1'"));
     // It still listens on the first address.
     watched.until_refused("other machines could reach 0.0.0.0:1");
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
     watched.until_refused("no keys are configured");
-    assert!(watched.news.borrow().requires_keys());
+    assert!(watched.updates.borrow().requires_keys());
 }
 
 #[test]
@@ -203,7 +208,7 @@ fn last_key_stays_on_loopback_unless_the_file_says_insecure() {
     let mut watched = watch("", &[("a.toml", &keys()), ("b.toml", "")]);
     watched.write("tenants/a.toml", "weight = 2");
     watched.until_refused("no keys are configured any more");
-    assert!(watched.news.borrow().requires_keys());
+    assert!(watched.updates.borrow().requires_keys());
     watched.write("wardian.toml", &format!("{QUICK}insecure = true"));
     watched.until(|tenancy, faults| !tenancy.requires_keys() && faults.is_empty());
     watched.write("wardian.toml", QUICK);
@@ -227,15 +232,15 @@ fn file_counts_once_settled_or_at_once_after_a_hangup() {
     let mut watched = watch_file("settle = '1h'", &[]);
     assert_eq!(watched.names(), "default");
     watched.write("tenants/a.toml", "");
-    watched.watching.poll(false);
-    watched.watching.poll(false);
+    watched.watcher.poll(false);
+    watched.watcher.poll(false);
     assert_eq!(watched.names(), "default");
-    watched.watching.poll(true);
+    watched.watcher.poll(true);
     assert_eq!(watched.names(), "a");
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
-    watched.watching.poll(false);
+    watched.watcher.poll(false);
     assert_eq!(watched.names(), "a");
-    watched.watching.poll(true);
+    watched.watcher.poll(true);
     assert_eq!(watched.names(), "default");
 }
 
@@ -243,10 +248,10 @@ fn file_counts_once_settled_or_at_once_after_a_hangup() {
 fn unchanged_settings_are_not_announced() {
     let mut watched = watch("", &[("a.toml", "")]);
     watched.write("tenants/a.toml", "# a comment");
-    watched.watching.poll(true);
+    watched.watcher.poll(true);
     watched.write("wardian.toml", &format!("{QUICK}drain_timeout = '1s'"));
-    watched.watching.poll(true);
-    assert!(!watched.news.has_changed().unwrap());
+    watched.watcher.poll(true);
+    assert!(!watched.updates.has_changed().unwrap());
     assert_eq!(watched.until_sound(), "a");
 }
 

@@ -75,7 +75,7 @@ impl Postgres {
 
         match outcome {
             Ok(outcome) => Ok(outcome.rows),
-            Err(SqlError::Invalid(said)) if said.contains("does not exist") => Ok(Vec::new()),
+            Err(SqlError::Invalid(text)) if text.contains("does not exist") => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

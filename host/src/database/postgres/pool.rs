@@ -46,13 +46,13 @@ impl Pool {
     /// Waits for a connection.
     pub(super) async fn lease(&self) -> Result<Lease, SqlError> {
         let closed = |_| SqlError::Unavailable("it is being closed".into());
-        let place = self.0.permits.clone().acquire_owned().await.map_err(closed)?;
+        let permit = self.0.permits.clone().acquire_owned().await.map_err(closed)?;
         let client = match self.take_idle() {
             Some(client) => client,
             None => self.0.connector.connect().await?,
         };
 
-        Ok(Lease { pool: self.clone(), client: Some(client), _permit: place })
+        Ok(Lease { pool: self.clone(), client: Some(client), _permit: permit })
     }
 
     fn take_idle(&self) -> Option<Client> {

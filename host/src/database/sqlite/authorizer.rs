@@ -91,13 +91,13 @@ impl Authorizer {
     }
 
     /// Answers a request of SQLite's authorizer hook.
-    pub(super) fn authorize(&self, asked: AuthContext<'_>) -> Authorization {
+    pub(super) fn authorize(&self, request: AuthContext<'_>) -> Authorization {
         // Triggers and views are written by guests, even if a statement of the host activates them.
-        if self.host.load(Ordering::Relaxed) && asked.accessor.is_none() {
+        if self.host.load(Ordering::Relaxed) && request.accessor.is_none() {
             return Authorization::Allow;
         }
 
-        match self.check_call_count(&asked).or_else(|| denial(&asked)) {
+        match self.check_call_count(&request).or_else(|| denial(&request)) {
             None => Authorization::Allow,
             Some(reason) => {
                 *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
@@ -106,8 +106,8 @@ impl Authorizer {
         }
     }
 
-    fn check_call_count(&self, asked: &AuthContext<'_>) -> Option<String> {
-        let is_call = matches!(asked.action, AuthAction::Function { .. });
+    fn check_call_count(&self, request: &AuthContext<'_>) -> Option<String> {
+        let is_call = matches!(request.action, AuthAction::Function { .. });
         let is_refused =
             is_call && self.calls.fetch_add(1, Ordering::Relaxed) >= MAX_FUNCTION_CALLS;
         is_refused.then(|| {
@@ -117,20 +117,20 @@ impl Authorizer {
 }
 
 /// Returns the reason for a denial; `None` if the action is permitted.
-fn denial(asked: &AuthContext<'_>) -> Option<String> {
+fn denial(request: &AuthContext<'_>) -> Option<String> {
     use AuthAction::*;
 
     // `CREATE TABLE temp.t` is reported as an ordinary table in the database `temp`.
     let creates = matches!(
-        asked.action,
+        request.action,
         CreateTable { .. } | CreateIndex { .. } | CreateTrigger { .. } | CreateView { .. }
     );
 
-    if asked.database_name == Some("temp") && creates {
+    if request.database_name == Some("temp") && creates {
         return Some(NO_TEMPORARY.into());
     }
 
-    let table = match asked.action {
+    let table = match request.action {
         Select | Recursive => return None,
         Function { function_name } => return function_denial(function_name),
         Pragma { pragma_name, pragma_value } => return pragma_denial(pragma_name, pragma_value),
@@ -183,8 +183,8 @@ fn function_denial(name: &str) -> Option<String> {
         );
     }
 
-    let mut refused = DENIED_FUNCTIONS.iter().chain(&VIRTUAL_TABLE_FUNCTIONS);
-    let is_refused = refused.any(|refused| refused.eq_ignore_ascii_case(name));
+    let mut denied = DENIED_FUNCTIONS.iter().chain(&VIRTUAL_TABLE_FUNCTIONS);
+    let is_refused = denied.any(|denied| denied.eq_ignore_ascii_case(name));
     is_refused.then(|| format!("the function {name} is not permitted"))
 }
 

@@ -93,8 +93,8 @@ impl GuestConnection {
         functions::register(&self.sqlite, &self.watchdog)?;
 
         let (authority, watch) = (self.authorizer.clone(), self.watchdog.clone());
-        self.sqlite.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| {
-            authority.authorize(asked)
+        self.sqlite.authorizer(Some(move |request: rusqlite::hooks::AuthContext<'_>| {
+            authority.authorize(request)
         }))?;
         self.sqlite.progress_handler(PROGRESS_STEPS, Some(move || watch.should_stop()))
     }

@@ -99,7 +99,7 @@ impl Sqlite {
         };
         match self.submit(&self.readers, job, Job::Read).await {
             Ok(outcome) => Ok(outcome.unwrap_or_default().rows),
-            Err(SqlError::Invalid(said)) if said.starts_with("no such table") => Ok(Vec::new()),
+            Err(SqlError::Invalid(text)) if text.starts_with("no such table") => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

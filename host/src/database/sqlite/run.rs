@@ -304,8 +304,8 @@ impl ToSql for Value {
 }
 
 fn map_error(error: &Error, quota: u64, has_room: bool) -> SqlError {
-    let (code, said) = match error {
-        Error::SqliteFailure(failure, said) => (failure.code, said.clone().unwrap_or_default()),
+    let (code, text) = match error {
+        Error::SqliteFailure(failure, text) => (failure.code, text.clone().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (error.code, msg.clone()),
         Error::MultipleStatement => return SqlError::Invalid("one statement at a time".into()),
         Error::InvalidQuery => return SqlError::Invalid("there is no statement".into()),
@@ -322,7 +322,7 @@ fn map_error(error: &Error, quota: u64, has_room: bool) -> SqlError {
             );
             SqlError::Unavailable("the disk is full".into())
         }
-        ErrorCode::ConstraintViolation => SqlError::Constraint(said),
+        ErrorCode::ConstraintViolation => SqlError::Constraint(text),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => SqlError::Busy,
         ErrorCode::DiskFull => SqlError::Limit(format!(
             "the {quota} bytes of the tenant's quota for database are used up"
@@ -335,11 +335,11 @@ fn map_error(error: &Error, quota: u64, has_room: bool) -> SqlError {
         }
         ErrorCode::AuthorizationForStatementDenied
         | ErrorCode::ReadOnly
-        | ErrorCode::PermissionDenied => SqlError::Denied(said),
+        | ErrorCode::PermissionDenied => SqlError::Denied(text),
         ErrorCode::Unknown
         | ErrorCode::TypeMismatch
         | ErrorCode::ParameterOutOfRange
-        | ErrorCode::ApiMisuse => SqlError::Invalid(said),
+        | ErrorCode::ApiMisuse => SqlError::Invalid(text),
         _ => unavailable(error),
     }
 }

@@ -118,7 +118,7 @@ impl ConnectionThreads {
     }
 
     fn run(self, mut worker: Worker) {
-        let _member = ThreadGuard(self.0.clone());
+        let _guard = ThreadGuard(self.0.clone());
 
         while let Some(job) = self.0.next_job() {
             worker.run_job(job);
@@ -171,11 +171,11 @@ impl Shared {
         let mut queue = self.lock();
         queue.threads -= 1;
 
-        let given_up =
+        let cancelled =
             if queue.threads == 0 { std::mem::take(&mut queue.jobs) } else { VecDeque::new() };
 
         drop(queue);
-        drop(given_up);
+        drop(cancelled);
         self.changed.notify_all();
     }
 

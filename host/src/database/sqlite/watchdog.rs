@@ -81,50 +81,50 @@ impl Watchdog {
         open_until: Option<Instant>,
     ) -> Result<(), SqlError> {
         let now = Instant::now();
-        let mut present = self.lock();
+        let mut current = self.lock();
 
-        present.cancel_token = cancel_token.clone();
-        (present.until, present.open_until) = (Some((now + allowed, allowed)), open_until);
-        present.stopped = None;
+        current.cancel_token = cancel_token.clone();
+        (current.until, current.open_until) = (Some((now + allowed, allowed)), open_until);
+        current.stopped = None;
         // The connection may have been moved from another thread.
-        present.memory.take_if(|memory| memory.thread != thread::current().id());
+        current.memory.take_if(|memory| memory.thread != thread::current().id());
 
-        let memory = present.memory.get_or_insert_with(ThreadMemory::for_this_thread);
+        let memory = current.memory.get_or_insert_with(ThreadMemory::for_this_thread);
         memory.next_check = now + MEMORY_CHECK_INTERVAL;
         memory.baseline = u64::MAX;
 
-        self.meter.begin_work(|| present.stop_reason(Instant::now()))
+        self.meter.begin_work(|| current.stop_reason(Instant::now()))
     }
 
     /// Ends a statement. Returns the reason if it was cancelled.
     pub(super) fn end(&self) -> Option<SqlError> {
         self.meter.end_work();
 
-        let mut present = self.lock();
-        (present.until, present.open_until, present.cancel_token) =
+        let mut current = self.lock();
+        (current.until, current.open_until, current.cancel_token) =
             (None, None, CancelToken::default());
 
-        if let Some(memory) = &mut present.memory {
+        if let Some(memory) = &mut current.memory {
             memory.record(0);
         }
 
-        present.stopped.take()
+        current.stopped.take()
     }
 
     /// True if the statement must end. Yields to other work if the statement's slice is over.
     pub(super) fn should_stop(&self) -> bool {
-        let mut present = self.lock();
-        if present.until.is_none() {
+        let mut current = self.lock();
+        if current.until.is_none() {
             // Statements of the host are short.
             return false;
         }
 
-        let why = present.stop_reason(Instant::now());
+        let why = current.stop_reason(Instant::now());
         let why =
-            why.or_else(|| self.meter.yield_if_due(|| present.stop_reason(Instant::now())).err());
+            why.or_else(|| self.meter.yield_if_due(|| current.stop_reason(Instant::now())).err());
         let stops = why.is_some();
 
-        present.stopped = why.or(present.stopped.take());
+        current.stopped = why.or(current.stopped.take());
 
         stops
     }

@@ -214,7 +214,7 @@ impl Worker {
     pub(super) fn close(self) {
         let Some(mut connection) = self.open else { return };
 
-        let mut folded = Ok(self.file.is_checkpointed());
+        let mut is_folded = Ok(self.file.is_checkpointed());
         if self.role == Role::Write {
             if connection.watchdog.begin(&CancelToken::default(), VACUUM_TIME, None).is_ok() {
                 let _ = connection.execute_host("PRAGMA incremental_vacuum");
@@ -222,10 +222,10 @@ impl Worker {
 
             connection.watchdog.end();
             self.file.record_size(&connection);
-            folded = connection.checkpoint();
+            is_folded = connection.checkpoint();
         }
 
-        if let Err(error) = folded.and_then(|folded| connection.close(folded)) {
+        if let Err(error) = is_folded.and_then(|is_folded| connection.close(is_folded)) {
             tracing::warn!(%error, tenant = %self.file.tenant.name(), "a database was not closed well");
         }
     }

@@ -58,8 +58,8 @@ fn texts_that_are_not_exactly_an_origin_are_refused() {
         (&format!("https://{}.b", "a".repeat(64)), "neither a DNS name"),
         (&format!("https://{}", ["abc"; 80].join(".")), "longer"),
     ] {
-        let told = Origin::parse(text).unwrap_err().to_string();
-        assert!(told.contains(why), "{text}: {told}");
+        let error = Origin::parse(text).unwrap_err().to_string();
+        assert!(error.contains(why), "{text}: {error}");
     }
 }
 
@@ -75,8 +75,8 @@ fn other_spellings_of_an_address_are_not_names() {
         "256.0.0.1",
         "a.1",
     ] {
-        let told = Origin::parse(&format!("http://{host}")).unwrap_err().to_string();
-        assert!(told.contains("ends in a number"), "{host}: {told}");
+        let error = Origin::parse(&format!("http://{host}")).unwrap_err().to_string();
+        assert!(error.contains("ends in a number"), "{host}: {error}");
     }
 }
 
