@@ -28,11 +28,18 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rustix::fs::{FallocateFlags, fallocate};
 
 use frames::{APPLICATION_ID, Frames};
 
+use crate::disk_errors;
+
 /// Length in bytes beyond which a journal is checkpointed.
 const MAX_LENGTH: u64 = 4 << 20;
+
+/// Bytes of disk space that are kept ready behind the end of a journal. A deletion writes a few
+/// pages of 4 KiB.
+const RESERVE: u64 = 128 << 10;
 
 /// The reason why a file must not be opened in its present state. The text names the journal and
 /// the remedy.
@@ -128,6 +135,8 @@ pub struct Journal {
     is_begun: bool,
     /// Length in bytes beyond which the next checkpoint is tried.
     checkpoint_above: u64,
+    /// Length in bytes up to which the journal has space on the disk.
+    reserved: u64,
 }
 
 impl Journal {
@@ -138,7 +147,7 @@ impl Journal {
         checkpoint_on_close(connection, false)?;
         let path = journal_path(file);
         let is_begun = length(&path) > 0 && file_number(connection)? % 4 == 1;
-        Ok(Journal { path, is_begun, checkpoint_above: MAX_LENGTH })
+        Ok(Journal { path, is_begun, checkpoint_above: MAX_LENGTH, reserved: 0 })
     }
 
     /// Begins the journal if it does not record the state of the file yet. Must be called before
@@ -153,6 +162,8 @@ impl Journal {
         if let Err(error) = begin(connection) {
             tracing::debug!(%error, journal = %self.path.display(), "cannot begin a journal");
         }
+        self.reserved = 0;
+        self.reserve();
     }
 
     /// Runs a checkpoint if the journal is long. Must be called after each write.
@@ -164,6 +175,7 @@ impl Journal {
             let is_empty = self.checkpoint(connection).unwrap_or(false);
             self.checkpoint_above = if is_empty { MAX_LENGTH } else { length + MAX_LENGTH };
         }
+        self.reserve();
     }
 
     /// Copies the content into the file. Returns false if another reader prevents it. Never blocks
@@ -180,7 +192,27 @@ impl Journal {
 
         let is_empty = truncate(connection)?;
         self.is_begun = !is_empty;
+        self.reserved = 0;
+        self.reserve();
+
         Ok(is_empty)
+    }
+
+    /// Allocates disk space for the next writes, so that data can be deleted on a full disk. The
+    /// length of the journal does not change.
+    fn reserve(&mut self) {
+        let length = self.length();
+        if length + RESERVE <= self.reserved {
+            return;
+        }
+
+        // Twice the space, so that not every write has to allocate.
+        match allocate(&self.path, length, 2 * RESERVE) {
+            Ok(()) => self.reserved = length + 2 * RESERVE,
+            Err(error) if disk_errors::is_disk_full(&error) => {}
+            // The file system cannot allocate in advance.
+            Err(_) => self.reserved = u64::MAX - RESERVE,
+        }
     }
 
     /// Runs the last checkpoint, and lets closing the connection remove the journal.
@@ -233,6 +265,12 @@ fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
 /// Sets if closing the last connection runs a checkpoint and removes the journal.
 pub fn checkpoint_on_close(connection: &Connection, enabled: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !enabled).map(drop)
+}
+
+/// Allocates disk space beyond the end of a file.
+fn allocate(path: &Path, offset: u64, length: u64) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    Ok(fallocate(&file, FallocateFlags::KEEP_SIZE, offset, length)?)
 }
 
 fn length(path: &Path) -> u64 {

@@ -87,7 +87,8 @@ pub(super) async fn put(
     let value = body::read(body, MAX_VALUE_SIZE as u64, &mut memory).await?;
     let size = value.len();
 
-    target.finish(target.store.set(target.bucket.clone(), target.key.clone(), value).await)?;
+    target
+        .finish(target.store.set(target.bucket.clone(), target.key.clone(), value.into()).await)?;
 
     Ok(json_response(
         &json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str(), "size": size }),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::super::{DatabaseConfig, SqlError};
 use super::connection::{GuestConnection, PAGE_SIZE};
+use crate::disk_errors;
 use crate::journal::{self, journal_path};
 use crate::tenant::{CpuShare, FairScheduler, Resource, Tenant};
 
@@ -59,6 +60,12 @@ impl DatabaseFile {
 
     /// Folds the journal if it is long. If it is very long, readers are blocked meanwhile.
     pub(super) fn checkpoint_log(&self, connection: &mut GuestConnection) {
+        if !disk_errors::has_free_space(&self.path) {
+            // Makes the reserved space available again for the next deletion.
+            let _ = connection.checkpoint();
+            return;
+        }
+
         connection.checkpoint_if_long();
 
         if connection.journal_length() > MAX_LOG {

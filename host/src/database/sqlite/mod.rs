@@ -36,6 +36,7 @@ use self::cancel_token::CancelToken;
 use self::connection::Role;
 use self::file::DatabaseFile;
 use self::job::{EndReason, Job, Reply, StatementJob, TransactionJob, lost_reply, wait_for_reply};
+use self::run::first_word;
 use self::threads::ConnectionThreads;
 use super::{CpuMeter, DatabaseConfig, Fetch, SqlError, Statement, StatementResult, Value};
 use crate::tenant::{FairScheduler, Tenant};
@@ -168,11 +169,7 @@ impl Drop for Sqlite {
 /// True if a statement starts like one that only reads. It is tried on a read connection first; if
 /// it writes after all, it runs again on the write connection.
 fn may_only_read(text: &str) -> bool {
-    let word = text
-        .trim_start()
-        .split(|character: char| !character.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
+    let word = first_word(text);
     ["select", "values", "with", "explain", "pragma"]
         .iter()
         .any(|reading| reading.eq_ignore_ascii_case(word))

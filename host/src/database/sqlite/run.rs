@@ -45,6 +45,10 @@ impl GuestConnection {
         self.run_as(job, limits, || {
             let mut prepared = self.prepare(job)?;
             let prepared = prepared.get();
+            if !prepared.readonly() && !frees_space(&job.statement.text) {
+                self.check_room()?;
+            }
+
             // The changes are complete before the first row is returned, so exceeding the limit of
             // rows must roll them back.
             if prepared.column_count() > 0 && !prepared.readonly() {
@@ -80,6 +84,8 @@ impl GuestConnection {
         limits: &StatementLimits<'_>,
     ) -> Result<(), SqlError> {
         self.with_watchdog(limits, || {
+            self.check_room()?;
+
             let mut batch = Batch::new(&self.sqlite, statements);
             while let Some(mut statement) = self.next_statement(&mut batch)? {
                 let mut rows = statement.raw_query();
@@ -94,6 +100,22 @@ impl GuestConnection {
     /// limit.
     fn has_room(&self) -> bool {
         self.sqlite.path().is_none_or(|file| disk_errors::has_free_space(Path::new(file)))
+    }
+
+    /// Fails if the disk is full, so that the reserved space is left for deletions.
+    fn check_room(&self) -> Result<(), RunError> {
+        if self.has_room() { Ok(()) } else { Err(RunError::Host(self.disk_full())) }
+    }
+
+    /// Logs that the disk is full, and returns the error for the author of the statement.
+    fn disk_full(&self) -> SqlError {
+        let file = self.sqlite.path().unwrap_or_default();
+        tracing::error!(
+            file,
+            "a tenant's database cannot be written: the disk of the state directory is full"
+        );
+
+        SqlError::Unavailable("the disk is full".into())
     }
 
     fn next_statement<'c>(
@@ -178,10 +200,15 @@ impl GuestConnection {
 
     /// Converts an error of SQLite for the author of the statement.
     pub(super) fn to_sql_error(&self, error: &Error) -> SqlError {
-        match self.authorizer.take_reason() {
-            Some(reason) => SqlError::Denied(reason),
-            None => map_error(error, self.max_pages.saturating_mul(PAGE_SIZE), self.has_room()),
+        if let Some(reason) = self.authorizer.take_reason() {
+            return SqlError::Denied(reason);
         }
+
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) && !self.has_room() {
+            return self.disk_full();
+        }
+
+        map_error(error, self.max_pages.saturating_mul(PAGE_SIZE))
     }
 }
 
@@ -303,7 +330,20 @@ impl ToSql for Value {
     }
 }
 
-fn map_error(error: &Error, quota: u64, has_room: bool) -> SqlError {
+/// True if a statement starts like one that only frees space.
+fn frees_space(text: &str) -> bool {
+    let word = first_word(text);
+    ["delete", "drop"].iter().any(|freeing| freeing.eq_ignore_ascii_case(word))
+}
+
+/// Returns the first word of a statement; empty if it starts with anything but a letter.
+pub(super) fn first_word(text: &str) -> &str {
+    let text = text.trim_start();
+    let end = text.find(|character: char| !character.is_ascii_alphabetic());
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
+}
+
+fn map_error(error: &Error, quota: u64) -> SqlError {
     let (code, text) = match error {
         Error::SqliteFailure(failure, text) => (failure.code, text.clone().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (error.code, msg.clone()),
@@ -316,12 +356,6 @@ fn map_error(error: &Error, quota: u64, has_room: bool) -> SqlError {
     };
 
     match code {
-        ErrorCode::DiskFull if !has_room => {
-            tracing::error!(
-                "a tenant's database cannot be written: the disk of the state directory is full"
-            );
-            SqlError::Unavailable("the disk is full".into())
-        }
         ErrorCode::ConstraintViolation => SqlError::Constraint(text),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => SqlError::Busy,
         ErrorCode::DiskFull => SqlError::Limit(format!(

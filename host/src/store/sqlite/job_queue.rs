@@ -255,7 +255,7 @@ impl JobQueue {
                 return Err(error);
             }
         };
-        let limits = Limits { max_pages, has_room: disk_errors::has_room(self.file.path()) };
+        let limits = Limits { max_pages, has_room: disk_errors::has_free_space(self.file.path()) };
 
         let mut done = Vec::new();
         let mut jobs = jobs.into_iter();
@@ -273,7 +273,12 @@ impl JobQueue {
         let _ = self.file.record_size(connection);
 
         done.into_iter().for_each(|done| (done.notify)(end.clone()));
-        journal.checkpoint_if_long(connection);
+        if limits.has_room {
+            journal.checkpoint_if_long(connection);
+        } else {
+            // Makes the reserved space available again for the next deletion.
+            let _ = journal.checkpoint(connection);
+        }
 
         // Some errors have already rolled back the transaction.
         if end.is_err() && !connection.is_autocommit() {
