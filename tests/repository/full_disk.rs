@@ -11,13 +11,13 @@ use serde_json::json;
 use crate::harness::{Server, Setup, puppet, until};
 
 /// A small disk of one test.
-struct Disk {
+pub(super) struct Disk {
     path: PathBuf,
 }
 
 impl Disk {
     /// Mounts a disk of `size` MiB. Returns `None` if mounting is not permitted.
-    fn mount(path: PathBuf, size: u64) -> Option<Disk> {
+    pub(super) fn mount(path: PathBuf, size: u64) -> Option<Disk> {
         fs::create_dir_all(&path).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}m"), "tmpfs"]).arg(&path);
@@ -36,7 +36,7 @@ impl Disk {
     }
 
     /// Fills the disk to the last byte, until the returned file is removed.
-    fn fill(&self) -> PathBuf {
+    pub(super) fn fill(&self) -> PathBuf {
         let path = self.path.join(".ballast");
         let mut ballast = File::create(&path).unwrap();
         for size in [1 << 16, 1] {

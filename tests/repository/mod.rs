@@ -3,6 +3,7 @@
 mod files;
 mod folders;
 mod full_disk;
+mod full_state;
 mod links;
 mod live_config;
 mod misplaced;

@@ -13,7 +13,7 @@ use crate::tenant::{Quota, Tenant, TenantSettings};
 type Model = BTreeMap<(String, String), Vec<u8>>;
 
 /// Limit of both stores, in bytes.
-const LIMIT: usize = 4 << 20;
+const LIMIT: usize = 512 << 10;
 
 #[derive(Clone, Debug)]
 enum Step {
