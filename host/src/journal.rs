@@ -37,9 +37,10 @@ use crate::disk_errors;
 /// Length in bytes beyond which a journal is checkpointed.
 const MAX_LENGTH: u64 = 4 << 20;
 
-/// Bytes of disk space that are kept ready behind the end of a journal. A deletion writes a few
-/// pages of 4 KiB.
-const RESERVE: u64 = 128 << 10;
+/// Bytes of disk space that are kept ready behind the end of a journal. A deletion writes about
+/// three pages of 4 KiB, so this is enough for twenty of them. If a checkpoint is possible, which
+/// needs no new pages in the file, the space is used again and again.
+const RESERVE: u64 = 256 << 10;
 
 /// The reason why a file must not be opened in its present state. The text names the journal and
 /// the remedy.

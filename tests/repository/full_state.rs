@@ -94,10 +94,12 @@ fn values_can_be_deleted_on_a_full_disk() {
     test.put("more", 100).refused(503, "store_unavailable");
     test.server.until_logged("the disk of the state directory is full");
     test.assert_others_serve();
-    for number in 0..40 {
+    // At worst the journal cannot be checkpointed, and only its reserved space is left.
+    for number in 0..16 {
         assert_eq!(test.delete(&format!("/v2/keyvalue/b/{number}")).status, 200, "{number}");
     }
-    assert_eq!(test.server.get("/v2/keyvalue/b").ok().json()["keys"], json!([]));
+    let keys = test.server.get("/v2/keyvalue/b").ok().json()["keys"].clone();
+    assert_eq!(keys.as_array().unwrap().len(), 24);
 
     test.make_room(ballast);
     drop(test.server);
