@@ -149,7 +149,7 @@ fn deferred_tasks_wait_for_room_and_can_be_cancelled_on_a_full_disk() {
 
     let body = json!({ "inputs": [], "parameters": { "do": "defer sleep 1" } });
     test.server.infer("keeper", &body).refused(503, "store_unavailable");
-    test.server.until_logged("cannot store the result of a deferred task");
+    test.server.until_logged("cannot write the end of a try");
     test.assert_others_serve();
     let id = test.tasks()[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(test.delete(&format!("/v2/tasks/{id}")).status, 200);
