@@ -23,8 +23,8 @@ pub struct DataPlane {
     requests: InFlight,
 }
 
-/// The admission of a request: one of its tenant's concurrent requests, and one of the requests that
-/// a stopping server waits for. Held until the response is sent.
+/// The admission of a request: one of its tenant's concurrent requests, and one of the requests
+/// that a stopping server waits for. Held until the response is sent.
 pub struct Admission {
     _quota: QuotaGuard,
     _in_flight: InFlightGuard,

@@ -51,6 +51,13 @@ const KNOWN: &[&[&str]] = &[
         "host/src/servable/invocation.rs",
     ],
     &["host/src/servable/executions.rs", "host/src/servable/statistics.rs"],
+    &["host/src/store/sessions.rs", "host/src/store/tasks.rs"],
+    &[
+        "host/src/repository/directory.rs",
+        "host/src/repository/folder_watcher.rs",
+        "host/src/repository/scan/scanner.rs",
+        "host/src/repository/watch_thread.rs",
+    ],
 ];
 
 /// By file, the files that it uses, and where.

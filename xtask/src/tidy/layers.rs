@@ -78,7 +78,7 @@ const LAYERS: &[Layer] = &[
             "tenant",
         ],
     },
-    Layer { name: "dataplane", uses: &["engine", "model", "registry", "servable"] },
+    Layer { name: "dataplane", uses: &["engine", "model", "registry", "servable", "tenant"] },
     Layer {
         name: "deferred",
         uses: &["essential", "model", "registry", "servable", "store", "tenant"],
@@ -118,7 +118,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "tenant", uses: &["model"] },
     Layer { name: "essential", uses: &["telemetry"] },
     Layer { name: "telemetry", uses: &["model"] },
-    Layer { name: "journal", uses: &[] },
+    Layer { name: "journal", uses: &["disk_errors"] },
     Layer { name: "disk_errors", uses: &[] },
     Layer { name: "files", uses: &["model"] },
     Layer { name: "toml_reader", uses: &["model"] },
