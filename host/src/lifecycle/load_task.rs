@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_own_trouble_is_tried_again_ever_more_rarely() {
+    fn host_failures_are_retried_with_backoff() {
         let after = |failures| retry_delay(Stage::Host, failures).map(|after| after.as_secs());
         assert_eq!([1, 2, 3, 6, 7, 100].map(after), [5, 10, 20, 160, 300, 300].map(Some));
         assert_eq!(retry_delay(Stage::Quota, 9), Some(RETRY_DELAY));

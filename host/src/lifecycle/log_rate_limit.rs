@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_lines_of_a_period_are_written_and_the_end_of_them_is_told_once() {
+    fn the_first_lines_of_a_period_are_written_and_one_notice() {
         let mut lines = LogRateLimit::new();
         let start = Instant::now();
         let verdicts: Vec<_> = (0..1000).map(|_| lines.next(start)).collect();

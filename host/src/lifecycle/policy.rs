@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_failed_leaves_its_place_to_the_one_before() {
+    fn a_failed_version_is_replaced_by_the_one_before() {
         let latest = || VersionPolicy::Latest(1);
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b failed=b"], latest()), "rest");
         assert_eq!(decide(&["1 whole=a", "2 whole=b failed=b"], latest()), "load 1");
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_fails_while_it_serves_stays_until_another_has_taken_its_place() {
+    fn a_version_that_fails_while_serving_stays_until_it_is_replaced() {
         let latest = || VersionPolicy::Latest(1);
         let failing = "2 whole=b serving=b failed=b";
         assert_eq!(decide(&["1 whole=a", failing], latest()), "load 1");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn content_replaced_in_place_is_loaded_beside_what_serves() {
+    fn content_replaced_in_place_is_loaded_beside_the_serving_one() {
         let latest = || VersionPolicy::Latest(1);
         assert_eq!(decide(&["1 whole=b serving=a"], latest()), "load 1");
         assert_eq!(decide(&["1 whole=b serving=a loading=b"], latest()), "rest");
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_goes_and_what_is_damaged_stays() {
+    fn a_deleted_version_is_unloaded_and_a_damaged_one_stays() {
         let latest = || VersionPolicy::Latest(1);
         assert_eq!(decide(&["1 serving=a"], latest()), "unload 1");
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_when_deleted_serves_only_until_it_is_known_what_becomes_of_the_others() {
+    fn a_deleted_newest_version_serves_until_the_others_are_decided() {
         let latest = || VersionPolicy::Latest(1);
         let deleted = "2 serving=b";
         assert_eq!(decide(&["1 whole=a", deleted], latest()), "load 1");
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_is_kept_by_a_newer_one_that_is_wrong_and_by_none_that_is_not_wanted() {
+    fn a_deleted_version_is_kept_by_a_newer_invalid_one_that_is_wanted() {
         let latest = || VersionPolicy::Latest(1);
         assert_eq!(decide(&["1 serving=a", "2 whole=b failed=b"], latest()), "rest");
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_loaded_goes_live_unless_it_would_only_be_taken_down() {
+    fn a_loaded_version_is_published_unless_it_would_be_unloaded_at_once() {
         let decide = |versions: &[&str], demand| {
             let known: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
             may_publish(&known, &VersionPolicy::Latest(1), demand, Version::new(2).unwrap())
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wants_is_unloaded() {
+    fn an_unwanted_model_is_unloaded() {
         let one = [snapshot("1 whole=a serving=a")];
         let latest = VersionPolicy::Latest(1);
         assert_eq!(show(next_action(&one, &latest, Demand::Unwanted, false)), "unload 1");

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_tensors_are_sound() {
+    fn zero_tensors_are_valid() {
         let settings = ModelSettings::default();
         for datatype in Datatype::ALL {
             for shape in [&[][..], &[-1], &[-1, 3], &[0, 2]] {

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_ready_once_every_tenant_has_been_tried_and_stays_so() {
+    fn the_server_becomes_ready_once_every_tenant_was_tried() {
         let readiness = readiness_of(&["a", "b"]);
         readiness.record_progress(&name("a"), SETTLED);
         assert!(!readiness.is_ready(), "nothing is known of b");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_tenants_are_waited_for_until_it_has_taken_too_long() {
+    fn slow_tenants_delay_readiness_until_the_timeout() {
         let readiness = readiness_of(&["a", "b"]);
         readiness.record_progress(&name("a"), LOADING);
         assert!(!readiness.is_ready());
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_that_cannot_be_read_keeps_out_only_a_tenant_that_is_alone() {
+    fn an_unreadable_repository_delays_readiness_only_of_a_single_tenant() {
         let readiness = readiness_of(&["a", "b"]);
         readiness.record_progress(&name("a"), DEGRADED);
         readiness.record_progress(&name("b"), SETTLED);

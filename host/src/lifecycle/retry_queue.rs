@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_due_at_about_the_same_time_is_tried_together() {
+    async fn versions_due_at_about_the_same_time_are_retried_together() {
         let mut retries = RetryQueue::default();
         let (iris, first, now) =
             (ModelName::new("iris").unwrap(), Version::new(1).unwrap(), Instant::now());

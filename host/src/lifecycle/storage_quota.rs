@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_that_fit_stay() {
+    fn the_oldest_candidates_that_fit_are_kept() {
         let mut aspired = AspiredVersions::empty(TenantName::default_tenant());
         aspired.observed = vec![
             candidate("a", 40, 3),

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn models_of_one_tenant_share_evenly_and_calls_of_one_model_take_turns() {
+    fn models_of_a_tenant_share_evenly_and_so_do_calls_of_a_model() {
         let tenant = tenant("one", 1);
         let (few, many) = (share(&tenant), share(&tenant));
         let mut race = Race::new(1, &[&few, &many, &many, &many]);
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_is_owed_nothing_for_the_time_before() {
+    fn a_new_tenant_is_owed_nothing() {
         let (one, other) = (share(&tenant("one", 1)), share(&tenant("other", 1)));
         let mut race = Race::new(1, &[&one]);
         race.run(1000);
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_given_up_costs_nobody_a_turn() {
+    fn a_ticket_that_is_dropped_costs_no_turn() {
         let one = share(&tenant("one", 1));
         let turns = FairScheduler::new(1);
         let mut context = Context::from_waker(Waker::noop());
@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_wanted_in_time_is_not_owed() {
+    fn unused_time_is_not_owed() {
         let (light, heavy) = (share(&tenant("light", 1)), share(&tenant("heavy", 1)));
         let turns = FairScheduler::new(1);
         for _ in 0..1000 {

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_dropped_with_one_word_and_the_end_of_it_forgiven() {
+    fn a_flood_is_dropped_with_one_notice_and_writing_resumes_later() {
         let log = GuestLog::default();
         let start = Instant::now();
         let line = entry(&"x".repeat(1000));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_kept_and_no_more() {
+    fn only_the_latest_lines_are_kept() {
         let log = GuestLog::default();
         let start = Instant::now();
         for number in 0..10_000 {

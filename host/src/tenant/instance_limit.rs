@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_shrinks_and_grows_is_kept_exactly() {
+    fn a_limit_that_is_lowered_and_raised_is_exact() {
         let tenant = Tenant::new(TenantName::default_tenant(), with(3));
         let room = room();
         let take = || tenant.try_acquire_instance(&room);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_may_grow_while_more_than_it_are_held() {
+    fn a_limit_can_be_raised_while_more_permits_are_held() {
         let tenant = Tenant::new(TenantName::default_tenant(), with(4));
         let room = room();
         let held: Vec<_> = (0..4).filter_map(|_| tenant.try_acquire_instance(&room)).collect();

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_given_back_and_no_more_is_taken_than_allowed() {
+    fn guards_give_back_what_they_took_and_never_exceed_the_limit() {
         let tenant = tenant(10);
         let mut held = tenant.take(Resource::Memory, 4).unwrap();
         assert!(held.grow(6).is_ok());
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_limit_takes_nothing_away_and_a_larger_one_counts_at_once() {
+    fn a_lower_limit_takes_nothing_away_and_a_higher_one_applies_at_once() {
         let tenant = tenant(10);
         let held = tenant.take(Resource::Memory, 10).unwrap();
         let with = |memory| TenantSettings {

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_s_worth_comes_at_once_and_then_they_come_evenly() {
+    fn a_burst_of_one_second_is_admitted_and_then_an_even_rate() {
         let rate = RateLimiter::default();
         assert_eq!(let_in(&rate, 0, 10, 100), 10);
         assert_eq!(let_in(&rate, SECOND / 10, 10, 100), 1);
@@ -78,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_nothing_lets_nobody_in() {
+    fn a_limit_of_zero_admits_no_request() {
         assert_eq!(let_in(&RateLimiter::default(), 5 * SECOND, 0, 10), 0);
     }
 
     #[test]
-    fn without_a_limit_everybody_gets_in() {
+    fn without_a_limit_every_request_is_admitted() {
         let rate = RateLimiter::default();
         assert!((0..100_000).all(|_| rate.acquire().is_ok()));
     }

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_is_a_path_or_a_url() {
+    fn a_location_is_a_path_or_a_url() {
         assert_eq!(parsed("models"), Ok(PathBuf::from("/etc/wardian/models").into()));
         assert_eq!(parsed("/srv/models"), Ok(PathBuf::from("/srv/models").into()));
         for url in [
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_site_is_refused_without_repeating_a_secret() {
+    fn an_invalid_location_is_refused_without_repeating_a_secret() {
         for (text, says) in [
             ("", "an empty path"),
             ("ftp://host/models", "ftp:// is no repository"),

@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_gets_what_it_may_have_and_is_told_what_it_may_not() {
+    fn defaults_are_lowered_to_the_ceilings_and_explicit_excess_is_refused() {
         let limits = Limits {
             memory: 64 << 20,
             deadline: Duration::from_secs(1),
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_in_parts_get_no_more_than_whole_ones_unless_that_is_said() {
+    fn streaming_has_the_ceilings_of_whole_responses_by_default() {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         let limits = Limits { deadline: second, response: 1 << 10, ..Ceilings::default().limits };
         let ceilings = Ceilings { limits: limits.clone(), ..Ceilings::default() };

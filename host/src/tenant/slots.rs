@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_gets_what_is_given_back_and_who_leaves_takes_nothing_along() {
+    async fn a_waiting_request_gets_returned_slots_and_a_dropped_one_keeps_none() {
         let slots = Slots::new(2);
         let (room, tenant) = (SlotRequest::new(slots.clone(), 2), tenant("a"));
         let held = room.take(&tenant).await;
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_that_floods_leaves_others_their_part() {
+    fn a_flooding_tenant_leaves_others_their_guarantee() {
         let slots = Slots::new(10);
         let (a, b) = (tenant("a"), tenant("b"));
         slots.divide(&[a.clone(), b.clone()]);

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_tells_the_tenant_and_only_admin_may_name_one() {
+    fn a_key_identifies_its_tenant_and_only_admin_may_name_one() {
         let both = settings(&[
             ("a", tenant(&[key("ka", KeyScope::Infer)])),
             ("b", tenant(&[key("kb", KeyScope::Admin)])),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_anybody_is_the_default_tenant_or_the_only_one() {
+    fn without_keys_every_caller_acts_for_the_default_tenant_or_the_only_one() {
         let only = Tenants::new(settings(&[("a", tenant(&[]))]), Vec::new());
         assert_eq!(name(&only.identify(None, None).unwrap()).as_deref(), Some("a"));
         let many = Tenants::new(settings(&[("a", tenant(&[])), ("b", tenant(&[]))]), Vec::new());
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_keeps_what_it_holds_when_its_settings_change() {
+    fn a_tenant_keeps_its_resources_when_its_settings_change() {
         let tenants = Tenants::new(settings(&[("a", tenant(&[])), ("b", tenant(&[]))]), Vec::new());
         let a = tenants.find("a").unwrap();
         let held = a.take(crate::tenant::Resource::Memory, 7).unwrap();

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_ahead_waits_for_a_turn_and_pays() {
+    fn work_of_a_payer_that_is_ahead_waits_for_a_turn_and_is_charged() {
         let turns = FairScheduler::new(1);
         let [busy, other] = [CpuAccount::new(1), CpuAccount::new(1)].map(CpuShare::new);
         let mut context = Context::from_waker(Waker::noop());

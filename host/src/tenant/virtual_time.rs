@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_spent_is_kept_and_what_is_overspent_is_held_against_it_both_within_bounds() {
+    fn entitlement_is_bounded_both_ways() {
         let account = CpuAccount::new(1);
         let share = CpuShare::new(account.clone());
         let spend_until_told =
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn catching_up_never_goes_back() {
+    fn virtual_time_never_decreases() {
         let account = CpuAccount::new(1);
         account.advance_to(10);
         account.advance_to(5);

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_done_on_threads_of_its_own_and_charged() {
+    async fn work_runs_on_worker_threads_and_is_charged() {
         let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         let work = |pace: &Pacer| {
             let start = thread_time();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_ends_at_its_deadline_and_when_nobody_waits() {
+    async fn work_ends_at_its_deadline_and_when_it_is_cancelled() {
         let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         let endless = |pace: &Pacer| while pace.checkpoint().is_ok() {};
         let soon = Instant::now() + Duration::from_millis(20);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_one_tenant_four_are_under_way_and_the_others_wait_in_order() {
+    async fn four_pieces_of_one_tenant_run_at_once_and_others_wait_in_order() {
         let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         let (order, at_once, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
         let all = Arc::new((order, at_once, most));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_that_work_s_own() {
+    async fn a_panic_fails_only_its_own_work() {
         let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         for _ in 0..8 {
             let work = |_: &Pacer| assert!(std::hint::black_box(false), "as it should");
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_may_wait_for_work_and_give_it_up() {
+    fn a_thread_can_wait_for_work_and_cancel_it() {
         let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
         let abandoned = Arc::new(AtomicBool::new(false));
         assert_eq!(workers.run_blocking(tenant.payer().share(), &abandoned, |_| 7), Ok(7));

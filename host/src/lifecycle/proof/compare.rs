@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_may_differ_as_far_as_said_and_no_further() {
+    fn numbers_may_differ_within_the_tolerance() {
         let tolerance = Tolerance { relative: 1e-6, absolute: 0.0 };
         let check =
             |wanted: f64, found: f64| compare(&tensor(&[wanted]), &tensor(&[found]), &tolerance);

@@ -37,7 +37,7 @@ fn a_few_slots_are_enough_for_one_each() {
 }
 
 #[test]
-fn who_waits_is_served_by_what_it_holds_and_a_large_request_is_not_passed_by() {
+fn the_tenant_that_holds_least_goes_first_and_a_large_request_is_not_overtaken() {
     let mut division = divided(8, &[1, 1]);
     let (a, b) = (name(0), name(1));
     assert!(division.try_take(&a, 6) && division.try_take(&b, 2));
@@ -54,7 +54,7 @@ fn who_waits_is_served_by_what_it_holds_and_a_large_request_is_not_passed_by() {
 }
 
 #[test]
-fn who_leaves_lets_those_behind_go_on() {
+fn a_request_that_leaves_unblocks_those_behind_it() {
     let mut division = divided(4, &[1]);
     let a = name(0);
     assert!(division.try_take(&a, 3));
@@ -68,7 +68,7 @@ fn who_leaves_lets_those_behind_go_on() {
 }
 
 #[test]
-fn slots_are_wanted_back_from_who_holds_more_than_its_guarantee() {
+fn slots_beyond_a_guarantee_are_wanted_back() {
     let mut division = divided(8, &[1, 1]);
     let (a, b) = (name(0), name(1));
     assert!(division.try_take(&a, 6) && division.try_take(&b, 1));
@@ -163,7 +163,7 @@ impl Expected {
 
 proptest! {
     #[test]
-    fn slots_are_conserved_and_nobody_waits_for_its_guarantee(
+    fn slots_are_conserved_and_no_tenant_waits_for_its_guarantee(
         slots in 1..20u32,
         events in prop::collection::vec(event(), 1..200),
     ) {
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn a_guarantee_can_be_had_whatever_others_do(
+    fn a_guarantee_is_available_whatever_other_tenants_do(
         slots in 4..40u32,
         weights in prop::collection::vec(1..9u32, 3),
         events in prop::collection::vec(event(), 1..200),
