@@ -115,7 +115,7 @@ fn a_component_takes_the_slots_it_needs() {
             server.until_ready("tables", 1);
             assert_eq!(server.infer("tables", &json!({ "inputs": [] })).number("answer"), 42);
         } else {
-            let words = "takes the place of 3, and this tenant can have at most 2 of the 2 of engine.instances";
+            let words = "needs 3 slots for its memories and tables, and this tenant can have at most 2 of the 2 of engine.instances";
             server.until_refused("tables", 1, words);
         }
     }

@@ -89,7 +89,7 @@ fn a_faulty_replacement_keeps_the_old_version() {
     server.models().version("puppet", 2, puppet("load=fail"));
     server.until_refused("puppet", 2, "load: ");
     let removed = server.remove("puppet", 1).ok().json();
-    let says = "not in the repository any more; it serves until version 2 does";
+    let says = "no longer in the repository; it serves until version 2 does";
     let reason = removed["reason"].as_str().unwrap();
     assert!(removed["state"] == "READY" && reason.starts_with(says), "{removed}");
     server.until_refused("puppet", 2, "load: ");

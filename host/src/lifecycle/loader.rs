@@ -138,7 +138,7 @@ impl EngineLoader {
         let proved = tokio::time::timeout(VALIDATION_DEADLINE, proving).await;
         let proved = proved.unwrap_or_else(|_| {
             let reason =
-                format!("warming up and golden requests took longer than {VALIDATION_DEADLINE:?}");
+                format!("warm-up and golden requests took longer than {VALIDATION_DEADLINE:?}");
             Err(LoadError::new(Stage::Golden, reason))
         });
 
@@ -208,7 +208,7 @@ impl EngineLoader {
         }
 
         let reason = format!(
-            "an instance has so many memories or tables that it takes the place of {needed}, and this tenant can have \
+            "an instance needs {needed} slots for its memories and tables, and this tenant can have \
              at most {most} of the {all} of engine.instances; raise engine.instances in wardian.toml"
         );
         Err(LoadError::new(Stage::Quota, reason))
@@ -330,7 +330,7 @@ impl EngineLoader {
             .await?;
 
         made?.ok_or_else(|| {
-            LoadError::new(Stage::Host, "the artifact was damaged on its way to disk")
+            LoadError::new(Stage::Host, "the artifact was damaged while it was written")
         })
     }
 
@@ -435,7 +435,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, LoadError> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| LoadError::new(Stage::Host, format!("a load ended early: {error}")))
+        .map_err(|error| LoadError::new(Stage::Host, format!("the load ended early: {error}")))
 }
 
 /// Writes a guest's log lines to its tenant's log and to the host's.
@@ -454,7 +454,7 @@ fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
         match tenant.log().push(&entry) {
             LogDecision::Write => log_guest_line(&id, line.level, &entry),
             LogDecision::DropAndReport => {
-                tracing::warn!(tenant = %id.tenant, "its guests write too much; lines are dropped")
+                tracing::warn!(tenant = %id.tenant, "its guests exceed the rate limit of the log; lines are dropped")
             }
             LogDecision::Drop => {}
         }

@@ -44,7 +44,7 @@ pub enum RefreshError {
     #[error("{0}")]
     Degraded(String),
     /// The refresh is still running.
-    #[error("the refresh takes longer than {} s and goes on", REFRESH_TIMEOUT.as_secs())]
+    #[error("the refresh takes longer than {} s and continues", REFRESH_TIMEOUT.as_secs())]
     TimedOut,
     /// The refresh cannot run now.
     #[error(transparent)]

@@ -20,9 +20,13 @@ pub(super) struct LifecycleMetrics {
 impl LifecycleMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = LifecycleMetrics::default();
-        registry.register("loads", "Loads that have ended, well or not", metrics.loads.clone());
+        registry.register(
+            "loads",
+            "Loads that have ended, successfully or not",
+            metrics.loads.clone(),
+        );
         registry.register("load_failures", "Loads that failed", metrics.failures.clone());
-        registry.register("swaps", "Versions that went live", metrics.swaps.clone());
+        registry.register("swaps", "Versions that were published", metrics.swaps.clone());
         registry.register(
             "trips",
             "Versions taken out of service because they kept failing",

@@ -81,7 +81,7 @@ fn listing_error(error: &InferError) -> LoadError {
         _ => Stage::Migrate,
     };
     let detail = error.private_detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
-    LoadError::new(stage, format!("the model did not tell its migrations: {error}{detail}"))
+    LoadError::new(stage, format!("the model did not list its migrations: {error}{detail}"))
 }
 
 fn commit_error(error: &SqlError) -> LoadError {

@@ -162,6 +162,9 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn task_failed(error: &tokio::task::JoinError) -> PublishError {
-    CommandError::Failed(LoadError::new(Stage::Host, format!("it ended unexpectedly: {error}")))
-        .into()
+    CommandError::Failed(LoadError::new(
+        Stage::Host,
+        format!("the operation ended unexpectedly: {error}"),
+    ))
+    .into()
 }

@@ -28,7 +28,7 @@ impl Collector for TenantCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let tenants = self.0.all();
         let seconds = |tenant: &Tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9);
-        let help = "CPU time that a tenant's guests have used, and the host for it";
+        let help = "CPU time used by a tenant's guests and by host work for it";
 
         encode_family(
             &mut encoder,
@@ -39,7 +39,7 @@ impl Collector for TenantCollector {
             &tenants,
             seconds,
         )?;
-        let help = "How often a tenant was refused something for its quota";
+        let help = "Refusals for a tenant's quota";
         let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());
 
         encode_family(
@@ -51,7 +51,7 @@ impl Collector for TenantCollector {
             &tenants,
             refused,
         )?;
-        let help = "Key-value operations that a tenant's models have made";
+        let help = "Key-value operations of a tenant's models";
         let operations = |tenant: &Tenant| ConstCounter::new(tenant.key_value_operations());
 
         encode_family(
@@ -63,7 +63,7 @@ impl Collector for TenantCollector {
             &tenants,
             operations,
         )?;
-        let help = "Lines that a tenant's guests wrote and that were dropped";
+        let help = "Dropped log lines of a tenant's guests";
         let dropped = |tenant: &Tenant| ConstCounter::new(tenant.log().dropped());
 
         encode_family(
@@ -75,7 +75,7 @@ impl Collector for TenantCollector {
             &tenants,
             dropped,
         )?;
-        let help = "Instances that a tenant has, idle ones included";
+        let help = "Instances of a tenant, idle ones included";
         let instances = |tenant: &Tenant| ConstGauge::new(tenant.instances());
 
         encode_family(
@@ -111,7 +111,7 @@ fn encode_family<M: EncodeMetric>(
 
 /// Encodes the resources that tenants hold, and their limits.
 fn encode_resources(encoder: &mut DescriptorEncoder<'_>, tenants: &[SharedTenant]) -> fmt::Result {
-    let help = "How much of a resource a tenant holds; memory and storage in bytes";
+    let help = "Amount of a resource held by a tenant; memory and storage in bytes";
     let mut family = encoder.encode_descriptor("tenant_held", help, None, MetricType::Gauge)?;
     for tenant in tenants {
         for resource in Resource::ALL {
@@ -120,7 +120,7 @@ fn encode_resources(encoder: &mut DescriptorEncoder<'_>, tenants: &[SharedTenant
         }
     }
 
-    let help = "How much of a resource a tenant may hold, where there is a limit";
+    let help = "Limit of a tenant's resource, if there is one";
     let mut family = encoder.encode_descriptor("tenant_limit", help, None, MetricType::Gauge)?;
     for tenant in tenants {
         let settings = tenant.settings();

@@ -11,7 +11,7 @@ use super::{CpuMeter, CpuShare, FairScheduler, HostWorkMeter};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
     /// The caller no longer waits for it.
-    #[error("nobody waits for the work any more")]
+    #[error("the work was cancelled")]
     Cancelled,
     /// Its deadline has passed.
     #[error("the work did not end in time")]

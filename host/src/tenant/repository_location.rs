@@ -64,11 +64,11 @@ fn parse_url(text: &str) -> Result<Url, String> {
     if !URL_SCHEMES.contains(&url.scheme()) {
         let scheme = url.scheme();
         return Err(format!(
-            "{scheme}:// is no repository: it is a directory, or begins with s3://, gs://, az://, http:// or https://"
+            "{scheme}:// is not supported: a repository is a directory, or a URL with s3://, gs://, az://, http:// or https://"
         ));
     }
     if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err("a URL with a password, '?' or '#': it names a place only, and credentials come from the \
+        return Err("a URL with a password, '?' or '#': it names a location only, and credentials come from the \
                     environment, as AWS_ACCESS_KEY_ID does"
             .into());
     }
@@ -105,8 +105,8 @@ mod tests {
     fn an_invalid_location_is_refused_without_repeating_a_secret() {
         for (text, says) in [
             ("", "an empty path"),
-            ("ftp://host/models", "ftp:// is no repository"),
-            ("file:///models", "file:// is no repository"),
+            ("ftp://host/models", "ftp:// is not supported"),
+            ("file:///models", "file:// is not supported"),
             ("s3:///models", "without a bucket"),
             ("http://", "not a URL"),
             ("https://me:hunter2@host/models", "credentials come from the environment"),

@@ -395,7 +395,7 @@ fn faulty_repository_urls_are_reported_without_secrets() {
     for (text, says) in [
         (
             "[tenants.a]\nrepository = 'ftp://host/x'",
-            "line 2: tenants.a.repository: ftp:// is no repository",
+            "line 2: tenants.a.repository: ftp:// is not supported",
         ),
         ("models = 'https://me:hunter2@host/x'", "line 1: models: a URL with a password"),
         (

@@ -8,7 +8,7 @@ use crate::model::{LoadError, ModelName, Stage, Version};
 use crate::registry::ModelEntry;
 
 /// The reason if no version that is present is wanted.
-const NONE_WANTED: &str = "`versions` in its model.toml wants none of the versions that are there";
+const NONE_WANTED: &str = "`versions` in its model.toml selects none of the present versions";
 
 impl ModelRecord {
     /// The outcome of a request to load the model.
@@ -50,9 +50,7 @@ impl ModelRecord {
         match next {
             Some((next, record)) if *next > version => {
                 let fault = record.fault().map(|fault| format!(": {fault}")).unwrap_or_default();
-                format!(
-                    "not in the repository any more; it serves until version {next} does{fault}"
-                )
+                format!("no longer in the repository; it serves until version {next} does{fault}")
             }
             Some((next, _)) => format!("deleted; it serves until version {next} has loaded"),
             None => "deleted".into(),
@@ -97,7 +95,7 @@ impl ModelRecord {
         }
 
         // The reason may hold a guest's output, which callers of the model must not see.
-        format!("it failed to load, at stage {stage}; the repository index tells why")
+        format!("it failed to load, at stage {stage}; the repository index has the reason")
     }
 
     /// The index entries of the model's versions, newest first.

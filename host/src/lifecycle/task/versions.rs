@@ -23,7 +23,7 @@ macro_rules! say {
             LogDecision::Write => tracing::$level!(tenant = %$task.tenant, $($what)*),
             LogDecision::DropAndReport => tracing::warn!(
                 tenant = %$task.tenant,
-                "more lines about loading this tenant's versions are left out for a minute; the index tells of each"
+                "further lines about this tenant's versions are left out for a minute; the repository index lists each"
             ),
             LogDecision::Drop => {}
         }
