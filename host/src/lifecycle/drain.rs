@@ -28,8 +28,10 @@ impl Drain {
         let settings = servable.settings();
         let in_parts = servable.template().has_streaming().then_some(settings.streaming.deadline);
         let deadline = settings.limits.deadline.max(in_parts.unwrap_or_default());
-        let (id, maker) = (servable.id().clone(), servable.factory().clone());
-        let (wrapping, wrapped) = (servable.interceptors().cloned(), Arc::default());
+        let id = servable.id().clone();
+        let maker = servable.factory().clone();
+        let wrapping = servable.interceptors().cloned();
+        let wrapped = Arc::default();
         Drain { id, factory: maker, deadline, drained, interceptors: wrapping, chain: wrapped }
     }
 

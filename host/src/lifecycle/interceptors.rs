@@ -45,7 +45,9 @@ impl InterceptorState {
         records: impl Iterator<Item = (&'a ModelName, &'a ModelRecord)>,
         settled: bool,
     ) -> InterceptorChange {
-        let (mut links, mut idle, mut undecided) = (Vec::new(), Vec::new(), false);
+        let mut links = Vec::new();
+        let mut idle = Vec::new();
+        let mut undecided = false;
         for (name, record) in records.filter(|(_, record)| record.is_present()) {
             match record.newest_serving() {
                 Some(handle) => links.push(handle),

@@ -44,7 +44,9 @@ impl LoadTask {
 
 /// Loads a version and sends the outcome as an event.
 pub(super) async fn run_load(loading: LoadTask, candidate: Candidate) {
-    let (name, version, digest) = (candidate.name.clone(), candidate.version, candidate.digest);
+    let name = candidate.name.clone();
+    let version = candidate.version;
+    let digest = candidate.digest;
     let id = ModelId { tenant: loading.tenant.name().clone(), name: name.clone(), version };
     let events = loading.events.clone();
     // A task of its own, so that a panic becomes a failed load and not a load that never ends.

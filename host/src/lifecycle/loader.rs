@@ -124,7 +124,8 @@ impl EngineLoader {
         let _turn = tenant.acquire_load().await;
         let settings = Arc::new(effective_settings(tenant, candidate)?);
         let template = self.prepare(tenant, candidate, progress).await?;
-        let (id, digest) = (model_id(tenant, candidate), candidate.digest.to_string());
+        let id = model_id(tenant, candidate);
+        let digest = candidate.digest.to_string();
         let maker = InstanceFactory::new(
             template,
             self.threads.clone(),
@@ -198,11 +199,9 @@ impl EngineLoader {
 
     /// Fails if the tenant can never hold that many slots at once.
     fn check_slots(&self, tenant: &Tenant, room: &SlotRequest) -> Result<(), LoadError> {
-        let (needed, most, all) = (
-            room.count(),
-            self.slots().max_for_tenant(tenant.name()),
-            self.config.engine.instances,
-        );
+        let needed = room.count();
+        let most = self.slots().max_for_tenant(tenant.name());
+        let all = self.config.engine.instances;
         if u64::from(needed) <= most {
             return Ok(());
         }
@@ -281,7 +280,8 @@ impl EngineLoader {
     }
 
     async fn artifacts(&self, tenant: &Arc<Tenant>) -> Result<Arc<TenantArtifacts>, LoadError> {
-        let (store, tenant) = (self.store.clone(), tenant.clone());
+        let store = self.store.clone();
+        let tenant = tenant.clone();
         self.run_file_operation(move || store.for_tenant(&tenant)).await?.map_err(write_error)
     }
 
@@ -290,7 +290,8 @@ impl EngineLoader {
         artifacts: &Arc<TenantArtifacts>,
         key: &ArtifactKey,
     ) -> Result<Option<Artifact>, LoadError> {
-        let (artifacts, key) = (artifacts.clone(), key.clone());
+        let artifacts = artifacts.clone();
+        let key = key.clone();
         self.run_file_operation(move || artifacts.get(&key)).await?
     }
 
@@ -322,7 +323,8 @@ impl EngineLoader {
                 artifacts.record_refused(key, storage.left, error);
             }
         })?;
-        let (artifacts, key) = (artifacts.clone(), key.clone());
+        let artifacts = artifacts.clone();
+        let key = key.clone();
         let made = self
             .run_file_operation(move || {
                 artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key))
@@ -369,7 +371,8 @@ impl EngineLoader {
         tenant: &TenantName,
         wanted: Vec<Candidate>,
     ) {
-        let (loader, name) = (self.clone(), tenant.clone());
+        let loader = self.clone();
+        let name = tenant.clone();
         let keys = move || {
             wanted
                 .iter()
@@ -381,7 +384,8 @@ impl EngineLoader {
         lock(&self.loaded_code).retain(|_, code| code.strong_count() > 0);
         lock(&self.artifact_locks).retain(|_, turn| Arc::strong_count(turn) > 1);
 
-        let (store, name) = (self.store.clone(), tenant.clone());
+        let store = self.store.clone();
+        let name = tenant.clone();
         let removed = blocking(move || store.collect(&name, &keep, MAX_UNUSED_AGE)).await;
         match removed {
             Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "collected unused artifacts"),
@@ -440,7 +444,8 @@ async fn blocking<T: Send + 'static>(
 
 /// Writes a guest's log lines to its tenant's log and to the host's.
 fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
-    let (tenant, id) = (tenant.clone(), id.clone());
+    let tenant = tenant.clone();
+    let id = id.clone();
     Arc::new(move |line: LogLine| {
         let entry = LogEntry {
             time: SystemTime::now(),

@@ -158,7 +158,8 @@ impl Manager {
         let names = sources.iter().map(|(tenant, _)| tenant.name().clone());
         let readiness = Arc::new(Readiness::new(ready, names));
         let metrics = LifecycleMetrics::register(metrics);
-        let (tenants, phase) = (ArcSwap::default(), watch::Sender::new(Phase::Running));
+        let tenants = ArcSwap::default();
+        let phase = watch::Sender::new(Phase::Running);
         let shared =
             Shared { loader, registry, metrics, readiness: readiness.clone(), tenants, phase };
         let manager = Manager { shared: Arc::new(shared) };
@@ -203,7 +204,8 @@ impl Manager {
     fn start_tenant(&self, tenant: Arc<Tenant>, source: Source) {
         let Shared { loader, registry, metrics, readiness, phase, .. } = &*self.shared;
         let (events, inbox) = mpsc::channel(EVENT_QUEUE_CAPACITY);
-        let (degraded, name) = (Arc::<ArcSwapOption<Degraded>>::default(), tenant.name().clone());
+        let degraded = Arc::<ArcSwapOption<Degraded>>::default();
+        let name = tenant.name().clone();
         let record = TenantRecord::new(tenant.clone(), source.number(), metrics.for_tenant(&name));
         let wrapping = record.interceptors.chain_handle().clone();
         let task = Reconciler::new(ReconcilerParts {

@@ -169,7 +169,8 @@ async fn read_golden(
     parse: ParseGolden,
     workers: &Workers,
 ) -> Result<Golden, LoadError> {
-    let (opened, digest) = (file.file.clone(), file.digest);
+    let opened = file.file.clone();
+    let digest = file.digest;
     let work = move |pace: &Pacer| {
         // A file that grew beyond the limit has another digest.
         let content = pace

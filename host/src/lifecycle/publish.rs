@@ -47,7 +47,8 @@ impl Manager {
         target: UploadTarget,
         announced: u64,
     ) -> Result<Upload, PublishError> {
-        let (uploads, tenant) = (self.uploads(tenant.name())?, tenant.clone());
+        let uploads = self.uploads(tenant.name())?;
+        let tenant = tenant.clone();
         blocking(move || uploads.begin(&tenant, target, announced)).await
     }
 
@@ -121,8 +122,9 @@ impl Manager {
         received: ReceivedUpload,
         put: Option<PutOutcome>,
     ) -> Result<Published, PublishError> {
-        let (tenant, target, digest) =
-            (received.tenant().name(), received.target(), received.digest());
+        let tenant = received.tenant().name();
+        let target = received.target();
+        let digest = received.digest();
         tracing::info!(%tenant, model = %target.name, version = %target.version, %digest, ?put, "uploaded");
         let entry = self.await_version(tenant, target).await?;
         Ok(Published { put, digest, entry })
@@ -136,7 +138,8 @@ impl Manager {
     ) -> Result<Option<IndexEntry>, CommandError> {
         let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
-        let (name, version) = (target.name.clone(), target.version);
+        let name = target.name.clone();
+        let version = target.version;
         self.send(tenant, Event::AwaitVersion { name, version, aspired, reply }).await?;
         answer.await.map_err(|_| CommandError::Stopping)
     }

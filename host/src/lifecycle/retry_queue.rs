@@ -56,8 +56,9 @@ mod tests {
     #[tokio::test]
     async fn versions_due_at_about_the_same_time_are_retried_together() {
         let mut retries = RetryQueue::default();
-        let (iris, first, now) =
-            (ModelName::new("iris").unwrap(), Version::new(1).unwrap(), Instant::now());
+        let iris = ModelName::new("iris").unwrap();
+        let first = Version::new(1).unwrap();
+        let now = Instant::now();
         let at = |millis| now + Duration::from_millis(millis);
 
         [0, 400, 2000].into_iter().for_each(|millis| retries.add(at(millis), iris.clone(), first));

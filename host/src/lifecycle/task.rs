@@ -313,8 +313,9 @@ impl Reconciler {
     fn report_progress(&mut self) {
         self.answer_waiters();
         if let Some(owner) = &self.owner_record {
-            let (settled, degraded, loading) =
-                (owner.is_settled(), owner.is_degraded(), self.running_loads > 0);
+            let settled = owner.is_settled();
+            let degraded = owner.is_degraded();
+            let loading = self.running_loads > 0;
             self.readiness
                 .record_progress(&self.tenant, TenantProgress { settled, degraded, loading });
         }
@@ -345,7 +346,8 @@ impl Reconciler {
         (self.last_collection, self.collection_due) = (Some(Instant::now()), false);
         let candidates: Vec<Candidate> =
             self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
-        let (loader, tenant) = (self.loader.clone(), self.tenant.clone());
+        let loader = self.loader.clone();
+        let tenant = self.tenant.clone();
 
         tokio::spawn(async move { loader.collect_artifacts(&tenant, candidates).await });
     }

@@ -55,9 +55,12 @@ impl HostWorkMeter {
     }
 
     fn with_priority(turns: Arc<FairScheduler>, share: Arc<CpuShare>, always_back: bool) -> Self {
-        let (bill, paid, used, slice_ends) =
-            (CpuMeter::default(), Duration::ZERO, Duration::ZERO, Instant::now());
-        let (stepped_back, place) = (always_back, None);
+        let bill = CpuMeter::default();
+        let paid = Duration::ZERO;
+        let used = Duration::ZERO;
+        let slice_ends = Instant::now();
+        let stepped_back = always_back;
+        let place = None;
         let reading = MeterState {
             turns,
             share,

@@ -45,7 +45,8 @@ impl QuotaCounter {
 
     /// Takes an amount if it fits. Fails with the limit otherwise.
     fn take(&self, amount: u64) -> Result<(), u64> {
-        let (base, limit) = (self.base.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed));
+        let base = self.base.load(Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::Relaxed);
         let fits = |taken: u64| {
             let taken = taken.checked_add(amount)?;
             (taken.saturating_add(base) <= limit).then_some(taken)

@@ -245,7 +245,8 @@ impl Default for Quota {
 
 impl Default for Ceilings {
     fn default() -> Self {
-        let (time, bytes) = (Duration::MAX, UNLIMITED);
+        let time = Duration::MAX;
+        let bytes = UNLIMITED;
         let limits = Limits {
             memory: bytes,
             deadline: time,
@@ -261,7 +262,8 @@ impl Ceilings {
     /// The limits in force for a model with these settings. Limits left at the default are lowered
     /// to the bounds. Fails with all settings that exceed them.
     pub fn apply(&self, asked: &Limits) -> Result<Limits, String> {
-        let (most, default) = (&self.limits, Limits::default());
+        let most = &self.limits;
+        let default = Limits::default();
         let mut fitting = CeilingCheck { table: "limits", faults: Vec::new() };
         let limits = Limits {
             memory: fitting.bytes("memory", asked.memory, default.memory, most.memory),
@@ -276,7 +278,9 @@ impl Ceilings {
 
     /// As [`Ceilings::apply`], for streaming.
     pub fn apply_to_streaming(&self, asked: &Streaming) -> Result<Streaming, String> {
-        let (most, whole, default) = (&self.streaming, &self.limits, Streaming::default());
+        let most = &self.streaming;
+        let whole = &self.limits;
+        let default = Streaming::default();
         let mut fitting = CeilingCheck { table: "streaming", faults: Vec::new() };
         let deadline = most.deadline.unwrap_or(whole.deadline);
         let cpu_time = most.cpu_time.unwrap_or(whole.cpu_time);
@@ -293,7 +297,8 @@ impl Ceilings {
 
     /// As [`Ceilings::apply`], for deferred tasks: a task has the same bounds as a request.
     pub fn apply_to_deferred(&self, asked: &DeferredTasks) -> Result<DeferredTasks, String> {
-        let (most, default) = (&self.limits, DeferredTasks::default());
+        let most = &self.limits;
+        let default = DeferredTasks::default();
         let mut fitting = CeilingCheck { table: "deferred", faults: Vec::new() };
         let deferred = DeferredTasks {
             deadline: fitting.time("deadline", asked.deadline, default.deadline, most.deadline),

@@ -233,9 +233,11 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_request_gets_returned_slots_and_a_dropped_one_keeps_none() {
         let slots = Slots::new(2);
-        let (room, tenant) = (SlotRequest::new(slots.clone(), 2), tenant("a"));
+        let room = SlotRequest::new(slots.clone(), 2);
+        let tenant = tenant("a");
         let held = room.take(&tenant).await;
-        let (mut first, second) = (Box::pin(room.take(&tenant)), room.take(&tenant));
+        let mut first = Box::pin(room.take(&tenant));
+        let second = room.take(&tenant);
 
         assert!(futures_util::poll!(&mut first).is_pending());
 

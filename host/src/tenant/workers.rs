@@ -84,8 +84,10 @@ impl Workers {
     ) -> Result<T, WorkError> {
         let place = tokio::time::timeout_at(until.into(), payer.acquire()).await;
         let place = place.map_err(|_elapsed| Stopped::DeadlineExceeded)?;
-        let (waiting, share) = (CancelOnDrop::new(), share.clone());
-        let (turns, abandoned) = (self.0.turns.clone(), waiting.cancelled());
+        let waiting = CancelOnDrop::new();
+        let share = share.clone();
+        let turns = self.0.turns.clone();
+        let abandoned = waiting.cancelled();
         let work = move || {
             // Released when the work ends, even if its caller is gone.
             let _place = place;
@@ -109,7 +111,9 @@ impl Workers {
         abandoned: &Arc<AtomicBool>,
         work: impl FnOnce(&Pacer) -> T + Send + 'static,
     ) -> Result<T, WorkError> {
-        let (turns, share, abandoned) = (self.0.turns.clone(), share.clone(), abandoned.clone());
+        let turns = self.0.turns.clone();
+        let share = share.clone();
+        let abandoned = abandoned.clone();
         let (reply, answer) = sync_channel(1);
         let work = move || {
             let _ticking = turns.keep_ticking();
@@ -157,7 +161,8 @@ mod tests {
 
     #[tokio::test]
     async fn work_runs_on_worker_threads_and_is_charged() {
-        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
+        let workers = Workers::new(FairScheduler::new(1)).unwrap();
+        let tenant = tenant();
         let work = |pace: &Pacer| {
             let start = thread_time();
             while thread_time() - start < Duration::from_millis(5) {
@@ -174,7 +179,8 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_at_its_deadline_and_when_it_is_cancelled() {
-        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
+        let workers = Workers::new(FairScheduler::new(1)).unwrap();
+        let tenant = tenant();
         let endless = |pace: &Pacer| while pace.checkpoint().is_ok() {};
         let soon = Instant::now() + Duration::from_millis(20);
         let late = workers.run(tenant.payer(), tenant.payer().share(), soon, endless).await;
@@ -194,8 +200,11 @@ mod tests {
 
     #[tokio::test]
     async fn four_pieces_of_one_tenant_run_at_once_and_others_wait_in_order() {
-        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
-        let (order, at_once, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let workers = Workers::new(FairScheduler::new(1)).unwrap();
+        let tenant = tenant();
+        let order = Mutex::default();
+        let at_once = AtomicUsize::new(0);
+        let most = AtomicUsize::new(0);
         let all = Arc::new((order, at_once, most));
         let works = (0..20).map(|number| {
             let all = all.clone();
@@ -225,7 +234,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_only_its_own_work() {
-        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
+        let workers = Workers::new(FairScheduler::new(1)).unwrap();
+        let tenant = tenant();
         for _ in 0..8 {
             let work = |_: &Pacer| assert!(std::hint::black_box(false), "as it should");
             let failed = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await;
@@ -240,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_thread_can_wait_for_work_and_cancel_it() {
-        let (workers, tenant) = (Workers::new(FairScheduler::new(1)).unwrap(), tenant());
+        let workers = Workers::new(FairScheduler::new(1)).unwrap();
+        let tenant = tenant();
         let abandoned = Arc::new(AtomicBool::new(false));
         assert_eq!(workers.run_blocking(tenant.payer().share(), &abandoned, |_| 7), Ok(7));
         abandoned.store(true, Ordering::Relaxed);

@@ -48,7 +48,8 @@ impl Reconciler {
         let Some(candidate) = record.start_loading(version) else { return };
         let wrapped =
             owner.chain_handle_for(name).map(InterceptorChainHandle::chain).unwrap_or_default();
-        let (loader, tenant) = (self.loader.clone(), owner.tenant().clone());
+        let loader = self.loader.clone();
+        let tenant = owner.tenant().clone();
         tokio::spawn(run_load(
             LoadTask { loader, events, tenant, interceptors: wrapped },
             candidate,
@@ -150,7 +151,8 @@ impl Reconciler {
         digest: Digest,
         mut trips: watch::Receiver<u64>,
     ) {
-        let (events, name) = (self.events.clone(), name.clone());
+        let events = self.events.clone();
+        let name = name.clone();
         tokio::spawn(async move {
             while trips.changed().await.is_ok() {
                 let Some(events) = events.upgrade() else { return };
@@ -176,7 +178,8 @@ impl Reconciler {
     fn start_drain(&self, name: &ModelName, version: Version, ending: Option<Drain>) {
         let Some(ending) = ending else { return };
 
-        let (events, name) = (self.events.clone(), name.clone());
+        let events = self.events.clone();
+        let name = name.clone();
         // Begun before the task runs, so that the interceptors that serve now see the drain even if
         // they are drained next.
         let ending = ending.begin();

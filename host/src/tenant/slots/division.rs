@@ -64,8 +64,9 @@ impl SlotDivision {
         self.tenants.values_mut().for_each(|part| (part.weight, part.guaranteed) = (1, 0));
         let weights: BTreeMap<_, _> =
             weights.into_iter().map(|(name, weight)| (name, u64::from(weight))).collect();
-        let (half, all, tenants) =
-            (self.slots / 2, weights.values().sum::<u64>().max(1), weights.len() as u64);
+        let half = self.slots / 2;
+        let all = weights.values().sum::<u64>().max(1);
+        let tenants = weights.len() as u64;
         // With many tenants, some slots must be left that each of them can use.
         let at_least = u64::from(tenants <= self.slots * 3 / 4);
 

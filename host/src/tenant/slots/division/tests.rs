@@ -94,7 +94,8 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let (tenant, index) = (0..NAMES.len(), 0..4usize);
+    let tenant = 0..NAMES.len();
+    let index = 0..4usize;
     prop_oneof![
         4 => (tenant.clone(), 1..5u64).prop_map(|(tenant, count)| Event::Want(tenant, count)),
         4 => (tenant.clone(), index.clone()).prop_map(|(tenant, index)| Event::GiveBack(tenant, index)),
@@ -167,7 +168,8 @@ proptest! {
         slots in 1..20u32,
         events in prop::collection::vec(event(), 1..200),
     ) {
-        let (mut division, mut known) = (SlotDivision::new(slots), Expected::default());
+        let mut division = SlotDivision::new(slots);
+        let mut known = Expected::default();
         for event in events {
             known.apply(&mut division, event);
             known.check(&division);
@@ -180,7 +182,8 @@ proptest! {
         weights in prop::collection::vec(1..9u32, 3),
         events in prop::collection::vec(event(), 1..200),
     ) {
-        let (mut division, mut known) = (divided(slots, &weights), Expected::default());
+        let mut division = divided(slots, &weights);
+        let mut known = Expected::default();
         let guaranteed = division.tenants[&name(0)].guaranteed;
         // The events of the other tenants are arbitrary.
         let of_others = |event: &Event| match event {
