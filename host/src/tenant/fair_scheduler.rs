@@ -131,7 +131,7 @@ impl FairScheduler {
     pub fn is_busy(&self) -> bool {
         self.queue
             .try_lock()
-            .map_or(true, |line| line.free < self.cores() || !line.queues.is_empty())
+            .map_or(true, |queue| queue.free < self.cores() || !queue.queues.is_empty())
     }
 
     /// True if a call may start at once on its current thread: its tenant has not used its share
@@ -166,20 +166,20 @@ impl FairScheduler {
 
     /// Adds a call to the run queue.
     pub fn enqueue(self: &Arc<Self>, share: &Arc<CpuShare>) -> TurnTicket {
-        let ticket =
+        let state =
             Arc::new(TicketState { granted: AtomicBool::new(false), waker: Mutex::default() });
         self.mark_active(share.account());
         share.join_waiting();
-        self.update_queue(|line| line.push(share, ticket.clone()));
-        TurnTicket { turns: self.clone(), share: share.clone(), state: ticket }
+        self.update_queue(|queue| queue.push(share, state.clone()));
+        TurnTicket { turns: self.clone(), share: share.clone(), state }
     }
 
     /// Compares the virtual times of all tenants. Called by the engine's clock, `passed` after the
     /// last call.
     pub fn tick(&self, passed: Duration) {
         let now = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut competing = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        competing.retain(|account| {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.retain(|account| {
             let here = account.waiting() > 0
                 || now.saturating_sub(account.last_active()) <= INACTIVE_TICKS;
             if !here {
@@ -189,39 +189,39 @@ impl FairScheduler {
             here
         });
 
-        let most = competing.iter().map(|account| account.virtual_time()).max().unwrap_or(0);
+        let most = active.iter().map(|account| account.virtual_time()).max().unwrap_or(0);
         let owed = most.saturating_sub(CREDIT * self.cores);
-        competing.iter().for_each(|account| account.advance_to(owed));
-        self.entitle_all(&competing, passed);
-        self.update_waiting_models(&competing);
+        active.iter().for_each(|account| account.advance_to(owed));
+        self.entitle_all(&active, passed);
+        self.update_waiting_models(&active);
 
-        let least = competing.iter().map(|account| account.virtual_time()).min();
+        let least = active.iter().map(|account| account.virtual_time()).min();
         // It never decreases: a new tenant is owed nothing.
         self.min_virtual_time.fetch_max(least.unwrap_or(0), Ordering::Relaxed);
-        self.contended.store(competing.len() > 1, Ordering::Relaxed);
+        self.contended.store(active.len() > 1, Ordering::Relaxed);
     }
 
     /// Updates the least virtual time of each tenant's waiting models.
-    fn update_waiting_models(&self, competing: &[Arc<CpuAccount>]) {
+    fn update_waiting_models(&self, active: &[Arc<CpuAccount>]) {
         // Guest threads have idle priority, so one that holds the lock may keep it for long, and
         // the clock must not wait for it. The next tick comes soon.
-        let Ok(line) = self.queue.try_lock() else { return };
+        let Ok(queue) = self.queue.try_lock() else { return };
 
-        for account in competing {
+        for account in active {
             let own =
-                line.queues.iter().filter(|queue| Arc::ptr_eq(queue.share.account(), account));
+                queue.queues.iter().filter(|queue| Arc::ptr_eq(queue.share.account(), account));
             account.set_min_waiting(own.map(|queue| queue.share.virtual_time()).min());
         }
     }
 
     /// Entitles every tenant to its share of what the cores could do in that time.
-    fn entitle_all(&self, competing: &[Arc<CpuAccount>], passed: Duration) {
-        let weights: u64 = competing.iter().map(|account| account.weight()).sum();
+    fn entitle_all(&self, active: &[Arc<CpuAccount>], passed: Duration) {
+        let weights: u64 = active.iter().map(|account| account.weight()).sum();
         let most = BURST * self.cores;
         // A late clock must not grant more than may be saved.
         let time = (passed.as_nanos() as u64 * self.cores).min(most);
 
-        for account in competing {
+        for account in active {
             account.entitle(time * account.weight() / weights.max(1), most, most);
         }
     }
@@ -236,10 +236,10 @@ impl FairScheduler {
 
     /// Changes the run queue and grants free turns. Wakers run after the lock is released.
     fn update_queue(&self, change: impl FnOnce(&mut RunQueue)) {
-        let mut line = self.lock_queue();
-        change(&mut line);
-        let woken = line.grant_turns();
-        drop(line);
+        let mut queue = self.lock_queue();
+        change(&mut queue);
+        let woken = queue.grant_turns();
+        drop(queue);
         woken.into_iter().for_each(Waker::wake);
     }
 
@@ -254,7 +254,7 @@ impl TurnTicket {
         if self.state.granted.load(Ordering::Acquire) {
             return true;
         }
-        let _line = self.turns.lock_queue();
+        let _queue = self.turns.lock_queue();
         *self.state.lock_waker() = Some(context.waker().clone());
         self.state.granted.load(Ordering::Acquire)
     }
@@ -263,11 +263,11 @@ impl TurnTicket {
     /// called in between.
     pub fn requeue(&mut self, context: &mut Context<'_>) {
         self.turns.mark_active(self.share.account());
-        self.turns.update_queue(|line| {
+        self.turns.update_queue(|queue| {
             self.state.granted.store(false, Ordering::Release);
             *self.state.lock_waker() = Some(context.waker().clone());
-            line.free += 1;
-            line.push(&self.share, self.state.clone());
+            queue.free += 1;
+            queue.push(&self.share, self.state.clone());
         });
     }
 }
@@ -284,11 +284,11 @@ pub fn set_idle_priority() {
 
 impl Drop for TurnTicket {
     fn drop(&mut self) {
-        self.turns.update_queue(|line| {
+        self.turns.update_queue(|queue| {
             if self.state.granted.load(Ordering::Acquire) {
-                line.free += 1;
+                queue.free += 1;
             } else {
-                line.remove(&self.share, &self.state);
+                queue.remove(&self.share, &self.state);
             }
         });
     }
@@ -399,10 +399,10 @@ mod tests {
                     .filter(|&call| self.calls[call].0.poll_granted(&mut context))
                     .collect();
                 for call in granted {
-                    let (place, count) = &mut self.calls[call];
+                    let (ticket, count) = &mut self.calls[call];
                     *count += 1;
-                    self.turns.charge_in_turn(&place.share, TICK);
-                    place.requeue(&mut context);
+                    self.turns.charge_in_turn(&ticket.share, TICK);
+                    ticket.requeue(&mut context);
                 }
                 self.turns.tick(TICK);
             }
@@ -471,8 +471,8 @@ mod tests {
         assert!(third.poll_granted(&mut context));
 
         drop(third);
-        let line = turns.lock_queue();
-        assert_eq!((line.free, line.queues.len(), one.account().waiting()), (1, 0, 0));
+        let queue = turns.lock_queue();
+        assert_eq!((queue.free, queue.queues.len(), one.account().waiting()), (1, 0, 0));
     }
 
     #[test]

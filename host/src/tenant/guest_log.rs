@@ -71,15 +71,14 @@ struct Inner {
 
 impl Default for GuestLog {
     fn default() -> Self {
-        let (kept, size, dropping, dropped) = Default::default();
         GuestLog {
             inner: Mutex::new(Inner {
-                kept,
-                size,
+                kept: VecDeque::new(),
+                size: 0,
                 allowance: BURST,
                 refilled: Instant::now(),
-                dropping,
-                dropped,
+                dropping: false,
+                dropped: 0,
             }),
         }
     }

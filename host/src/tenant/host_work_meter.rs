@@ -54,67 +54,60 @@ impl HostWorkMeter {
         HostWorkMeter::with_priority(turns, share, true)
     }
 
-    fn with_priority(turns: Arc<FairScheduler>, share: Arc<CpuShare>, always_back: bool) -> Self {
-        let bill = CpuMeter::default();
-        let paid = Duration::ZERO;
-        let used = Duration::ZERO;
-        let slice_ends = Instant::now();
-        let stepped_back = always_back;
-        let place = None;
-        let reading = MeterState {
+    fn with_priority(turns: Arc<FairScheduler>, share: Arc<CpuShare>, idle_priority: bool) -> Self {
+        HostWorkMeter(Arc::new(Mutex::new(MeterState {
             turns,
             share,
-            cpu_meter: bill,
-            charged: paid,
-            slice_ends,
-            used,
-            always_idle_priority: always_back,
-            idle_priority: stepped_back,
-            ticket: place,
-        };
-
-        HostWorkMeter(Arc::new(Mutex::new(reading)))
+            cpu_meter: CpuMeter::default(),
+            charged: Duration::ZERO,
+            slice_ends: Instant::now(),
+            used: Duration::ZERO,
+            always_idle_priority: idle_priority,
+            idle_priority,
+            ticket: None,
+        })))
     }
 
     /// Charges the current thread's CPU time until the result is dropped, and adds it to
     /// `cpu_meter`.
-    pub fn start_charging(&self, bill: &CpuMeter) -> MeterGuard {
-        let mut reading = self.lock();
-        (reading.cpu_meter, reading.charged, reading.idle_priority) =
-            (bill.clone(), thread_time(), reading.always_idle_priority);
+    pub fn start_charging(&self, cpu_meter: &CpuMeter) -> MeterGuard {
+        let mut state = self.lock();
+        state.cpu_meter = cpu_meter.clone();
+        state.charged = thread_time();
+        state.idle_priority = state.always_idle_priority;
         MeterGuard(self.clone())
     }
 
     /// Begins a piece of work, in its turn. Fails with the result of `stop_reason` if that is not
     /// `None` while the work waits.
-    pub fn begin_work<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
-        let mut reading = self.lock();
-        reading.used = Duration::ZERO;
-        if !reading.turns.may_start(&reading.share) {
-            return reading.take_turn(why_stop);
+    pub fn begin_work<E>(&self, stop_reason: impl FnMut() -> Option<E>) -> Result<(), E> {
+        let mut state = self.lock();
+        state.used = Duration::ZERO;
+        if !state.turns.may_start(&state.share) {
+            return state.take_turn(stop_reason);
         }
 
-        reading.slice_ends = Instant::now() + SLICE;
+        state.slice_ends = Instant::now() + SLICE;
         Ok(())
     }
 
     /// Yields to other work if the slice is over, and continues in a turn.
-    pub fn yield_if_due<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
-        let mut reading = self.lock();
-        if Instant::now() < reading.slice_ends {
+    pub fn yield_if_due<E>(&self, stop_reason: impl FnMut() -> Option<E>) -> Result<(), E> {
+        let mut state = self.lock();
+        if Instant::now() < state.slice_ends {
             return Ok(());
         }
 
-        reading.charge();
-        reading.lower_priority_if_long();
-        reading.take_turn(why_stop)
+        state.charge();
+        state.lower_priority_if_long();
+        state.take_turn(stop_reason)
     }
 
     /// Ends a piece of work: charges its CPU time and gives its turn back.
     pub fn end_work(&self) {
-        let mut reading = self.lock();
-        reading.charge();
-        reading.ticket = None;
+        let mut state = self.lock();
+        state.charge();
+        state.ticket = None;
     }
 
     /// True if the thread was set to idle priority for the last charged work.
@@ -147,17 +140,17 @@ impl MeterState {
         }
     }
 
-    fn take_turn<E>(&mut self, mut why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
+    fn take_turn<E>(&mut self, mut stop_reason: impl FnMut() -> Option<E>) -> Result<(), E> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
         match &mut self.ticket {
-            Some(place) => place.requeue(&mut context),
+            Some(ticket) => ticket.requeue(&mut context),
             none => *none = Some(self.turns.enqueue(&self.share)),
         }
 
-        while self.ticket.as_ref().is_some_and(|place| !place.poll_granted(&mut context)) {
-            if let Some(why) = why_stop() {
-                return Err(why);
+        while self.ticket.as_ref().is_some_and(|ticket| !ticket.poll_granted(&mut context)) {
+            if let Some(reason) = stop_reason() {
+                return Err(reason);
             }
             thread::park_timeout(CANCEL_CHECK_INTERVAL);
         }

@@ -118,7 +118,7 @@ pub struct Tenant {
     name: TenantName,
     settings: ArcSwap<TenantSettings>,
     account: Arc<CpuAccount>,
-    rate: RateLimiter,
+    rate_limiter: RateLimiter,
     quota_counters: [QuotaCounter; Resource::ALL.len()],
     instances: InstanceLimit,
     /// Pools with idle instances that can be dropped.
@@ -149,7 +149,7 @@ impl Tenant {
             name,
             payer: Payer::new(account.clone()),
             account,
-            rate: RateLimiter::default(),
+            rate_limiter: RateLimiter::default(),
             quota_counters: Default::default(),
             instances: InstanceLimit::new(settings.quota.instances),
             reclaimable: Mutex::default(),
@@ -207,11 +207,11 @@ impl Tenant {
     pub(super) fn apply(&self, settings: TenantSettings) {
         let quota = &settings.quota;
         self.account.set_weight(settings.weight);
-        self.rate.set_limit(quota.requests_per_second);
+        self.rate_limiter.set_limit(quota.requests_per_second);
         self.instances.set_limit(quota.instances);
 
         for resource in Resource::ALL {
-            self.allotment(resource).set_limit(quota.limit(resource));
+            self.quota_counter(resource).set_limit(quota.limit(resource));
         }
 
         self.settings.store(Arc::new(settings));
@@ -220,7 +220,7 @@ impl Tenant {
     /// Admits a request until the result is dropped. Fails with `QuotaExceeded` if the tenant's
     /// rate limit or its limit on concurrent requests does not allow it.
     pub fn admit(self: &Arc<Self>) -> Result<QuotaGuard, QuotaExceeded> {
-        self.rate.acquire().map_err(|refusal| self.record_refusal(refusal))?;
+        self.rate_limiter.acquire().map_err(|refusal| self.record_refusal(refusal))?;
         self.take(Resource::Concurrency, 1)
     }
 
@@ -246,7 +246,7 @@ impl Tenant {
 
     /// Waits for the permission to have one more instance, idle ones included: first for the quota,
     /// then for slots of the engine. Requests are served in order.
-    pub async fn acquire_instance(self: &Arc<Self>, room: &SlotRequest) -> InstancePermit {
+    pub async fn acquire_instance(self: &Arc<Self>, request: &SlotRequest) -> InstancePermit {
         let counted = match self.instances.try_take(self) {
             Some(counted) => counted,
             None => {
@@ -257,20 +257,23 @@ impl Tenant {
                 self.instances.take(self).await
             }
         };
-        InstancePermit::new(self, Some(counted), room.take(self).await)
+        InstancePermit::new(self, Some(counted), request.take(self).await)
     }
 
     /// The permission to have one more instance, if it is available at once.
-    pub fn try_acquire_instance(self: &Arc<Self>, room: &SlotRequest) -> Option<InstancePermit> {
+    pub fn try_acquire_instance(self: &Arc<Self>, request: &SlotRequest) -> Option<InstancePermit> {
         let counted = self.instances.try_take(self)?;
-        Some(InstancePermit::new(self, Some(counted), room.try_take(self)?))
+        Some(InstancePermit::new(self, Some(counted), request.try_take(self)?))
     }
 
     /// The permission to have an instance in addition to one that the same call holds; `None` if
     /// the engine has no free slots. It does not wait and does not count against the quota: calls
     /// that each hold one instance and wait for another could deadlock.
-    pub fn acquire_extra_instance(self: &Arc<Self>, room: &SlotRequest) -> Option<InstancePermit> {
-        Some(InstancePermit::new(self, None, room.try_take(self)?))
+    pub fn acquire_extra_instance(
+        self: &Arc<Self>,
+        request: &SlotRequest,
+    ) -> Option<InstancePermit> {
+        Some(InstancePermit::new(self, None, request.try_take(self)?))
     }
 
     /// True if a caller waits for the permission to have an instance.
@@ -300,12 +303,12 @@ impl Tenant {
 
     /// Sets the number of bytes in its repository.
     pub fn set_stored_bytes(&self, bytes: u64) {
-        self.allotment(Resource::Storage).set_base(bytes);
+        self.quota_counter(Resource::Storage).set_base(bytes);
     }
 
     /// Sets the amount of a resource that is kept on disk for it.
     pub fn set_kept(&self, resource: Resource, amount: u64) {
-        self.allotment(resource).set_base(amount);
+        self.quota_counter(resource).set_base(amount);
     }
 
     /// The error for a request that exceeds a quota. Counts it as a refusal.
@@ -316,21 +319,21 @@ impl Tenant {
 
     /// Bytes of compiled artifacts in use, which count as storage.
     pub fn used_by_artifacts(&self) -> u64 {
-        self.allotment(Resource::Artifacts).taken()
+        self.quota_counter(Resource::Artifacts).taken()
     }
 
     /// Bytes left of its storage quota; [`UNLIMITED`] if it has no limit.
     pub fn storage_left(&self) -> u64 {
         match self.settings().quota.storage {
             UNLIMITED => UNLIMITED,
-            limit => limit.saturating_sub(self.allotment(Resource::Storage).used()),
+            limit => limit.saturating_sub(self.quota_counter(Resource::Storage).used()),
         }
     }
 
     /// The amount of a resource in use. For storage: bytes in its repository and in uploads,
     /// without artifacts.
     pub fn used(&self, resource: Resource) -> u64 {
-        let used = self.allotment(resource).used();
+        let used = self.quota_counter(resource).used();
         if resource == Resource::Storage {
             used.saturating_sub(self.used_by_artifacts())
         } else {
@@ -358,7 +361,7 @@ impl Tenant {
         self.key_value_operations.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn allotment(&self, resource: Resource) -> &QuotaCounter {
+    fn quota_counter(&self, resource: Resource) -> &QuotaCounter {
         &self.quota_counters[resource as usize]
     }
 

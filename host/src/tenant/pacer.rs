@@ -31,7 +31,7 @@ struct MeteredWork {
     meter: HostWorkMeter,
     /// `None` if the work has no deadline.
     deadline: Option<Instant>,
-    abandoned: Arc<AtomicBool>,
+    cancelled: Arc<AtomicBool>,
 }
 
 /// Cancels a piece of work on drop.
@@ -44,28 +44,23 @@ impl Pacer {
     }
 
     /// For work that takes turns on the current thread, which has idle priority. The work stops at
-    /// `deadline`, or when `flag` becomes true.
+    /// `deadline`, or when `cancelled` becomes true.
     pub(super) fn metered_by(
         turns: Arc<FairScheduler>,
         share: Arc<CpuShare>,
-        until: Option<Instant>,
-        abandoned: Arc<AtomicBool>,
+        deadline: Option<Instant>,
+        cancelled: Arc<AtomicBool>,
     ) -> Self {
         let meter = HostWorkMeter::for_idle_threads(turns, share);
-        Pacer {
-            metered: Some(MeteredWork { meter, deadline: until, abandoned }),
-            stopped: Cell::new(None),
-        }
+        let metered = Some(MeteredWork { meter, deadline, cancelled });
+        Pacer { metered, stopped: Cell::new(None) }
     }
 
     /// Runs a piece of work once its turn has come, and charges its CPU time.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Pacer) -> T) -> Result<T, Stopped> {
-        let _paying =
-            self.metered.as_ref().map(|taking| taking.meter.start_charging(&CpuMeter::default()));
-        self.check(|taking| match taking.stop_reason() {
-            Some(why) => Err(why),
-            None => taking.meter.begin_work(|| taking.stop_reason()),
-        })?;
+        let meter = self.metered.as_ref().map(|metered| &metered.meter);
+        let _charging = meter.map(|meter| meter.start_charging(&CpuMeter::default()));
+        self.begin()?;
 
         let outcome = work(self);
         self.stopped.get().map_or(Ok(outcome), Err)
@@ -74,45 +69,44 @@ impl Pacer {
     /// Yields if other work is due. Fails if the work is cancelled or late; then it must end, and
     /// its result is dropped.
     pub fn checkpoint(&self) -> Result<(), Stopped> {
-        self.check(|taking| match taking.stop_reason() {
-            Some(why) => Err(why),
-            None => taking.meter.yield_if_due(|| taking.stop_reason()),
-        })
+        self.unless_stopped(|metered| metered.meter.yield_if_due(|| metered.stop_reason()))
     }
 
     /// Runs an operation that may block, such as reading from a disk. The turn is free meanwhile.
     pub fn run_blocking<T>(&self, work: impl FnOnce() -> T) -> Result<T, Stopped> {
-        if let Some(taking) = &self.metered {
-            taking.meter.end_work();
+        if let Some(metered) = &self.metered {
+            metered.meter.end_work();
         }
 
         let outcome = work();
-        self.check(|taking| match taking.stop_reason() {
-            Some(why) => Err(why),
-            None => taking.meter.begin_work(|| taking.stop_reason()),
-        })?;
+        self.begin()?;
         Ok(outcome)
     }
 
-    fn check(
+    /// Waits for a turn, if one is needed.
+    fn begin(&self) -> Result<(), Stopped> {
+        self.unless_stopped(|metered| metered.meter.begin_work(|| metered.stop_reason()))
+    }
+
+    /// Takes a step of the meter, unless the work is to stop. Remembers the reason to stop.
+    fn unless_stopped(
         &self,
-        check: impl FnOnce(&MeteredWork) -> Result<(), Stopped>,
+        step: impl FnOnce(&MeteredWork) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
-        let Some(taking) = &self.metered else { return Ok(()) };
-        let checked = check(taking);
-        self.stopped.set(self.stopped.get().or(checked.err()));
-        checked
+        let Some(metered) = &self.metered else { return Ok(()) };
+        let outcome = metered.stop_reason().map_or_else(|| step(metered), Err);
+        self.stopped.set(self.stopped.get().or(outcome.err()));
+        outcome
     }
 }
 
 impl MeteredWork {
     fn stop_reason(&self) -> Option<Stopped> {
-        if self.abandoned.load(Ordering::Relaxed) {
+        if self.cancelled.load(Ordering::Relaxed) {
             return Some(Stopped::Cancelled);
         }
-        self.deadline
-            .is_some_and(|until| Instant::now() >= until)
-            .then_some(Stopped::DeadlineExceeded)
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        late.then_some(Stopped::DeadlineExceeded)
     }
 }
 

@@ -99,7 +99,7 @@ impl QuotaGuard {
     /// Takes an additional amount. Fails, and takes nothing, if the tenant's quota does not allow
     /// it.
     pub fn grow(&mut self, amount: u64) -> Result<(), QuotaExceeded> {
-        let taken = self.tenant.allotment(self.resource).take(amount);
+        let taken = self.tenant.quota_counter(self.resource).take(amount);
         let name = self.resource.name();
         taken.map_err(|limit| {
             self.tenant.record_refusal(QuotaExceeded { quota: name, limit, retry_after_seconds: 1 })
@@ -113,7 +113,7 @@ impl QuotaGuard {
     pub fn shrink(&mut self, amount: u64) {
         let amount = amount.min(self.amount);
         self.amount -= amount;
-        self.tenant.allotment(self.resource).release(amount);
+        self.tenant.quota_counter(self.resource).release(amount);
     }
 
     /// The amount that is held.
@@ -132,7 +132,7 @@ impl Drop for QuotaGuard {
         if self.amount == 0 {
             return;
         }
-        self.tenant.allotment(self.resource).release(self.amount);
+        self.tenant.quota_counter(self.resource).release(self.amount);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The engine's slots: a limit on instances, divided among tenants.
 //!
 //! An instance takes as many slots as its component needs, and gives them back when it is dropped.
-//! wasmtime's pools have room for all slots, so they never refuse an instance that has its slots.
+//! wasmtime's pools have request for all slots, so they never refuse an instance that has its slots.
 
 mod division;
 
@@ -107,9 +107,9 @@ impl Slots {
         let mut shared = self.lock();
         let outcome = change(&mut shared);
         for ticket in shared.division.grant() {
-            if let Some(place) = shared.waiters.get(&ticket) {
-                place.granted.store(true, Ordering::Release);
-                place.wakeup.notify_one();
+            if let Some(waiter) = shared.waiters.get(&ticket) {
+                waiter.granted.store(true, Ordering::Release);
+                waiter.wakeup.notify_one();
             }
         }
 
@@ -146,22 +146,23 @@ impl SlotRequest {
     /// Waits for the slots and takes them. Idle instances are dropped for it: first those of the
     /// tenant that holds the most beyond its guarantee.
     pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> SlotGuard {
-        if let Some(held) = self.try_take(tenant) {
-            return held;
+        if let Some(guard) = self.try_take(tenant) {
+            return guard;
         }
-        let waiting = self.enqueue(tenant);
-        waiting.reclaim_idle();
-        waiting.granted().await
+
+        let queued = self.enqueue(tenant);
+        queued.reclaim_idle();
+        queued.wait_until_granted().await
     }
 
     fn enqueue<'a>(&'a self, tenant: &'a Arc<Tenant>) -> QueuedRequest<'a> {
-        let place = Arc::<SlotWaiter>::default();
+        let waiter = Arc::<SlotWaiter>::default();
         let ticket = self.slots.change(|shared| {
             let ticket = shared.division.enqueue(tenant.name(), self.count.into());
-            shared.waiters.insert(ticket.clone(), place.clone());
+            shared.waiters.insert(ticket.clone(), waiter.clone());
             ticket
         });
-        QueuedRequest { request: self, tenant, ticket, waiter: place }
+        QueuedRequest { request: self, tenant, ticket, waiter }
     }
 
     fn guard(&self, tenant: &Tenant) -> SlotGuard {
@@ -193,7 +194,7 @@ impl QueuedRequest<'_> {
         self.waiter.granted.load(Ordering::Acquire)
     }
 
-    async fn granted(self) -> SlotGuard {
+    async fn wait_until_granted(self) -> SlotGuard {
         while !self.is_granted() {
             self.waiter.wakeup.notified().await;
         }
@@ -233,11 +234,11 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_request_gets_returned_slots_and_a_dropped_one_keeps_none() {
         let slots = Slots::new(2);
-        let room = SlotRequest::new(slots.clone(), 2);
+        let request = SlotRequest::new(slots.clone(), 2);
         let tenant = tenant("a");
-        let held = room.take(&tenant).await;
-        let mut first = Box::pin(room.take(&tenant));
-        let second = room.take(&tenant);
+        let held = request.take(&tenant).await;
+        let mut first = Box::pin(request.take(&tenant));
+        let second = request.take(&tenant);
 
         assert!(futures_util::poll!(&mut first).is_pending());
 
@@ -245,7 +246,7 @@ mod tests {
         // It has its slots, but is dropped before it is polled.
         drop(first);
         drop(second.await);
-        assert!(room.try_take(&tenant).is_some());
+        assert!(request.try_take(&tenant).is_some());
         assert!(slots.lock().waiters.is_empty());
     }
 
@@ -255,9 +256,9 @@ mod tests {
         let (a, b) = (tenant("a"), tenant("b"));
         slots.divide(&[a.clone(), b.clone()]);
 
-        let room = SlotRequest::new(slots, 1);
-        let held: Vec<_> = (0..20).map_while(|_| room.try_take(&a)).collect();
+        let request = SlotRequest::new(slots, 1);
+        let held: Vec<_> = (0..20).map_while(|_| request.try_take(&a)).collect();
         assert_eq!(held.len(), 8);
-        assert!(room.try_take(&b).is_some());
+        assert!(request.try_take(&b).is_some());
     }
 }

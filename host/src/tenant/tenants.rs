@@ -1,6 +1,6 @@
 //! The tenants in force, and the identification of callers by API key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,7 +10,7 @@ use super::{HostKey, KeyScopes, Tenant, TenantSettings};
 use crate::model::{TenantName, hint};
 
 /// The tenants in force. A clone is shallow; reading takes no lock.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Tenants {
     table: Arc<ArcSwap<TenantTable>>,
 }
@@ -92,9 +92,9 @@ pub struct TenantChanges {
 impl Tenants {
     /// The tenants of a configuration. Without any API key, every caller is accepted.
     pub fn new(tenants: BTreeMap<TenantName, TenantSettings>, keys: Vec<HostKey>) -> Self {
-        let roster = Tenants { table: Arc::default() };
-        roster.apply(tenants, keys);
-        roster
+        let all = Tenants::default();
+        all.apply(tenants, keys);
+        all
     }
 
     /// Applies a new configuration at once. Called by one task at a time.
@@ -142,6 +142,11 @@ impl Tenants {
         self.table.load().tenants.get(name).cloned()
     }
 
+    /// The names of all tenants.
+    pub fn names(&self) -> HashSet<TenantName> {
+        self.table.load().tenants.keys().cloned().collect()
+    }
+
     /// Every tenant, sorted by name.
     pub fn all(&self) -> Vec<Arc<Tenant>> {
         let mut all: Vec<_> = self.table.load().tenants.values().cloned().collect();
@@ -156,18 +161,15 @@ impl Tenants {
 
     /// Identifies the caller of a request by its key and the tenant it names.
     pub fn identify(&self, key: Option<&[u8]>, named: Option<&str>) -> Result<Identity, AuthError> {
-        let roster = self.table.load();
-        let caller = if roster.keys.is_empty() {
-            roster.unauthenticated()
-        } else {
-            roster.key_owner(key)?
-        };
+        let table = self.table.load();
+        let caller =
+            if table.keys.is_empty() { table.unauthenticated() } else { table.key_owner(key)? };
         let Some(name) = named else { return Ok(caller) };
         if !caller.scopes.allows(super::KeyScope::Admin) {
             return Err(AuthError::TenantHeaderNotAllowed);
         }
 
-        let tenant = roster.tenants.get(name).ok_or_else(|| roster.unknown_tenant(name))?;
+        let tenant = table.tenants.get(name).ok_or_else(|| table.unknown_tenant(name))?;
         Ok(Identity { tenant: Some(tenant.clone()), ..caller })
     }
 }

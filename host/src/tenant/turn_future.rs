@@ -31,7 +31,7 @@ impl<F: Future> Future for TurnFuture<F> {
             this.ticket = Some(this.turns.enqueue(&this.share));
         }
 
-        if this.ticket.as_ref().is_some_and(|place| !place.poll_granted(context)) {
+        if this.ticket.as_ref().is_some_and(|ticket| !ticket.poll_granted(context)) {
             return Poll::Pending;
         }
 

@@ -18,11 +18,11 @@ pub struct CpuAccount {
     /// Nanoseconds of CPU time that it may use without a turn, whatever the virtual time of others.
     entitled: AtomicU64,
     /// Nanoseconds of virtual time.
-    reached: AtomicU64,
+    virtual_time: AtomicU64,
     /// Greatest virtual time of a model, in nanoseconds, at the grant of its turn.
     model_virtual_time: AtomicU64,
     /// The tick at which it last ran or waited for a turn.
-    seen: AtomicU64,
+    last_active: AtomicU64,
     /// True while the scheduler compares it with other tenants.
     active: AtomicBool,
     /// Number of its calls that wait for a turn.
@@ -33,24 +33,17 @@ pub struct CpuAccount {
 
 impl CpuAccount {
     pub(super) fn new(weight: u32) -> Arc<Self> {
-        let zero = || AtomicU64::new(0);
-        let weight = AtomicU64::new(u64::from(weight.max(1)));
-        let (used, immediate, entitled) = (zero(), zero(), zero());
-        let (reached, models, seen) = (zero(), zero(), zero());
-        let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let least_waiting = AtomicU64::new(u64::MAX);
-
         Arc::new(CpuAccount {
-            weight,
-            used,
-            immediate,
-            entitled,
-            reached,
-            model_virtual_time: models,
-            seen,
-            active: competing,
-            waiting,
-            min_waiting: least_waiting,
+            weight: AtomicU64::new(u64::from(weight.max(1))),
+            used: AtomicU64::new(0),
+            immediate: AtomicU64::new(0),
+            entitled: AtomicU64::new(0),
+            virtual_time: AtomicU64::new(0),
+            model_virtual_time: AtomicU64::new(0),
+            last_active: AtomicU64::new(0),
+            active: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            min_waiting: AtomicU64::new(u64::MAX),
         })
     }
 
@@ -70,7 +63,7 @@ impl CpuAccount {
 
     /// Its virtual time, in nanoseconds.
     pub fn virtual_time(&self) -> u64 {
-        self.reached.load(Ordering::Relaxed)
+        self.virtual_time.load(Ordering::Relaxed)
     }
 
     /// Entitles it to `more` nanoseconds of CPU time without a turn. Unused time is kept up to
@@ -90,19 +83,19 @@ impl CpuAccount {
 
     /// Raises its virtual time to at least `least`: unused time is not owed to it.
     pub fn advance_to(&self, least: u64) {
-        self.reached.fetch_max(least, Ordering::Relaxed);
+        self.virtual_time.fetch_max(least, Ordering::Relaxed);
     }
 
     /// Records that it runs or waits at this tick. Returns true if the scheduler does not compare
     /// it yet.
     pub fn mark_active(&self, tick: u64) -> bool {
-        self.seen.store(tick, Ordering::Relaxed);
+        self.last_active.store(tick, Ordering::Relaxed);
         !self.active.load(Ordering::Relaxed) && !self.active.swap(true, Ordering::Relaxed)
     }
 
     /// The tick at which it last ran or waited for a turn.
     pub fn last_active(&self) -> u64 {
-        self.seen.load(Ordering::Relaxed)
+        self.last_active.load(Ordering::Relaxed)
     }
 
     /// Number of its calls that wait for a turn.
@@ -121,8 +114,8 @@ impl CpuAccount {
     }
 
     /// Sets the least virtual time of its models that wait for a turn; `None` if none waits.
-    pub fn set_min_waiting(&self, reached: Option<u64>) {
-        self.min_waiting.store(reached.unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub fn set_min_waiting(&self, virtual_time: Option<u64>) {
+        self.min_waiting.store(virtual_time.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Records that the scheduler no longer compares it.
@@ -135,13 +128,13 @@ impl CpuAccount {
 #[derive(Debug)]
 pub struct CpuShare {
     account: Arc<CpuAccount>,
-    reached: AtomicU64,
+    virtual_time: AtomicU64,
 }
 
 impl CpuShare {
     /// A share of this tenant that has used nothing yet.
     pub fn new(account: Arc<CpuAccount>) -> Arc<Self> {
-        Arc::new(CpuShare { account, reached: AtomicU64::new(0) })
+        Arc::new(CpuShare { account, virtual_time: AtomicU64::new(0) })
     }
 
     /// The tenant's account.
@@ -151,7 +144,7 @@ impl CpuShare {
 
     /// Its virtual time within its tenant, in nanoseconds.
     pub fn virtual_time(&self) -> u64 {
-        self.reached.load(Ordering::Relaxed)
+        self.virtual_time.load(Ordering::Relaxed)
     }
 
     /// Charges nanoseconds of CPU time that a guest or host work used without a turn.
@@ -163,9 +156,9 @@ impl CpuShare {
     /// Charges nanoseconds of CPU time that a guest or host work used in its turn.
     pub fn charge_in_turn(&self, nanoseconds: u64) {
         let account = &self.account;
-        self.reached.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.virtual_time.fetch_add(nanoseconds, Ordering::Relaxed);
         account.used.fetch_add(nanoseconds, Ordering::Relaxed);
-        account.reached.fetch_add(nanoseconds / account.weight(), Ordering::Relaxed);
+        account.virtual_time.fetch_add(nanoseconds / account.weight(), Ordering::Relaxed);
     }
 
     /// Nanoseconds by which its virtual time exceeds the least of its tenant's models that wait for
@@ -177,7 +170,7 @@ impl CpuShare {
     /// Raises its virtual time to that of its tenant's models, because it starts to compete with
     /// them.
     pub fn join_waiting(&self) {
-        self.reached
+        self.virtual_time
             .fetch_max(self.account.model_virtual_time.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 

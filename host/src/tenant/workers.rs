@@ -37,7 +37,7 @@ pub struct Workers(Arc<Shared>);
 
 struct Shared {
     turns: Arc<FairScheduler>,
-    nobody: Payer,
+    host_payer: Payer,
     // Taken on drop: a runtime must not be shut down by waiting within another.
     runtime: Option<Runtime>,
 }
@@ -53,7 +53,7 @@ impl Workers {
             .on_thread_start(set_idle_priority);
         Ok(Workers(Arc::new(Shared {
             turns,
-            nobody: Payer::for_host(),
+            host_payer: Payer::for_host(),
             runtime: Some(builder.build()?),
         })))
     }
@@ -65,7 +65,7 @@ impl Workers {
 
     /// The payer of work without a tenant.
     pub fn host_payer(&self) -> &Payer {
-        &self.0.nobody
+        &self.0.host_payer
     }
 
     /// Wraps a future so that it runs where it is polled, in the turns of its payer.
@@ -74,55 +74,54 @@ impl Workers {
     }
 
     /// Runs work for a payer, charged to `share`. Dropping the future ends the work at its next
-    /// checkpoint. Fails if the work has not ended at `until`.
+    /// checkpoint. Fails if the work has not ended at `deadline`.
     pub async fn run<T: Send + 'static>(
         &self,
         payer: &Payer,
         share: &Arc<CpuShare>,
-        until: Instant,
+        deadline: Instant,
         work: impl FnOnce(&Pacer) -> T + Send + 'static,
     ) -> Result<T, WorkError> {
-        let place = tokio::time::timeout_at(until.into(), payer.acquire()).await;
-        let place = place.map_err(|_elapsed| Stopped::DeadlineExceeded)?;
-        let waiting = CancelOnDrop::new();
+        let permit = tokio::time::timeout_at(deadline.into(), payer.acquire()).await;
+        let permit = permit.map_err(|_elapsed| Stopped::DeadlineExceeded)?;
+
+        let cancel_on_drop = CancelOnDrop::new();
+        let cancelled = cancel_on_drop.cancelled();
         let share = share.clone();
         let turns = self.0.turns.clone();
-        let abandoned = waiting.cancelled();
         let work = move || {
             // Released when the work ends, even if its caller is gone.
-            let _place = place;
+            let _permit = permit;
             let _ticking = turns.keep_ticking();
-            Pacer::metered_by(turns, share, Some(until), abandoned).run(work)
+            Pacer::metered_by(turns, share, Some(deadline), cancelled).run(work)
         };
 
         let Some(runtime) = &self.0.runtime else { return Err(shutting_down()) };
-
         let outcome = runtime.spawn_blocking(work).await;
-        drop(waiting);
+        drop(cancel_on_drop);
         Ok(outcome.map_err(|fault| WorkError::Failed(fault.to_string()))??)
     }
 
     /// Runs work while the current thread, which must be one that may block, waits for it. It needs
     /// no permit: each of its callers has one piece of work at a time. It ends at its next
-    /// checkpoint once `abandoned` is true.
+    /// checkpoint once `cancelled` is true.
     pub fn run_blocking<T: Send + 'static>(
         &self,
         share: &Arc<CpuShare>,
-        abandoned: &Arc<AtomicBool>,
+        cancelled: &Arc<AtomicBool>,
         work: impl FnOnce(&Pacer) -> T + Send + 'static,
     ) -> Result<T, WorkError> {
         let turns = self.0.turns.clone();
         let share = share.clone();
-        let abandoned = abandoned.clone();
+        let cancelled = cancelled.clone();
         let (reply, answer) = sync_channel(1);
         let work = move || {
             let _ticking = turns.keep_ticking();
             // The waiting thread may have ended.
-            let _ = reply.send(Pacer::metered_by(turns, share, None, abandoned).run(work));
+            let _ = reply.send(Pacer::metered_by(turns, share, None, cancelled).run(work));
         };
 
         let Some(runtime) = &self.0.runtime else { return Err(shutting_down()) };
-
         drop(runtime.spawn_blocking(work));
         Ok(answer
             .recv()

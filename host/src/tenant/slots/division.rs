@@ -61,7 +61,11 @@ impl SlotDivision {
     /// Guarantees each of these tenants its part by weight, and no slots to others. Held slots stay
     /// held. Returns true if each tenant is guaranteed at least one slot.
     pub(super) fn divide(&mut self, weights: impl IntoIterator<Item = (TenantName, u32)>) -> bool {
-        self.tenants.values_mut().for_each(|part| (part.weight, part.guaranteed) = (1, 0));
+        for part in self.tenants.values_mut() {
+            part.weight = 1;
+            part.guaranteed = 0;
+        }
+
         let weights: BTreeMap<_, _> =
             weights.into_iter().map(|(name, weight)| (name, u64::from(weight))).collect();
         let half = self.slots / 2;
@@ -72,7 +76,8 @@ impl SlotDivision {
 
         for (name, weight) in weights {
             let part = self.tenants.entry(name).or_default();
-            (part.weight, part.guaranteed) = (weight, (half * weight / all).max(at_least));
+            part.weight = weight;
+            part.guaranteed = (half * weight / all).max(at_least);
         }
 
         self.tenants.retain(|_, part| part.is_relevant());
@@ -124,7 +129,7 @@ impl SlotDivision {
         let Some(part) = self.tenants.get_mut(&ticket.tenant) else { return false };
 
         let before = part.queue.len();
-        part.queue.retain(|wanted| wanted.number != ticket.number);
+        part.queue.retain(|queued| queued.number != ticket.number);
 
         let left = part.queue.len() < before;
         self.waiting -= u64::from(left);
@@ -159,9 +164,8 @@ impl SlotDivision {
         let waiting = self.tenants.iter().filter_map(|(name, part)| {
             Some((part.held_by_weight(), name.clone(), part.queue.front()?))
         });
-        let mut waiting: Vec<_> = waiting
-            .map(|(claim, name, wanted)| (claim, name, wanted.number, wanted.count))
-            .collect();
+        let mut waiting: Vec<_> =
+            waiting.map(|(held, name, queued)| (held, name, queued.number, queued.count)).collect();
         waiting.sort();
 
         let mut granted = Vec::new();
@@ -223,7 +227,6 @@ impl SlotDivision {
         if !self.tenants.contains_key(tenant) {
             self.tenants.insert(tenant.clone(), TenantSlots::default());
         }
-
         let Some(part) = self.tenants.get_mut(tenant) else { return };
 
         let before = part.unused_guarantee();
