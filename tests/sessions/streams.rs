@@ -157,6 +157,6 @@ async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
         digest,
     };
     let tenant = Tenant::unlimited(TenantName::default_tenant());
-    let proved = loader.load(&tenant, &candidate, &|_stage| {}).await.unwrap();
-    (proved.commit().await.unwrap().0, storage.task_chains)
+    let validated = loader.load_with_progress(&tenant, &candidate, &|_stage| {}).await.unwrap();
+    (validated.commit().await.unwrap().0, storage.task_chains)
 }

@@ -126,7 +126,7 @@ async fn load(
         digest,
     };
     let tenant = Tenant::unlimited(TenantName::default_tenant());
-    let proved = loader.load(&tenant, &candidate, &|_stage| {}).await?;
+    let proved = loader.load_with_progress(&tenant, &candidate, &|_stage| {}).await?;
 
     Ok(proved.commit().await?.0)
 }

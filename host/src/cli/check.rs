@@ -146,7 +146,7 @@ async fn load_version(
 
     let validated = loader
         .load(candidate, async |engine_loader, tenant, progress| {
-            engine_loader.load(tenant, candidate, progress).await
+            engine_loader.load_with_progress(tenant, candidate, progress).await
         })
         .await?;
     let validation =

@@ -14,9 +14,8 @@ pub(super) struct Drain {
     factory: InstanceFactory,
     deadline: Duration,
     drained: Drained,
-    /// The interceptors to notify, and the chain that is in force when the drain begins.
-    interceptors: Option<InterceptorChainHandle>,
-    chain: Arc<InterceptorChain>,
+    /// The interceptors that served when the drain began.
+    interceptors: Arc<InterceptorChain>,
 }
 
 /// A version that is still in use after this time, or after twice its longest request deadline, is
@@ -24,52 +23,49 @@ pub(super) struct Drain {
 const MIN_LEAK_WARNING_DELAY: Duration = Duration::from_secs(60);
 
 impl Drain {
-    pub(super) fn new(servable: &Servable, drained: Drained) -> Self {
-        let settings = servable.settings();
-        let in_parts = servable.template().has_streaming().then_some(settings.streaming.deadline);
-        let deadline = settings.limits.deadline.max(in_parts.unwrap_or_default());
-        let id = servable.id().clone();
-        let maker = servable.factory().clone();
-        let wrapping = servable.interceptors().cloned();
-        let wrapped = Arc::default();
-        Drain { id, factory: maker, deadline, drained, interceptors: wrapping, chain: wrapped }
-    }
-
     /// Begins the drain. It keeps the interceptors that serve now until their unload hooks have
     /// run.
-    pub(super) fn begin(self) -> Self {
-        let wrapped =
-            self.interceptors.as_ref().map(InterceptorChainHandle::chain).unwrap_or_default();
-        Drain { chain: wrapped, ..self }
+    pub(super) fn begin(servable: &Servable, drained: Drained) -> Self {
+        let settings = servable.settings();
+        let streaming = servable.template().has_streaming().then_some(settings.streaming.deadline);
+        let chain = servable.interceptors().map(InterceptorChainHandle::chain);
+
+        Drain {
+            id: servable.id().clone(),
+            factory: servable.factory().clone(),
+            deadline: settings.limits.deadline.max(streaming.unwrap_or_default()),
+            drained,
+            interceptors: chain.unwrap_or_default(),
+        }
     }
 
     /// Waits for the last request, runs the unload hook, and frees the memory.
     pub(super) async fn run(self) {
-        let Drain { id, factory: maker, deadline, mut drained, chain: wrapped, .. } = self;
-        let patience = MIN_LEAK_WARNING_DELAY.max(deadline * 2);
-        let leftovers = match tokio::time::timeout(patience, &mut drained).await {
-            Ok(leftovers) => leftovers,
+        let Drain { id, factory, deadline, mut drained, interceptors } = self;
+        let warning_delay = MIN_LEAK_WARNING_DELAY.max(deadline * 2);
+        let retired_pool = match tokio::time::timeout(warning_delay, &mut drained).await {
+            Ok(retired_pool) => retired_pool,
             Err(_) => {
                 tracing::warn!(model = %id, "still in use long after it was replaced");
                 drained.await
             }
         };
 
-        wrapped.before_unload(&id).await;
-        if let Err(error) = run_unload_hook(&maker).await {
+        interceptors.before_unload(&id).await;
+        if let Err(error) = run_unload_hook(&factory).await {
             tracing::warn!(model = %id, error = %error, detail = error.private_detail(), "its unload failed");
         }
 
         // Unmapping weights is slow and must not run on an HTTP thread.
-        let _ = tokio::task::spawn_blocking(move || drop((leftovers, maker))).await;
-        wrapped.after_unload(&id).await;
+        let _ = tokio::task::spawn_blocking(move || drop((retired_pool, factory))).await;
+        interceptors.after_unload(&id).await;
         tracing::info!(model = %id, "unloaded");
     }
 }
 
-async fn run_unload_hook(maker: &InstanceFactory) -> Result<(), InferError> {
-    if !maker.template().has_lifecycle() {
+async fn run_unload_hook(factory: &InstanceFactory) -> Result<(), InferError> {
+    if !factory.template().has_lifecycle() {
         return Ok(());
     }
-    maker.run_in_new_instance(async |mut instance| instance.unload().await).await
+    factory.run_in_new_instance(async |mut instance| instance.unload().await).await
 }

@@ -10,13 +10,13 @@ use crate::servable::{InterceptorChain, InterceptorChainHandle};
 /// The interceptor chain of one tenant, and the history it depends on.
 #[derive(Default)]
 pub(super) struct InterceptorState {
-    wrapping: InterceptorChainHandle,
+    chain_handle: InterceptorChainHandle,
     /// True once every interceptor that was present at the start has been loaded. From then on, an
     /// interceptor that is added later has no effect until it serves or fails.
     initialized: bool,
     /// Interceptors that failed to load. They block all calls until they serve or are removed.
     failed: BTreeSet<ModelName>,
-    held: Option<LoadHold>,
+    hold: Option<LoadHold>,
 }
 
 /// The result of an update.
@@ -24,18 +24,18 @@ pub(super) struct InterceptorChange {
     /// The chain consists of other versions than before.
     pub(super) chain_changed: bool,
     /// The reason that keeps models from being loaded has changed.
-    pub(super) held: bool,
+    pub(super) hold_changed: bool,
 }
 
 impl InterceptorState {
     /// The handle through which the tenant's models find the chain.
     pub(super) fn chain_handle(&self) -> &InterceptorChainHandle {
-        &self.wrapping
+        &self.chain_handle
     }
 
     /// The reason that keeps models from being loaded, if there is one.
     pub(super) fn hold(&self) -> Option<&LoadHold> {
-        self.held.as_ref()
+        self.hold.as_ref()
     }
 
     /// Updates the chain from the records of the interceptors, in the order of their names.
@@ -50,7 +50,7 @@ impl InterceptorState {
         let mut undecided = false;
         for (name, record) in records.filter(|(_, record)| record.is_present()) {
             match record.newest_serving() {
-                Some(handle) => links.push(handle),
+                Some(version) => links.extend(version.servable().cloned()),
                 None => {
                     undecided |= record.is_undecided();
                     idle.push((name, record));
@@ -66,17 +66,17 @@ impl InterceptorState {
                 record.not_ready_reason()
             )
         };
-        let shuts = |name: &ModelName| !self.initialized || self.failed.contains(name);
-        let shut = idle.iter().find(|(name, _)| shuts(name)).map(reason);
-        let held = idle.first().map(|first| LoadHold { reason: reason(first), undecided });
+        let blocks = |name: &ModelName| !self.initialized || self.failed.contains(name);
+        let blocked_reason = idle.iter().find(|(name, _)| blocks(name)).map(reason);
+        let hold = idle.first().map(|first| LoadHold { reason: reason(first), undecided });
 
         self.initialized |= settled && idle.is_empty();
-        let changed = self.held != held;
-        self.held = held;
+        let hold_changed = self.hold != hold;
+        self.hold = hold;
 
         InterceptorChange {
-            chain_changed: self.replace_chain(InterceptorChain::new(links, shut)),
-            held: changed,
+            chain_changed: self.replace_chain(InterceptorChain::new(links, blocked_reason)),
+            hold_changed,
         }
     }
 
@@ -89,11 +89,11 @@ impl InterceptorState {
 
     /// Puts a chain in force. Returns true if it consists of other versions than the one before.
     fn replace_chain(&self, after: InterceptorChain) -> bool {
-        let before = self.wrapping.chain();
-        let same_links = before.has_same_interceptors(&after);
+        let before = self.chain_handle.chain();
+        let same = before.has_same_interceptors(&after);
         if !before.is_identical(&after) {
-            self.wrapping.set(after);
+            self.chain_handle.set(after);
         }
-        !same_links
+        !same
     }
 }

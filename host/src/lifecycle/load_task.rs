@@ -1,13 +1,12 @@
-//! Loads, each in a task of its own that reports to its tenant's task by events.
+//! Loads, each in a task of its own that reports to its tenant's reconcile loop by events.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::loader::EngineLoader;
-use super::manager::Event;
-use super::record::Loaded;
+use super::event::Event;
+use super::loader::{Loader, ServingVersion};
 use crate::model::{LoadError, ModelId, Stage};
 use crate::repository::Candidate;
 use crate::servable::InterceptorChain;
@@ -15,7 +14,7 @@ use crate::tenant::Tenant;
 
 /// The parts that a load works with.
 pub(super) struct LoadTask {
-    pub(super) loader: Arc<EngineLoader>,
+    pub(super) loader: Arc<dyn Loader>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tenant: Arc<Tenant>,
     /// The interceptors whose load hooks run.
@@ -25,11 +24,15 @@ pub(super) struct LoadTask {
 impl LoadTask {
     /// Returns `None` if the version is no longer wanted once it has been validated; then nothing
     /// of it remains.
-    async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Option<Loaded>, LoadError> {
+    async fn run(
+        &self,
+        id: &ModelId,
+        candidate: &Candidate,
+    ) -> Result<Option<Box<dyn ServingVersion>>, LoadError> {
         self.interceptors.before_load(id).await?;
-        let proved = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
+        let validated = self.loader.load(&self.tenant, candidate).await?;
         self.interceptors.after_load(id).await?;
-        if self.may_publish(id).await { proved.commit().await.map(Some) } else { Ok(None) }
+        if self.may_publish(id).await { validated.commit().await.map(Some) } else { Ok(None) }
     }
 
     async fn may_publish(&self, id: &ModelId) -> bool {
@@ -43,14 +46,15 @@ impl LoadTask {
 }
 
 /// Loads a version and sends the outcome as an event.
-pub(super) async fn run_load(loading: LoadTask, candidate: Candidate) {
+pub(super) async fn run_load(task: LoadTask, candidate: Candidate) {
     let name = candidate.name.clone();
     let version = candidate.version;
     let digest = candidate.digest;
-    let id = ModelId { tenant: loading.tenant.name().clone(), name: name.clone(), version };
-    let events = loading.events.clone();
-    // A task of its own, so that a panic becomes a failed load and not a load that never ends.
-    let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
+    let id = ModelId { tenant: task.tenant.name().clone(), name: name.clone(), version };
+    let events = task.events.clone();
+
+    // Spawned, so that a panic becomes a failed load and not a load that never ends.
+    let load = tokio::spawn(async move { task.run(&id, &candidate).await });
     let outcome = load.await.unwrap_or_else(|error| {
         Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}")))
     });
@@ -58,7 +62,7 @@ pub(super) async fn run_load(loading: LoadTask, candidate: Candidate) {
     let _ = events.send(Event::Loaded { name, version, digest, outcome }).await;
 }
 
-/// Delay before the next try after a temporary failure.
+/// Delay before the next try after a transient failure.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Longest delay between two tries.

@@ -1,488 +1,76 @@
-//! Loading: from a candidate to a validated servable.
+//! The seam between the reconcile loop and the engine.
+//!
+//! The reconcile loop decides which versions load, serve and drain. It needs little of a version:
+//! that it can be validated, committed, published and drained. A [`Servable`] offers all of that,
+//! but cannot exist without a compiled component and the engine. So the loop works with these
+//! traits, which the engine's types implement (`engine_loader`, `engine_version`) and a fake
+//! implements in tests (`fake_loader`). They are trait objects and not type parameters: a load
+//! takes milliseconds at least, and a parameter would spread to the manager and all that holds it.
+//!
+//! [`Servable`]: crate::servable::Servable
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
-use super::migrate::{self, Validated, validation_transaction};
-use super::proof::{ParseGolden, validate};
-use crate::capability::http::{Egress, HttpGrant, TlsRoots};
-use crate::capability::{ConfigValues, Grants, KeyValueGrant, Level, LogLine, LogSink, Sidecars};
-use crate::database::{Databases, ValidationTransaction};
-use crate::engine::compile::{
-    CompileLimits, Compiler, InputFile, Job, LoadLimits, Role, StorageLeft,
-};
-use crate::engine::{
-    Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template,
-    TenantArtifacts, write_error,
-};
-use crate::files::ConfinedFile;
-use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
-use crate::repository::{Candidate, Digest};
-use crate::servable::{InstanceFactory, Servable, ServableHandle, ServableMetrics, Sessions};
-use crate::store::Stores;
-use crate::tenant::{LogDecision, LogEntry, SlotRequest, Slots, Tenant, Workers};
+use crate::model::{ConfigTable, LoadError, ModelId, TenantName};
+use crate::repository::Candidate;
+use crate::servable::{InterceptorChainHandle, ServableHandle};
+use crate::tenant::Tenant;
 
-/// The limits of a load, and the parts of the host that a load uses.
-#[derive(Clone)]
-pub struct LoaderConfig {
-    /// The engine's configuration. The compile process must build the same engine.
-    pub engine: EngineConfig,
-    /// Limits of a compile process.
-    pub compile: CompileLimits,
-    /// Wall-clock and CPU time of a guest's `load`.
-    pub load_deadline: Duration,
-    /// TLS root certificates for the models' outgoing calls.
-    pub tls_roots: TlsRoots,
-    /// Sessions, tasks and key-value data of the tenants.
-    pub stores: Stores,
-    /// The tenants' databases.
-    pub databases: Databases,
-    /// Threads for host work.
-    pub workers: Workers,
-}
-
-/// Longest duration of warm-up and golden requests together. Compiling has limits of its own;
-/// waiting for other loads has none.
-const VALIDATION_DEADLINE: Duration = Duration::from_secs(900);
-
-/// Artifacts that are read or written at the same time. Such an operation waits for nothing else.
-const MAX_FILE_OPERATIONS: usize = 16;
-
-/// Time for which an artifact is kept although no version uses it, so that a rollback does not
-/// compile.
-const MAX_UNUSED_AGE: Duration = Duration::from_secs(24 * 3600);
-
-/// Held while an artifact is made.
-type ArtifactLock = Arc<tokio::sync::Mutex<()>>;
-
-/// Turns candidates into servables.
-pub struct EngineLoader {
-    config: LoaderConfig,
-    engine: Engine,
-    fingerprint: String,
-    store: ArtifactStore,
-    compiler: Compiler,
-    threads: Arc<GuestThreads>,
-    sequences: Sessions,
-    metrics: ServableMetrics,
-    parse_golden: ParseGolden,
-    /// Permits to read or write an artifact.
-    file_operations: Semaphore,
-    /// One HTTP client for each tenant, made at its first use.
-    egress: Mutex<HashMap<TenantName, Egress>>,
-    /// Mapped code in use, shared between models with the same artifact.
-    loaded_code: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
-    /// Locks that keep an artifact from being made twice. An artifact belongs to one tenant, so
-    /// tenants do not wait for each other.
-    artifact_locks: Mutex<HashMap<ArtifactKey, ArtifactLock>>,
-}
-
-impl EngineLoader {
-    /// Makes a loader that compiles with `compiler` and keeps artifacts in `store`.
-    #[allow(clippy::too_many_arguments)] // Each is a part of the host that others use as well.
-    pub fn new(
-        config: LoaderConfig,
-        engine: Engine,
-        store: ArtifactStore,
-        compiler: Compiler,
-        threads: Arc<GuestThreads>,
-        sequences: Sessions,
-        metrics: ServableMetrics,
-        parse_golden: ParseGolden,
-    ) -> Self {
-        let fingerprint = engine.fingerprint();
-        let file_work = Semaphore::new(MAX_FILE_OPERATIONS);
-        let (egress, codes, making) = Default::default();
-
-        EngineLoader {
-            config,
-            engine,
-            fingerprint,
-            store,
-            compiler,
-            threads,
-            sequences,
-            metrics,
-            parse_golden,
-            file_operations: file_work,
-            egress,
-            loaded_code: codes,
-            artifact_locks: making,
-        }
-    }
-
-    /// Loads a candidate and validates it. Calls `progress` at the start of each stage.
-    pub async fn load(
-        &self,
-        tenant: &Arc<Tenant>,
-        candidate: &Candidate,
-        progress: &(dyn Fn(Stage) + Send + Sync),
-    ) -> Result<Validated, LoadError> {
-        let _turn = tenant.acquire_load().await;
-        let settings = Arc::new(effective_settings(tenant, candidate)?);
-        let template = self.prepare(tenant, candidate, progress).await?;
-        let id = model_id(tenant, candidate);
-        let digest = candidate.digest.to_string();
-        let maker = InstanceFactory::new(
-            template,
-            self.threads.clone(),
-            tenant.clone(),
-            settings.limits.clone(),
-        );
-        let (servable, drained) =
-            Servable::new(id, digest, settings, maker, &self.sequences, &self.metrics);
-        let proof = validation_transaction(&servable);
-        let proving = self.validate(&servable, candidate, proof.as_ref(), progress);
-        let proved = tokio::time::timeout(VALIDATION_DEADLINE, proving).await;
-        let proved = proved.unwrap_or_else(|_| {
-            let reason =
-                format!("warm-up and golden requests took longer than {VALIDATION_DEADLINE:?}");
-            Err(LoadError::new(Stage::Golden, reason))
-        });
-
-        if let Some(proof) = &proof {
-            proof.finish(proved.is_ok()).await;
-        }
-
-        proved.map(|()| Validated::new(servable, drained, proof))
-    }
-
-    /// The threads for host work.
-    pub fn workers(&self) -> &Workers {
-        &self.config.workers
-    }
-
-    async fn validate(
-        &self,
-        servable: &ServableHandle,
-        candidate: &Candidate,
-        database: Option<&Arc<ValidationTransaction>>,
-        progress: &(dyn Fn(Stage) + Send + Sync),
-    ) -> Result<(), LoadError> {
-        if let Some(proof) = database {
-            migrate::migrate(servable, proof, progress).await?;
-        }
-        let golden = candidate.golden.as_ref();
-        validate(servable, golden, self.parse_golden, self.workers(), database, progress).await
-    }
-
-    /// Compiles, loads and links a candidate without validating it. Returns the template of its
-    /// instances. Calls `progress` at the start of each stage.
-    pub async fn prepare(
-        &self,
-        tenant: &Arc<Tenant>,
-        candidate: &Candidate,
-        progress: &(dyn Fn(Stage) + Send + Sync),
-    ) -> Result<Template, LoadError> {
-        let settings = effective_settings(tenant, candidate)?;
-        let log = log_sink(tenant, &model_id(tenant, candidate));
-        let code = self.code(tenant, candidate, progress, &log).await?;
-
-        self.check_slots(tenant, code.room())?;
-        let config =
-            ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
-        let http = self.http_grant(tenant, &settings.capabilities.http);
-        let key_value = settings.capabilities.key_value.then(|| self.key_value_grant(tenant));
-        let sql = settings.capabilities.sql.then(|| self.config.databases.for_tenant(tenant));
-        let grants = Grants { config, sidecars: Sidecars::default(), http, key_value, sql, log };
-
-        Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
-    }
-
-    /// The engine's slots, shared by all tenants.
-    pub fn slots(&self) -> &Arc<Slots> {
-        self.engine.slots()
-    }
-
-    /// Fails if the tenant can never hold that many slots at once.
-    fn check_slots(&self, tenant: &Tenant, room: &SlotRequest) -> Result<(), LoadError> {
-        let needed = room.count();
-        let most = self.slots().max_for_tenant(tenant.name());
-        let all = self.config.engine.instances;
-        if u64::from(needed) <= most {
-            return Ok(());
-        }
-
-        let reason = format!(
-            "an instance needs {needed} slots for its memories and tables, and this tenant can have \
-             at most {most} of the {all} of engine.instances; raise engine.instances in wardian.toml"
-        );
-        Err(LoadError::new(Stage::Quota, reason))
-    }
-
-    /// The grant to call these origins with the tenant's client; `None` if there are none.
-    fn http_grant(&self, tenant: &Arc<Tenant>, origins: &[Origin]) -> Option<Arc<HttpGrant>> {
-        if origins.is_empty() {
-            return None;
-        }
-
-        let mut clients = lock(&self.egress);
-        let egress = clients
-            .entry(tenant.name().clone())
-            .or_insert_with(|| Egress::new(&self.config.tls_roots))
-            .clone();
-        Some(Arc::new(HttpGrant::new(egress, origins.to_vec(), tenant.clone())))
-    }
-
-    /// The grant to use the tenant's key-value store.
-    fn key_value_grant(&self, tenant: &Arc<Tenant>) -> Arc<KeyValueGrant> {
-        Arc::new(KeyValueGrant::new(&self.config.stores, tenant.clone()))
-    }
-
-    /// The candidate's code: already in use, from the artifact store, or compiled now.
-    async fn code(
-        &self,
-        tenant: &Arc<Tenant>,
-        candidate: &Candidate,
-        progress: &(dyn Fn(Stage) + Send + Sync),
-        log: &LogSink,
-    ) -> Result<Arc<Code>, LoadError> {
-        let key = self.artifact_key(tenant.name(), candidate);
-        let turn = lock(&self.artifact_locks).entry(key.clone()).or_default().clone();
-        let _turn = turn.lock().await;
-
-        if let Some(code) = lock(&self.loaded_code).get(&key).and_then(Weak::upgrade) {
-            return Ok(code);
-        }
-
-        let artifacts = self.artifacts(tenant).await?;
-        let artifact = match self.read_artifact(&artifacts, &key).await? {
-            Some(artifact) => artifact,
-            None => self.compile_artifact(&artifacts, &key, candidate, progress, log).await?,
-        };
-        let engine = self.engine.clone();
-        let code = self.run_file_operation(move || Code::map(&engine, artifact)).await??;
-        let code = Arc::new(code);
-
-        lock(&self.loaded_code).insert(key, Arc::downgrade(&code));
-        Ok(code)
-    }
-
-    fn artifact_key(&self, tenant: &TenantName, candidate: &Candidate) -> ArtifactKey {
-        let sidecars =
-            candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
-        let granted = &candidate.settings.capabilities;
-        let component = candidate.component_digest.as_bytes();
-        let role = Role::from_name(&candidate.name);
-
-        ArtifactKey::new(
-            tenant,
-            &self.fingerprint,
-            role,
-            component,
-            sidecars,
-            &granted.config,
-            &granted.granted(),
-        )
-    }
-
-    async fn artifacts(&self, tenant: &Arc<Tenant>) -> Result<Arc<TenantArtifacts>, LoadError> {
-        let store = self.store.clone();
-        let tenant = tenant.clone();
-        self.run_file_operation(move || store.for_tenant(&tenant)).await?.map_err(write_error)
-    }
-
-    async fn read_artifact(
-        &self,
-        artifacts: &Arc<TenantArtifacts>,
-        key: &ArtifactKey,
-    ) -> Result<Option<Artifact>, LoadError> {
-        let artifacts = artifacts.clone();
-        let key = key.clone();
-        self.run_file_operation(move || artifacts.get(&key)).await?
-    }
-
-    /// Runs a blocking operation on artifacts, a bounded number at a time.
-    async fn run_file_operation<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, LoadError> {
-        let _permit = self.file_operations.acquire().await;
-        blocking(work).await
-    }
-
-    async fn compile_artifact(
-        &self,
-        artifacts: &Arc<TenantArtifacts>,
-        key: &ArtifactKey,
-        candidate: &Candidate,
-        progress: &(dyn Fn(Stage) + Send + Sync),
-        log: &LogSink,
-    ) -> Result<Artifact, LoadError> {
-        let tenant = artifacts.tenant();
-        let storage =
-            StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
-        let staged = artifacts.stage().map_err(write_error)?;
-        let job = self.job(candidate, staged.path().to_owned(), storage);
-
-        self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
-            if error.stage == Stage::Quota {
-                artifacts.record_refused(key, storage.left, error);
-            }
-        })?;
-        let artifacts = artifacts.clone();
-        let key = key.clone();
-        let made = self
-            .run_file_operation(move || {
-                artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key))
-            })
-            .await?;
-
-        made?.ok_or_else(|| {
-            LoadError::new(Stage::Host, "the artifact was damaged while it was written")
-        })
-    }
-
-    fn job(&self, candidate: &Candidate, output: std::path::PathBuf, storage: StorageLeft) -> Job {
-        let input = |file: &ConfinedFile, digest: &Digest| InputFile {
-            sha256: digest.to_string(),
-            file: Some(file.clone()),
-        };
-        let sidecars = candidate.sidecars.iter();
-        let sidecars: BTreeMap<_, _> =
-            sidecars.map(|file| (file.name.clone(), input(&file.file, &file.digest))).collect();
-        let load = LoadLimits {
-            memory: candidate.settings.limits.memory,
-            deadline_ms: self.config.load_deadline.as_millis() as u64,
-        };
-
-        Job {
-            role: Role::from_name(&candidate.name),
-            component: input(&candidate.component, &candidate.component_digest),
-            sidecars,
-            config: candidate.settings.capabilities.config.clone(),
-            granted: candidate.settings.capabilities.granted(),
-            output: std::path::absolute(&output).unwrap_or(output),
-            storage,
-            load,
-            limits: self.config.compile.clone(),
-            max_memory: self.config.engine.max_memory,
-            stack: self.config.engine.stack,
-        }
-    }
+/// Turns candidates into validated versions.
+pub trait Loader: Send + Sync {
+    /// Loads a candidate and validates it. Fails with the stage and reason of the first fault.
+    fn load<'a>(
+        &'a self,
+        tenant: &'a Arc<Tenant>,
+        candidate: &'a Candidate,
+    ) -> BoxFuture<'a, Result<Box<dyn ValidatedVersion>, LoadError>>;
 
     /// Drops code that is no longer in use and removes artifacts of the tenant that have been
     /// unused for too long. `wanted` holds all candidates of the tenant.
-    pub(super) async fn collect_artifacts(
+    fn collect_artifacts(
         self: Arc<Self>,
-        tenant: &TenantName,
+        tenant: TenantName,
         wanted: Vec<Candidate>,
-    ) {
-        let loader = self.clone();
-        let name = tenant.clone();
-        let keys = move || {
-            wanted
-                .iter()
-                .map(|candidate| loader.artifact_key(&name, candidate))
-                .collect::<HashSet<_>>()
-        };
-        let Ok(keep) = blocking(keys).await else { return };
-
-        lock(&self.loaded_code).retain(|_, code| code.strong_count() > 0);
-        lock(&self.artifact_locks).retain(|_, turn| Arc::strong_count(turn) > 1);
-
-        let store = self.store.clone();
-        let name = tenant.clone();
-        let removed = blocking(move || store.collect(&name, &keep, MAX_UNUSED_AGE)).await;
-        match removed {
-            Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "collected unused artifacts"),
-            Ok(Err(error)) => tracing::warn!(%error, "cannot collect unused artifacts"),
-            _ => {}
-        }
-    }
-
-    /// Drops the state of a removed tenant. Its connections close with the last of its instances.
-    pub(super) fn forget_tenant(&self, tenant: &TenantName) {
-        lock(&self.egress).remove(tenant);
-        self.config.stores.remove(tenant);
-        self.config.databases.remove(tenant);
-    }
+    ) -> BoxFuture<'static, ()>;
 
     /// Removes the metrics of a version.
-    pub(super) fn forget_metrics(&self, id: &ModelId) {
-        self.metrics.forget(id);
-    }
+    fn forget_metrics(&self, id: &ModelId);
+
+    /// Drops the state of a removed tenant. Its connections close with the last of its instances.
+    fn forget_tenant(&self, tenant: &TenantName);
 }
 
-/// The candidate's settings within the ceilings of its tenant. Fails with `Stage::Quota` if they
-/// exceed them.
-fn effective_settings(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, LoadError> {
-    let settings = &*candidate.settings;
-    let allowed = tenant.settings();
-    let too_much = |reason| LoadError::new(Stage::Quota, reason);
-    let limits = allowed.ceilings.apply(&settings.limits).map_err(too_much)?;
-    let streaming = allowed.ceilings.apply_to_streaming(&settings.streaming).map_err(too_much)?;
-
-    allowed.grants.http.check(&settings.capabilities.http).map_err(too_much)?;
-    let deferred = allowed.ceilings.apply_to_deferred(&settings.deferred).map_err(too_much)?;
-    Ok(ModelSettings { limits, streaming, deferred, ..settings.clone() })
+/// A version that has passed its validation. Dropping it leaves nothing behind.
+pub trait ValidatedVersion: Send {
+    /// Commits the migrations of a version that is published now. Fails if they cannot be
+    /// committed; then the version must not be published.
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Box<dyn ServingVersion>, LoadError>>;
 }
 
-fn model_id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
-    ModelId {
-        tenant: tenant.name().clone(),
-        name: candidate.name.clone(),
-        version: candidate.version,
-    }
-}
+/// A version that is published, as the reconcile loop uses it.
+pub trait ServingVersion: Send + Sync {
+    /// The version for the registry and the interceptor chain; `None` for a fake.
+    fn servable(&self) -> Option<&ServableHandle>;
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+    /// Replaces its live configuration.
+    fn set_live_config(&self, values: Arc<ConfigTable>);
 
-/// Runs a blocking operation off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LoadError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| LoadError::new(Stage::Host, format!("the load ended early: {error}")))
-}
+    /// Sets the interceptors around its calls. The first call counts.
+    fn set_interceptors(&self, chain: &InterceptorChainHandle);
 
-/// Writes a guest's log lines to its tenant's log and to the host's.
-fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
-    let tenant = tenant.clone();
-    let id = id.clone();
-    Arc::new(move |line: LogLine| {
-        let entry = LogEntry {
-            time: SystemTime::now(),
-            model: id.name.clone(),
-            version: id.version,
-            request_id: line.request_id.to_string(),
-            level: line.level.name(),
-            context: line.context,
-            message: line.message,
-        };
-        match tenant.log().push(&entry) {
-            LogDecision::Write => log_guest_line(&id, line.level, &entry),
-            LogDecision::DropAndReport => {
-                tracing::warn!(tenant = %id.tenant, "its guests exceed the rate limit of the log; lines are dropped")
-            }
-            LogDecision::Drop => {}
-        }
-    })
-}
+    /// True if an older version takes its place when it keeps failing.
+    fn rolls_back(&self) -> bool;
 
-fn log_guest_line(id: &ModelId, level: Level, entry: &LogEntry) {
-    let ModelId { tenant, name, version } = id;
-    let LogEntry { request_id, context, message, .. } = entry;
+    /// Closes its circuit breaker.
+    fn reset_breaker(&self);
 
-    macro_rules! write {
-        ($level:ident) => {
-            tracing::$level!(
-                target: "wardian::guest", %tenant, model = %name, %version, request_id, context, "{message}"
-            )
-        };
-    }
+    /// Changes whenever its circuit breaker opens.
+    fn breaker_trips(&self) -> watch::Receiver<u64>;
 
-    match level {
-        Level::Trace => write!(trace),
-        Level::Debug => write!(debug),
-        Level::Info => write!(info),
-        Level::Warn => write!(warn),
-        Level::Error => write!(error),
-    }
+    /// Begins the drain, with the interceptors that are in force now. The future waits for the last
+    /// request, runs the unload hooks and frees the memory.
+    fn drain(self: Box<Self>) -> BoxFuture<'static, ()>;
 }

@@ -1,6 +1,8 @@
 //! A limit on log lines about the versions of one tenant.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::tenant::LogDecision;
 
@@ -41,14 +43,14 @@ mod tests {
 
     #[test]
     fn the_first_lines_of_a_period_are_written_and_one_notice() {
-        let mut lines = LogRateLimit::new();
+        let mut limit = LogRateLimit::new();
         let start = Instant::now();
-        let verdicts: Vec<_> = (0..1000).map(|_| lines.next(start)).collect();
-        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+        let decisions: Vec<_> = (0..1000).map(|_| limit.next(start)).collect();
+        let count = |wanted| decisions.iter().filter(|decision| **decision == wanted).count();
         assert_eq!(
             (count(LogDecision::Write), count(LogDecision::DropAndReport)),
             (MAX_LINES as usize, 1)
         );
-        assert_eq!(lines.next(start + PERIOD), LogDecision::Write);
+        assert_eq!(limit.next(start + PERIOD), LogDecision::Write);
     }
 }

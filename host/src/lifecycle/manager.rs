@@ -9,56 +9,25 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::error::{CommandError, REFRESH_TIMEOUT, RefreshError};
+use super::event::{Event, Phase};
 use super::index::IndexEntry;
-use super::loader::EngineLoader;
+use super::loader::Loader;
 use super::metrics::LifecycleMetrics;
 use super::readiness::Readiness;
-use super::record::Loaded;
-use super::task::{Reconciler, ReconcilerParts};
+use super::reconciler::{Reconciler, ReconcilerParts};
 use super::tenant_record::TenantRecord;
 use crate::essential;
-use crate::model::{InferError, LoadError, ModelName, TenantName, Version};
+use crate::model::{InferError, ModelName, TenantName};
 use crate::registry::Registry;
-use crate::repository::{AspiredVersions, Degraded, Digest, Source};
+use crate::repository::{AspiredVersions, Degraded, Source};
 use crate::servable::{InterceptorChain, InterceptorChainHandle};
 use crate::tenant::Tenant;
-
-/// The reason for which a command was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    /// The repository holds no such model.
-    #[error("there is no such model in the repository")]
-    NotFound,
-    /// The content of the repository cannot serve.
-    #[error("{0}")]
-    Failed(LoadError),
-    /// The server is stopping.
-    #[error("the server is stopping")]
-    Stopping,
-}
-
-/// The reason for which a repository was not refreshed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RefreshError {
-    /// The refresh failed in whole or in part.
-    #[error("{0}")]
-    Degraded(String),
-    /// The refresh is still running.
-    #[error("the refresh takes longer than {} s and continues", REFRESH_TIMEOUT.as_secs())]
-    TimedOut,
-    /// The refresh cannot run now.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
-
-/// Longest wait for a refresh. Fetching a large model takes minutes; the refresh continues after
-/// the caller has stopped waiting.
-const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The parts that a manager works with.
 pub struct ManagerParts {
     /// Loads candidates.
-    pub loader: Arc<EngineLoader>,
+    pub loader: Arc<dyn Loader>,
     /// The registry in which serving versions are published.
     pub registry: Registry,
     /// The tenants at the start, each with the source of its candidates.
@@ -77,24 +46,13 @@ pub struct Manager {
 }
 
 pub(super) struct Shared {
-    pub(super) loader: Arc<EngineLoader>,
+    pub(super) loader: Arc<dyn Loader>,
     registry: Registry,
     metrics: LifecycleMetrics,
     readiness: Arc<Readiness>,
     tenants: ArcSwap<HashMap<TenantName, Arc<ManagedTenant>>>,
     /// Watched by every task until it ends, those of removed tenants included.
     phase: watch::Sender<Phase>,
-}
-
-/// The phase of the server as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    /// Versions are loaded, replaced and unloaded.
-    Running,
-    /// The server stops soon: serving versions stay, and none is loaded or replaced.
-    Frozen,
-    /// Everything is unloaded.
-    Stopping,
 }
 
 /// The manager's handle to one tenant's task.
@@ -106,46 +64,6 @@ struct ManagedTenant {
     degraded: Arc<ArcSwapOption<Degraded>>,
     /// The interceptor chain of the tenant's models.
     interceptors: InterceptorChainHandle,
-}
-
-/// An event that a tenant's task handles.
-pub(super) enum Event {
-    /// A source has announced the content of the repository.
-    Aspired(Arc<AspiredVersions>),
-    /// The tenant has another repository, watched by the source with this number.
-    SourceReplaced { source: u64 },
-    /// The tenant was removed.
-    TenantRemoved { reply: oneshot::Sender<()> },
-    /// The circuit breaker of a version opened because the version keeps failing.
-    Tripped { name: ModelName, version: Version, digest: Digest },
-    /// A version was validated and waits for the decision on its publication.
-    Validated { name: ModelName, version: Version, reply: oneshot::Sender<bool> },
-    /// A load has ended; `None` if the version was not to be published.
-    Loaded {
-        name: ModelName,
-        version: Version,
-        digest: Digest,
-        outcome: Result<Option<Loaded>, LoadError>,
-    },
-    /// A version has answered its last request and its memory is freed.
-    Drained { name: ModelName, version: Version },
-    /// A request to load a model, with the result of a scan made for it.
-    Load {
-        name: ModelName,
-        aspired: Arc<AspiredVersions>,
-        reply: oneshot::Sender<Result<(), CommandError>>,
-    },
-    /// A request for the outcome of a version that was added to the repository or removed from it.
-    AwaitVersion {
-        name: ModelName,
-        version: Version,
-        aspired: Arc<AspiredVersions>,
-        reply: oneshot::Sender<Option<IndexEntry>>,
-    },
-    /// A request to unload a model.
-    Unload { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// A request for the repository index.
-    Index { reply: oneshot::Sender<Arc<Vec<IndexEntry>>> },
 }
 
 /// Capacity of one task's event queue. Senders wait in order, so no event is lost.
@@ -165,22 +83,17 @@ impl Manager {
         let manager = Manager { shared: Arc::new(shared) };
 
         sources.into_iter().for_each(|(tenant, source)| manager.start_tenant(tenant, source));
-        tokio::spawn(async move {
-            tokio::time::sleep(ready_timeout).await;
-            readiness.expire();
-        });
+        readiness.expire_after(ready_timeout);
         manager
     }
 
     /// Starts to serve a tenant, or serves a tenant's models from another repository from now on.
     pub async fn add_tenant(&self, tenant: Arc<Tenant>, source: Source) {
-        match self
-            .managed_tenant(tenant.name())
-            .filter(|managed| Arc::ptr_eq(&managed.tenant, &tenant))
-        {
+        let managed = self.managed_tenant(tenant.name());
+        match managed.filter(|managed| Arc::ptr_eq(&managed.tenant, &tenant)) {
             Some(managed) => {
-                let moved = Event::SourceReplaced { source: source.number() };
-                let _ = managed.events.send(moved).await;
+                let event = Event::SourceReplaced { source: source.number() };
+                let _ = managed.events.send(event).await;
                 managed.replace_source(source);
             }
             None => self.start_tenant(tenant, source),
@@ -207,8 +120,8 @@ impl Manager {
         let degraded = Arc::<ArcSwapOption<Degraded>>::default();
         let name = tenant.name().clone();
         let record = TenantRecord::new(tenant.clone(), source.number(), metrics.for_tenant(&name));
-        let wrapping = record.interceptors.chain_handle().clone();
-        let task = Reconciler::new(ReconcilerParts {
+        let interceptors = record.interceptors.chain_handle().clone();
+        let reconciler = Reconciler::new(ReconcilerParts {
             registry: registry.clone(),
             loader: loader.clone(),
             readiness: readiness.clone(),
@@ -216,7 +129,7 @@ impl Manager {
             record,
             degraded: degraded.clone(),
         });
-        essential::spawn("manager", task.run(inbox, phase.subscribe()));
+        essential::spawn("manager", reconciler.run(inbox, phase.subscribe()));
 
         let source = Arc::new(source);
         let managed = Arc::new(ManagedTenant {
@@ -224,7 +137,7 @@ impl Manager {
             events,
             source: source.clone().into(),
             degraded,
-            interceptors: wrapping,
+            interceptors,
         });
         managed.subscribe_to(&source);
         self.shared.update_tenants(|tenants| drop(tenants.insert(name.clone(), managed.clone())));

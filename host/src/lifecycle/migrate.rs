@@ -37,16 +37,16 @@ pub(super) async fn migrate(
 pub struct Validated {
     servable: ServableHandle,
     drained: Drained,
-    proof: Option<Arc<ValidationTransaction>>,
+    transaction: Option<Arc<ValidationTransaction>>,
 }
 
 impl Validated {
     pub(super) fn new(
         servable: ServableHandle,
         drained: Drained,
-        proof: Option<Arc<ValidationTransaction>>,
+        transaction: Option<Arc<ValidationTransaction>>,
     ) -> Self {
-        Validated { servable, drained, proof }
+        Validated { servable, drained, transaction }
     }
 
     /// The version.
@@ -57,19 +57,19 @@ impl Validated {
     /// Commits the migrations of a version that is published now. Fails if they cannot be
     /// committed; then the version must not be published.
     pub async fn commit(self) -> Result<(ServableHandle, Drained), LoadError> {
-        if let Some(proof) = self.proof {
-            proof.commit().await.map_err(|error| commit_error(&error))?;
+        if let Some(transaction) = self.transaction {
+            transaction.commit().await.map_err(|error| commit_error(&error))?;
         }
         Ok((self.servable, self.drained))
     }
 }
 
 async fn read_migrations(
-    maker: &InstanceFactory,
-    proof: &Arc<ValidationTransaction>,
+    factory: &InstanceFactory,
+    transaction: &Arc<ValidationTransaction>,
 ) -> Result<Vec<Migration>, InferError> {
-    let steps = maker
-        .run_for_validation(Some(proof), async |mut instance| instance.migrations().await)
+    let steps = factory
+        .run_for_validation(Some(transaction), async |mut instance| instance.migrations().await)
         .await?;
     Ok(steps.into_iter().map(|(name, statements)| Migration { name, statements }).collect())
 }

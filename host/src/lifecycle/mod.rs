@@ -1,14 +1,18 @@
 //! The lifecycle of versions: from the content of a repository to the versions that serve.
 //!
-//! The [`Manager`] runs one task for each tenant (`task`), driven by one closed event enum, so that
-//! one tenant's files do not delay another tenant. The task merges the announcements of a source
-//! into a record per model (`record`), gets the next action from the pure `policy`, and starts it:
-//! a load runs in a task of its own (`loading`, `loader`, `proof`), a drain in another (`drain`),
-//! and both report back by events. So a load blocks nothing else, and every decision is a function
-//! of the recorded state. A validated version asks its tenant's task once before it commits its
-//! migrations, because migrations are kept only for a version that is published. Temporary failures
-//! are retried together with others that are due at about the same time (`retries`). `readiness`
-//! combines the progress of all tenants.
+//! The [`Manager`] runs one reconcile loop for each tenant (`reconciler`), driven by one closed
+//! event enum (`event`), so that one tenant's files do not delay another tenant. The loop merges
+//! the announcements of a source into a record per model (`record`), gets the next action from the
+//! pure `policy`, and starts it: a load runs in a task of its own (`load_task`), a drain in another
+//! (`drain`), and both report back by events. So a load blocks nothing else, and every decision is
+//! a function of the recorded state. `version_state` has the states of a version and their changes.
+//! Transient failures are retried together with others that are due at about the same time
+//! (`retry_queue`). `readiness` combines the progress of all tenants.
+//!
+//! The loop loads versions through the traits of `loader`. `engine_loader` implements them: it
+//! compiles a candidate, maps its code and has it validated (`validation`, `migrate`). A validated
+//! version asks its loop once before it commits its migrations, because migrations are kept only
+//! for a version that is published.
 //!
 //! Interceptors are loaded, replaced and unloaded like models, and before them. Their effect on
 //! their tenant's models is computed again whenever one of them changes (`interceptors`).
@@ -17,6 +21,12 @@
 //! there like any other file.
 
 mod drain;
+mod engine_loader;
+mod engine_version;
+mod error;
+mod event;
+#[cfg(test)]
+mod fake_loader;
 mod index;
 mod interceptors;
 mod load_task;
@@ -26,19 +36,22 @@ mod manager;
 mod metrics;
 mod migrate;
 mod policy;
-mod proof;
 mod publish;
 mod readiness;
+mod reconciler;
 mod record;
 mod retry_queue;
 mod storage_quota;
-mod task;
 mod tenant_record;
+mod validation;
+mod version_state;
 mod waiters;
 
+pub use engine_loader::{EngineLoader, LoaderConfig};
+pub use error::{CommandError, RefreshError};
 pub use index::{IndexEntry, IndexState};
-pub use loader::{EngineLoader, LoaderConfig};
-pub use manager::{CommandError, Manager, ManagerParts, RefreshError};
+pub use loader::Loader;
+pub use manager::{Manager, ManagerParts};
 pub use migrate::Validated;
-pub use proof::{Golden, GoldenCase, ParseGolden, Tolerance};
 pub use publish::{PublishError, Published};
+pub use validation::{Golden, GoldenCase, ParseGolden, Tolerance};

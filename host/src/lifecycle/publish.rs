@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::error::CommandError;
+use super::event::Event;
 use super::index::IndexEntry;
-use super::manager::{CommandError, Event, Manager};
+use super::manager::Manager;
 use crate::model::{LoadError, ModelId, Stage, TenantName};
 use crate::repository::upload::{
     PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget, Uploads,
@@ -109,9 +111,9 @@ impl Manager {
         };
         self.interceptor_chain(tenant.name()).before_load(&id).await?;
 
-        let loaded = self.shared.loader.load(tenant, candidate, &|_| {}).await?;
+        let validated = self.shared.loader.load(tenant, candidate).await?;
         // Unmapping is slow and must not run on an HTTP thread.
-        let _ = tokio::task::spawn_blocking(move || drop(loaded)).await;
+        let _ = tokio::task::spawn_blocking(move || drop(validated)).await;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::model::TenantName;
 
@@ -57,8 +58,16 @@ impl Readiness {
         });
     }
 
+    /// Stops waiting for slow tenants after `timeout`.
+    pub(super) fn expire_after(self: Arc<Self>, timeout: Duration) {
+        tokio::spawn(async move {
+            tokio::time::sleep(timeout).await;
+            self.expire();
+        });
+    }
+
     /// Stops waiting for slow tenants.
-    pub(super) fn expire(&self) {
+    fn expire(&self) {
         self.update(|state| state.timed_out = true);
     }
 

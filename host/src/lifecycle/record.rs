@@ -6,16 +6,13 @@ mod version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::drain::Drain;
+use super::loader::ServingVersion;
 use super::policy::{Action, Demand, VersionSnapshot, may_publish, next_action};
+use super::version_state::ServingContent;
 use crate::model::{ConfigTable, LoadError, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::repository::{Candidate, Digest, Observed};
-use crate::servable::{Drained, ServableHandle};
-use crate::tenant::{self, Resource, Tenant};
-use version::{ServingContent, VersionContent, VersionRecord};
-
-/// A version that has loaded, with the future that resolves when it has drained.
-pub(super) type Loaded = (ServableHandle, Drained);
+use crate::tenant::{QuotaGuard, Resource, Tenant};
+use version::{ObservedContent, VersionRecord};
 
 /// The state of one model.
 pub(super) struct ModelRecord {
@@ -29,7 +26,7 @@ pub(super) struct ModelRecord {
     live_config: Arc<ConfigTable>,
     /// The model's part of the tenant's quota of models, held while any version serves or is being
     /// loaded.
-    model_quota: Option<tenant::QuotaGuard>,
+    model_quota: Option<QuotaGuard>,
     /// The reason that keeps the model from being loaded.
     hold: Option<LoadHold>,
 }
@@ -44,25 +41,23 @@ pub(super) struct LoadHold {
 
 impl Default for ModelRecord {
     fn default() -> Self {
-        let policy = VersionPolicy::default();
-        let (versions, elsewhere, live, place, held) = Default::default();
         ModelRecord {
-            versions,
-            unversioned: elsewhere,
+            versions: BTreeMap::new(),
+            unversioned: None,
             demand: Demand::Wanted,
-            policy,
-            live_config: live,
-            model_quota: place,
-            hold: held,
+            policy: VersionPolicy::default(),
+            live_config: Arc::default(),
+            model_quota: None,
+            hold: None,
         }
     }
 }
 
 impl ModelRecord {
     /// Replaces the observed content by that of a newer scan. Returns true if the change matters.
-    pub(super) fn observe<'a>(&mut self, seen: impl Iterator<Item = &'a Observed>) -> bool {
+    pub(super) fn observe<'a>(&mut self, scan: impl Iterator<Item = &'a Observed>) -> bool {
         let before = self.observed_state();
-        self.replace_observed(seen);
+        self.replace_observed(scan);
         before != self.observed_state()
     }
 
@@ -85,57 +80,58 @@ impl ModelRecord {
             .filter_map(|(version, record)| Some((*version, record.missing_reason()?)))
     }
 
-    fn replace_observed<'a>(&mut self, seen: impl Iterator<Item = &'a Observed>) {
+    fn replace_observed<'a>(&mut self, scan: impl Iterator<Item = &'a Observed>) {
         self.unversioned = None;
         for record in self.versions.values_mut() {
-            record.content = VersionContent::Absent;
+            record.observed = ObservedContent::Absent;
         }
 
-        for one in seen {
-            match one.version() {
-                Some(version) => self.observe_version(version, one),
-                None => self.unversioned = Some(fault_text(one)),
+        for observed in scan {
+            match observed.version() {
+                Some(version) => self.observe_version(version, observed),
+                None => self.unversioned = Some(fault_text(observed)),
             }
         }
 
-        let serving = self.versions.values().filter_map(|record| record.serving.as_ref());
-        serving.for_each(|serving| {
-            serving.handle.template().config().set_live(self.live_config.clone())
-        });
+        for content in self.versions.values().filter_map(VersionRecord::serving) {
+            content.version.set_live_config(self.live_config.clone());
+        }
     }
 
-    fn observe_version(&mut self, version: Version, seen: &Observed) {
+    fn observe_version(&mut self, version: Version, observed: &Observed) {
         let record = self.versions.entry(version).or_default();
-        record.content = match seen {
+        record.observed = match observed {
             Observed::Candidate(candidate) => {
                 self.policy = candidate.settings.versions.clone();
                 self.live_config = candidate.live.values.clone();
-                VersionContent::Candidate(Box::new(candidate.clone()))
+                ObservedContent::Candidate(Box::new(candidate.clone()))
             }
-            Observed::Unsettled { .. } => VersionContent::Unsettled,
-            Observed::Faulty { reason, .. } => VersionContent::Faulty(reason.clone()),
-            Observed::Missing { reason, .. } => VersionContent::Missing(reason.clone()),
+            Observed::Unsettled { .. } => ObservedContent::Unsettled,
+            Observed::Faulty { reason, .. } => ObservedContent::Faulty(reason.clone()),
+            Observed::Missing { reason, .. } => ObservedContent::Missing(reason.clone()),
         };
     }
 
     /// The next action.
     pub(super) fn next_action(&self) -> Option<Action> {
-        let next =
-            next_action(&self.snapshots(), &self.policy, self.demand, self.unversioned.is_some());
-        next.filter(|action| self.hold.is_none() || !matches!(action, Action::Load(_)))
+        self.wanted_action()
+            .filter(|action| self.hold.is_none() || !matches!(action, Action::Load(_)))
     }
 
     /// Sets or clears the reason that keeps the model from being loaded.
-    pub(super) fn set_hold(&mut self, held: Option<LoadHold>) {
-        self.hold = held;
+    pub(super) fn set_hold(&mut self, hold: Option<LoadHold>) {
+        self.hold = hold;
     }
 
     /// The reason that keeps the model from being loaded, if the policy wants a load.
     fn active_hold(&self) -> Option<&LoadHold> {
-        let next = || {
-            next_action(&self.snapshots(), &self.policy, self.demand, self.unversioned.is_some())
-        };
-        self.hold.as_ref().filter(|_| matches!(next(), Some(Action::Load(_))))
+        let waits = || matches!(self.wanted_action(), Some(Action::Load(_)));
+        self.hold.as_ref().filter(|_| waits())
+    }
+
+    /// The next action without regard to interceptors.
+    fn wanted_action(&self) -> Option<Action> {
+        next_action(&self.snapshots(), &self.policy, self.demand, self.unversioned.is_some())
     }
 
     fn snapshots(&self) -> Vec<VersionSnapshot> {
@@ -146,9 +142,9 @@ impl ModelRecord {
     pub(super) fn request_load(&mut self) {
         self.demand = Demand::Wanted;
         for record in self.versions.values_mut() {
-            (record.failed, record.failures) = (None, 0);
-            if let Some(serving) = &record.serving {
-                serving.handle.reset_breaker();
+            record.clear_failures();
+            if let Some(content) = record.serving() {
+                content.version.reset_breaker();
             }
         }
     }
@@ -161,9 +157,10 @@ impl ModelRecord {
     /// Starts to load a version. Returns its candidate.
     pub(super) fn start_loading(&mut self, version: Version) -> Option<Candidate> {
         let record = self.versions.get_mut(&version)?;
-        let VersionContent::Candidate(candidate) = &record.content else { return None };
-        record.loading = Some(candidate.digest);
-        Some(Candidate::clone(candidate))
+        let ObservedContent::Candidate(candidate) = &record.observed else { return None };
+        let candidate = Candidate::clone(candidate);
+        record.start_loading(candidate.digest);
+        Some(candidate)
     }
 
     /// Acquires the model's part of the tenant's quota, if it is not held yet. Fails if the tenant
@@ -188,10 +185,10 @@ impl ModelRecord {
         let latest = matches!(self.policy, VersionPolicy::Latest(_));
         let Some(record) = self.versions.get_mut(&version) else { return false };
 
-        let serves = record.serving.as_ref().is_some_and(|serving| {
-            serving.digest == digest
-                && serving.handle.settings().breaker.rollback
-                && record.content.is_candidate(digest)
+        let serves = record.serving().is_some_and(|content| {
+            content.digest == digest
+                && content.version.rolls_back()
+                && record.observed.is_candidate(digest)
         });
 
         if !(older && latest && serves) {
@@ -199,14 +196,14 @@ impl ModelRecord {
         }
 
         let reason = "it kept failing; load it to try again, or replace it";
-        record.failed = Some((digest, LoadError::new(Stage::Serve, reason)));
+        record.record_trip(digest, LoadError::new(Stage::Serve, reason));
         true
     }
 
     /// The digest of a version's candidate.
     pub(super) fn candidate_digest(&self, version: Version) -> Option<Digest> {
-        match &self.versions.get(&version)?.content {
-            VersionContent::Candidate(candidate) => Some(candidate.digest),
+        match &self.versions.get(&version)?.observed {
+            ObservedContent::Candidate(candidate) => Some(candidate.digest),
             _ => None,
         }
     }
@@ -219,72 +216,55 @@ impl ModelRecord {
         error: LoadError,
     ) -> u32 {
         let record = self.versions.entry(version).or_default();
-        record.loading = None;
-        if record.last_tried != Some(digest) {
-            (record.last_tried, record.failures) = (Some(digest), 0);
-        }
-
-        record.failures = record.failures.saturating_add(1);
-        record.failed = Some((digest, error));
-        record.failures
+        record.end_loading();
+        record.record_failure(digest, error)
     }
 
-    /// Forgets the failure of a version if it was temporary.
+    /// Forgets the failure of a version if it was transient.
     pub(super) fn clear_transient_failure(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
-            record.failed = record.failed.take().filter(|(_, error)| !error.stage.is_transient());
+            record.clear_failure(Stage::is_transient);
         }
     }
 
     /// Forgets failures caused by interceptors, so that the present interceptors are called.
     pub(super) fn clear_interceptor_failures(&mut self) {
         for record in self.versions.values_mut() {
-            record.failed =
-                record.failed.take().filter(|(_, error)| error.stage != Stage::Intercept);
+            record.clear_failure(|stage| stage == Stage::Intercept);
         }
     }
 
-    /// Publishes a loaded version. Returns the drain of the content that served under its number
-    /// before.
+    /// Publishes a loaded version. Returns the content that served under its number before, which is
+    /// to be drained.
     pub(super) fn start_serving(
         &mut self,
         version: Version,
         digest: Digest,
-        loaded: Loaded,
-    ) -> Option<Drain> {
-        let before = self.stop_serving(version);
-        let record = self.versions.entry(version).or_default();
-        record.loading = None;
-        (record.failed, record.failures) = (None, 0);
-
-        let (handle, drained) = loaded;
+        loaded: Box<dyn ServingVersion>,
+    ) -> Option<Box<dyn ServingVersion>> {
         // The live configuration may have changed during the load.
-        handle.template().config().set_live(self.live_config.clone());
+        loaded.set_live_config(self.live_config.clone());
 
-        let ending = Drain::new(&handle, drained);
-        record.serving = Some(ServingContent { digest, handle, drain: ending });
-        before
+        let record = self.versions.entry(version).or_default();
+        record.publish(ServingContent { digest, version: loaded })
     }
 
     /// Records that the result of a load is no longer wanted.
     pub(super) fn abandon_load(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
-            record.loading = None;
+            record.end_loading();
         }
     }
 
-    /// Takes a version out of service. Returns its drain.
-    pub(super) fn stop_serving(&mut self, version: Version) -> Option<Drain> {
-        let record = self.versions.get_mut(&version)?;
-        let serving = record.serving.take()?;
-        record.draining += 1;
-        Some(serving.drain)
+    /// Takes a version out of service. Returns its content, which is to be drained.
+    pub(super) fn stop_serving(&mut self, version: Version) -> Option<Box<dyn ServingVersion>> {
+        self.versions.get_mut(&version)?.stop_serving()
     }
 
     /// Records that one content of a version has drained.
     pub(super) fn record_drained(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
-            record.draining = record.draining.saturating_sub(1);
+            record.record_drained();
         }
     }
 
@@ -295,12 +275,13 @@ impl ModelRecord {
 
     /// True if a version is being loaded.
     pub(super) fn is_loading(&self) -> bool {
-        self.versions.values().any(|record| record.loading.is_some())
+        self.versions.values().any(|record| record.loading().is_some())
     }
 
     /// True while the outcome of the model is unknown.
     pub(super) fn is_undecided(&self) -> bool {
-        let changing = |record: &VersionRecord| matches!(record.content, VersionContent::Unsettled);
+        let changing =
+            |record: &VersionRecord| matches!(record.observed, ObservedContent::Unsettled);
         self.is_loading()
             || self.waits_for_interceptors()
             || self.unversioned == Some(None)
@@ -309,8 +290,9 @@ impl ModelRecord {
 
     /// True while the outcome of the version's present content is unknown.
     pub(super) fn is_undecided_about(&self, version: Version) -> bool {
-        let changing = |record: &VersionRecord| matches!(record.content, VersionContent::Unsettled);
-        let undecided = |record: &VersionRecord| record.loading.is_some() || changing(record);
+        let changing =
+            |record: &VersionRecord| matches!(record.observed, ObservedContent::Unsettled);
+        let undecided = |record: &VersionRecord| record.loading().is_some() || changing(record);
         self.waits_for_interceptors()
             || self.unversioned == Some(None)
             || self.versions.get(&version).is_some_and(undecided)
@@ -318,16 +300,13 @@ impl ModelRecord {
 
     /// True if the model is loaded as soon as its tenant's interceptors are.
     fn waits_for_interceptors(&self) -> bool {
-        self.active_hold().is_some_and(|held| held.undecided)
+        self.active_hold().is_some_and(|hold| hold.undecided)
     }
 
     /// The newest version that serves.
-    pub(super) fn newest_serving(&self) -> Option<ServableHandle> {
-        self.versions
-            .values()
-            .rev()
-            .find_map(|record| record.serving.as_ref())
-            .map(|serving| serving.handle.clone())
+    pub(super) fn newest_serving(&self) -> Option<&dyn ServingVersion> {
+        let newest = self.versions.values().rev().find_map(VersionRecord::serving);
+        newest.map(|content| &*content.version)
     }
 
     /// True if the repository holds any of the model, valid or not.
@@ -337,12 +316,12 @@ impl ModelRecord {
 
     /// True if the version serves.
     pub(super) fn is_serving(&self, version: Version) -> bool {
-        self.versions.get(&version).is_some_and(|record| record.serving.is_some())
+        self.versions.get(&version).is_some_and(|record| record.serving().is_some())
     }
 
     /// True if no version serves or drains.
     pub(super) fn is_idle(&self) -> bool {
-        self.versions.values().all(|record| record.serving.is_none() && record.draining == 0)
+        self.versions.values().all(VersionRecord::is_idle)
     }
 
     /// Removes the records of versions that have no state left.
@@ -350,9 +329,7 @@ impl ModelRecord {
         if self.is_idle() && !self.is_loading() {
             self.model_quota = None;
         }
-        let is_told =
-            |record: &VersionRecord| !record.is_absent() || record.missing_reason().is_some();
-        self.versions.retain(|_, record| is_told(record) || record.is_active());
+        self.versions.retain(|_, record| !record.is_empty());
     }
 
     /// True if the model has no state left.
@@ -362,15 +339,15 @@ impl ModelRecord {
 
     /// The candidates in the repository.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
-        self.versions.values().filter_map(|record| match &record.content {
-            VersionContent::Candidate(candidate) => Some(&**candidate),
+        self.versions.values().filter_map(|record| match &record.observed {
+            ObservedContent::Candidate(candidate) => Some(&**candidate),
             _ => None,
         })
     }
 }
 
-fn fault_text(seen: &Observed) -> Option<String> {
-    match seen {
+fn fault_text(observed: &Observed) -> Option<String> {
+    match observed {
         Observed::Faulty { reason, .. } => Some(reason.clone()),
         Observed::Candidate(_) | Observed::Unsettled { .. } | Observed::Missing { .. } => None,
     }

@@ -1,7 +1,9 @@
-//! Versions with temporary failures, and the times of their next tries.
+//! Versions with transient failures, and the times of their next tries.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::model::{ModelName, Version};
 
@@ -15,15 +17,15 @@ pub(super) struct RetryQueue {
 }
 
 impl RetryQueue {
-    /// Adds a version to retry at `wait_until_due`.
+    /// Adds a version to retry at `due`.
     pub(super) fn add(&mut self, due: Instant, name: ModelName, version: Version) {
         self.due.insert((due, name, version));
     }
 
     /// Waits until a version is due; for ever if there is none.
-    pub(super) async fn due(&self) {
+    pub(super) async fn wait_until_due(&self) {
         match self.due.first() {
-            Some((due, ..)) => tokio::time::sleep_until((*due).into()).await,
+            Some((due, ..)) => tokio::time::sleep_until(*due).await,
             None => std::future::pending().await,
         }
     }
@@ -62,7 +64,7 @@ mod tests {
         let at = |millis| now + Duration::from_millis(millis);
 
         [0, 400, 2000].into_iter().for_each(|millis| retries.add(at(millis), iris.clone(), first));
-        retries.due().await;
+        retries.wait_until_due().await;
         assert_eq!(retries.take_due(at(0)).len(), 2);
         assert_eq!(retries.take_due(at(1000)).len(), 0);
         assert_eq!(retries.take_due(at(2000)).len(), 1);

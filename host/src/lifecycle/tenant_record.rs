@@ -34,15 +34,14 @@ pub(super) struct TenantRecord {
 impl TenantRecord {
     /// A tenant whose candidates come from the source with this number.
     pub(super) fn new(tenant: Arc<Tenant>, source: u64, metrics: TenantMetrics) -> Self {
-        let (asked, settled, degraded, beyond_storage, interceptors) = Default::default();
         TenantRecord {
             tenant,
             source,
-            rescans: asked,
-            settled,
-            degraded,
-            over_quota: beyond_storage,
-            interceptors,
+            rescans: 0,
+            settled: false,
+            degraded: false,
+            over_quota: BTreeSet::new(),
+            interceptors: InterceptorState::default(),
             metrics,
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::error::CommandError;
 use super::index::IndexEntry;
-use super::manager::CommandError;
 use super::record::ModelRecord;
 use crate::model::{ModelName, Version};
 
@@ -23,7 +23,7 @@ pub(super) enum Waiter {
 
 impl Waiter {
     /// The model that the reply depends on, if any.
-    pub(super) fn name(&self) -> Option<&ModelName> {
+    pub(super) fn model(&self) -> Option<&ModelName> {
         match self {
             Waiter::Load { name, .. } | Waiter::Version { name, .. } => Some(name),
             Waiter::Unloaded { .. } | Waiter::Index { .. } => None,

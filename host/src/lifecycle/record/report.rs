@@ -3,7 +3,7 @@
 use super::super::index::{IndexEntry, IndexState};
 use super::super::policy::{Demand, selects};
 use super::ModelRecord;
-use super::version::{VersionContent, VersionRecord};
+use super::version::{ObservedContent, VersionRecord};
 use crate::model::{LoadError, ModelName, Stage, Version};
 use crate::registry::ModelEntry;
 
@@ -16,11 +16,11 @@ impl ModelRecord {
         if let Some(fault) = self.newest_fault() {
             return Err(fault);
         }
-        if let Some(held) = self.active_hold() {
-            return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
+        if let Some(hold) = self.active_hold() {
+            return Err(LoadError::new(Stage::Intercept, hold.reason.clone()));
         }
 
-        let serves = self.versions.values().any(|record| record.serving.is_some());
+        let serves = self.newest_serving().is_some();
         if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, NONE_WANTED)) }
     }
 
@@ -62,10 +62,11 @@ impl ModelRecord {
         if self.unversioned.is_none() && self.versions.is_empty() {
             return None;
         }
-        let serving = self.versions.values().rev().filter_map(|record| record.serving.as_ref());
-        let serving = serving.map(|serving| serving.handle.clone()).collect();
+        let serving = self.versions.values().rev().filter_map(VersionRecord::serving);
+        let servables = serving.filter_map(|content| content.version.servable()).cloned();
+
         Some(ModelEntry {
-            serving,
+            serving: servables.collect(),
             policy: self.policy.clone(),
             not_ready_reason: self.not_ready_reason(),
         })
@@ -76,8 +77,8 @@ impl ModelRecord {
         if self.demand == Demand::Unwanted {
             return "it was unloaded on request".into();
         }
-        if let Some(held) = self.active_hold() {
-            return held.reason.clone();
+        if let Some(hold) = self.active_hold() {
+            return hold.reason.clone();
         }
         if self.is_loading() {
             return "it is loading".into();
@@ -133,33 +134,35 @@ impl ModelRecord {
     }
 
     fn index_state(&self, version: Version, record: &VersionRecord) -> (IndexState, String) {
-        let fault = record.fault().map(|error| error.to_string());
-        if record.is_deleted() && self.unversioned.is_none() {
-            return (IndexState::Ready, self.deleted_reason(version));
-        }
-        if record.serving.is_some() {
-            let excuse = fault
-                .map(|fault| record.degraded_reason(&fault))
-                .or_else(|| record.live_config_fault());
-            return (IndexState::Ready, excuse.unwrap_or_default());
-        }
-        if record.loading.is_some() {
-            return (IndexState::Loading, String::new());
-        }
-        if record.draining > 0 {
-            return (IndexState::Unloading, String::new());
-        }
+        let state = record.state().index_state();
+        let reason = match state {
+            IndexState::Ready => self.ready_reason(version, record),
+            IndexState::Loading | IndexState::Unloading => String::new(),
+            IndexState::Unavailable => self.unavailable_reason(record),
+        };
+        (state, reason)
+    }
 
-        let reason = match (&record.content, self.demand) {
-            (VersionContent::Missing(reason), _) => reason.clone(),
+    /// The reason shown for a version that serves; empty if all is well.
+    fn ready_reason(&self, version: Version, record: &VersionRecord) -> String {
+        if record.is_deleted() && self.unversioned.is_none() {
+            return self.deleted_reason(version);
+        }
+        let fault = record.fault().map(|error| record.degraded_reason(&error.to_string()));
+        fault.or_else(|| record.live_config_fault()).unwrap_or_default()
+    }
+
+    /// The reason shown for a version that is not loaded.
+    fn unavailable_reason(&self, record: &VersionRecord) -> String {
+        match (&record.observed, self.demand) {
+            (ObservedContent::Missing(reason), _) => reason.clone(),
             (_, Demand::Unwanted) => "unloaded on request".into(),
-            (VersionContent::Unsettled, _) => "its files are still changing".into(),
-            _ => match (fault, self.active_hold()) {
-                (Some(fault), _) => fault,
-                (None, Some(held)) => held.reason.clone(),
+            (ObservedContent::Unsettled, _) => "its files are still changing".into(),
+            _ => match (record.fault(), self.active_hold()) {
+                (Some(fault), _) => fault.to_string(),
+                (None, Some(hold)) => hold.reason.clone(),
                 (None, None) => "not wanted by the version policy".into(),
             },
-        };
-        (IndexState::Unavailable, reason)
+        }
     }
 }

@@ -1,28 +1,28 @@
 //! The state of one version.
 
-use super::super::drain::Drain;
+use super::super::loader::ServingVersion;
 use super::super::policy::{Presence, VersionSnapshot};
+use super::super::version_state::{HostedContent, ServingContent, VersionState};
 use crate::model::{LoadError, Stage, Version};
 use crate::repository::{Candidate, Digest};
-use crate::servable::ServableHandle;
 
-/// The content of one version in the repository, and what became of it.
+/// One version: its content in the repository, and what the host does with it.
 #[derive(Default)]
 pub(super) struct VersionRecord {
-    pub(super) content: VersionContent,
-    pub(super) serving: Option<ServingContent>,
-    pub(super) loading: Option<Digest>,
-    pub(super) failed: Option<(Digest, LoadError)>,
-    /// The content that was last tried, and the number of its consecutive failures.
-    pub(super) last_tried: Option<Digest>,
-    pub(super) failures: u32,
+    pub(super) observed: ObservedContent,
+    hosted: HostedContent,
     /// Number of contents of this version that are draining.
-    pub(super) draining: usize,
+    draining: usize,
+    /// The last failure, until it may be retried.
+    failure: Option<Failure>,
+    /// The content that was last tried, and the number of its consecutive failures.
+    last_tried: Option<Digest>,
+    failures: u32,
 }
 
 /// The content of the repository under one version.
 #[derive(Default)]
-pub(super) enum VersionContent {
+pub(super) enum ObservedContent {
     Candidate(Box<Candidate>),
     Unsettled,
     Faulty(String),
@@ -32,25 +32,172 @@ pub(super) enum VersionContent {
     Absent,
 }
 
-/// A content that serves.
-pub(super) struct ServingContent {
-    pub(super) digest: Digest,
-    pub(super) handle: ServableHandle,
-    /// The drain to run once it no longer serves.
-    pub(super) drain: Drain,
+/// A failure of one content.
+struct Failure {
+    digest: Digest,
+    error: LoadError,
 }
 
-impl VersionContent {
+impl ObservedContent {
     pub(super) fn is_candidate(&self, digest: Digest) -> bool {
-        matches!(self, VersionContent::Candidate(candidate) if candidate.digest == digest)
+        matches!(self, ObservedContent::Candidate(candidate) if candidate.digest == digest)
     }
 }
 
+// === Changes of state ===
+
 impl VersionRecord {
+    /// Records the start of a load.
+    pub(super) fn start_loading(&mut self, digest: Digest) {
+        self.hosted.change(|hosted| match hosted {
+            HostedContent::Serving(content) => (HostedContent::Replacing(content, digest), ()),
+            HostedContent::Unloaded | HostedContent::Draining => {
+                (HostedContent::Loading(digest), ())
+            }
+            loading => (loading, ()),
+        });
+    }
+
+    /// Records the end of a load that published nothing. Does nothing if no load was recorded.
+    pub(super) fn end_loading(&mut self) {
+        if self.loading().is_none() {
+            return;
+        }
+
+        let rest = self.resting();
+        self.hosted.change(|hosted| match hosted {
+            HostedContent::Replacing(content, _) => (HostedContent::Serving(content), ()),
+            _ => (rest, ()),
+        });
+    }
+
+    /// Publishes a loaded content. Returns the one that served before, which is to be drained.
+    pub(super) fn publish(&mut self, content: ServingContent) -> Option<Box<dyn ServingVersion>> {
+        let before = self.hosted.change(|hosted| match hosted {
+            HostedContent::Serving(old) | HostedContent::Replacing(old, _) => {
+                (HostedContent::Serving(content), Some(old.version))
+            }
+            _ => (HostedContent::Serving(content), None),
+        });
+
+        self.draining += usize::from(before.is_some());
+        self.clear_failures();
+        before
+    }
+
+    /// Takes the serving content out of service. Returns it, to be drained.
+    pub(super) fn stop_serving(&mut self) -> Option<Box<dyn ServingVersion>> {
+        self.serving()?;
+
+        self.draining += 1;
+        self.hosted.change(|hosted| match hosted {
+            HostedContent::Serving(content) => (HostedContent::Draining, Some(content.version)),
+            HostedContent::Replacing(content, digest) => {
+                (HostedContent::Loading(digest), Some(content.version))
+            }
+            other => (other, None),
+        })
+    }
+
+    /// Records that one content has drained.
+    pub(super) fn record_drained(&mut self) {
+        self.draining = self.draining.saturating_sub(1);
+        if self.draining == 0 && self.state() == VersionState::Draining {
+            self.hosted.change(|_| (HostedContent::Unloaded, ()));
+        }
+    }
+
+    /// The contents of a version that neither serves nor loads.
+    fn resting(&self) -> HostedContent {
+        if self.draining > 0 { HostedContent::Draining } else { HostedContent::Unloaded }
+    }
+}
+
+// === Failures ===
+
+impl VersionRecord {
+    /// Records a failure. Returns the number of consecutive failures of this content.
+    pub(super) fn record_failure(&mut self, digest: Digest, error: LoadError) -> u32 {
+        if self.last_tried != Some(digest) {
+            self.last_tried = Some(digest);
+            self.failures = 0;
+        }
+
+        self.failures = self.failures.saturating_add(1);
+        self.failure = Some(Failure { digest, error });
+        self.failures
+    }
+
+    /// Records that a content keeps failing while it serves.
+    pub(super) fn record_trip(&mut self, digest: Digest, error: LoadError) {
+        self.failure = Some(Failure { digest, error });
+    }
+
+    /// Forgets all failures.
+    pub(super) fn clear_failures(&mut self) {
+        self.failure = None;
+        self.failures = 0;
+    }
+
+    /// Forgets a failure at one of these stages, so that the content is tried again.
+    pub(super) fn clear_failure(&mut self, stages: impl FnOnce(Stage) -> bool) {
+        self.failure = self.failure.take().filter(|failure| !stages(failure.error.stage));
+    }
+
+    fn failed_digest(&self) -> Option<Digest> {
+        self.failure.as_ref().map(|failure| failure.digest)
+    }
+}
+
+// === The state, as others see it ===
+
+impl VersionRecord {
+    /// The state of the version.
+    pub(super) fn state(&self) -> VersionState {
+        self.hosted.state()
+    }
+
+    /// The content that serves.
+    pub(super) fn serving(&self) -> Option<&ServingContent> {
+        self.hosted.serving()
+    }
+
+    /// The digest of the content that is being loaded.
+    pub(super) fn loading(&self) -> Option<Digest> {
+        self.hosted.loading()
+    }
+
+    /// True if no content serves or drains.
+    pub(super) fn is_idle(&self) -> bool {
+        self.serving().is_none() && self.draining == 0
+    }
+
+    /// True if there is nothing to report of the version.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.observed, ObservedContent::Absent) && self.state() == VersionState::Unloaded
+    }
+
+    /// The state for the policy.
+    pub(super) fn snapshot(&self, version: Version) -> VersionSnapshot {
+        let presence = match &self.observed {
+            ObservedContent::Candidate(candidate) => Presence::Candidate(candidate.digest),
+            ObservedContent::Unsettled => Presence::Unsettled,
+            ObservedContent::Faulty(_) => Presence::Faulty,
+            ObservedContent::Missing(_) | ObservedContent::Absent => Presence::Absent,
+        };
+
+        VersionSnapshot {
+            version,
+            presence,
+            serving: self.serving().map(|content| content.digest),
+            loading: self.loading(),
+            failed: self.failed_digest(),
+        }
+    }
+
     /// The reason shown for a version that serves in spite of a fault.
     pub(super) fn degraded_reason(&self, fault: &str) -> String {
-        let same =
-            self.serving.as_ref().is_some_and(|serving| self.content.is_candidate(serving.digest));
+        let same = self.serving().is_some_and(|content| self.observed.is_candidate(content.digest));
         if same {
             fault.into()
         } else {
@@ -60,71 +207,48 @@ impl VersionRecord {
 
     /// True if the repository holds a candidate that has not failed.
     pub(super) fn is_usable(&self) -> bool {
-        match &self.content {
-            VersionContent::Candidate(candidate) => {
-                self.failed.as_ref().is_none_or(|(digest, _)| *digest != candidate.digest)
-            }
+        match &self.observed {
+            ObservedContent::Candidate(candidate) => self.failed_digest() != Some(candidate.digest),
             _ => false,
-        }
-    }
-
-    pub(super) fn snapshot(&self, version: Version) -> VersionSnapshot {
-        let present = match &self.content {
-            VersionContent::Candidate(candidate) => Presence::Candidate(candidate.digest),
-            VersionContent::Unsettled => Presence::Unsettled,
-            VersionContent::Faulty(_) => Presence::Faulty,
-            VersionContent::Missing(_) | VersionContent::Absent => Presence::Absent,
-        };
-
-        VersionSnapshot {
-            version,
-            presence: present,
-            serving: self.serving.as_ref().map(|serving| serving.digest),
-            loading: self.loading,
-            failed: self.failed.as_ref().map(|(digest, _)| *digest),
         }
     }
 
     /// The fault of the live configuration, if there is one.
     pub(super) fn live_config_fault(&self) -> Option<String> {
-        match &self.content {
-            VersionContent::Candidate(candidate) => candidate.live.fault.clone(),
+        match &self.observed {
+            ObservedContent::Candidate(candidate) => candidate.live.fault.clone(),
             _ => None,
         }
     }
 
     /// True if the repository holds nothing of the version.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self.content, VersionContent::Absent | VersionContent::Missing(_))
+        matches!(self.observed, ObservedContent::Absent | ObservedContent::Missing(_))
     }
 
     /// The reason for which the version should be present, if it should and is not.
     pub(super) fn missing_reason(&self) -> Option<&str> {
-        match &self.content {
-            VersionContent::Missing(reason) => Some(reason),
+        match &self.observed {
+            ObservedContent::Missing(reason) => Some(reason),
             _ => None,
         }
     }
 
     /// True if it serves although it was deleted.
     pub(super) fn is_deleted(&self) -> bool {
-        self.serving.is_some() && self.is_absent()
-    }
-
-    pub(super) fn is_active(&self) -> bool {
-        self.serving.is_some() || self.loading.is_some() || self.draining > 0
+        self.serving().is_some() && self.is_absent()
     }
 
     /// The fault of the content that the repository holds now.
     pub(super) fn fault(&self) -> Option<LoadError> {
-        match (&self.content, &self.failed) {
-            (VersionContent::Faulty(reason), _) => {
+        match (&self.observed, &self.failure) {
+            (ObservedContent::Faulty(reason), _) => {
                 Some(LoadError::new(Stage::Read, reason.clone()))
             }
-            (VersionContent::Candidate(candidate), Some((digest, error)))
-                if candidate.digest == *digest =>
+            (ObservedContent::Candidate(candidate), Some(failure))
+                if candidate.digest == failure.digest =>
             {
-                Some(error.clone())
+                Some(failure.error.clone())
             }
             _ => None,
         }

@@ -1,15 +1,13 @@
 //! Events of versions: start of a load, its outcome, an open circuit breaker, the end of a drain.
 
-use std::time::Instant;
-
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::super::drain::Drain;
+use super::super::event::Event;
 use super::super::load_task::{LoadTask, retry_delay, run_load};
-use super::super::manager::{Event, Phase};
+use super::super::loader::ServingVersion;
 use super::super::metrics::TenantMetrics;
-use super::super::record::Loaded;
 use super::Reconciler;
 use crate::model::{LoadError, ModelId, ModelName, Stage, Version};
 use crate::repository::Digest;
@@ -17,7 +15,7 @@ use crate::servable::InterceptorChainHandle;
 use crate::tenant::LogDecision;
 
 /// Writes a log line about a version, within the tenant's rate limit.
-macro_rules! say {
+macro_rules! log_version {
     ($task:expr, $level:ident, $($what:tt)*) => {
         match $task.log_limit.next(Instant::now()) {
             LogDecision::Write => tracing::$level!(tenant = %$task.tenant, $($what)*),
@@ -40,25 +38,27 @@ impl Reconciler {
         else {
             return;
         };
+
         if let Err(refusal) = owner.take_quota(record, name, version) {
             let error = LoadError::new(Stage::Quota, refusal.to_string());
             return self.record_failure(name, version, digest, error);
         }
 
         let Some(candidate) = record.start_loading(version) else { return };
-        let wrapped =
-            owner.chain_handle_for(name).map(InterceptorChainHandle::chain).unwrap_or_default();
-        let loader = self.loader.clone();
-        let tenant = owner.tenant().clone();
-        tokio::spawn(run_load(
-            LoadTask { loader, events, tenant, interceptors: wrapped },
-            candidate,
-        ));
+        let chain = owner.chain_handle_for(name).map(InterceptorChainHandle::chain);
+        let task = LoadTask {
+            loader: self.loader.clone(),
+            events,
+            tenant: owner.tenant().clone(),
+            interceptors: chain.unwrap_or_default(),
+        };
+        tokio::spawn(run_load(task, candidate));
         self.running_loads += 1;
-        say!(self, info, model = %name, %version, %digest, "loading");
+
+        log_version!(self, info, model = %name, %version, %digest, "loading");
     }
 
-    /// Records a failure, and schedules a retry if it may be temporary.
+    /// Records a failure, and schedules a retry if it is transient.
     fn record_failure(
         &mut self,
         name: &ModelName,
@@ -71,12 +71,12 @@ impl Reconciler {
         let text = error.to_string();
         let failures = record.record_failure(version, digest, error);
 
-        // A repeated temporary failure is logged once.
+        // A repeated transient failure is logged once.
         if failures == 1 || !stage.is_transient() {
-            say!(self, warn, model = %name, %version, error = %text, "cannot serve");
+            log_version!(self, warn, model = %name, %version, error = %text, "cannot serve");
         }
-        if let Some(after) = retry_delay(stage, failures).filter(|_| self.phase == Phase::Running) {
-            self.retries.add(Instant::now() + after, name.clone(), version);
+        if let Some(delay) = retry_delay(stage, failures).filter(|_| self.is_running()) {
+            self.retries.add(Instant::now() + delay, name.clone(), version);
         }
     }
 
@@ -84,7 +84,7 @@ impl Reconciler {
     /// they are committed only if it is, and once they are, it serves, if only for a moment.
     pub(super) fn may_publish(&self, name: &ModelName, version: Version) -> bool {
         let wanted = self.models.get(name).is_some_and(|record| record.may_publish(version));
-        wanted && self.owner_record.is_some() && self.phase == Phase::Running
+        wanted && self.owner_record.is_some() && self.is_running()
     }
 
     pub(super) fn handle_loaded(
@@ -92,14 +92,14 @@ impl Reconciler {
         name: ModelName,
         version: Version,
         digest: Digest,
-        outcome: Result<Option<Loaded>, LoadError>,
+        outcome: Result<Option<Box<dyn ServingVersion>>, LoadError>,
     ) {
         self.running_loads = self.running_loads.saturating_sub(1);
         self.collection_due = true;
         match outcome {
             // The version of a removed tenant would use that tenant's quota and grants.
             _ if self.owner_record.is_none() => self.abandon_load(&name, version),
-            Ok(Some(loaded)) if self.phase == Phase::Running => {
+            Ok(Some(loaded)) if self.is_running() => {
                 self.start_serving(&name, version, digest, loaded)
             }
             // Not wanted; or published by the next start, because the server stops.
@@ -119,13 +119,15 @@ impl Reconciler {
         name: &ModelName,
         version: Version,
         digest: Digest,
-        loaded: Loaded,
+        loaded: Box<dyn ServingVersion>,
     ) {
-        let wrapping = self.owner_record.as_ref().and_then(|owner| owner.chain_handle_for(name));
+        let chain = self.owner_record.as_ref().and_then(|owner| owner.chain_handle_for(name));
         let Some(record) = self.models.get_mut(name) else { return };
 
-        let trips = loaded.0.breaker_trips();
-        wrapping.into_iter().for_each(|wrapping| loaded.0.set_interceptors(wrapping));
+        let trips = loaded.breaker_trips();
+        if let Some(chain) = chain {
+            loaded.set_interceptors(chain);
+        }
 
         let before = record.start_serving(version, digest, loaded);
         self.start_drain(name, version, before);
@@ -175,16 +177,21 @@ impl Reconciler {
     }
 
     /// Starts the task that drains a version.
-    fn start_drain(&self, name: &ModelName, version: Version, ending: Option<Drain>) {
-        let Some(ending) = ending else { return };
+    fn start_drain(
+        &self,
+        name: &ModelName,
+        version: Version,
+        retired: Option<Box<dyn ServingVersion>>,
+    ) {
+        let Some(retired) = retired else { return };
 
         let events = self.events.clone();
         let name = name.clone();
         // Begun before the task runs, so that the interceptors that serve now see the drain even if
         // they are drained next.
-        let ending = ending.begin();
+        let drain = retired.drain();
         tokio::spawn(async move {
-            ending.run().await;
+            drain.await;
             if let Some(events) = events.upgrade() {
                 let _ = events.send(Event::Drained { name, version }).await;
             }
@@ -192,8 +199,8 @@ impl Reconciler {
     }
 
     pub(super) fn stop_serving(&mut self, name: &ModelName, version: Version) {
-        let ending = self.models.get_mut(name).and_then(|record| record.stop_serving(version));
-        self.start_drain(name, version, ending);
+        let retired = self.models.get_mut(name).and_then(|record| record.stop_serving(version));
+        self.start_drain(name, version, retired);
     }
 
     pub(super) fn handle_drained(&mut self, name: &ModelName, version: Version) {

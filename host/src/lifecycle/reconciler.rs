@@ -1,19 +1,22 @@
-//! The task that reconciles the serving versions of one tenant with its repository.
+//! The reconcile loop of one tenant: the task that makes its serving versions those of its
+//! repository.
 
 mod sources;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
+use super::error::CommandError;
+use super::event::{Event, Phase};
 use super::index::IndexEntry;
-use super::loader::EngineLoader;
+use super::loader::Loader;
 use super::log_rate_limit::LogRateLimit;
-use super::manager::{CommandError, Event, Phase};
 use super::policy::Action;
 use super::readiness::{Readiness, TenantProgress};
 use super::record::ModelRecord;
@@ -27,7 +30,7 @@ use crate::repository::{AspiredVersions, Candidate, Degraded};
 /// The parts that a tenant's task works with.
 pub(super) struct ReconcilerParts {
     pub(super) registry: Registry,
-    pub(super) loader: Arc<EngineLoader>,
+    pub(super) loader: Arc<dyn Loader>,
     pub(super) readiness: Arc<Readiness>,
     /// Its own event queue; weak, so that the task ends with the last sender elsewhere.
     pub(super) events: mpsc::WeakSender<Event>,
@@ -41,7 +44,7 @@ pub(super) struct Reconciler {
     registry: Registry,
     /// The tenant's part of the registry.
     published: TenantModels,
-    loader: Arc<EngineLoader>,
+    loader: Arc<dyn Loader>,
     readiness: Arc<Readiness>,
     events: mpsc::WeakSender<Event>,
     /// Its own event queue, held open once the tenant is removed.
@@ -85,9 +88,6 @@ impl Reconciler {
     pub(super) fn new(parts: ReconcilerParts) -> Self {
         let ReconcilerParts { registry, loader, readiness, events, record, degraded } = parts;
         let tenant = record.tenant().name().clone();
-        let (models, busy, loads, retries, changed, rewrapped) = Default::default();
-        let (waiting, merged, index, collected) = Default::default();
-
         Reconciler {
             published: registry.add_tenant(&tenant),
             registry,
@@ -98,18 +98,18 @@ impl Reconciler {
             owner_record: Some(record),
             tenant,
             degraded,
-            models,
-            active_models: busy,
-            running_loads: loads,
-            retries,
+            models: BTreeMap::new(),
+            active_models: BTreeSet::new(),
+            running_loads: 0,
+            retries: RetryQueue::default(),
             log_limit: LogRateLimit::new(),
-            changed_models: changed,
-            interceptors_changed: rewrapped,
-            waiters: waiting,
-            last_aspired: merged,
-            index,
+            changed_models: BTreeSet::new(),
+            interceptors_changed: false,
+            waiters: Vec::new(),
+            last_aspired: None,
+            index: None,
             phase: Phase::Running,
-            last_collection: collected,
+            last_collection: None,
             collection_due: true,
         }
     }
@@ -135,7 +135,7 @@ impl Reconciler {
                     0 => break,
                     _ => self.handle_all(&mut batch).await,
                 },
-                () = self.retries.due() => self.retry_due().await,
+                () = self.retries.wait_until_due() => self.retry_due().await,
             }
             self.apply_interceptor_changes().await;
             self.publish();
@@ -201,7 +201,8 @@ impl Reconciler {
     }
 
     async fn enter_phase(&mut self, phase: Phase) {
-        (self.phase, self.index) = (phase, None);
+        self.phase = phase;
+        self.index = None;
         if phase == Phase::Running {
             return;
         }
@@ -252,9 +253,9 @@ impl Reconciler {
     }
 
     fn request_load(&mut self, name: ModelName, reply: oneshot::Sender<Result<(), CommandError>>) {
-        let open = self.is_running();
+        let running = self.is_running();
         match self.models.get_mut(&name) {
-            Some(record) if open => {
+            Some(record) if running => {
                 record.request_load();
                 self.reconcile(&name);
                 self.waiters.push(Waiter::Load { name, reply });
@@ -271,7 +272,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Retries versions with temporary failures that are due.
+    /// Retries versions with transient failures that are due.
     async fn retry_due(&mut self) {
         self.index = None;
         let due = self.retries.take_due(Instant::now());
@@ -305,7 +306,7 @@ impl Reconciler {
         }
     }
 
-    fn index(&self) -> Arc<Vec<IndexEntry>> {
+    fn build_index(&self) -> Arc<Vec<IndexEntry>> {
         Arc::new(self.models.iter().flat_map(|(name, record)| record.index_entries(name)).collect())
     }
 
@@ -326,10 +327,10 @@ impl Reconciler {
     fn answer_waiters(&mut self) {
         let mut index = self.index.take();
         for waiter in std::mem::take(&mut self.waiters) {
-            let record = waiter.name().and_then(|name| self.models.get(name));
-            let waits_on =
-                waiter.answer(record, || index.get_or_insert_with(|| self.index()).clone());
-            self.waiters.extend(waits_on);
+            let record = waiter.model().and_then(|name| self.models.get(name));
+            let unanswered =
+                waiter.answer(record, || index.get_or_insert_with(|| self.build_index()).clone());
+            self.waiters.extend(unanswered);
         }
 
         self.index = index;
@@ -337,18 +338,20 @@ impl Reconciler {
 
     /// Starts an artifact collection, unless it would delay a load.
     fn collect_artifacts(&mut self) {
-        let waits = self.running_loads > 0 || !self.readiness.is_ready();
-        let lately = self.last_collection.is_some_and(|at| at.elapsed() < COLLECT_INTERVAL);
-        if !self.collection_due || waits || lately {
+        let busy = self.running_loads > 0 || !self.readiness.is_ready();
+        let recently = self.last_collection.is_some_and(|at| at.elapsed() < COLLECT_INTERVAL);
+        if !self.collection_due || busy || recently {
             return;
         }
 
-        (self.last_collection, self.collection_due) = (Some(Instant::now()), false);
+        self.last_collection = Some(Instant::now());
+        self.collection_due = false;
         let candidates: Vec<Candidate> =
             self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
         let loader = self.loader.clone();
-        let tenant = self.tenant.clone();
-
-        tokio::spawn(async move { loader.collect_artifacts(&tenant, candidates).await });
+        tokio::spawn(loader.collect_artifacts(self.tenant.clone(), candidates));
     }
 }
+
+#[cfg(test)]
+mod tests;

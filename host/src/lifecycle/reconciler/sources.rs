@@ -42,6 +42,7 @@ impl Reconciler {
         if !self.owner_record.as_mut().is_some_and(|record| record.observe(&aspired)) {
             return;
         }
+
         self.last_aspired = Some(aspired.clone());
         let degraded =
             aspired.degraded.clone().or_else(|| aspired.partial.clone().map(Degraded::from));
@@ -73,10 +74,10 @@ impl Reconciler {
     /// Merges one model of an announcement.
     fn observe(&mut self, aspired: &AspiredVersions, name: ModelName) {
         let owner = self.owner_record.as_ref().filter(|_| !name.is_interceptor());
-        let held = owner.and_then(|owner| owner.interceptors.hold()).cloned();
+        let hold = owner.and_then(|owner| owner.interceptors.hold()).cloned();
         let record = self.models.entry(name.clone()).or_default();
 
-        record.set_hold(held);
+        record.set_hold(hold);
         if record.observe(aspired.for_model(&name)) {
             self.reconcile(&name);
         }
@@ -87,8 +88,8 @@ impl Reconciler {
         if !std::mem::take(&mut self.interceptors_changed) {
             return;
         }
-        if let Some(told) = self.update_interceptors() {
-            self.reconcile_all(told).await;
+        if let Some(affected) = self.update_interceptors() {
+            self.reconcile_all(affected).await;
         }
     }
 
@@ -96,22 +97,21 @@ impl Reconciler {
     fn update_interceptors(&mut self) -> Option<Vec<ModelName>> {
         let owner: &mut TenantRecord = self.owner_record.as_mut()?;
         let own = self.models.iter().filter(|(name, _)| name.is_interceptor());
-        let InterceptorChange { chain_changed: links, held } = owner.update_interceptors(own);
-
-        if !links && !held {
+        let InterceptorChange { chain_changed, hold_changed } = owner.update_interceptors(own);
+        if !chain_changed && !hold_changed {
             return None;
         }
 
-        let held = owner.interceptors.hold().cloned();
+        let hold = owner.interceptors.hold().cloned();
         let models = self.models.iter_mut().filter(|(name, _)| !name.is_interceptor());
-        let told = models.map(|(name, model)| {
-            model.set_hold(held.clone());
-            if links {
+        let affected = models.map(|(name, model)| {
+            model.set_hold(hold.clone());
+            if chain_changed {
                 model.clear_interceptor_failures();
             }
             name.clone()
         });
 
-        Some(told.collect())
+        Some(affected.collect())
     }
 }
