@@ -91,8 +91,13 @@ impl Server {
         let telemetry = Arc::new(Telemetry::default());
         telemetry.register(register_log);
 
+        let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
+        let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
+        telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
+
         let storage = Storage::build(&config, &config.state, &telemetry)?;
-        let loader = Arc::new(build_loader(&config, program, &storage, &telemetry)?);
+        let loader = build_loader(&config, program, &storage, &tenants, &telemetry)?;
+        let loader = Arc::new(loader);
         let Storage { stores, databases, sessions, task_chains } = storage;
 
         let metrics = telemetry.register(ConnectionMetrics::register);
@@ -102,9 +107,6 @@ impl Server {
         KeyMarker::new(&config.state)
             .set(config.tenancy.requires_keys())
             .map_err(|error| ServerError::state(&config, error))?;
-        let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
-        let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
-        telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
         let slots = loader.slots().clone();
         slots.divide(&tenants.all());
 

@@ -18,7 +18,7 @@ use wardian::repository::{Candidate, Digest};
 use wardian::servable::{ServableHandle, TaskChains};
 use wardian::server::{Storage, build_loader};
 use wardian::telemetry::Telemetry;
-use wardian::tenant::Tenant;
+use wardian::tenant::{Tenant, Tenants};
 
 use super::{begin, started, state, tasks};
 use crate::harness::{Server, guest, guest_folder, until};
@@ -139,7 +139,7 @@ async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     let telemetry = Telemetry::default();
     let storage = Storage::build(&config, &config.state, &telemetry).unwrap();
     let program = env!("CARGO_BIN_EXE_wardian").into();
-    let loader = build_loader(&config, program, &storage, &telemetry).unwrap();
+    let loader = build_loader(&config, program, &storage, &Tenants::default(), &telemetry).unwrap();
     let component = guest(model);
     let (path, digest) = (folder.join("model.wasm"), Digest::sha256(&component));
     std::fs::write(&path, &component).unwrap();

@@ -15,7 +15,7 @@ use wardian::repository::{Candidate, Digest};
 use wardian::servable::ServableHandle;
 use wardian::server::{Storage, build_loader};
 use wardian::telemetry::Telemetry;
-use wardian::tenant::Tenant;
+use wardian::tenant::{Tenant, Tenants};
 
 use super::options::Options;
 use super::report::{Table, format_number};
@@ -39,7 +39,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let config = Config { state: folder.path().join("state"), ..Config::default() };
     let telemetry = Telemetry::default();
     let storage = Storage::build(&config, &config.state, &telemetry)?;
-    let loader = build_loader(&config, process::program().into(), &storage, &telemetry)?;
+    let program = process::program().into();
+    let loader = build_loader(&config, program, &storage, &Tenants::default(), &telemetry)?;
     let case = wardian::api::parse_golden(
         &golden(&models::cases()?)?,
         &wardian::tenant::Pacer::unmetered(),

@@ -21,7 +21,7 @@ use crate::model::{LoadError, Stage, TenantName, nearest};
 use crate::repository::{AspiredVersions, Candidate, Directory, WatchMode};
 use crate::server::{Storage, build_loader};
 use crate::telemetry::Telemetry;
-use crate::tenant::{Tenant, TenantSettings};
+use crate::tenant::{Tenant, TenantSettings, Tenants};
 
 /// Arguments for the limits that apply and for the place of artifacts.
 #[derive(Args)]
@@ -80,7 +80,9 @@ impl OfflineLoader {
         // leaves no deferred tasks, so no task chain is run.
         let telemetry = Telemetry::default();
         let storage = Storage::build(&config, &scratch.path().join("state"), &telemetry)?;
-        let loader = build_loader(&config, program, &storage, &telemetry)?;
+        // Artifacts are not collected here, so no tenant needs to be listed.
+        let tenants = Tenants::default();
+        let loader = build_loader(&config, program, &storage, &tenants, &telemetry)?;
         Ok(OfflineLoader {
             config,
             loader,

@@ -220,10 +220,14 @@ impl ArtifactStore {
     }
 
     /// Removes artifacts that are not in use and returns their number: those of `tenant` that are
-    /// not in `keep` and were last used at least `max_age` ago, and all those of dismissed tenants.
+    /// not in `keep` and were last used at least `max_age` ago, all those of removed tenants, and
+    /// those of tenants that are not `configured` and were last used at least `max_age` ago. A
+    /// configured tenant that has loaded nothing yet keeps all of its artifacts: its repository may
+    /// be missing.
     pub fn collect(
         &self,
         tenant: &TenantName,
+        configured: &HashSet<TenantName>,
         keep: &HashSet<ArtifactKey>,
         max_age: Duration,
     ) -> io::Result<usize> {
@@ -248,7 +252,9 @@ impl ArtifactStore {
 
         for folder in self.folders()? {
             let name = folder.file_name().and_then(|name| TenantName::new(name.to_str()?).ok());
-            if !name.is_some_and(|name| tenants.contains_key(&name)) {
+            let is_known =
+                |name: &TenantName| configured.contains(name) || tenants.contains_key(name);
+            if !name.is_some_and(|name| is_known(&name)) {
                 removed += collect_unknown_tenant(&folder, max_age)?;
             }
         }

@@ -25,7 +25,7 @@ use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName}
 use crate::repository::{Candidate, Digest};
 use crate::servable::{InstanceFactory, Servable, ServableHandle, ServableMetrics, Sessions};
 use crate::store::Stores;
-use crate::tenant::{LogDecision, LogEntry, SlotRequest, Slots, Tenant, Workers};
+use crate::tenant::{LogDecision, LogEntry, SlotRequest, Slots, Tenant, Tenants, Workers};
 
 /// The limits of a load, and the parts of the host that a load uses.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct LoaderConfig {
     pub databases: Databases,
     /// Threads for host work.
     pub workers: Workers,
+    /// The configured tenants, whose artifacts are kept.
+    pub tenants: Tenants,
 }
 
 /// Longest duration of warm-up and golden requests together. Compiling has limits of its own;
@@ -369,7 +371,8 @@ impl EngineLoader {
         let removed = blocking(move || {
             let keys = wanted.iter().map(|candidate| self.artifact_key(&tenant, candidate));
             let keep: HashSet<_> = keys.collect();
-            self.store.collect(&tenant, &keep, MAX_UNUSED_AGE)
+            let configured = self.config.tenants.names();
+            self.store.collect(&tenant, &configured, &keep, MAX_UNUSED_AGE)
         });
         match removed.await {
             Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "collected unused artifacts"),

@@ -14,7 +14,7 @@ use crate::lifecycle::{EngineLoader, LoaderConfig};
 use crate::servable::{ServableMetrics, Sessions, TaskChains};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
-use crate::tenant::{FairScheduler, Workers};
+use crate::tenant::{FairScheduler, Tenants, Workers};
 
 /// The stores and databases of all tenants, and what is built on them.
 pub struct Storage {
@@ -57,6 +57,7 @@ pub fn build_loader(
     config: &Config,
     program: PathBuf,
     storage: &Storage,
+    tenants: &Tenants,
     telemetry: &Telemetry,
 ) -> Result<EngineLoader, ServerError> {
     let scheduler = storage.databases.turns();
@@ -80,6 +81,7 @@ pub fn build_loader(
         workers: Workers::new(scheduler.clone()).map_err(ServerError::Threads)?,
         stores: storage.stores.clone(),
         databases: storage.databases.clone(),
+        tenants: tenants.clone(),
     };
     Ok(EngineLoader::new(
         loader_config,

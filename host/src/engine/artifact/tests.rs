@@ -49,6 +49,11 @@ impl Bench {
         self.parent.path().join("artifacts")
     }
 
+    /// Collects the artifacts of the tenant `a` while no tenant is configured.
+    fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> io::Result<usize> {
+        self.store.collect(&owner(), &HashSet::new(), keep, max_age)
+    }
+
     /// Opens the store again, as another process would.
     fn reopened(self) -> Self {
         let Bench { parent, store } = self;
@@ -171,7 +176,7 @@ fn what_one_tenant_wants_says_nothing_of_another() {
     let bench = Bench::new();
     let artifacts = bench.store.for_tenant(&tenant("b", u64::MAX)).unwrap();
     make(&artifacts, &key("b"), 4).unwrap();
-    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), Duration::ZERO).unwrap(), 0);
+    assert_eq!(bench.collect(&HashSet::new(), Duration::ZERO).unwrap(), 0);
     assert!(artifacts.get(&key("b")).unwrap().is_some());
 }
 
@@ -186,8 +191,8 @@ fn what_is_no_longer_wanted_is_collected() {
 
     let used = artifacts.get(&key("used")).unwrap().unwrap();
     let keep = HashSet::from([key("kept")]);
-    assert_eq!(bench.store.collect(&owner(), &keep, DAY).unwrap(), 0);
-    assert_eq!(bench.store.collect(&owner(), &keep, Duration::ZERO).unwrap(), 1);
+    assert_eq!(bench.collect(&keep, DAY).unwrap(), 0);
+    assert_eq!(bench.collect(&keep, Duration::ZERO).unwrap(), 1);
     assert!(artifacts.get(&key("kept")).unwrap().is_some() && used.code.exists());
 }
 
@@ -203,9 +208,9 @@ fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
 
     let used = artifacts.get(&key("a")).unwrap();
     tenants.apply(BTreeMap::new(), Vec::new());
-    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 0);
+    assert_eq!(bench.collect(&HashSet::new(), DAY).unwrap(), 0);
     drop(used);
-    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 1);
+    assert_eq!(bench.collect(&HashSet::new(), DAY).unwrap(), 1);
     assert!(!bench.root().join("a").exists());
 }
 
@@ -216,12 +221,26 @@ fn the_artifacts_of_a_tenant_that_is_not_known_go_after_a_day() {
 
     let bench = bench.reopened();
     let folder = bench.root().join("a");
-    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 0);
+    assert_eq!(bench.collect(&HashSet::new(), DAY).unwrap(), 0);
 
     let long_ago = SystemTime::now() - 2 * DAY;
     fs::File::open(folder.join(&key("a").0)).unwrap().set_modified(long_ago).unwrap();
-    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 1);
+    assert_eq!(bench.collect(&HashSet::new(), DAY).unwrap(), 1);
     assert!(!folder.exists());
+}
+
+#[test]
+fn the_artifacts_of_a_configured_tenant_that_has_loaded_nothing_stay() {
+    let bench = Bench::new();
+    make(&bench.store.for_tenant(&tenant("b", u64::MAX)).unwrap(), &key("b"), 4).unwrap();
+
+    let bench = bench.reopened();
+    let folder = bench.root().join("b").join(&key("b").0);
+    let long_ago = SystemTime::now() - 2 * DAY;
+    fs::File::open(&folder).unwrap().set_modified(long_ago).unwrap();
+    let configured = HashSet::from([owner(), TenantName::new("b").unwrap()]);
+    let removed = bench.store.collect(&owner(), &configured, &HashSet::new(), DAY).unwrap();
+    assert!(removed == 0 && folder.exists());
 }
 
 #[test]
