@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 use super::event::Event;
 use super::loader::{Loader, ServingVersion};
@@ -45,16 +46,19 @@ impl LoadTask {
     }
 }
 
-/// Loads a version and sends the outcome as an event.
+/// Loads a version and sends the outcome as an event. Log lines of the load carry its tenant, model
+/// and version in the span `load`.
 pub(super) async fn run_load(task: LoadTask, candidate: Candidate) {
     let name = candidate.name.clone();
     let version = candidate.version;
     let digest = candidate.digest;
     let id = ModelId { tenant: task.tenant.name().clone(), name: name.clone(), version };
     let events = task.events.clone();
+    // At the level of errors, so that no filter takes it from the lines of a load.
+    let span = tracing::error_span!("load", tenant = %id.tenant, model = %name, %version);
 
     // Spawned, so that a panic becomes a failed load and not a load that never ends.
-    let load = tokio::spawn(async move { task.run(&id, &candidate).await });
+    let load = tokio::spawn(async move { task.run(&id, &candidate).await }.instrument(span));
     let outcome = load.await.unwrap_or_else(|error| {
         Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}")))
     });

@@ -16,9 +16,11 @@ use crate::tenant::LogDecision;
 
 /// Writes a log line about a version, within the tenant's rate limit.
 macro_rules! log_version {
-    ($task:expr, $level:ident, $($what:tt)*) => {
+    ($task:expr, $level:ident, $name:expr, $version:expr, $($fields:tt)*) => {
         match $task.log_limit.next(Instant::now()) {
-            LogDecision::Write => tracing::$level!(tenant = %$task.tenant, $($what)*),
+            LogDecision::Write => tracing::$level!(
+                tenant = %$task.tenant, model = %$name, version = %$version, $($fields)*
+            ),
             LogDecision::DropAndReport => tracing::warn!(
                 tenant = %$task.tenant,
                 "further lines about this tenant's versions are left out for a minute; the repository index lists each"
@@ -55,7 +57,7 @@ impl Reconciler {
         tokio::spawn(run_load(task, candidate));
         self.running_loads += 1;
 
-        log_version!(self, info, model = %name, %version, %digest, "loading");
+        log_version!(self, info, name, version, %digest, "loading");
     }
 
     /// Records a failure, and schedules a retry if it is transient.
@@ -73,7 +75,7 @@ impl Reconciler {
 
         // A repeated transient failure is logged once.
         if failures == 1 || !stage.is_transient() {
-            log_version!(self, warn, model = %name, %version, error = %text, "cannot serve");
+            log_version!(self, warn, name, version, error = %text, "cannot serve");
         }
         if let Some(delay) = retry_delay(stage, failures).filter(|_| self.is_running()) {
             self.retries.add(Instant::now() + delay, name.clone(), version);
