@@ -38,11 +38,11 @@ impl LoadTask {
 
     async fn may_publish(&self, id: &ModelId) -> bool {
         let (reply, answer) = oneshot::channel();
-        let asked = self
+        let sent = self
             .events
             .send(Event::Validated { name: id.name.clone(), version: id.version, reply })
             .await;
-        asked.is_ok() && answer.await.unwrap_or(false)
+        sent.is_ok() && answer.await.unwrap_or(false)
     }
 }
 

@@ -146,8 +146,8 @@ impl Manager {
     /// The index entries of a tenant's models, sorted by name. Empty once the server stops.
     pub async fn index(&self, tenant: &TenantName) -> Arc<Vec<IndexEntry>> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.send(tenant, Event::Index { reply }).await;
-        if asked.is_ok() { answer.await.unwrap_or_default() } else { Arc::default() }
+        let sent = self.send(tenant, Event::Index { reply }).await;
+        if sent.is_ok() { answer.await.unwrap_or_default() } else { Arc::default() }
     }
 
     /// The reason for which the serving versions may differ from the tenant's repository; `None` if
@@ -155,8 +155,8 @@ impl Manager {
     pub fn degraded(&self, tenant: &TenantName) -> Option<Degraded> {
         let managed = self.managed_tenant(tenant)?;
         // The reason of a mirror's failure is more useful than the absence of the mirror.
-        let trouble = managed.source.load().degraded_reason().map(Degraded::from);
-        trouble.or_else(|| managed.degraded.load().as_deref().cloned())
+        let mirror = managed.source.load().degraded_reason().map(Degraded::from);
+        mirror.or_else(|| managed.degraded.load().as_deref().cloned())
     }
 
     /// Scans the repository now. Fails with `Degraded` if the scan did not cover all of it, and
@@ -164,10 +164,10 @@ impl Manager {
     pub async fn refresh(&self, tenant: &TenantName) -> Result<(), RefreshError> {
         let source = self.source(tenant)?;
         let refreshed = tokio::time::timeout(REFRESH_TIMEOUT, source.refresh()).await;
-        let trouble =
+        let fault =
             refreshed.map_err(|_| RefreshError::TimedOut)?.map_err(|_| CommandError::Stopping)?;
         source.rescan().await.map_err(|_| CommandError::Stopping)?;
-        trouble.map_or(Ok(()), |why| Err(RefreshError::Degraded(why)))
+        fault.map_or(Ok(()), |reason| Err(RefreshError::Degraded(reason)))
     }
 
     /// The reason for which the tenant's interceptors block all calls; `None` if they do not.

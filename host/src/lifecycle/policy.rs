@@ -57,46 +57,51 @@ pub(super) enum Action {
     Unload(Version),
 }
 
-/// Returns the next action for one model; `None` if there is nothing to do for now. `elsewhere` is
-/// true if the model is present in a form without a version, such as a bare file that is being
+/// Returns the next action for one model; `None` if there is nothing to do for now. `unversioned`
+/// is true if the model is present in a form without a version, such as a bare file that is being
 /// written.
 pub(super) fn next_action(
-    known: &[VersionSnapshot],
+    versions: &[VersionSnapshot],
     policy: &VersionPolicy,
     demand: Demand,
-    elsewhere: bool,
+    unversioned: bool,
 ) -> Option<Action> {
-    let nothing_there = !elsewhere && known.iter().all(|one| one.presence == Presence::Absent);
-    if demand == Demand::Unwanted || nothing_there {
-        return known
+    let nothing_present =
+        !unversioned && versions.iter().all(|snapshot| snapshot.presence == Presence::Absent);
+    if demand == Demand::Unwanted || nothing_present {
+        return versions
             .iter()
-            .find(|one| one.serving.is_some())
-            .map(|one| Action::Unload(one.version));
+            .find(|snapshot| snapshot.serving.is_some())
+            .map(|snapshot| Action::Unload(snapshot.version));
     }
 
-    let wanted = wanted_versions(known, policy);
-    if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
-        return Some(Action::Load(one.version));
+    let wanted = wanted_versions(versions, policy);
+    if let Some(snapshot) = wanted.iter().find(|snapshot| needs_load(snapshot)) {
+        return Some(Action::Load(snapshot.version));
     }
 
-    let deleted = deleted_to_unload(known, policy).filter(|_| wanted.is_empty() && !elsewhere);
-    surplus(known, &wanted).next().or(deleted).map(Action::Unload)
+    let deleted = deleted_to_unload(versions, policy).filter(|_| wanted.is_empty() && !unversioned);
+    surplus(versions, &wanted).next().or(deleted).map(Action::Unload)
 }
 
 /// A version that serves, was deleted, and has no candidate left to replace it. A newer version
 /// that is present and invalid counts as a failed replacement and keeps it.
-fn deleted_to_unload(known: &[VersionSnapshot], policy: &VersionPolicy) -> Option<Version> {
+fn deleted_to_unload(versions: &[VersionSnapshot], policy: &VersionPolicy) -> Option<Version> {
     let left = || {
-        known.iter().filter(|one| one.presence != Presence::Absent && selects(policy, one.version))
+        versions.iter().filter(|snapshot| {
+            snapshot.presence != Presence::Absent && selects(policy, snapshot.version)
+        })
     };
-    let is_coming = left().any(|one| one.presence == Presence::Unsettled || one.loading.is_some());
-    let newest = left().map(|one| one.version).max();
-    let mut deleted =
-        known.iter().filter(|one| one.serving.is_some() && one.presence == Presence::Absent);
+    let is_pending = left()
+        .any(|snapshot| snapshot.presence == Presence::Unsettled || snapshot.loading.is_some());
+    let newest = left().map(|snapshot| snapshot.version).max();
+    let mut deleted = versions
+        .iter()
+        .filter(|snapshot| snapshot.serving.is_some() && snapshot.presence == Presence::Absent);
 
     deleted
-        .find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version))
-        .map(|one| one.version)
+        .find(|snapshot| !is_pending && newest.is_none_or(|newest| newest < snapshot.version))
+        .map(|snapshot| snapshot.version)
 }
 
 /// True if the version policy may want a version.
@@ -109,46 +114,51 @@ pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
 
 /// True if a version that has been loaded should serve.
 pub(super) fn may_publish(
-    known: &[VersionSnapshot],
+    versions: &[VersionSnapshot],
     policy: &VersionPolicy,
     demand: Demand,
     version: Version,
 ) -> bool {
-    let as_if_live = |one: &VersionSnapshot| match one.version == version {
-        true => VersionSnapshot { serving: one.loading, loading: None, ..*one },
-        false => *one,
+    let as_if_published = |snapshot: &VersionSnapshot| match snapshot.version == version {
+        true => VersionSnapshot { serving: snapshot.loading, loading: None, ..*snapshot },
+        false => *snapshot,
     };
-    let there = known.iter().any(|one| one.version == version && one.presence != Presence::Absent);
-    let known: Vec<_> = known.iter().map(as_if_live).collect();
+    let present = versions
+        .iter()
+        .any(|snapshot| snapshot.version == version && snapshot.presence != Presence::Absent);
+    let versions: Vec<_> = versions.iter().map(as_if_published).collect();
 
     demand == Demand::Wanted
-        && there
-        && !surplus(&known, &wanted_versions(&known, policy)).any(|other| other == version)
+        && present
+        && !surplus(&versions, &wanted_versions(&versions, policy)).any(|other| other == version)
 }
 
 /// Versions that serve and are not wanted, once every wanted version serves.
 fn surplus<'a>(
-    known: &'a [VersionSnapshot],
+    versions: &'a [VersionSnapshot],
     wanted: &'a [&VersionSnapshot],
 ) -> impl Iterator<Item = Version> + 'a {
-    let settled = !wanted.is_empty() && wanted.iter().all(|one| is_settled(one));
-    let surplus = |one: &&VersionSnapshot| {
-        one.serving.is_some() && !wanted.iter().any(|other| other.version == one.version)
+    let settled = !wanted.is_empty() && wanted.iter().all(|snapshot| is_settled(snapshot));
+    let surplus = |snapshot: &&VersionSnapshot| {
+        snapshot.serving.is_some() && !wanted.iter().any(|other| other.version == snapshot.version)
     };
-    known.iter().filter(move |one| settled && surplus(one)).map(|one| one.version)
+    versions
+        .iter()
+        .filter(move |snapshot| settled && surplus(snapshot))
+        .map(|snapshot| snapshot.version)
 }
 
 /// The versions that should serve, newest first.
 fn wanted_versions<'a>(
-    known: &'a [VersionSnapshot],
+    versions: &'a [VersionSnapshot],
     policy: &VersionPolicy,
 ) -> Vec<&'a VersionSnapshot> {
-    let mut able: Vec<_> = known.iter().filter(|one| can_serve(one)).collect();
-    able.sort_by_key(|one| std::cmp::Reverse(one.version));
+    let mut able: Vec<_> = versions.iter().filter(|snapshot| can_serve(snapshot)).collect();
+    able.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.version));
     match policy {
         VersionPolicy::Latest(count) => able.truncate(*count as usize),
         VersionPolicy::All | VersionPolicy::Only(_) => {
-            able.retain(|one| selects(policy, one.version))
+            able.retain(|snapshot| selects(policy, snapshot.version))
         }
     }
 
@@ -156,26 +166,29 @@ fn wanted_versions<'a>(
 }
 
 /// True if a version that is present serves or may serve.
-fn can_serve(one: &VersionSnapshot) -> bool {
-    match one.presence {
+fn can_serve(snapshot: &VersionSnapshot) -> bool {
+    match snapshot.presence {
         // Other content may serve under the same number, and the serving content may be the one
         // that failed.
         Presence::Candidate(digest) => {
-            one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest)
+            snapshot.failed != Some(digest)
+                || snapshot.serving.is_some_and(|serving| serving != digest)
         }
-        Presence::Unsettled | Presence::Faulty => one.serving.is_some(),
+        Presence::Unsettled | Presence::Faulty => snapshot.serving.is_some(),
         Presence::Absent => false,
     }
 }
 
-fn needs_load(one: &VersionSnapshot) -> bool {
-    let Presence::Candidate(digest) = one.presence else { return false };
-    one.serving != Some(digest) && one.failed != Some(digest) && one.loading.is_none()
+fn needs_load(snapshot: &VersionSnapshot) -> bool {
+    let Presence::Candidate(digest) = snapshot.presence else { return false };
+    snapshot.serving != Some(digest)
+        && snapshot.failed != Some(digest)
+        && snapshot.loading.is_none()
 }
 
 /// True if a wanted version serves and needs no load for now.
-fn is_settled(one: &VersionSnapshot) -> bool {
-    one.serving.is_some() && one.loading.is_none() && !needs_load(one)
+fn is_settled(snapshot: &VersionSnapshot) -> bool {
+    snapshot.serving.is_some() && snapshot.loading.is_none() && !needs_load(snapshot)
 }
 
 #[cfg(test)]
@@ -191,7 +204,7 @@ mod tests {
     fn snapshot(text: &str) -> VersionSnapshot {
         let mut words = text.split(' ');
         let version = words.next().and_then(Version::parse).unwrap();
-        let mut one = VersionSnapshot {
+        let mut snapshot = VersionSnapshot {
             version,
             presence: Presence::Absent,
             serving: None,
@@ -201,22 +214,22 @@ mod tests {
 
         for word in words {
             match word.split_once('=') {
-                Some(("whole", name)) => one.presence = Presence::Candidate(digest(name)),
-                Some(("serving", name)) => one.serving = Some(digest(name)),
-                Some(("loading", name)) => one.loading = Some(digest(name)),
-                Some(("failed", name)) => one.failed = Some(digest(name)),
-                None if word == "changing" => one.presence = Presence::Unsettled,
-                None if word == "bad" => one.presence = Presence::Faulty,
+                Some(("whole", name)) => snapshot.presence = Presence::Candidate(digest(name)),
+                Some(("serving", name)) => snapshot.serving = Some(digest(name)),
+                Some(("loading", name)) => snapshot.loading = Some(digest(name)),
+                Some(("failed", name)) => snapshot.failed = Some(digest(name)),
+                None if word == "changing" => snapshot.presence = Presence::Unsettled,
+                None if word == "bad" => snapshot.presence = Presence::Faulty,
                 _ => panic!("{word}"),
             }
         }
 
-        one
+        snapshot
     }
 
     fn decide(versions: &[&str], policy: VersionPolicy) -> String {
-        let known: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
-        show(next_action(&known, &policy, Demand::Wanted, false))
+        let versions: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
+        show(next_action(&versions, &policy, Demand::Wanted, false))
     }
 
     fn show(action: Option<Action>) -> String {
@@ -341,8 +354,8 @@ mod tests {
     #[test]
     fn a_loaded_version_is_published_unless_it_would_be_unloaded_at_once() {
         let decide = |versions: &[&str], demand| {
-            let known: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
-            may_publish(&known, &VersionPolicy::Latest(1), demand, Version::new(2).unwrap())
+            let versions: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
+            may_publish(&versions, &VersionPolicy::Latest(1), demand, Version::new(2).unwrap())
         };
         let serving = "1 whole=a serving=a";
         for (versions, expected) in [
@@ -363,9 +376,9 @@ mod tests {
 
     #[test]
     fn an_unwanted_model_is_unloaded() {
-        let one = [snapshot("1 whole=a serving=a")];
+        let versions = [snapshot("1 whole=a serving=a")];
         let latest = VersionPolicy::Latest(1);
-        assert_eq!(show(next_action(&one, &latest, Demand::Unwanted, false)), "unload 1");
+        assert_eq!(show(next_action(&versions, &latest, Demand::Unwanted, false)), "unload 1");
         let none = [snapshot("1 whole=a")];
         assert_eq!(show(next_action(&none, &latest, Demand::Unwanted, false)), "rest");
     }

@@ -83,9 +83,9 @@ impl Manager {
     }
 
     async fn publish_received(&self, received: ReceivedUpload) -> Result<Published, PublishError> {
-        let (received, there) =
+        let (received, is_present) =
             with_received(received, |received| received.is_already_present()).await?;
-        if there {
+        if is_present {
             return self.await_published(received, None).await;
         }
 

@@ -185,7 +185,7 @@ async fn read_golden(
     let payer = servable.factory().tenant().payer();
     let read = workers.run(payer, payer.share(), Instant::now() + GOLDEN_READ_TIMEOUT, work).await;
     let read =
-        read.map_err(|undone| LoadError::new(Stage::Host, format!("{}: {undone}", file.name)))?;
+        read.map_err(|error| LoadError::new(Stage::Host, format!("{}: {error}", file.name)))?;
 
     read.map_err(|reason| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name)))
 }

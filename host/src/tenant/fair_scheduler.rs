@@ -481,7 +481,7 @@ mod tests {
         let turns = FairScheduler::new(1);
         turns.charge(&busy, 100 * TICK);
         turns.tick(TICK);
-        assert!(turns.may_start(&busy), "nobody else is there");
+        assert!(turns.may_start(&busy), "no other tenant competes");
 
         turns.charge(&other, TICK);
         turns.tick(TICK);

@@ -144,15 +144,15 @@ mod tests {
         }
     }
 
-    fn room() -> SlotRequest {
+    fn request() -> SlotRequest {
         SlotRequest::new(Slots::new(10), 1)
     }
 
     #[test]
     fn a_limit_that_is_lowered_and_raised_is_exact() {
         let tenant = Tenant::new(TenantName::default_tenant(), with(3));
-        let room = room();
-        let take = || tenant.try_acquire_instance(&room);
+        let request = request();
+        let take = || tenant.try_acquire_instance(&request);
         let mut held: Vec<_> = (0..3).filter_map(|_| take()).collect();
 
         assert!(take().is_none());
@@ -176,15 +176,15 @@ mod tests {
     #[test]
     fn a_limit_can_be_raised_while_more_permits_are_held() {
         let tenant = Tenant::new(TenantName::default_tenant(), with(4));
-        let room = room();
-        let held: Vec<_> = (0..4).filter_map(|_| tenant.try_acquire_instance(&room)).collect();
+        let request = request();
+        let held: Vec<_> = (0..4).filter_map(|_| tenant.try_acquire_instance(&request)).collect();
 
         tenant.apply(with(1));
         tenant.apply(with(3));
-        assert!(tenant.try_acquire_instance(&room).is_none());
+        assert!(tenant.try_acquire_instance(&request).is_none());
 
         drop(held);
-        let again: Vec<_> = (0..5).filter_map(|_| tenant.try_acquire_instance(&room)).collect();
+        let again: Vec<_> = (0..5).filter_map(|_| tenant.try_acquire_instance(&request)).collect();
         assert_eq!(again.len(), 3);
     }
 }

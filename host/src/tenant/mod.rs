@@ -184,8 +184,8 @@ impl Tenant {
     /// caller.
     pub fn has_one_caller(&self) -> bool {
         let settings = self.settings();
-        let may_ask = settings.keys.iter().filter(|key| key.scopes.allows(KeyScope::Infer));
-        may_ask.count() <= 1
+        let infer_keys = settings.keys.iter().filter(|key| key.scopes.allows(KeyScope::Infer));
+        infer_keys.count() <= 1
     }
 
     /// Its use of the cores.

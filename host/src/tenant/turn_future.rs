@@ -66,7 +66,7 @@ mod tests {
         };
 
         turns.charge(&busy, Duration::from_secs(1));
-        assert!(poll(&busy), "nobody else is there");
+        assert!(poll(&busy), "no other tenant competes");
 
         turns.charge(&other, Duration::from_millis(1));
         turns.tick(Duration::from_millis(1));

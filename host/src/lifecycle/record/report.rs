@@ -31,8 +31,8 @@ impl ModelRecord {
         }
 
         let may_be_wanted = |version: Version| selects(&self.policy, version);
-        let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
-        let newest = there.find(|(version, _)| may_be_wanted(**version));
+        let mut present = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
+        let newest = present.find(|(version, _)| may_be_wanted(**version));
 
         newest.and_then(|(_, record)| record.fault()).or_else(|| self.missing_fault())
     }
@@ -45,8 +45,8 @@ impl ModelRecord {
 
     /// The reason shown for a version that serves although the repository no longer holds it.
     fn deleted_reason(&self, version: Version) -> String {
-        let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
-        let next = there.find(|(version, _)| selects(&self.policy, **version));
+        let mut present = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
+        let next = present.find(|(version, _)| selects(&self.policy, **version));
         match next {
             Some((next, record)) if *next > version => {
                 let fault = record.fault().map(|fault| format!(": {fault}")).unwrap_or_default();
