@@ -234,8 +234,8 @@ impl ModelRecord {
         }
     }
 
-    /// Publishes a loaded version. Returns the content that served under its number before, which is
-    /// to be drained.
+    /// Publishes a loaded version. Returns the content that served under its number before, which
+    /// is to be drained.
     pub(super) fn start_serving(
         &mut self,
         version: Version,

@@ -135,8 +135,8 @@ impl FairScheduler {
     }
 
     /// True if a call may start at once on its current thread: its tenant has not used its share
-    /// without turns or is not ahead of the others, and its model is not ahead of the tenant's other
-    /// models that wait.
+    /// without turns or is not ahead of the others, and its model is not ahead of the tenant's
+    /// other models that wait.
     pub fn may_start(&self, share: &CpuShare) -> bool {
         let slack = SLACK * self.cores;
         if self.contended.load(Ordering::Relaxed) {

@@ -1,7 +1,8 @@
 //! The engine's slots: a limit on instances, divided among tenants.
 //!
 //! An instance takes as many slots as its component needs, and gives them back when it is dropped.
-//! wasmtime's pools have request for all slots, so they never refuse an instance that has its slots.
+//! wasmtime's pools have room for all slots, so they never refuse an instance that has its
+//! slots.
 
 mod division;
 
