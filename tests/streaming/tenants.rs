@@ -48,7 +48,7 @@ fn unread_parts_count_against_the_tenants_memory() {
     let body = json!({ "parts": 2, "size": PART, "between_ms": 600_000 });
     let mut read = a.stream("streamer", &body);
     read.next_text();
-    until("the part to be released", || a.holds("memory") % PAGE == 0);
+    until("the part to be released", || a.holds("memory").is_multiple_of(PAGE));
     let guest = a.holds("memory");
     drop(read);
     a.until_holds("memory", 0);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::repository::keys::text;
 use crate::tenant::RepositoryLocation;
+use crate::toml_reader::text;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 

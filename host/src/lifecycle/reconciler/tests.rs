@@ -113,7 +113,7 @@ fn aspired(versions: &[&str]) -> Arc<AspiredVersions> {
     let mut aspired = AspiredVersions::empty(TenantName::default_tenant());
     aspired.source = SOURCE;
     aspired.first_settled = true;
-    aspired.seen = versions.iter().map(|text| observed(text)).collect();
+    aspired.observed = versions.iter().map(|text| observed(text)).collect();
     Arc::new(aspired)
 }
 
