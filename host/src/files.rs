@@ -1,9 +1,9 @@
 //! Safe access to files that others can change at any time.
 //!
-//! A file is opened once, from an [`OpenFolder`] that is held open, one path component at a time and
-//! following no link; without blocking, even on a FIFO; and only if it is a regular file. Callers
-//! receive a descriptor. So whatever is renamed, replaced or linked meanwhile, only files of that
-//! folder are read.
+//! A file is opened once, from an [`OpenFolder`] that is held open, one path component at a time
+//! and following no link; without blocking, even on a FIFO; and only if it is a regular file.
+//! Callers receive a descriptor. So whatever is renamed, replaced or linked meanwhile, only files
+//! of that folder are read.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};

@@ -11,7 +11,7 @@
 //!
 //! | number | meaning |
 //! |---|---|
-//! | S, a multiple of 4 | chosen at random and written to the file itself before the first write to a new journal |
+//! | S, a multiple of 4 | random; written to the file before the first write to a new journal |
 //! | S + 1 | the first entry of the new journal. From then on the file does not change |
 //! | S + 2 | a checkpoint is in progress |
 //!

@@ -68,10 +68,11 @@
 //! Tenants do not trust each other, and the host trusts none of their models. [`tenant`] holds the
 //! state of a tenant: its API keys, its quotas and their use, the log of its guests, and its
 //! virtual time. The tenant is decided once, where a request enters (`api/auth.rs`) or where a
-//! repository is scanned (`repository/watch_thread.rs`), and every later name is looked up within it.
-//! Quota is acquired as a guard: concurrency and a queue place for a request, an instance and its
-//! memory for the life of the instance, a model for as long as it is loaded. The cores are shared
-//! by turns (`tenant/fair_scheduler.rs`): the tenant with the least CPU time by weight goes first.
+//! repository is scanned (`repository/watch_thread.rs`), and every later name is looked up within
+//! it. Quota is acquired as a guard: concurrency and a queue place for a request, an instance and
+//! its memory for the life of the instance, a model for as long as it is loaded. The cores are
+//! shared by turns (`tenant/fair_scheduler.rs`): the tenant with the least CPU time by weight goes
+//! first.
 //!
 //! # Invariants
 //!
@@ -79,9 +80,9 @@
 //!   `server/accept.rs` names axum for the body of a response, and the client in [`cli`] for HTTP's
 //!   types.
 //! - Only [`engine`] and [`capability`] name wasmtime, but for the error in [`server`].
-//! - Only `repository/folder_watcher.rs` names notify, only `repository/remote` object_store, and only
-//!   `database/postgres` tokio-postgres. `xtask/src/tidy/crates.rs` lists these places, and those
-//!   that name rusqlite.
+//! - Only `repository/folder_watcher.rs` names notify, only `repository/remote` object_store, and
+//!   only `database/postgres` tokio-postgres. `xtask/src/tidy/crates.rs` lists these places, and
+//!   those that name rusqlite.
 //! - [`model`] and `lifecycle/policy.rs` do no I/O.
 //! - A request never compiles, and never waits for the load of another model. No lock is held
 //!   across an await on its path.

@@ -5,7 +5,8 @@
 //! - `sh`: the commands of a page run in order in one shell, in a copy of the repository's root,
 //!   beside a server.
 //! - `console`: the same, and the output shown after each command (`$ …`) is compared.
-//! - `json`, `text`: after commands, the expected output, see [`compare`]; elsewhere JSON is parsed.
+//! - `json`, `text`: after commands, the expected output, see [`compare`]; elsewhere JSON is
+//!   parsed.
 //! - `toml`: the program reads it as the file that `<!-- test: is NAME -->` names.
 //! - `rust`: it compiles against the SDK, with the context in [`rust`].
 //! - `mermaid`: it names a known type of diagram.

@@ -16,8 +16,8 @@ struct SmallState {
 }
 
 impl SmallState {
-    /// Starts the server with these models and settings of the keeper. Returns `None` if mounting is
-    /// not permitted.
+    /// Starts the server with these models and settings of the keeper. Returns `None` if mounting
+    /// is not permitted.
     fn start(keeper_settings: &str) -> Option<SmallState> {
         let setup = Server::with_models(|models| {
             models.settings("keeper", keeper_settings);

@@ -1,7 +1,10 @@
 //! Golden requests: a file of inference requests and the responses that they must produce, in the
 //! JSON of the protocol.
 //!
-//! `{"tolerance": {"relative": 1e-6, "absolute": 0}, "cases": [{"request": {…}, "response": {"outputs": […]}}]}`
+//! ```json
+//! {"tolerance": {"relative": 1e-6, "absolute": 0},
+//!  "cases": [{"request": {…}, "response": {"outputs": […]}}]}
+//! ```
 //!
 //! A number may differ from the expected one by `absolute` plus `relative` times the expected one.
 //! Both default to 0.

@@ -2,8 +2,8 @@
 //!
 //! A buffer between the guest and the reader holds a few parts. While it is full, `emit` suspends
 //! the guest, which keeps its instance but neither a turn nor a thread, until the reader has taken
-//! a part or is gone, or the call's deadline ends it. A part counts against the tenant's memory quota
-//! until the reader takes it.
+//! a part or is gone, or the call's deadline ends it. A part counts against the tenant's memory
+//! quota until the reader takes it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -35,8 +35,8 @@ macro_rules! capabilities {
                 $(<$capability as HostCapability>::begin_call(self);)*
             }
 
-            /// True if the guest still holds resources that must end with its call, such as requests
-            /// or a transaction. They end with the instance.
+            /// True if the guest still holds resources that must end with its call, such as
+            /// requests or a transaction. They end with the instance.
             pub fn holds_resources(&self) -> bool {
                 false $(|| <$capability as HostCapability>::holds_resources(self))*
             }

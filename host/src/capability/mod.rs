@@ -51,9 +51,8 @@ use crate::model::{Capability, ConfigTable};
 /// A capability, from the imports of a component to the end of a call.
 ///
 /// A new capability has a module of its own with a type that implements this, an entry in the list
-/// [`list`], its WIT files and its documentation. If an instance keeps state for it, that is a field of
-/// [`Ctx`]; if it depends on the tenant or the model, there is a field in
-/// [`Grants`].
+/// [`list`], its WIT files and its documentation. If an instance keeps state for it, that is a
+/// field of [`Ctx`]; if it depends on the tenant or the model, there is a field in [`Grants`].
 trait HostCapability {
     /// The interfaces, without their versions.
     const IMPORTS: &'static [&'static str];

@@ -1,6 +1,6 @@
 //! `wardian:model/session`: state that a model keeps from one request of a session to the next.
 //!
-//! The caller of the guest loads the state before the call and commits it afterwards; the guest
+//! The caller of the guest loads the state before the call and commits it after the call; the guest
 //! works on a copy.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

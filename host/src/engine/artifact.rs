@@ -2,7 +2,7 @@
 //!
 //! An artifact is a directory named by its key. It holds the machine code, a description of the
 //! model and, if `load` runs in every instance, the sidecar files. It is written under a temporary
-//! name and renamed when complete, and is never modified afterwards.
+//! name and renamed when complete, and is never modified later.
 //!
 //! Every artifact belongs to one tenant: it lies in that tenant's folder, and the tenant's name is
 //! part of its key.

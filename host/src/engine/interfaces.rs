@@ -29,8 +29,8 @@ pub enum Interface {
     Session,
     /// The import `tasks`: it defers tasks.
     Tasks,
-    /// The import `call-values`: it shares values with the interceptors of one request, so a call of
-    /// it concerns one request only.
+    /// The import `call-values`: it shares values with the interceptors of one request, so a call
+    /// of it concerns one request only.
     CallValues,
 }
 

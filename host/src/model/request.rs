@@ -43,7 +43,7 @@ pub struct SessionControl {
     pub id: String,
     /// First request of the session: an existing state is discarded.
     pub start: bool,
-    /// Last request of the session: the state is deleted afterwards.
+    /// Last request of the session: the state is deleted after it.
     pub end: bool,
 }
 

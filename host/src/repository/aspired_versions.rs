@@ -153,7 +153,7 @@ impl Observed {
 
 /// A version that can be loaded: its files have settled and its component is structurally complete.
 ///
-/// The digests describe the files as they were read. The files can change afterwards, so code that
+/// The digests describe the files as they were read. The files can change later, so code that
 /// opens one must compare what it reads with the digest stored here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {

@@ -4,9 +4,9 @@
 //! inside a section, unless it was cut exactly between two; validation by the engine and the golden
 //! requests catch that case. The contents of the sections are not read here.
 //!
-//! `wasmparser::Parser` is not used for this: it returns a section only when all of it is in memory,
-//! except for nested modules and components. A custom section of 1 GiB would have to be held. This
-//! check reads the headers only and skips the rest.
+//! `wasmparser::Parser` is not used for this: it returns a section only when all of it is in
+//! memory, except for nested modules and components. A custom section of 1 GiB would have to be
+//! held. This check reads the headers only and skips the rest.
 
 use std::io::{self, BufReader, Read, Seek};
 

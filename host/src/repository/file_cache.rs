@@ -30,8 +30,8 @@ pub(super) enum FileRole {
     Live,
 }
 
-/// Maximum size of a component in bytes: ten times the largest seen in practice. Compiling one takes tens of times its size in
-/// memory.
+/// Maximum size of a component in bytes: ten times the largest seen in practice. Compiling one
+/// takes tens of times its size in memory.
 pub(super) const MAX_COMPONENT_SIZE: u64 = 1 << 30;
 
 /// Maximum size of a file of golden requests in bytes. It is read into memory and parsed as a

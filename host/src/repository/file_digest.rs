@@ -13,8 +13,8 @@ use crate::tenant::Pacer;
 const CHUNKS_PER_CHECK: u64 = 64;
 
 /// Returns the digest of a file whose stamp is `expected`, read from its beginning at `pace`.
-/// Returns `None` if the file changes or is removed meanwhile, or if the work is cancelled. Fails on
-/// a read error.
+/// Returns `None` if the file changes or is removed meanwhile, or if the work is cancelled. Fails
+/// on a read error.
 pub(super) fn hash_file(file: &File, expected: Stamp, pace: &Pacer) -> io::Result<Option<Digest>> {
     let size = usize::try_from(expected.size).unwrap_or(HASH_CHUNK).clamp(1, HASH_CHUNK);
     let mut content = file.take(expected.size);

@@ -21,8 +21,8 @@
 //! A bare `iris.wasm` has no settings of its own: a model with settings needs a folder.
 //!
 //! The root is opened again at each scan and must not overlap another tenant's root (`root`,
-//! `folder_claims`). Everything beneath it is opened from there, and a candidate's files stay beneath the
-//! folder that was scanned, even if its path later leads elsewhere.
+//! `folder_claims`). Everything beneath it is opened from there, and a candidate's files stay
+//! beneath the folder that was scanned, even if its path later leads elsewhere.
 //!
 //! Uploaded versions are written into the same directory and announced like any other file: see
 //! [`upload`].

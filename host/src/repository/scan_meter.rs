@@ -67,9 +67,9 @@ impl ScanMeter {
         self.left = INLINE_HASH_BYTES;
     }
 
-    /// Returns the file and its digest. The digest is `None` if the file, whose stamp is `expected`,
-    /// changes or is removed meanwhile. The file is `None` if the work was cancelled. Fails on a
-    /// read error.
+    /// Returns the file and its digest. The digest is `None` if the file, whose stamp is
+    /// `expected`, changes or is removed meanwhile. The file is `None` if the work was cancelled.
+    /// Fails on a read error.
     pub(super) fn hash_file(
         &mut self,
         file: File,

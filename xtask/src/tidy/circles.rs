@@ -13,21 +13,7 @@ use super::{STALE, Violation};
 /// The circles that are there, each by its files. A circle may lose files, and none may be added.
 const KNOWN: &[&[&str]] = &[
     &["host/src/capability/key_value/error.rs", "host/src/capability/key_value/opened.rs"],
-    &["host/src/config/host_file.rs", "host/src/config/tenant_file.rs"],
-    &[
-        "host/src/database/migrations.rs",
-        "host/src/database/sqlite/connection.rs",
-        "host/src/database/sqlite/run.rs",
-        "host/src/database/sqlite/transaction.rs",
-        "host/src/database/sqlite/worker.rs",
-        "host/src/database/transaction.rs",
-    ],
     &["host/src/engine/artifact/files.rs", "host/src/engine/artifact/tenant_artifacts.rs"],
-    &[
-        "host/src/lifecycle/manager.rs",
-        "host/src/lifecycle/task.rs",
-        "host/src/lifecycle/waiters.rs",
-    ],
     &["host/src/repository/confined_dir.rs", "host/src/repository/root.rs"],
     &[
         "host/src/repository/directory.rs",
@@ -52,12 +38,6 @@ const KNOWN: &[&[&str]] = &[
     ],
     &["host/src/servable/executions.rs", "host/src/servable/statistics.rs"],
     &["host/src/store/sessions.rs", "host/src/store/tasks.rs"],
-    &[
-        "host/src/repository/directory.rs",
-        "host/src/repository/folder_watcher.rs",
-        "host/src/repository/scan/scanner.rs",
-        "host/src/repository/watch_thread.rs",
-    ],
 ];
 
 /// By file, the files that it uses, and where.

@@ -10,8 +10,8 @@ const MAX_WIDTH: usize = 100;
 const OPENINGS: [&str; 10] =
     ["What", "Who", "Whose", "Whom", "Whether", "How", "Where", "Which", "When", "Why"];
 
-/// The rule about openings, for the baseline.
-pub(super) const OPENING_RULE: &str = "doc-opening";
+/// The rule about openings.
+const OPENING_RULE: &str = "doc-opening";
 
 /// Finds comments that are too wide or open with a question.
 pub(super) fn check(files: &[SourceFile]) -> Vec<Violation> {

@@ -46,19 +46,6 @@ pub(super) fn is_test_attribute(code: &str) -> bool {
     code.starts_with("#[cfg(") && (code.contains("test") || code.contains("fuzzing"))
 }
 
-/// The part of the workspace that a path belongs to: a module in `host/src`, or a folder.
-pub(super) fn area(path: &str) -> &str {
-    let depth = if path.starts_with("host/src/") {
-        3
-    } else if path.starts_with("host/") {
-        2
-    } else {
-        1
-    };
-    let end = path.match_indices('/').nth(depth - 1).map_or(path.len(), |(at, _)| at);
-    path[..end].strip_suffix(".rs").unwrap_or(&path[..end])
-}
-
 /// Reads every Rust file of the project, ordered by path.
 pub(super) fn read_all(root: &Path) -> Result<Vec<SourceFile>> {
     let mut files = Vec::new();
@@ -92,18 +79,6 @@ fn read_folder(root: &Path, folder: &str, files: &mut Vec<SourceFile>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_area_is_a_module_or_a_part_of_the_workspace() {
-        for (path, expected) in [
-            ("host/src/api/infer/mod.rs", "host/src/api"),
-            ("host/src/lib.rs", "host/src/lib"),
-            ("host/benches/serving/main.rs", "host/benches"),
-            ("xtask/src/main.rs", "xtask"),
-        ] {
-            assert_eq!(area(path), expected);
-        }
-    }
 
     #[test]
     fn a_test_module_is_no_product() {

@@ -125,7 +125,7 @@ impl GuestConnection {
             .for_each(|journal| authority.as_host(|| journal.checkpoint_if_long(connection)));
     }
 
-    /// Folds the journal if there are no readers. Returns true if the file is complete afterwards.
+    /// Folds the journal if there are no readers. Returns true if the file is then complete.
     pub(super) fn checkpoint(&mut self) -> rusqlite::Result<bool> {
         let GuestConnection { sqlite: connection, authorizer: authority, journal, .. } = self;
         journal

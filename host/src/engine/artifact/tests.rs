@@ -197,7 +197,7 @@ fn what_is_no_longer_wanted_is_collected() {
 }
 
 #[test]
-fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
+fn artifacts_of_a_removed_tenant_go_once_they_are_unused() {
     let bench = Bench::new();
     let tenants = Tenants::new(
         BTreeMap::from([(TenantName::new("a").unwrap(), TenantSettings::default())]),

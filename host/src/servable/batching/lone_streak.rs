@@ -42,18 +42,18 @@ mod tests {
 
     #[test]
     fn a_lone_streak_yields_seldom_and_a_batch_resets_it() {
-        let crowd = LoneStreak::default();
-        let looks = (0..1000).filter(|_| {
-            let looks = crowd.should_yield();
-            crowd.record(1);
-            looks
+        let streak = LoneStreak::default();
+        let yields = (0..1000).filter(|_| {
+            let yields = streak.should_yield();
+            streak.record(1);
+            yields
         });
-        assert_eq!(looks.count() as u32, STREAK + 1000 / YIELD_INTERVAL);
-        crowd.record(2);
+        assert_eq!(yields.count() as u32, STREAK + 1000 / YIELD_INTERVAL);
+        streak.record(2);
         assert!((0..STREAK).all(|_| {
-            let looks = crowd.should_yield();
-            crowd.record(1);
-            looks
+            let yields = streak.should_yield();
+            streak.record(1);
+            yields
         }));
     }
 }

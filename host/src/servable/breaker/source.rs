@@ -21,19 +21,19 @@ const COMPARED_BYTES: usize = 64;
 impl RequestSource {
     /// Returns the source of a request. `uses_sessions` is true if its model keeps sessions.
     pub(in crate::servable) fn new(
-        asker: &CallerInfo,
+        info: &CallerInfo,
         request: &InferRequest,
         uses_sessions: bool,
     ) -> Self {
-        let caller = asker.key.clone();
+        let caller = info.key.clone();
         if let Some(session) = request.session.as_ref().filter(|_| uses_sessions) {
             let session = hash(|hasher| ("session", &session.id).hash(hasher));
             return RequestSource { caller, request_hash: session, content_hash: session };
         }
-        let occasion = hash(|hasher| ("request", asker.request_id.as_str()).hash(hasher));
+        let request_hash = hash(|hasher| ("request", info.request_id.as_str()).hash(hasher));
         RequestSource {
             caller,
-            request_hash: occasion,
+            request_hash,
             content_hash: hash(|hasher| hash_request(request, hasher)),
         }
     }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::model::{Datatype, RequestId, SessionControl};
 
-    fn asker(id: &'static str) -> CallerInfo {
+    fn caller_info(id: &'static str) -> CallerInfo {
         CallerInfo { request_id: RequestId::new(id.into()).unwrap(), key: None }
     }
 
@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_model_fault_is_keyed_by_request_and_a_limit_fault_by_content() {
-        let of = |id, data: &[u8]| RequestSource::new(&asker(id), &request(data.to_vec()), false);
+        let of =
+            |id, data: &[u8]| RequestSource::new(&caller_info(id), &request(data.to_vec()), false);
         let one = of("a", b"x");
         let again = of("b", b"x");
         let repeat = of("a", b"yy");
@@ -118,7 +119,7 @@ mod tests {
             |id: &str| Some(SessionControl { id: id.into(), ..SessionControl::default() });
         let of = |id, data: &[u8], session: &str, uses_sessions| {
             let request = InferRequest { session: sequence(session), ..request(data.to_vec()) };
-            RequestSource::new(&asker(id), &request, uses_sessions)
+            RequestSource::new(&caller_info(id), &request, uses_sessions)
         };
         for blame in [Blame::Model, Blame::Limit] {
             let fault = |id, data, session, uses| of(id, data, session, uses).fault_key(blame);

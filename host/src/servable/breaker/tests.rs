@@ -36,10 +36,10 @@ fn breaker(faults: u32) -> Breaker {
 /// A request with that id and content.
 fn request(caller: Option<&str>, id: &str, content: &str) -> RequestSource {
     let key = caller.map(Arc::from);
-    let asker = CallerInfo { request_id: RequestId::new(id.to_owned().into()).unwrap(), key };
+    let caller = CallerInfo { request_id: RequestId::new(id.to_owned().into()).unwrap(), key };
     let content = Parameter { name: "content".into(), value: ParameterValue::Text(content.into()) };
     RequestSource::new(
-        &asker,
+        &caller,
         &InferRequest { parameters: vec![content], ..InferRequest::default() },
         false,
     )

@@ -24,9 +24,9 @@ pub(super) struct InterceptorCall<'a> {
 }
 
 impl InterceptorCall<'_> {
-    /// Runs `hook` on an instance and checks its output, whose bytes `size` returns. Fails with the interceptor's refusal, with
-    /// [`InferError::InterceptorFailed`] for any fault of the interceptor, or with an error of the
-    /// request such as its deadline.
+    /// Runs `hook` on an instance and checks its output, whose bytes `size` returns. Fails with the
+    /// interceptor's refusal, with [`InferError::InterceptorFailed`] for any fault of the
+    /// interceptor, or with an error of the request such as its deadline.
     pub(super) async fn run<T, F>(
         self,
         hook: impl FnOnce(Instance) -> F + Send + 'static,

@@ -212,7 +212,7 @@ fn what_was_not_used_is_not_owed() {
 }
 
 #[test]
-fn nothing_is_remembered_once_nobody_is_there() {
+fn an_empty_queue_holds_no_tenants() {
     let mut simulation = Simulation::new(2, 16);
     (0..50).for_each(|one| drop(simulation.add(&format!("t{one}"), 1, Work::Computes(3))));
     while !simulation.loads.is_empty() {
