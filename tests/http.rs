@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, guest, guest_folder, puppet};
+use crate::harness::{Server, guest, guest_folder, scripted};
 
 /// Returns the server that the tests of this module share. A test that changes the server, or
 /// counts its requests, has a server of its own.
@@ -36,8 +36,8 @@ fn serve() -> Server {
         models.bare("iris", guest("iris"));
         models.copy_folder(&guest_folder("upper"), "upper/1");
         models.settings("upper", "[limits]\nrequest = \"64KiB\"");
-        models.bare("puppet", puppet("version=1"));
-        models.bare("broken", puppet("load=fail"));
+        models.bare("scripted", scripted("version=1"));
+        models.bare("broken", scripted("load=fail"));
     })
     .start();
     server.until_tried();

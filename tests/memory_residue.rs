@@ -28,16 +28,16 @@ fn server() -> Setup {
     );
     fill(&setup.repository("a"));
     fill(&setup.repository("b"));
-    add(&setup.repository("b"), "other", another(guest("canary")), "");
-    add(&setup.repository("b"), "other-loading", another(guest("canary-no-snapshot")), "");
+    add(&setup.repository("b"), "other", another(guest("memory-residue")), "");
+    add(&setup.repository("b"), "other-loading", another(guest("memory-residue-no-snapshot")), "");
     setup
 }
 
 fn fill(models: &Models) {
-    add(models, "fresh", guest("canary"), "");
-    add(models, "pooled", guest("canary"), "isolation = 'pooled'\n");
-    add(models, "loading", guest("canary-no-snapshot"), "");
-    add(models, "loading-pooled", guest("canary-no-snapshot"), "isolation = 'pooled'\n");
+    add(models, "fresh", guest("memory-residue"), "");
+    add(models, "pooled", guest("memory-residue"), "isolation = 'pooled'\n");
+    add(models, "loading", guest("memory-residue-no-snapshot"), "");
+    add(models, "loading-pooled", guest("memory-residue-no-snapshot"), "isolation = 'pooled'\n");
 }
 
 fn add(models: &Models, name: &str, component: Vec<u8>, settings: &str) {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use wardian::config::HttpConfig;
 
-use crate::harness::{Models, Response, Server, puppet};
+use crate::harness::{Models, Response, Server, scripted};
 
 fn two(models: &Models) {
-    models.bare("first", puppet("version=1"));
-    models.bare("second", puppet("version=2"));
+    models.bare("first", scripted("version=1"));
+    models.bare("second", scripted("version=2"));
 }
 
 fn invoke(server: &Server, header: (&str, &str)) -> Response {
@@ -77,7 +77,7 @@ fn lines(log: &str) -> Vec<Value> {
 #[test]
 fn a_json_log_has_one_object_per_line() {
     const TRIED: &str = "every wanted model has been tried";
-    let server = Server::with_models(|models| models.bare("puppet", puppet("version=7")));
+    let server = Server::with_models(|models| models.bare("scripted", scripted("version=7")));
     let server = server.config("[log]\nformat = 'json'").start();
     server.until_tried();
     server.until_logged(TRIED);
@@ -86,10 +86,10 @@ fn a_json_log_has_one_object_per_line() {
     let lines = lines(&server.log());
     let line = |message: &str| lines.iter().find(|line| line["fields"]["message"] == message);
     assert_eq!(line(TRIED).map(|line| &line["level"]), Some(&json!("INFO")), "{lines:?}");
-    let of_the_guest = line("puppet loads version 7").unwrap();
+    let of_the_guest = line("scripted loads version 7").unwrap();
     assert_eq!(
         (&of_the_guest["target"], &of_the_guest["fields"]["model"]),
-        (&json!("wardian::guest"), &json!("puppet"))
+        (&json!("wardian::guest"), &json!("scripted"))
     );
     let text = server.kill().argument("--log-format").argument("text").start();
     text.until_logged(TRIED);

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-use crate::harness::{Server, puppet};
+use crate::harness::{Server, scripted};
 
 const CONNECTIONS: usize = 16;
 const SWAPS: u64 = 100;
@@ -20,13 +20,13 @@ const NOISE: u64 = 12 << 20;
 
 #[test]
 fn a_model_is_swapped_repeatedly_under_load() {
-    let server = Server::with_models(|models| models.bare("puppet", scripted(1))).start();
-    server.until_ready("puppet", 1);
+    let server = Server::with_models(|models| models.bare("scripted", alternating(1))).start();
+    server.until_ready("scripted", 1);
     let fire = Fire::open(server.address());
     let mut early = 0;
     for version in 2..=SWAPS + 1 {
-        server.models().bare("puppet", scripted(version));
-        server.until_ready("puppet", version);
+        server.models().bare("scripted", alternating(version));
+        server.until_ready("scripted", version);
         fire.until_seen(version);
         if version == SWAPS / 4 {
             early = server.resident();
@@ -41,8 +41,8 @@ fn a_model_is_swapped_repeatedly_under_load() {
 }
 
 /// Two alternating contents: odd versions return 1 and even ones return 2.
-fn scripted(version: u64) -> Vec<u8> {
-    puppet(&format!("version={}", says(version)))
+fn alternating(version: u64) -> Vec<u8> {
+    scripted(&format!("version={}", says(version)))
 }
 
 fn says(version: u64) -> i64 {
@@ -99,7 +99,7 @@ fn ask_on(address: SocketAddr, cease: &AtomicBool, seen: &Mutex<u64>) -> usize {
 /// Sends one request over a persistent connection.
 fn ask(stream: &mut BufReader<TcpStream>) -> Value {
     const BODY: &str = r#"{"inputs":[]}"#;
-    const PATH: &str = "/v2/models/puppet/infer";
+    const PATH: &str = "/v2/models/scripted/infer";
     write!(
         stream.get_mut(),
         "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{BODY}",

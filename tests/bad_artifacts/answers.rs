@@ -1,16 +1,16 @@
 //! Models that load and then answer wrongly from the first request on.
 
 use super::{Case, PATIENT, case, check};
-use crate::harness::puppet;
+use crate::harness::scripted;
 
 fn infer(word: &'static str, words: &'static [&'static str]) -> Case {
-    case(word, puppet(&format!("infer={word}")), words)
+    case(word, scripted(&format!("infer={word}")), words)
 }
 
 fn warm(word: &'static str, words: &'static [&'static str]) -> Case {
     // The argument after the colon is not part of the model's name.
     let name = word.split(':').next().unwrap();
-    case(name, puppet(&format!("warm={word}")), words)
+    case(name, scripted(&format!("warm={word}")), words)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Files that are not complete components.
 
 use super::{Case, case, check};
-use crate::harness::puppet;
+use crate::harness::scripted;
 
 #[test]
 fn files_that_are_not_components_are_identified() {
@@ -42,7 +42,7 @@ fn files_that_are_not_components_are_identified() {
 
 #[test]
 fn a_component_cut_anywhere_is_truncated() {
-    let whole = puppet("version=2");
+    let whole = scripted("version=2");
     let cut = |name, length: usize| -> Case { case(name, &whole[..length], &["truncated"]) };
     let tenth = whole.len() / 10;
     check(
@@ -62,12 +62,12 @@ fn a_component_cut_anywhere_is_truncated() {
 #[test]
 fn a_component_with_a_damaged_inside_is_refused() {
     // The announced lengths are correct, so only validation can find the damage.
-    let mut damaged = puppet("version=2");
+    let mut damaged = scripted("version=2");
     let middle = damaged.len() / 2;
     damaged[middle..middle + 64].fill(0xff);
     let server = check(vec![case("damaged", damaged, &["validate: not a"])], "");
     // The same bytes under the name of a precompiled file are not read at all.
-    server.models().put("sneaky.cwasm", puppet("version=2"));
+    server.models().put("sneaky.cwasm", scripted("version=2"));
     server.until_refused("sneaky", 0, "precompiled artifacts are never accepted");
     std::fs::create_dir(server.models().path("folder.wasm")).unwrap();
     server.until_refused("folder.wasm", 0, "");

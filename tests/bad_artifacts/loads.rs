@@ -1,14 +1,14 @@
 //! Models whose `load` fails or returns wrong metadata.
 
 use super::{Case, case, check};
-use crate::harness::{puppet, puppet_without_snapshot};
+use crate::harness::{scripted, scripted_without_snapshot};
 
 fn load(word: &'static str, words: &'static [&'static str]) -> Case {
-    case(word, puppet(&format!("load={word}")), words)
+    case(word, scripted(&format!("load={word}")), words)
 }
 
 fn lie(word: &'static str, words: &'static [&'static str]) -> Case {
-    case(word, puppet(&format!("lie={word}")), words)
+    case(word, scripted(&format!("lie={word}")), words)
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_failed_load_is_explained() {
 fn a_load_that_outgrows_the_compile_process_names_the_setting() {
     let large = case(
         "large",
-        puppet("ballast=400"),
+        scripted("ballast=400"),
         &["load: load needed more than the 256 MiB of memory", "(compile.memory)"],
     );
     check(vec![large.under("[limits]\nmemory = '512MiB'")], "[compile]\nmemory = '256MiB'");
@@ -49,13 +49,13 @@ fn a_load_that_outgrows_the_compile_process_names_the_setting() {
 fn a_sleeping_load_is_stopped() {
     check(
         vec![
-            case("sleep", puppet("load=sleep:600000"), &["load: load took longer than 2s"]),
+            case("sleep", scripted("load=sleep:600000"), &["load: load took longer than 2s"]),
             case(
                 "unsnapshotted",
-                puppet_without_snapshot("load=sleep:600000"),
+                scripted_without_snapshot("load=sleep:600000"),
                 &["load: load took longer than 2s"],
             ),
-            case("ballast", puppet("ballast=300"), &["load: load needed more than"]),
+            case("ballast", scripted("ballast=300"), &["load: load needed more than"]),
         ],
         "[compile]\nload_deadline = '2s'",
     );

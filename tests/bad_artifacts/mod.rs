@@ -7,7 +7,7 @@ mod bytes;
 mod components;
 mod loads;
 
-use crate::harness::{Models, Server, Setup, puppet, until};
+use crate::harness::{Models, Server, Setup, scripted, until};
 
 /// A file to drop in, and words that its reason must contain.
 struct Case {
@@ -56,7 +56,7 @@ fn check(cases: Vec<Case>, config: &str) -> Server {
 
 fn beside_a_good_model(fill: impl FnOnce(&Models)) -> Setup {
     Server::with_models(|models| {
-        models.bare("good", puppet("version=1"));
+        models.bare("good", scripted("version=1"));
         fill(models);
     })
 }

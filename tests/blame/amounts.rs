@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{FAULTS, MANY, has_never_tripped, one};
 use crate::harness::Server;
 
-/// The puppet's behaviour, its limits, and the expected status and error code.
+/// The scripted model's behaviour, its limits, and the expected status and error code.
 const AMOUNTS: [(&str, &str, u16, &str); 3] = [
     ("eat", "memory = '48MiB'\ncpu_time = '10m'", 500, "model_out_of_memory"),
     ("spin", "cpu_time = '100ms'", 504, "cpu_time_exceeded"),
@@ -13,7 +13,7 @@ const AMOUNTS: [(&str, &str, u16, &str); 3] = [
 ];
 
 fn serve(limits: &str) -> Server {
-    one("puppet", &format!("[limits]\ndeadline = '10m'\n{limits}\n"))
+    one("scripted", &format!("[limits]\ndeadline = '10m'\n{limits}\n"))
 }
 
 fn ask(server: &Server, word: &str, number: usize, (status, code): (u16, &str)) {
@@ -42,7 +42,7 @@ fn a_model_that_always_exceeds_limits_is_disabled() {
 
 #[test]
 fn an_oversized_request_does_not_reach_the_model() {
-    let server = one("puppet", "[limits]\nrequest = '1KiB'\n");
+    let server = one("scripted", "[limits]\nrequest = '1KiB'\n");
     for _ in 0..MANY {
         let text = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["x".repeat(2000)] });
         server.infer("model", &json!({ "inputs": [text] })).refused(413, "request_too_large");

@@ -3,10 +3,10 @@
 use serde_json::json;
 use wardian::model::Digest;
 
-use super::{FAULTS, MANY, two_puppets};
+use super::{FAULTS, MANY, two_scripted_models};
 use crate::harness::{Server, Tenant};
 
-/// Starts a server with two versions of a puppet, and a tenant with these keys.
+/// Starts a server with two versions of a scripted model, and a tenant with these keys.
 fn with_keys(keys: &[(&str, &str)]) -> Server {
     let key = |(text, scopes): &(&str, &str)| {
         format!(
@@ -15,8 +15,8 @@ fn with_keys(keys: &[(&str, &str)]) -> Server {
         )
     };
     let keys: Vec<_> = keys.iter().map(key).collect();
-    let setup =
-        two_puppets("").config(&format!("[tenants.default]\nkeys = [{}]\n", keys.join(", ")));
+    let setup = two_scripted_models("")
+        .config(&format!("[tenants.default]\nkeys = [{}]\n", keys.join(", ")));
     let server = setup.start();
     server.holder("operator").until_ready("model", 2);
     server

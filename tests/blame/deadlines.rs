@@ -6,7 +6,7 @@ use super::{MANY, has_never_tripped, one};
 
 #[test]
 fn a_callers_own_deadline_is_named_without_blame() {
-    let server = one("puppet", "[limits]\ndeadline = '10m'\ncpu_time = '10m'\n");
+    let server = one("scripted", "[limits]\ndeadline = '10m'\ncpu_time = '10m'\n");
     for word in ["spin", "sleep:600000"] {
         for _ in 0..MANY {
             let body = json!({ "inputs": [], "parameters": { "behave": word, "timeout": 5000 } });
@@ -38,7 +38,7 @@ fn a_callers_own_deadline_is_named_without_blame() {
 
 #[test]
 fn the_shorter_deadline_is_named() {
-    let server = one("puppet", "[limits]\ndeadline = '50ms'\ncpu_time = '10m'\n");
+    let server = one("scripted", "[limits]\ndeadline = '50ms'\ncpu_time = '10m'\n");
     let body =
         json!({ "inputs": [], "parameters": { "behave": "sleep:600000", "timeout": 60_000_000 } });
     let late = server.infer("model", &body);

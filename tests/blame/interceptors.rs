@@ -4,14 +4,18 @@ use serde_json::{Value, json};
 use wardian::model::Digest;
 
 use super::{BREAKER, FAULTS, MANY};
-use crate::harness::{Response, Server, gate, puppet};
+use crate::harness::{Response, Server, scripted, scripted_interceptor};
 
 fn behind_a_gate(config: &str) -> Server {
     let setup = Server::with_models(|models| {
         models.settings("model", BREAKER);
-        models.version("model", 1, puppet("version=1"));
-        models.settings("interceptors/gate", BREAKER);
-        models.version("interceptors/gate", 1, gate("name=gate"));
+        models.version("model", 1, scripted("version=1"));
+        models.settings("interceptors/scripted-interceptor", BREAKER);
+        models.version(
+            "interceptors/scripted-interceptor",
+            1,
+            scripted_interceptor("name=scripted-interceptor"),
+        );
     });
     setup.config(config).start()
 }

@@ -12,7 +12,7 @@ mod outputs;
 mod repeats;
 mod streams;
 
-use crate::harness::{Models, Server, Setup, guest, puppet};
+use crate::harness::{Models, Server, Setup, guest, scripted};
 
 /// Consecutive faults that take a version out of service.
 const FAULTS: usize = 3;
@@ -22,15 +22,15 @@ const MANY: usize = 2 * FAULTS;
 
 const BREAKER: &str = "[breaker]\nfaults = 3\npause = '1h'\n";
 
-/// A server, not yet started, with two versions of a puppet.
-fn two_puppets(settings: &str) -> Setup {
-    Server::with_models(|models| add_puppets(models, settings))
+/// A server, not yet started, with two versions of a scripted model.
+fn two_scripted_models(settings: &str) -> Setup {
+    Server::with_models(|models| add_scripted_models(models, settings))
 }
 
-fn add_puppets(models: &Models, settings: &str) {
+fn add_scripted_models(models: &Models, settings: &str) {
     models.settings("model", &format!("{BREAKER}{settings}"));
     (1..=2).for_each(|version| {
-        models.version("model", version, puppet(&format!("version={version}")))
+        models.version("model", version, scripted(&format!("version={version}")))
     });
 }
 

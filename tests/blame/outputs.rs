@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{MANY, has_never_tripped, one, two_puppets};
+use super::{MANY, has_never_tripped, one, two_scripted_models};
 
 fn names(answer: &Value) -> Vec<&str> {
     answer["outputs"]
@@ -15,7 +15,7 @@ fn names(answer: &Value) -> Vec<&str> {
 
 #[test]
 fn a_missing_optional_output_is_no_fault() {
-    let server = two_puppets("").start();
+    let server = two_scripted_models("").start();
     server.until_ready("model", 2);
     for _ in 0..MANY {
         for (wanted, given) in [
@@ -50,7 +50,7 @@ fn batched_requests_leave_no_blame_either() {
 
 #[test]
 fn an_unknown_output_is_the_callers_mistake() {
-    let server = one("puppet", "");
+    let server = one("scripted", "");
     for _ in 0..MANY {
         let body = json!({ "inputs": [], "outputs": [{ "name": "verzion" }] });
         server.infer("model", &body).refused(400, "invalid_input");
@@ -60,7 +60,7 @@ fn an_unknown_output_is_the_callers_mistake() {
 
 #[test]
 fn an_output_json_cannot_hold_is_no_fault() {
-    let server = one("puppet", "");
+    let server = one("scripted", "");
     for _ in 0..MANY {
         for word in ["nan", "not-utf8"] {
             server.behave("model", word).refused(500, "model_bad_output");

@@ -7,7 +7,7 @@ use crate::harness::{Response, Server};
 
 #[test]
 fn repeats_of_one_request_count_once() {
-    let server = one("puppet", "");
+    let server = one("scripted", "");
     for _ in 0..MANY {
         let call =
             server.call("POST", "/v2/models/model/infer").header("x-request-id", "again-and-again");
@@ -24,7 +24,7 @@ fn ask(server: &Server, session: &Value, start: bool, orders: &str) -> Response 
 
 #[test]
 fn a_session_that_always_fails_counts_once() {
-    let server = one("keeper", "");
+    let server = one("session-words", "");
     ask(&server, &json!("broken"), true, "say a").ok();
     for _ in 0..MANY {
         ask(&server, &json!("broken"), false, "trap").refused(500, "model_trapped");
@@ -38,7 +38,7 @@ fn a_session_that_always_fails_counts_once() {
 
 #[test]
 fn a_missing_session_is_the_callers_mistake() {
-    let server = one("keeper", "");
+    let server = one("session-words", "");
     for _ in 0..MANY {
         ask(&server, &json!("nobody"), false, "say a").refused(400, "invalid_input");
         ask(&server, &json!("x".repeat(200)), true, "say a").refused(400, "invalid_input");

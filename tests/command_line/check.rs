@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 
 use super::{folder, wardian};
-use crate::harness::{guest, guest_folder, ledger, puppet};
+use crate::harness::{guest, guest_folder, scripted, sql_steps};
 
 /// Two tenants, one of them with tighter limits.
 const TWO: &str = "[tenants.acme]\n[tenants.acme.limits]\nmemory = '64MiB'\n[tenants.beta]\n";
@@ -45,9 +45,9 @@ fn a_passing_version_is_reported_with_its_metadata() {
 #[test]
 fn a_failing_version_is_reported_with_its_stage() {
     let folder = folder("", |models| {
-        models.version("mod", 1, puppet("version=1"));
-        models.version("mod", 2, puppet("load=trap"));
-        models.version("mod", 3, puppet("version=3")[..5000].to_vec());
+        models.version("mod", 1, scripted("version=1"));
+        models.version("mod", 2, scripted("load=trap"));
+        models.version("mod", 3, scripted("version=3")[..5000].to_vec());
         models.put(
             "mod/1/golden.json",
             r#"{"cases": [{"request": {"inputs": []}, "response": {"outputs": [
@@ -84,7 +84,7 @@ fn an_uncheckable_path_is_an_error() {
 fn tenant_limits_apply() {
     let folder = folder(TWO, |models| {
         models.settings("large", LARGE);
-        models.version("large", 1, puppet(""));
+        models.version("large", 1, scripted(""));
     });
     let check = |tenant: &[&str]| {
         wardian(folder.directory(), &[&["check", "models/large"], tenant].concat())
@@ -105,9 +105,9 @@ fn a_single_tenant_is_the_default() {
     let config = "[tenants.default]\n[tenants.default.limits]\nmemory = '64MiB'\n";
     let folder = folder(config, |models| {
         models.settings("large", LARGE);
-        models.version("large", 1, puppet(""));
-        models.settings("caller", "[capabilities]\nhttp = ['https://api.example.com']");
-        models.version("caller", 1, guest("caller"));
+        models.version("large", 1, scripted(""));
+        models.settings("http-caller", "[capabilities]\nhttp = ['https://api.example.com']");
+        models.version("http-caller", 1, guest("http-caller"));
     });
     let said = wardian(folder.directory(), &["check", "models", "--json"]).exits(3);
     let refusals: Vec<_> = said.json()["versions"].as_array().unwrap().clone();
@@ -122,10 +122,10 @@ fn a_single_tenant_is_the_default() {
 #[test]
 fn without_tenants_every_listed_origin_is_granted() {
     let folder = folder("", |models| {
-        models.settings("caller", "[capabilities]\nhttp = ['https://api.example.com']");
-        models.version("caller", 1, guest("caller"));
+        models.settings("http-caller", "[capabilities]\nhttp = ['https://api.example.com']");
+        models.version("http-caller", 1, guest("http-caller"));
     });
-    wardian(folder.directory(), &["check", "models/caller", "--tenant", "default"]).exits(0);
+    wardian(folder.directory(), &["check", "models/http-caller", "--tenant", "default"]).exits(0);
 }
 
 #[test]
@@ -135,16 +135,20 @@ fn migrations_run_in_an_empty_database() {
     let url = format!("postgres://acme@{}/acme", postgres.local_addr().unwrap());
     let config = format!("[tenants.acme.database]\nurl = '{url}'\n[tenants.beta]\n");
     let folder = folder(&config, |models| {
-        models.settings("ledger", "[capabilities]\nsql = true");
-        models.version("ledger", 1, ledger("migrate 001-a create table a (x integer)"));
-        models.version("ledger", 2, ledger("migrate 001-a create table a (x integer); selec"));
+        models.settings("sql-steps", "[capabilities]\nsql = true");
+        models.version("sql-steps", 1, sql_steps("migrate 001-a create table a (x integer)"));
+        models.version(
+            "sql-steps",
+            2,
+            sql_steps("migrate 001-a create table a (x integer); selec"),
+        );
         models.bare("iris", guest("iris"));
     });
     let check =
         |tenant: &str| wardian(folder.directory(), &["check", "models", "--tenant", tenant]);
     let said = check("beta")
         .exits(3)
-        .prints(&["ledger version 1: OK in ", "ledger version 2: FAILED (migrate)\n"]);
+        .prints(&["sql-steps version 1: OK in ", "sql-steps version 2: FAILED (migrate)\n"]);
     assert!(!said.out.contains("not proved"), "{said:?}");
     let said = check("acme").exits(0).prints(&[
         "1: OK in ",
@@ -160,9 +164,9 @@ fn migrations_run_in_an_empty_database() {
 #[test]
 fn missing_versions_and_reserved_names_are_reported() {
     let folder = folder("", |models| {
-        models.version("mod", 1, puppet("version=1"));
+        models.version("mod", 1, scripted("version=1"));
         models.settings("mod", "versions = [7]");
-        models.bare("stats", puppet("version=1"));
+        models.bare("stats", scripted("version=1"));
     });
     let said = wardian(folder.directory(), &["check", "models"]).exits(3);
     said.prints(&[

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{folder, wardian};
-use crate::harness::{guest, guest_folder, puppet};
+use crate::harness::{guest, guest_folder, scripted};
 
 #[test]
 fn a_component_is_taken_apart_and_loaded() {
@@ -44,8 +44,8 @@ fn a_component_is_taken_apart_and_loaded() {
 #[test]
 fn an_unloadable_component_is_shown() {
     let folder = folder("", |models| {
-        models.bare("caller", guest("caller"));
-        models.bare("trap", puppet("load=trap"));
+        models.bare("http-caller", guest("http-caller"));
+        models.bare("trap", scripted("load=trap"));
     });
     let inspect = |file: &str, more: &[&str]| {
         wardian(folder.directory(), &[&["inspect", file], more].concat())

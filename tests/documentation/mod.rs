@@ -27,7 +27,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::harness::{CURL, PYTHON, guest, puppet};
+use crate::harness::{CURL, PYTHON, guest, scripted};
 use page::{Kind, Page};
 use scratch::Scratch;
 
@@ -114,7 +114,7 @@ fn command_line(scratch: &mut Scratch) {
         } else {
             format!("version={version}")
         };
-        let component = puppet(&script);
+        let component = scripted(&script);
         let length = if version == 4 { 5000 } else { component.len() };
         scratch.put(&format!("models/mod/{version}/model.wasm"), &component[..length]);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::wire::Wire;
-use crate::harness::{Server, puppet, until};
+use crate::harness::{Server, scripted, until};
 
 /// The longest time that a request may take, whatever other clients do with their connections. A
 /// connection counts as stalled after a second; the rest is for a busy machine.
@@ -13,15 +13,15 @@ const LATEST: Duration = Duration::from_secs(10);
 
 const READY: &str = "GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// Starts a server with a puppet and a limit on connections.
+/// Starts a server with a scripted model and a limit on connections.
 fn server(most: usize) -> Server {
     let server = Server::with_models(|models| {
-        models.settings("puppet", "[limits]\ndeadline = '10m'");
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", "[limits]\ndeadline = '10m'");
+        models.version("scripted", 1, scripted("version=1"));
     });
     let server =
         server.config(&format!("[log]\nlevel = 'debug'\n[http]\nmax_connections = {most}")).start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     server
 }
 
@@ -30,7 +30,7 @@ fn server(most: usize) -> Server {
 fn is_answered(server: &Server, times: usize) {
     for time in 0..times {
         let start = Instant::now();
-        server.behave("puppet", "ok").ok();
+        server.behave("scripted", "ok").ok();
         assert!(start.elapsed() < LATEST, "{:?} at the {time}th time", start.elapsed());
     }
 }
@@ -53,8 +53,8 @@ fn stalled_clients_make_room_for_others() {
 #[test]
 fn only_idle_connections_make_room() {
     let server = server(20);
-    let mut under_way = server.begin_behave("puppet", "sleep:3000");
-    server.until_busy("puppet", 1);
+    let mut under_way = server.begin_behave("scripted", "sleep:3000");
+    server.until_busy("scripted", 1);
     let mut idle: Vec<_> = (0..40).map(|_| Wire::to(&server)).collect();
     is_answered(&server, 50);
     for wire in &mut idle {
@@ -84,8 +84,7 @@ fn connections_wait_while_all_others_work() {
     let server = server(2);
     let mut open = [Wire::to(&server), Wire::to(&server)];
     for wire in &mut open {
-        let head =
-            "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n";
+        let head = "POST /v2/models/scripted/infer HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n";
         wire.send(format!("{head}content-length: 13\r\n\r\n")).unwrap();
         assert_eq!(wire.answer().unwrap().status, 100, "its body is wanted");
     }
@@ -105,19 +104,19 @@ fn several_tenants_leave_connections_to_each_other() {
     let setup = Server::with_models(|_| {});
     for name in ["a", "b"] {
         let models = setup.repository(name);
-        models.settings("puppet", "[limits]\ndeadline = '10m'");
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", "[limits]\ndeadline = '10m'");
+        models.version("scripted", 1, scripted("version=1"));
     }
     let tenants = "[tenants.default]\n[tenants.a]\nrepository = 'a'\n[tenants.b]\nrepository = 'b'\n[http]\nmax_connections = 8";
     let server = setup.config(tenants).start();
     let (a, b) = (server.tenant("a"), server.tenant("b"));
-    a.until_ready("puppet", 1);
-    b.until_ready("puppet", 1);
+    a.until_ready("scripted", 1);
+    b.until_ready("scripted", 1);
 
-    let of_a: Vec<_> = (0..6).map(|_| a.begin_behave("puppet", "sleep:600000")).collect();
+    let of_a: Vec<_> = (0..6).map(|_| a.begin_behave("scripted", "sleep:600000")).collect();
     a.until_holds("concurrency", 6);
-    a.behave("puppet", "ok").refused(429, "quota_exceeded");
-    b.behave("puppet", "ok").ok();
+    a.behave("scripted", "ok").refused(429, "quota_exceeded");
+    b.behave("scripted", "ok").ok();
     assert_eq!(
         a.get("/v2/usage").ok().json()["quota"]["concurrency"],
         json!({ "used": 6, "limit": 6 })
@@ -127,13 +126,13 @@ fn several_tenants_leave_connections_to_each_other() {
 
 #[test]
 fn idle_connections_cannot_take_the_last_file_descriptor() {
-    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1")));
+    let server = Server::with_models(|models| models.version("scripted", 1, scripted("version=1")));
     let server = server.descriptors(256).start();
     server.until_logged("it may have 256");
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     let idle: Vec<_> = (0..300).map(|_| Wire::to(&server)).collect();
     until("that connections are turned away", || closed_for_room(&server) > 100.0);
-    server.models().version("second", 1, puppet("version=2"));
+    server.models().version("second", 1, scripted("version=2"));
     server.until_ready("second", 1);
     assert_eq!(server.version_of("second"), 2);
     drop(idle);

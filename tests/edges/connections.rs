@@ -6,7 +6,7 @@ use serde_json::json;
 use wardian::config::HttpConfig;
 
 use super::wire::Wire;
-use crate::harness::{Server, puppet, until};
+use crate::harness::{Server, scripted, until};
 
 const HALF_A_HEAD: &str = "GET /v2 HTTP/1.1\r\nhost: localhost\r\nx-half: ";
 
@@ -58,18 +58,18 @@ fn proxies_close_idle_connections_before_the_server_does() {
 #[test]
 fn responses_close_connections_while_draining() {
     let server = Server::with_models(|models| {
-        models.settings("puppet", "[limits]\ndeadline = '10m'");
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", "[limits]\ndeadline = '10m'");
+        models.version("scripted", 1, scripted("version=1"));
     });
     let server = server.config("drain_timeout = '10m'").start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     let mut wires = [Wire::to(&server), Wire::to(&server)];
     wires.iter_mut().for_each(Wire::goes_on);
     let slow = json!({ "inputs": [], "parameters": { "behave": "sleep:2000" } }).to_string();
-    let head = "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost";
+    let head = "POST /v2/models/scripted/infer HTTP/1.1\r\nhost: localhost";
     let mut under_way = Wire::to(&server);
     under_way.send(format!("{head}\r\ncontent-length: {}\r\n\r\n{slow}", slow.len())).unwrap();
-    server.until_busy("puppet", 1);
+    server.until_busy("scripted", 1);
     server.terminate();
     until("that it is not ready", || server.get("/v2/health/ready").status == 503);
     for (wire, path, status) in [(0, "/v2/health/live", 200), (1, "/v2/health/ready", 503)] {

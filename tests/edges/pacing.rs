@@ -1,7 +1,7 @@
 //! Requests that call no guest wait while guests need the cores.
 
 use super::wire::Wire;
-use crate::harness::{Server, puppet};
+use crate::harness::{Server, scripted};
 
 /// Requests of a flood: far more HTTP time than a client may use at once.
 const REQUESTS: usize = 3000;
@@ -11,11 +11,11 @@ const PIPELINE: usize = 100;
 
 fn server() -> Server {
     let server = Server::with_models(|models| {
-        models.settings("puppet", "[limits]\ndeadline = '10m'\ncpu_time = '10m'");
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", "[limits]\ndeadline = '10m'\ncpu_time = '10m'");
+        models.version("scripted", 1, scripted("version=1"));
     });
     let server = server.start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     server
 }
 
@@ -41,8 +41,8 @@ fn cheap_requests_wait_only_while_guests_need_the_cores() {
     flood(&server, cheap);
     assert_eq!(waits(&server), 0.0);
 
-    let spinning = server.begin_behave("puppet", "spin");
-    server.until_busy("puppet", 1);
+    let spinning = server.begin_behave("scripted", "spin");
+    server.until_busy("scripted", 1);
     flood(&server, cheap);
     assert!(waits(&server) > 0.0);
     drop(spinning);
@@ -51,8 +51,8 @@ fn cheap_requests_wait_only_while_guests_need_the_cores() {
 #[test]
 fn refused_bodies_are_read_slowly_while_guests_need_the_cores() {
     let server = server();
-    let spinning = server.begin_behave("puppet", "spin");
-    server.until_busy("puppet", 1);
+    let spinning = server.begin_behave("scripted", "spin");
+    server.until_busy("scripted", 1);
 
     let length = 64 << 20;
     let head =
@@ -70,12 +70,12 @@ fn refused_bodies_are_read_slowly_while_guests_need_the_cores() {
 #[test]
 fn calls_of_guests_do_not_wait() {
     let server = server();
-    let spinning = server.begin_behave("puppet", "spin");
-    server.until_busy("puppet", 1);
+    let spinning = server.begin_behave("scripted", "spin");
+    server.until_busy("scripted", 1);
 
     let body = r#"{"inputs":[],"parameters":{"behave":"ok"}}"#;
     let call = format!(
-        "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /v2/models/scripted/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     flood(&server, &call);

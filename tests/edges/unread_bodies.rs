@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::wire::{Answer, Wire};
-use crate::harness::{Server, puppet, until};
+use crate::harness::{Server, scripted, until};
 use crate::tenants::{HOST, key};
 
 /// A request that is refused before or while its body is read.
@@ -39,10 +39,10 @@ pub(super) const REFUSALS: [Refusal; 14] = [
     refusal(
         400,
         "POST",
-        "/v2/models/puppet/infer",
+        "/v2/models/scripted/infer",
         "x-api-key: host-key\r\ncontent-encoding: br\r\n",
     ),
-    refusal(401, "POST", "/v2/models/puppet/infer", ""),
+    refusal(401, "POST", "/v2/models/scripted/infer", ""),
     refusal(401, "PUT", "/v2/repository/models/new/versions/1", "x-api-key: wrong\r\n"),
     refusal(403, "POST", "/v2/repository/index", "x-api-key: a-key\r\nwardian-tenant: default\r\n"),
     refusal(404, "POST", "/v2/models/nobody/infer", ADMIN),
@@ -50,8 +50,8 @@ pub(super) const REFUSALS: [Refusal; 14] = [
     refusal(405, "DELETE", "/v2/repository/index", ADMIN),
     refusal(409, "PUT", "/v2/repository/models/bare/versions/1", ADMIN),
     Refusal { least: 64 << 10, ..refusal(413, "POST", "/v2/repository/index", ADMIN) },
-    Refusal { least: 64 << 10, ..refusal(413, "POST", "/v2/models/puppet/infer", ADMIN) },
-    refusal(429, "POST", "/v2/models/puppet/infer", "x-api-key: a-key\r\n"),
+    Refusal { least: 64 << 10, ..refusal(413, "POST", "/v2/models/scripted/infer", ADMIN) },
+    refusal(429, "POST", "/v2/models/scripted/infer", "x-api-key: a-key\r\n"),
     refusal(501, "POST", "/v2/repository/main/index", ADMIN),
     refusal(503, "POST", "/v2/models/broken/infer", ADMIN),
 ];
@@ -76,16 +76,16 @@ pub(super) fn server() -> Server {
         key("a-key", &["infer", "manage"])
     );
     let setup = Server::with_models(|models| {
-        models.version("puppet", 1, puppet("version=1"));
-        models.settings("puppet", "[limits]\nrequest = '64KiB'");
-        models.bare("bare", puppet("version=1"));
-        models.version("broken", 1, puppet("load=fail"));
+        models.version("scripted", 1, scripted("version=1"));
+        models.settings("scripted", "[limits]\nrequest = '64KiB'");
+        models.bare("bare", scripted("version=1"));
+        models.version("broken", 1, scripted("load=fail"));
     });
     setup.repository("a");
     let server = setup.config(&config).start();
     let default = server.holder(HOST).naming("default");
     default.until_ready("bare", 1);
-    default.until_ready("puppet", 1);
+    default.until_ready("scripted", 1);
     until("that a model is not ready", || default.behave("broken", "ok").status == 503);
     server
 }
@@ -183,16 +183,17 @@ fn a_body_that_never_arrives_delays_no_response() {
 #[test]
 fn a_refused_expect_100_body_is_not_requested() {
     let server =
-        Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
-    server.until_ready("puppet", 1);
+        Server::with_models(|models| models.version("scripted", 1, scripted("version=1"))).start();
+    server.until_ready("scripted", 1);
     let expecting = "content-length: 13\r\nexpect: 100-continue";
     let mut wire = Wire::to(&server);
     refused(&mut wire, expecting, b"");
     refused_for_good(&wire.answer().unwrap());
     wire.ends();
     let mut wire = Wire::to(&server);
-    let head =
-        format!("POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\n{expecting}\r\n\r\n");
+    let head = format!(
+        "POST /v2/models/scripted/infer HTTP/1.1\r\nhost: localhost\r\n{expecting}\r\n\r\n"
+    );
     wire.send(head).unwrap();
     assert_eq!(wire.answer().unwrap().status, 100);
     wire.send(r#"{"inputs":[]}"#).unwrap();

@@ -2,7 +2,7 @@
 
 use wardian::api::routes;
 
-use crate::harness::{Response, Server, puppet};
+use crate::harness::{Response, Server, scripted};
 use crate::tenants::{HOST, key, path};
 
 const PAGES: [(&[(&str, &str)], &str); 8] = [
@@ -26,7 +26,7 @@ const PAGES: [(&[(&str, &str)], &str); 8] = [
 fn server(config: &str) -> Server {
     let server = Server::with_models(|models| {
         for name in ["steady", "spare"] {
-            models.version(name, 1, puppet("version=1"));
+            models.version(name, 1, scripted("version=1"));
         }
     });
     let server = server.config(config).start();

@@ -9,9 +9,9 @@ fn a_missing_http_grant_is_explained() {
     let server = caller(&[http(upstream.address)], "");
     let models = server.models();
     // The same component is compiled already for the model that has the grant.
-    models.bare("bare", guest("caller"));
+    models.bare("bare", guest("http-caller"));
     models.settings("empty", "[capabilities]\nhttp = []");
-    models.version("empty", 1, guest("caller"));
+    models.version("empty", 1, guest("http-caller"));
     for name in ["bare", "empty"] {
         let reason = reason(&server, name, "validate: ");
         for words in ["'wasi:http/", "not granted", "model.toml", "[capabilities] http = ["] {
@@ -28,7 +28,7 @@ fn a_changed_grant_applies_to_serving_models() {
     assert_eq!(get(&server, second.address, "/").status, 0);
     server
         .models()
-        .settings("caller", &format!("[capabilities]\nhttp = ['{}']", http(second.address)));
+        .settings("http-caller", &format!("[capabilities]\nhttp = ['{}']", http(second.address)));
     crate::harness::until("the new grant", || get(&server, second.address, "/").status == 200);
     assert_eq!(get(&server, first.address, "/").status, 0);
 }
@@ -41,11 +41,11 @@ fn load_cannot_send_requests() {
         let ask = format!("GET http {} /", upstream.address);
         let settings =
             format!("[capabilities]\nhttp = ['{origin}']\nconfig = {{ ask_in_load = '{ask}' }}");
-        models.settings("caller", &settings);
-        models.version("caller", 1, guest("caller"));
+        models.settings("http-caller", &settings);
+        models.version("http-caller", 1, guest("http-caller"));
     });
     let server = server.start();
-    let reason = reason(&server, "caller", "load: ");
+    let reason = reason(&server, "http-caller", "load: ");
     assert!(reason.contains("a model cannot send requests while it loads"), "{reason}");
     assert_eq!(upstream.made(), 0);
 }

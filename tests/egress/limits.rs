@@ -29,12 +29,14 @@ fn an_answer_is_cut_at_the_limit() {
 fn errors_for_guests_have_no_backtrace() {
     let upstream = Upstream::start();
     let setup = Server::with_models(|models| {
-        models
-            .settings("caller", &format!("[capabilities]\nhttp = ['http://{}']", upstream.address));
-        models.version("caller", 1, guest("caller"));
+        models.settings(
+            "http-caller",
+            &format!("[capabilities]\nhttp = ['http://{}']", upstream.address),
+        );
+        models.version("http-caller", 1, guest("http-caller"));
     });
     let server = setup.environment("RUST_BACKTRACE", "1").start();
-    server.until_ready("caller", 1);
+    server.until_ready("http-caller", 1);
     let cut = ask(
         &server,
         format!("GET http {} /announce/100", upstream.address),
@@ -94,8 +96,10 @@ fn a_disconnect_cancels_outgoing_requests() {
     let server = caller(&[http(upstream.address)], "[limits]\ndeadline = '10m'");
     let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [1],
         "data": [format!("GET http {} /silent", upstream.address)] });
-    let pending =
-        server.call("POST", "/v2/models/caller/infer").json(&json!({ "inputs": [asks] })).begin();
+    let pending = server
+        .call("POST", "/v2/models/http-caller/infer")
+        .json(&json!({ "inputs": [asks] }))
+        .begin();
     until("the request", || !upstream.heads().is_empty());
     pending.hang_up();
     everything_is_back(&server, &upstream);
@@ -129,6 +133,6 @@ fn connections_are_reused() {
 }
 
 fn everything_is_back(server: &Server, upstream: &Upstream) {
-    server.until_busy("caller", 0);
+    server.until_busy("http-caller", 0);
     until("that the connections are closed", || upstream.open() == 0);
 }

@@ -24,14 +24,14 @@ struct Outcome {
     length: i64,
 }
 
-/// Starts a server whose model `caller` may call these origins.
+/// Starts a server whose model `http-caller` may call these origins.
 fn caller(origins: &[String], more: &str) -> Server {
     let server = Server::with_models(|models| {
-        models.settings("caller", &format!("{more}\n[capabilities]\nhttp = {origins:?}"));
-        models.version("caller", 1, guest("caller"));
+        models.settings("http-caller", &format!("{more}\n[capabilities]\nhttp = {origins:?}"));
+        models.version("http-caller", 1, guest("http-caller"));
     });
     let server = server.start();
-    server.until_ready("caller", 1);
+    server.until_ready("http-caller", 1);
     server
 }
 
@@ -42,7 +42,7 @@ fn http(address: SocketAddr) -> String {
 /// Has the model send these requests, written `METHOD SCHEME AUTHORITY PATH`.
 fn send(server: &Server, asks: &[String], parameters: Value) -> Response {
     let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [asks.len()], "data": asks });
-    server.infer("caller", &json!({ "inputs": [asks], "parameters": parameters }))
+    server.infer("http-caller", &json!({ "inputs": [asks], "parameters": parameters }))
 }
 
 #[track_caller]

@@ -22,7 +22,7 @@ fn a_listed_origin_is_called() {
     assert!(posted.text.contains("1000000 bytes came"), "{posted:?}");
     assert!(posted.text.contains("authorization: Bearer word"), "{posted:?}");
     assert_eq!(
-        server.config_of("caller")["wardian"]["capabilities"]["http"],
+        server.config_of("http-caller")["wardian"]["capabilities"]["http"],
         json!([http(upstream.address)])
     );
 }

@@ -59,13 +59,13 @@ fn caller(upstream: &Upstream) -> Setup {
     let port = upstream.address.port();
     Server::with_models(|models| {
         let origins = format!("['https://localhost:{port}', 'https://127.0.0.1:{port}']");
-        models.settings("caller", &format!("[capabilities]\nhttp = {origins}"));
-        models.version("caller", 1, guest("caller"));
+        models.settings("http-caller", &format!("[capabilities]\nhttp = {origins}"));
+        models.version("http-caller", 1, guest("http-caller"));
     })
 }
 
 fn get(server: &Server, host: &str, upstream: &Upstream) -> (i64, String) {
-    server.until_ready("caller", 1);
+    server.until_ready("http-caller", 1);
     let got = ask(server, format!("GET https {host}:{} /", upstream.address.port()), json!({}));
     (got.status, got.text)
 }

@@ -2,40 +2,40 @@
 
 use serde_json::json;
 
-use crate::engine::puppet_with;
-use crate::harness::{Server, puppet_without_snapshot, wat_model};
+use crate::engine::scripted_with;
+use crate::harness::{Server, scripted_without_snapshot, wat_model};
 
 /// Returns the number of requests that the answering instance has had.
 fn calls(server: &Server) -> i64 {
-    server.behave("puppet", "ok").number("calls")
+    server.behave("scripted", "ok").number("calls")
 }
 
 #[test]
 fn every_request_gets_a_fresh_instance() {
-    let server = puppet_with("");
+    let server = scripted_with("");
     for _ in 0..20 {
         assert_eq!(calls(&server), 1);
     }
-    server.behave("puppet", "touch:16").ok();
+    server.behave("scripted", "touch:16").ok();
     assert_eq!(calls(&server), 1);
-    assert_eq!(server.config_of("puppet")["wardian"]["instances"]["idle"], 0);
+    assert_eq!(server.config_of("scripted")["wardian"]["instances"]["idle"], 0);
 }
 
 #[test]
 fn a_pooled_instance_is_reused_until_it_fails() {
     let server =
-        puppet_with("isolation = 'pooled'\n[instances]\nmax = 1\n[limits]\nmemory = '64MiB'");
+        scripted_with("isolation = 'pooled'\n[instances]\nmax = 1\n[limits]\nmemory = '64MiB'");
     let first = calls(&server);
     assert_eq!((calls(&server), calls(&server)), (first + 1, first + 2));
     for word in ["trap", "panic", "eat", "spin"] {
-        assert!(server.behave("puppet", word).status >= 500, "{word}");
+        assert!(server.behave("scripted", word).status >= 500, "{word}");
         assert_eq!((calls(&server), calls(&server)), (1, 2), "after {word}");
     }
     // An error that a model returns is no fault of its instance.
-    server.behave("puppet", "reject").refused(422, "model_rejected_input");
+    server.behave("scripted", "reject").refused(422, "model_rejected_input");
     assert_eq!(calls(&server), 4);
     // Memory never shrinks, so an instance that has grown is discarded.
-    server.behave("puppet", "touch:48").ok();
+    server.behave("scripted", "touch:48").ok();
     assert_eq!(calls(&server), 1);
 }
 
@@ -65,20 +65,20 @@ fn an_import_error_explains_only_its_own_request() {
 #[test]
 fn a_component_without_snapshot_is_served() {
     let server = Server::with_models(|models| {
-        models.bare("puppet", puppet_without_snapshot("version=1"));
-        models.version("pooled", 1, puppet_without_snapshot("version=2"));
+        models.bare("scripted", scripted_without_snapshot("version=1"));
+        models.version("pooled", 1, scripted_without_snapshot("version=2"));
         models.settings("pooled", "isolation = 'pooled'");
     })
     .start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
     server.until_version_of("pooled", 2);
-    let shown = server.config_of("puppet")["wardian"].clone();
+    let shown = server.config_of("scripted")["wardian"].clone();
     assert_eq!(shown["snapshot"], false);
     let reason = shown["snapshot_reason"].as_str().unwrap();
     assert!(reason.contains("elem.drop"), "{reason}");
     assert_eq!((calls(&server), calls(&server)), (1, 1));
     // `load` runs in each instance, so at least once for each of these requests.
-    assert!(server.log().matches("puppet loads version 1").count() >= 3);
+    assert!(server.log().matches("scripted loads version 1").count() >= 3);
     assert!(
         server.behave("pooled", "ok").number("calls")
             < server.behave("pooled", "ok").number("calls")

@@ -2,24 +2,24 @@
 
 use serde_json::json;
 
-use crate::engine::{add, puppet_with};
+use crate::engine::{add, scripted_with};
 use crate::harness::{Response, Server};
 
 #[test]
 fn the_cpu_limit_stops_an_endless_loop() {
-    let server = puppet_with("[limits]\ncpu_time = '1s'\ndeadline = '10m'");
-    let refused = server.behave("puppet", "spin");
+    let server = scripted_with("[limits]\ncpu_time = '1s'\ndeadline = '10m'");
+    let refused = server.behave("scripted", "spin");
     refused.refused(504, "cpu_time_exceeded");
     assert!(refused.text().contains("1000 ms"), "{refused}");
     // Sleeping uses no CPU time.
-    server.behave("puppet", "sleep:1500").ok();
+    server.behave("scripted", "sleep:1500").ok();
 }
 
 #[test]
 fn the_deadline_stops_a_slow_guest() {
-    let server = puppet_with("[limits]\ncpu_time = '10m'\ndeadline = '2s'");
+    let server = scripted_with("[limits]\ncpu_time = '10m'\ndeadline = '2s'");
     for word in ["spin", "sleep:600000"] {
-        let refused = server.behave("puppet", word);
+        let refused = server.behave("scripted", word);
         refused.refused(504, "deadline_exceeded");
         assert!(refused.text().contains("2000 ms"), "{refused}");
     }
@@ -27,10 +27,10 @@ fn the_deadline_stops_a_slow_guest() {
 
 #[test]
 fn a_caller_can_only_shorten_the_deadline() {
-    let server = puppet_with("[limits]\ncpu_time = '10m'\ndeadline = '3s'");
+    let server = scripted_with("[limits]\ncpu_time = '10m'\ndeadline = '3s'");
     let within = |milliseconds: &str| -> Response {
         let call = server
-            .call("POST", "/v2/models/puppet/infer")
+            .call("POST", "/v2/models/scripted/infer")
             .header("wardian-deadline-ms", milliseconds);
         call.json(&json!({ "inputs": [], "parameters": { "behave": "sleep:600000" } })).send()
     };
@@ -63,18 +63,18 @@ fn endless_loops_do_not_delay_other_requests() {
 
 #[test]
 fn memory_is_limited_for_each_instance_by_itself() {
-    let server = puppet_with("[limits]\nmemory = '64MiB'");
-    server.behave("puppet", "touch:40").ok();
-    let refused = server.behave("puppet", "touch:80");
+    let server = scripted_with("[limits]\nmemory = '64MiB'");
+    server.behave("scripted", "touch:40").ok();
+    let refused = server.behave("scripted", "touch:80");
     refused.refused(500, "model_out_of_memory");
     assert!(refused.text().contains("67108864 bytes"), "{refused}");
-    server.behave("puppet", "touch:40").ok();
+    server.behave("scripted", "touch:40").ok();
 }
 
 #[test]
 fn a_body_beyond_the_limit_is_refused() {
-    let server = puppet_with("[limits]\nrequest = '1kB'");
+    let server = scripted_with("[limits]\nrequest = '1kB'");
     let body = json!({ "inputs": [], "parameters": { "padding": "x".repeat(2000) } });
-    server.infer("puppet", &body).refused(413, "request_too_large");
-    assert_eq!(server.version_of("puppet"), 1);
+    server.infer("scripted", &body).refused(413, "request_too_large");
+    assert_eq!(server.version_of("scripted"), 1);
 }

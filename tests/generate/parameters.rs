@@ -52,7 +52,7 @@ fn ask_with(server: &Server, name: &str, value: &str) -> [crate::harness::Respon
 
 #[test]
 fn protocol_numbers_are_unsigned_64_bit() {
-    let server = serving("puppet");
+    let server = serving("scripted");
     for name in ["timeout", "priority", "sequence_id"] {
         for value in ["0", "9223372036854775808", "18446744073709551615"] {
             ask_with(&server, name, value)
@@ -79,7 +79,7 @@ fn protocol_numbers_are_unsigned_64_bit() {
 
 #[test]
 fn a_number_and_its_text_name_one_session() {
-    let server = serving("keeper");
+    let server = serving("session-words");
     let ask = |id: Value, start: bool, orders: &str| {
         let parameters = json!({ "sequence_id": id, "sequence_start": start, "do": orders });
         let answer = server.infer("model", &json!({ "inputs": [], "parameters": parameters }));

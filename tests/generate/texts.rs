@@ -25,7 +25,7 @@ fn an_error_after_a_heartbeat_is_an_event() {
     let settings = "[streaming]\nheartbeat = '20ms'\n";
     let server = Server::with_models(|models| {
         models.settings("model", settings);
-        models.version("model", 1, guest("keeper"));
+        models.version("model", 1, guest("session-words"));
     });
     let server = server.start();
     server.until_ready("model", 1);

@@ -2,7 +2,7 @@
 //! kept.
 //!
 //! ```ignore
-//! let ready = |server| server.until_ready("keeper", 1);
+//! let ready = |server| server.until_ready("session-words", 1);
 //! Crashes::new(setup).each(&mut workers, ready, |server, worker| …, |server, workers| …);
 //! ```
 

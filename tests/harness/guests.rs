@@ -8,8 +8,8 @@ struct Space {
     length: usize,
 }
 
-const PUPPET: Space = Space { marker: b"@@PUPPET-SCRIPT:", length: 240 };
-const LEDGER: Space = Space { marker: b"@@LEDGER-SCRIPT:", length: 4080 };
+const SCRIPTED: Space = Space { marker: b"@@SCRIPT-START@@", length: 240 };
+const SQL_STEPS: Space = Space { marker: b"@@SCRIPT-START@@", length: 4080 };
 
 /// Returns the component of an example model, an example interceptor or a test guest.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
@@ -30,27 +30,27 @@ pub(crate) fn guest_folder(name: &str) -> PathBuf {
     if folder.exists() { folder } else { not_built(name) }
 }
 
-/// Returns the puppet with a script, such as `version=2;infer=trap`.
-pub(crate) fn puppet(script: &str) -> Vec<u8> {
-    scripted(guest("puppet"), &PUPPET, script)
+/// Returns the scripted model with a script, such as `version=2;infer=trap`.
+pub(crate) fn scripted(script: &str) -> Vec<u8> {
+    patched(guest("scripted"), &SCRIPTED, script)
 }
 
-/// Returns the puppet that cannot be snapshotted, with a script.
-pub(crate) fn puppet_without_snapshot(script: &str) -> Vec<u8> {
-    scripted(guest("puppet-no-snapshot"), &PUPPET, script)
+/// Returns the scripted model that cannot be snapshotted, with a script.
+pub(crate) fn scripted_without_snapshot(script: &str) -> Vec<u8> {
+    patched(guest("scripted-no-snapshot"), &SCRIPTED, script)
 }
 
 /// Returns the scripted interceptor with a script, such as `name=a;before=trap`.
-pub(crate) fn gate(script: &str) -> Vec<u8> {
-    scripted(guest("gate"), &PUPPET, script)
+pub(crate) fn scripted_interceptor(script: &str) -> Vec<u8> {
+    patched(guest("scripted-interceptor"), &SCRIPTED, script)
 }
 
 /// Returns the SQL guest with a script: one line for each migration, and one for each setting.
-pub(crate) fn ledger(script: &str) -> Vec<u8> {
-    scripted(guest("ledger"), &LEDGER, script)
+pub(crate) fn sql_steps(script: &str) -> Vec<u8> {
+    patched(guest("sql-steps"), &SQL_STEPS, script)
 }
 
-fn scripted(mut component: Vec<u8>, space: &Space, script: &str) -> Vec<u8> {
+fn patched(mut component: Vec<u8>, space: &Space, script: &str) -> Vec<u8> {
     let Space { marker, length } = space;
     assert!(script.len() <= *length, "the script is longer than {length} bytes: {script}");
     let found = component.windows(marker.len()).position(|window| window == *marker);

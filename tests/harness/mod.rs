@@ -20,7 +20,9 @@ mod wat_models;
 
 pub(crate) use client::{Pending, Response};
 pub(crate) use crash::{Crashes, check_store};
-pub(crate) use guests::{gate, guest, guest_folder, ledger, puppet, puppet_without_snapshot};
+pub(crate) use guests::{
+    guest, guest_folder, scripted, scripted_interceptor, scripted_without_snapshot, sql_steps,
+};
 pub(crate) use models::Models;
 pub(crate) use requests::version_path;
 pub(crate) use requirement::{CURL, LIBB64, LOOPBACK_NAME, NGINX, NODE, POSTGRES, PYTHON};

@@ -38,7 +38,7 @@ impl Server {
         self.post(&format!("/v2/models/{model}/infer"), body)
     }
 
-    /// Sends a behaviour word to a puppet, such as `trap`; `ok` makes it answer normally.
+    /// Sends a behaviour word to a scripted model, such as `trap`; `ok` makes it answer normally.
     pub(crate) fn behave(&self, model: &str, word: &str) -> Response {
         self.infer(model, &behaviour(word))
     }
@@ -48,8 +48,8 @@ impl Server {
         self.call("POST", &format!("/v2/models/{model}/infer")).json(&behaviour(word)).begin()
     }
 
-    /// Returns the version that a puppet reports, which differs from the number under which it is
-    /// served.
+    /// Returns the version that a scripted model reports, which differs from the number under which
+    /// it is served.
     #[track_caller]
     pub(crate) fn version_of(&self, model: &str) -> i64 {
         self.behave(model, "ok").number("version")
@@ -154,7 +154,7 @@ impl Server {
         });
     }
 
-    /// Waits until a puppet reports this version.
+    /// Waits until a scripted model reports this version.
     pub(crate) fn until_version_of(&self, model: &str, version: i64) {
         until(&format!("the answer of {model} version {version}"), || {
             let response = self.behave(model, "ok");
@@ -196,7 +196,7 @@ pub(crate) fn version_path(model: &str, version: u64) -> String {
     format!("/v2/repository/models/{model}/versions/{version}")
 }
 
-/// A request without inputs, with a behaviour word for a puppet.
+/// A request without inputs, with a behaviour word for a scripted model.
 fn behaviour(word: &str) -> Value {
     json!({ "inputs": [], "parameters": { "behave": word } })
 }

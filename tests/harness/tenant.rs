@@ -52,7 +52,7 @@ impl<'a> Tenant<'a> {
         self.call("POST", &format!("/v2/models/{model}/infer")).json(body).send()
     }
 
-    /// Sends a behaviour word to a puppet.
+    /// Sends a behaviour word to a scripted model.
     pub(crate) fn behave(&self, model: &str, word: &str) -> Response {
         self.begin_behave(model, word).answer()
     }

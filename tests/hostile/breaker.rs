@@ -1,7 +1,7 @@
 //! The circuit breaker: a version that only fails is taken out of service, and returns when it
 //! works again.
 
-use crate::harness::{Server, puppet, until};
+use crate::harness::{Server, scripted, until};
 
 const FAULTS: usize = 3;
 
@@ -13,9 +13,9 @@ fn failing(versions: u64, breaker: &str) -> Server {
     let server = Server::with_models(|models| {
         models.settings("failing", &format!("[breaker]\nfaults = {FAULTS}\n{breaker}"));
         (1..=versions).for_each(|version| {
-            models.version("failing", version, puppet(&format!("version={version}")))
+            models.version("failing", version, scripted(&format!("version={version}")))
         });
-        models.bare("other", puppet("version=7"));
+        models.bare("other", scripted("version=7"));
     })
     .start();
     server.until_ready("failing", versions);
@@ -49,7 +49,7 @@ fn only_the_failing_model_is_disabled() {
     assert_eq!(server.version_of("failing"), 1);
     // New content does as well.
     fail(&server);
-    server.models().version("failing", 1, puppet("version=2"));
+    server.models().version("failing", 1, scripted("version=2"));
     server.until_version_of("failing", 2);
 }
 
@@ -94,7 +94,7 @@ fn a_failing_version_is_rolled_back() {
     // A newer version replaces both.
     fail(&server);
     server.until_version_of("failing", 1);
-    server.models().version("failing", 3, puppet("version=3"));
+    server.models().version("failing", 3, scripted("version=3"));
     server.until_version_of("failing", 3);
 }
 

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use crate::harness::{Server, Tenant, ledger, puppet, until};
+use crate::harness::{Server, Tenant, scripted, sql_steps, until};
 
 /// Long enough for a median, short enough for a test.
 const WHILE: Duration = Duration::from_secs(2);
@@ -30,16 +30,16 @@ fn serve() -> Server {
     let setup = Server::with_models(|_| {}).config(&config);
     for tenant in ["good", "bad"] {
         let models = setup.repository(tenant);
-        models.settings("puppet", PATIENT);
-        models.version("puppet", 1, puppet("version=1"));
-        models.settings("ledger", &format!("[capabilities]\nsql = true\n{PATIENT}"));
-        models.version("ledger", 1, ledger(""));
+        models.settings("scripted", PATIENT);
+        models.version("scripted", 1, scripted("version=1"));
+        models.settings("sql-steps", &format!("[capabilities]\nsql = true\n{PATIENT}"));
+        models.version("sql-steps", 1, sql_steps(""));
     }
     ATTACKERS.iter().for_each(|name| drop(setup.repository(name)));
     let server = setup.start();
     for tenant in ["good", "bad"] {
-        server.tenant(tenant).until_ready("puppet", 1);
-        server.tenant(tenant).until_ready("ledger", 1);
+        server.tenant(tenant).until_ready("scripted", 1);
+        server.tenant(tenant).until_ready("sql-steps", 1);
     }
     server
 }
@@ -58,7 +58,7 @@ fn query(tenant: &Tenant<'_>, statement: &str) -> Duration {
     let step = ["query", statement].join("\u{1f}");
     let started = Instant::now();
     let body = json!({ "inputs": [{ "name": "steps", "datatype": "BYTES", "shape": [1], "data": [step] }] });
-    tenant.infer("ledger", &body).ok();
+    tenant.infer("sql-steps", &body).ok();
     started.elapsed()
 }
 
@@ -227,7 +227,7 @@ fn decoding_large_compressed_bodies_delays_no_other_tenant() {
     let bomb = gzipped(&wrong_in_the_end(4 << 20));
     delays_no_other_tenant(&server, 24, 0.7, |tenant| {
         let call =
-            tenant.call("POST", "/v2/models/puppet/infer").header("content-encoding", "gzip");
+            tenant.call("POST", "/v2/models/scripted/infer").header("content-encoding", "gzip");
         let call =
             call.header("content-type", "application/json").header("wardian-deadline-ms", "5000");
         let status = call.body(bomb.clone()).send().status;
@@ -241,7 +241,7 @@ fn decoding_many_short_bodies_delays_no_other_tenant() {
     let body = wrong_in_the_end(250 << 10);
     delays_no_other_tenant(&server, 16, 0.7, |tenant| {
         let call = tenant
-            .call("POST", "/v2/models/puppet/infer")
+            .call("POST", "/v2/models/scripted/infer")
             .header("content-type", "application/json");
         call.body(body.clone()).send().refused(400, "invalid_input");
     });
@@ -261,7 +261,7 @@ fn hashing_large_files_delays_no_other_tenant() {
     let server = serve();
     let files = ATTACKERS.map(|name| {
         let models = server.repository(name);
-        models.version("huge", 1, puppet("version=1"));
+        models.version("huge", 1, scripted("version=1"));
         let file = models.create("huge/1/weights");
         // The file is sparse and uses no disk space.
         file.set_len(4 << 30).unwrap();
@@ -283,8 +283,9 @@ fn endless_compiling_delays_no_other_version() {
     let number = AtomicU64::new(2);
     let upload = |tenant: &Tenant<'_>| {
         let number = number.fetch_add(1, Ordering::Relaxed);
-        let path = format!("/v2/repository/models/puppet-{number}/versions/1");
-        let uploaded = tenant.call("PUT", &path).body(puppet(&format!("version={number}"))).send();
+        let path = format!("/v2/repository/models/scripted-{number}/versions/1");
+        let uploaded =
+            tenant.call("PUT", &path).body(scripted(&format!("version={number}"))).send();
         assert_eq!(uploaded.status, 201, "{uploaded}");
     };
     while_attacked(&server, 2, upload, |alone| {
@@ -293,7 +294,7 @@ fn endless_compiling_delays_no_other_version() {
         cost.charged > 0.3 && cost.charged > 0.5 * cost.spent
     });
     // The tenant's own load does not keep its new version from being compiled.
-    server.repository("bad").version("last", 1, puppet("version=9;warm=ok"));
+    server.repository("bad").version("last", 1, scripted("version=9;warm=ok"));
     server.tenant("bad").until_ready("last", 1);
 }
 

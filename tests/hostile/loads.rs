@@ -1,7 +1,7 @@
 //! Versions that misbehave before they serve, or when they are retired.
 
 use super::{SETTINGS, beside_a_neighbour, harms_no_other};
-use crate::harness::{Server, puppet, puppet_without_snapshot};
+use crate::harness::{Server, scripted, scripted_without_snapshot};
 
 /// The behaviour of a version in one of its calls, and words of the reason for its refusal.
 const REFUSED: [(&str, &str); 13] = [
@@ -28,7 +28,7 @@ fn refused_in_turn(server: &Server) {
     for (number, (script, words)) in REFUSED.iter().enumerate() {
         let name = format!("refused-{number}");
         models.settings(&name, SETTINGS);
-        models.version(&name, 1, puppet(script));
+        models.version(&name, 1, scripted(script));
         if number % 4 == 0 {
             server.until_refused(&name, 1, words);
         }
@@ -42,7 +42,7 @@ fn going_badly(server: &Server) {
     for word in UNLOADS {
         let name = format!("going-{word}");
         server.models().settings(&name, SETTINGS);
-        server.models().version(&name, 1, puppet(&format!("version=1;unload={word}")));
+        server.models().version(&name, 1, scripted(&format!("version=1;unload={word}")));
     }
     for word in UNLOADS {
         let name = format!("going-{word}");
@@ -57,10 +57,10 @@ fn going_badly(server: &Server) {
 /// Asserts that a component without a snapshot is refused if its `load` spins.
 fn loading_badly_later(server: &Server) {
     server.models().settings("later", SETTINGS);
-    server.models().version("later", 1, puppet_without_snapshot("version=1"));
+    server.models().version("later", 1, scripted_without_snapshot("version=1"));
     server.until_version_of("later", 1);
     server.behave("later", "trap").refused(500, "model_trapped");
-    server.models().version("later", 2, puppet_without_snapshot("version=2;load=spin"));
+    server.models().version("later", 2, scripted_without_snapshot("version=2;load=spin"));
     server.until_refused("later", 2, "load: load took longer than 2s");
     assert_eq!(server.version_of("later"), 1);
 }
@@ -76,7 +76,8 @@ fn clear(server: &Server) {
 
 #[test]
 fn hostile_versions_harm_no_other_model() {
-    let server = beside_a_neighbour(|models| models.bare("bystander", puppet("version=1"))).start();
+    let server =
+        beside_a_neighbour(|models| models.bare("bystander", scripted("version=1"))).start();
     server.until_tried();
     harms_no_other(&server, || {
         refused_in_turn(&server);

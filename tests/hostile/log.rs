@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::pipe;
 use std::process::Stdio;
 
-use crate::harness::{Server, Setup, puppet, until};
+use crate::harness::{Server, Setup, scripted, until};
 
 const DROPPED: &str = "wardian_log_lines_dropped_total";
 
@@ -12,8 +12,8 @@ const DROPPED: &str = "wardian_log_lines_dropped_total";
 fn failing() -> Setup {
     Server::with_models(|models| {
         models.settings("failing", "[breaker]\nfaults = 0\n");
-        models.version("failing", 1, puppet("version=1"));
-        models.version("neighbour", 1, puppet("version=1"));
+        models.version("failing", 1, scripted("version=1"));
+        models.version("neighbour", 1, scripted("version=1"));
     })
 }
 
@@ -28,7 +28,7 @@ fn goes_on_without_a_log(server: Server, fill: impl Fn(&Server)) {
     assert_eq!(server.version_of("neighbour"), 1);
     server.get("/v2/health/live").ok();
 
-    server.models().version("neighbour", 2, puppet("version=2"));
+    server.models().version("neighbour", 2, scripted("version=2"));
     server.until_version_of("neighbour", 2);
     until("dropped lines in the metrics", || {
         server.metric(DROPPED).is_some_and(|lines| lines > 0.0)

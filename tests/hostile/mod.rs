@@ -13,7 +13,7 @@ mod requests;
 mod tables;
 mod traces;
 
-use crate::harness::{Models, Server, Setup, puppet};
+use crate::harness::{Models, Server, Setup, scripted};
 
 /// A CPU limit that ends endless loops, and a deadline that a busy machine does not reach.
 const SETTINGS: &str = "[instances]\nmax = 4\n[limits]\nmemory = '32MiB'\nresponse = '1MiB'\ncpu_time = '500ms'\n\
@@ -26,8 +26,8 @@ pub(crate) fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
         "[engine]\ninstances = 12\n[compile]\nload_deadline = '2s'\n[tenants.default]\n[tenants.good]\nrepository = 'good'",
     );
     let good = setup.repository("good");
-    good.settings("puppet", "[limits]\ndeadline = '10m'\ncpu_time = '10m'");
-    good.version("puppet", 1, puppet("version=7"));
+    good.settings("scripted", "[limits]\ndeadline = '10m'\ncpu_time = '10m'");
+    good.version("scripted", 1, scripted("version=7"));
     setup
 }
 

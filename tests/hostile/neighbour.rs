@@ -52,7 +52,7 @@ fn ask(tenant: Tenant<'_>, number: u32) -> Duration {
     let x = json!({ "name": "x", "datatype": "FP64", "shape": [2], "data": [number, 0.5] });
     let text = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": [format!("number {number}")] });
     let start = Instant::now();
-    let answer = tenant.infer("puppet", &json!({ "inputs": [x, text] }));
+    let answer = tenant.infer("scripted", &json!({ "inputs": [x, text] }));
     let took = start.elapsed();
     assert_eq!(answer.output("sum"), [json!(f64::from(number) + 0.5)], "{answer}");
     assert_eq!(answer.output("text"), [json!(format!("number {number}"))], "{answer}");

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use crate::harness::{Models, Response, Server, Tenant, puppet, until};
+use crate::harness::{Models, Response, Server, Tenant, scripted, until};
 
-/// Settings of a puppet that may take long and may fail without limit.
+/// Settings of a scripted model that may take long and may fail without limit.
 const PATIENT: &str =
     "[limits]\nmemory = '48MiB'\nrequest = '1kB'\ndeadline = '10m'\n[breaker]\nfaults = 0\n";
 
@@ -27,9 +27,9 @@ fn server() -> Server {
     let setup = Server::with_models(|_| {})
         .config(&format!("{}[tenants.default]", tenants.map(table).concat()));
     for (name, _) in tenants {
-        add(&setup.repository(name), "puppet", "");
+        add(&setup.repository(name), "scripted", "");
     }
-    add(&setup.repository("queuing"), "puppet", "[instances]\nmax = 1\n");
+    add(&setup.repository("queuing"), "scripted", "[instances]\nmax = 1\n");
     add(&setup.repository("crowded"), "another", "");
     let server = setup.start();
     server.until_tried();
@@ -38,7 +38,7 @@ fn server() -> Server {
 
 fn add(models: &Models, name: &str, settings: &str) {
     models.settings(name, &format!("{settings}{PATIENT}"));
-    models.version(name, 1, puppet("version=1"));
+    models.version(name, 1, scripted("version=1"));
 }
 
 /// Asserts a refusal for a quota, with a `Retry-After` header.
@@ -54,7 +54,7 @@ fn holds_nothing(tenant: &Tenant<'_>) {
     ["concurrency", "queue", "memory", "instances"]
         .iter()
         .for_each(|quota| tenant.until_holds(quota, 0));
-    tenant.behave("puppet", "ok").ok();
+    tenant.behave("scripted", "ok").ok();
 }
 
 #[test]
@@ -71,12 +71,12 @@ fn each_quota_is_enforced() {
 }
 
 fn more_requests_than_may_be_under_way(tenant: &Tenant<'_>) {
-    let endless: Vec<_> = (0..2).map(|_| tenant.begin_behave("puppet", "sleep:600000")).collect();
+    let endless: Vec<_> = (0..2).map(|_| tenant.begin_behave("scripted", "sleep:600000")).collect();
     tenant.until_holds("concurrency", 2);
-    (0..20).for_each(|_| refused(&tenant.behave("puppet", "ok"), "concurrency"));
+    (0..20).for_each(|_| refused(&tenant.behave("scripted", "ok"), "concurrency"));
     endless.into_iter().for_each(|pending| pending.hang_up());
     holds_nothing(tenant);
-    let flood: Vec<_> = (0..100).map(|_| tenant.begin_behave("puppet", "slow:1")).collect();
+    let flood: Vec<_> = (0..100).map(|_| tenant.begin_behave("scripted", "slow:1")).collect();
     let answers = flood.into_iter().map(|pending| pending.answer());
     answers
         .filter(|answer| answer.status != 200)
@@ -85,37 +85,37 @@ fn more_requests_than_may_be_under_way(tenant: &Tenant<'_>) {
 }
 
 fn more_requests_than_may_wait(tenant: &Tenant<'_>) {
-    let endless = tenant.begin_behave("puppet", "sleep:600000");
+    let endless = tenant.begin_behave("scripted", "sleep:600000");
     tenant.until_holds("instances", 1);
-    let waiting = tenant.begin_behave("puppet", "ok");
+    let waiting = tenant.begin_behave("scripted", "ok");
     tenant.until_holds("queue", 1);
-    (0..20).for_each(|_| refused(&tenant.behave("puppet", "ok"), "queue"));
+    (0..20).for_each(|_| refused(&tenant.behave("scripted", "ok"), "queue"));
     endless.hang_up();
     waiting.answer().ok();
     holds_nothing(tenant);
 }
 
 fn more_requests_than_a_second_allows(tenant: &Tenant<'_>) {
-    let answers: Vec<_> = (0..100).map(|_| tenant.behave("puppet", "ok")).collect();
+    let answers: Vec<_> = (0..100).map(|_| tenant.behave("scripted", "ok")).collect();
     let refusals = answers.iter().filter(|answer| answer.status != 200);
     assert!(refusals.clone().count() > 50, "{} refusals", refusals.count());
     refusals.for_each(|refusal| refused(refusal, "requests_per_second"));
-    until("the next second", || tenant.behave("puppet", "ok").status == 200);
+    until("the next second", || tenant.behave("scripted", "ok").status == 200);
 }
 
 fn more_memory_than_there_is(tenant: &Tenant<'_>) {
-    let holding: Vec<_> = (0..2).map(|_| tenant.begin_behave("puppet", "hold:32")).collect();
+    let holding: Vec<_> = (0..2).map(|_| tenant.begin_behave("scripted", "hold:32")).collect();
     until("that they hold it", || tenant.holds("memory") > 64 << 20);
-    refused(&tenant.behave("puppet", "touch:32"), "memory");
+    refused(&tenant.behave("scripted", "touch:32"), "memory");
     // The model's own limit is a different error.
-    tenant.behave("puppet", "touch:60").refused(500, "model_out_of_memory");
+    tenant.behave("scripted", "touch:60").refused(500, "model_out_of_memory");
     holding.into_iter().for_each(|pending| pending.hang_up());
     holds_nothing(tenant);
-    tenant.behave("puppet", "touch:32").ok();
+    tenant.behave("scripted", "touch:32").ok();
 }
 
 fn more_instances_than_there_are(tenant: &Tenant<'_>) {
-    let endless = tenant.begin_behave("puppet", "sleep:600000");
+    let endless = tenant.begin_behave("scripted", "sleep:600000");
     tenant.until_holds("instances", 1);
     // The other model may wait for the one instance until its caller's deadline.
     let ask = |milliseconds| {
@@ -137,7 +137,7 @@ fn more_models_than_there_may_be(server: &Server) {
     add(&models, "surplus", "");
     tenant.until_refused("surplus", 1, "quota: this tenant's quota of 1 for models is used up");
     tenant.behave("surplus", "ok").refused(503, "model_not_ready");
-    models.remove("puppet");
+    models.remove("scripted");
     tenant.until_ready("surplus", 1);
     assert_eq!(tenant.holds("models"), 1);
 }
@@ -151,5 +151,5 @@ fn more_bytes_than_may_be_stored(server: &Server) {
     tenant.behave("second", "ok").ok();
     models.remove("second");
     tenant.until_ready("third", 1);
-    tenant.behave("puppet", "ok").ok();
+    tenant.behave("scripted", "ok").ok();
 }

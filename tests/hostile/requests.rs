@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use serde_json::json;
 
 use super::{SETTINGS, beside_a_neighbour, harms_no_other, imports};
-use crate::harness::{Models, Server, address, puppet, wat_model};
+use crate::harness::{Models, Server, address, scripted, wat_model};
 
-/// The behaviour word for the puppet, and the expected status and error code.
+/// The behaviour word for the scripted model, and the expected status and error code.
 const BEHAVIOURS: [(&str, u16, &str); 25] = [
     ("spin", 504, "cpu_time_exceeded"),
     ("slow:600000", 504, "cpu_time_exceeded"),
@@ -65,8 +65,8 @@ fn written_models() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
 }
 
 fn fill(models: &Models) {
-    models.settings("puppet", SETTINGS);
-    models.version("puppet", 1, puppet("version=1"));
+    models.settings("scripted", SETTINGS);
+    models.version("scripted", 1, scripted("version=1"));
     for (name, component, ..) in written_models() {
         models.settings(name, SETTINGS);
         models.version(name, 1, component);
@@ -103,8 +103,8 @@ fn attempt(server: &Server, model: &str, word: &str, outcome: (u16, &str)) {
 
 fn attempts(server: &Server) {
     for (word, status, code) in BEHAVIOURS {
-        attempt(server, "puppet", word, (status, code));
-        assert_eq!(server.behave("puppet", "ok").number("calls"), 1, "after {word}");
+        attempt(server, "scripted", word, (status, code));
+        assert_eq!(server.behave("scripted", "ok").number("calls"), 1, "after {word}");
     }
     for (name, _, status, code) in written_models() {
         attempt(server, name, "ok", (status, code));
@@ -115,7 +115,7 @@ fn attempts(server: &Server) {
 
 fn sleeping_too_long(server: &Server) {
     let call =
-        || server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "300");
+        || server.call("POST", "/v2/models/scripted/infer").header("wardian-deadline-ms", "300");
     let body = json!({ "inputs": [], "parameters": { "behave": "sleep:600000" } });
     let callers = [(); 3].map(|()| call().json(&body).begin());
     call().json(&body).begin().hang_up();
@@ -126,7 +126,7 @@ fn sleeping_too_long(server: &Server) {
 
 /// A body is refused for its announced length, before it arrives.
 fn larger_than_allowed(server: &Server) {
-    let mut stream = begin_body(server, "puppet", (16 << 20) + 1);
+    let mut stream = begin_body(server, "scripted", (16 << 20) + 1);
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");

@@ -30,7 +30,7 @@ fn metadata_routes_describe_server_and_models() {
     }
     assert_eq!(
         server.get("/v2/models").ok().json(),
-        json!({ "models": ["broken", "iris", "puppet", "upper"] })
+        json!({ "models": ["broken", "iris", "scripted", "upper"] })
     );
     let upper = server.get("/v2/models/upper").ok().json();
     assert_eq!(upper["inputs"], json!([{ "name": "text", "datatype": "BYTES", "shape": [-1, 1] }]));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use wardian::api::routes;
 
-use crate::harness::{Server, puppet, version_path};
+use crate::harness::{Server, scripted, version_path};
 
 /// Returns every word of every path that could be a model's name.
 fn words() -> BTreeSet<&'static str> {
@@ -18,7 +18,7 @@ fn models_named_like_path_words_work() {
     let words = words();
     assert!(words.contains("stats") && words.contains("versions") && words.len() > 20, "{words:?}");
     let server = Server::with_models(|models| {
-        words.iter().for_each(|word| models.version(word, 1, puppet("version=1")));
+        words.iter().for_each(|word| models.version(word, 1, scripted("version=1")));
     })
     .start();
     server.until_tried();
@@ -54,7 +54,7 @@ fn works(server: &Server, name: &str) {
     assert_eq!(server.version_of(name), 1);
     server.unload(name).ok();
     server.load(name).ok();
-    server.upload(name, 2, puppet("version=2"));
+    server.upload(name, 2, scripted("version=2"));
     assert_eq!(server.version_of(name), 2);
     server.remove(name, 2).ok();
     assert_eq!(server.entry(name, 1).unwrap().name, name);
@@ -62,7 +62,7 @@ fn works(server: &Server, name: &str) {
 
 fn is_refused(server: &Server, name: &str) {
     server.until_refused(name, 0, "no model can have this name");
-    let uploaded = server.call("PUT", &version_path(name, 2)).body(puppet("version=2")).send();
+    let uploaded = server.call("PUT", &version_path(name, 2)).body(scripted("version=2")).send();
     assert!(
         uploaded.refused(400, "invalid_input").text().contains("cannot be uploaded to"),
         "{uploaded}"
@@ -73,13 +73,13 @@ fn is_refused(server: &Server, name: &str) {
 #[test]
 fn reserved_names_are_refused_in_any_case() {
     let server = Server::with_models(|models| {
-        models.bare("stats", puppet("version=1"));
-        models.version("Stats", 1, puppet("version=1"));
-        models.version("Interceptors", 1, puppet("version=1"));
-        models.bare("puppet", puppet("version=1"));
+        models.bare("stats", scripted("version=1"));
+        models.version("Stats", 1, scripted("version=1"));
+        models.version("Interceptors", 1, scripted("version=1"));
+        models.bare("scripted", scripted("version=1"));
     })
     .start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
     for name in ["stats", "Stats", "Interceptors"] {
         is_refused(&server, name);
     }

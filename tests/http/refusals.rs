@@ -46,7 +46,7 @@ fn invalid_json_is_explained() {
     // A number that the datatype cannot hold.
     let digits =
         json!({ "inputs": [{ "name": "x", "datatype": "UINT8", "shape": [1], "data": [256] }] });
-    says(server.infer("puppet", &digits).refused(400, "invalid_input"), "256");
+    says(server.infer("scripted", &digits).refused(400, "invalid_input"), "256");
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn misspelt_names_are_corrected() {
     }
     unknown(
         "/v2/models/penguins/infer",
-        "there are the models 'broken', 'iris', 'puppet', 'upper'",
+        "there are the models 'broken', 'iris', 'scripted', 'upper'",
     );
     says(server.load("irsi").refused(404, "model_not_found"), "did you mean 'iris'?");
     says(
-        server.get("/v2/models/puppets").refused(404, "model_not_found"),
-        "did you mean 'puppet'?",
+        server.get("/v2/models/scripteds").refused(404, "model_not_found"),
+        "did you mean 'scripted'?",
     );
 
     let wrong = |model: &str, body: Value, words: &str| {
@@ -154,7 +154,7 @@ fn the_shorter_deadline_applies() {
         let body =
             json!({ "inputs": [], "parameters": { "behave": "sleep:60000", "timeout": timeout } });
         server
-            .call("POST", "/v2/models/puppet/infer")
+            .call("POST", "/v2/models/scripted/infer")
             .header("Wardian-Deadline-Ms", header)
             .json(&body)
             .send()

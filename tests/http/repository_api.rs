@@ -15,7 +15,7 @@ fn the_index_lists_versions_with_reasons() {
     let ready = server.post("/v2/repository/index", &json!({ "ready": true })).ok().json();
     let names: Vec<_> =
         ready.as_array().unwrap().iter().map(|entry| entry["name"].clone()).collect();
-    assert_eq!(names, ["iris", "puppet", "upper"]);
+    assert_eq!(names, ["iris", "scripted", "upper"]);
     // Stock clients send no body.
     server.call("POST", "/v2/repository/index").send().ok();
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, guest, puppet};
+use crate::harness::{Server, guest, scripted};
 
 fn serve() -> Server {
     let server = Server::with_models(|models| {
         models.bare("batcher", guest("batcher"));
-        models.bare("puppet", puppet("version=1"));
+        models.bare("scripted", scripted("version=1"));
         models.bare("side-by-side", guest("side-by-side"));
     });
     let server = server.start();
@@ -22,7 +22,7 @@ fn word(shape: &[u64], data: &[&str]) -> Value {
 #[test]
 fn dimensions_are_never_empty() {
     let server = serve();
-    for model in ["batcher", "puppet", "side-by-side"] {
+    for model in ["batcher", "scripted", "side-by-side"] {
         let config = server.config_of(model);
         let tensors = ["input", "output"].map(|side| config[side].as_array().unwrap().clone());
         for tensor in tensors.iter().flatten() {
@@ -56,7 +56,7 @@ fn a_column_is_accepted_as_a_list() {
     server.infer("side-by-side", &word(&[1, 1], &["a"])).ok();
     server.infer("side-by-side", &word(&[], &["a"])).ok();
     let nested = json!({ "inputs": [{ "name": "x", "datatype": "FP64", "shape": [3, 1], "data": [[1], [2], [3]] }] });
-    assert_eq!(server.infer("puppet", &nested).output("sum"), [6.0]);
+    assert_eq!(server.infer("scripted", &nested).output("sum"), [6.0]);
     for wrong in
         [word(&[1, 2], &["a", "b"]), word(&[2, 2], &["a", "b", "c", "d"]), word(&[], &["a"])]
     {
@@ -71,16 +71,19 @@ fn a_column_is_accepted_as_a_list() {
 #[test]
 fn shapes_are_adapted_behind_interceptors_and_in_binary() {
     let server = Server::with_models(|models| {
-        models.bare("puppet", puppet("version=1"));
-        models.bare("interceptors/gate", crate::harness::gate("name=gate"));
+        models.bare("scripted", scripted("version=1"));
+        models.bare(
+            "interceptors/scripted-interceptor",
+            crate::harness::scripted_interceptor("name=scripted-interceptor"),
+        );
     });
     let server = server.start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     let input = json!({ "name": "x", "datatype": "FP64", "shape": [2, 1], "parameters": { "binary_data_size": 16 } });
     let json = json!({ "inputs": [input] }).to_string();
     let mut body = json.clone().into_bytes();
     body.extend([40.0_f64, 2.0].iter().flat_map(|number| number.to_le_bytes()));
-    let call = server.call("POST", "/v2/models/puppet/infer");
+    let call = server.call("POST", "/v2/models/scripted/infer");
     let call = call.header("inference-header-content-length", &json.len().to_string());
     assert_eq!(call.body(body).send().output("sum"), [42.0]);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Response, Server, gate, guest, puppet};
+use crate::harness::{Response, Server, guest, scripted, scripted_interceptor};
 
 fn statistics(server: &Server, path: &str) -> Vec<Value> {
     let response = server.get(path);
@@ -12,7 +12,7 @@ fn statistics(server: &Server, path: &str) -> Vec<Value> {
 
 #[test]
 fn statistics_count_until_a_version_is_retired() {
-    let server = Server::with_models(|models| models.bare("steady", puppet("version=1"))).start();
+    let server = Server::with_models(|models| models.bare("steady", scripted("version=1"))).start();
     server.until_ready("steady", 1);
     let before = &statistics(&server, "/v2/models/steady/stats")[0];
     assert_eq!(
@@ -97,7 +97,7 @@ fn rows_are_inferences_and_calls_are_executions() {
 fn refusals_and_late_errors_count_as_failures() {
     let server = Server::with_models(|models| {
         models.settings("model", "[limits]\nrequest = '1KiB'");
-        models.version("model", 1, puppet("version=1"));
+        models.version("model", 1, scripted("version=1"));
     });
     let server = server.start();
     server.until_ready("model", 1);
@@ -148,8 +148,11 @@ fn refusals_and_late_errors_count_as_failures() {
 #[test]
 fn a_response_an_interceptor_rejects_is_no_success() {
     let server = Server::with_models(|models| {
-        models.bare("model", puppet("version=1"));
-        models.bare("interceptors/gate", gate("name=gate;after=no-outputs"));
+        models.bare("model", scripted("version=1"));
+        models.bare(
+            "interceptors/scripted-interceptor",
+            scripted_interceptor("name=scripted-interceptor;after=no-outputs"),
+        );
     });
     let server = server.start();
     server.until_ready("model", 1);

@@ -3,19 +3,19 @@
 
 use serde_json::json;
 
-use super::{add_gate, ask, indexed, trail, with_gates};
-use crate::harness::{Server, puppet, until};
+use super::{add_interceptor, ask, indexed, trail, with_interceptors};
+use crate::harness::{Server, scripted, until};
 
 const BROKEN: &[u8] = b"\0asm\x0d\0\x01\0";
 
 #[test]
 fn interceptors_are_added_and_removed_at_run_time() {
-    let server = with_gates(&[]);
+    let server = with_interceptors(&[]);
     assert_eq!(trail(&ask(&server, &json!({}))), "");
-    add_gate(server.models(), "b", "");
+    add_interceptor(server.models(), "b", "");
     // Until the new one serves, the chain is unchanged.
     until("the first", || trail(&ask(&server, &json!({}))) == "b b");
-    add_gate(server.models(), "a", "");
+    add_interceptor(server.models(), "a", "");
     until("the second", || trail(&ask(&server, &json!({}))) == "a b b a");
     server.models().remove("interceptors/b.wasm");
     until("the end of the first", || trail(&ask(&server, &json!({}))) == "a a");
@@ -24,7 +24,7 @@ fn interceptors_are_added_and_removed_at_run_time() {
     server.until_gone(&indexed("a"));
     assert_eq!(
         server
-            .metric("wardian_request_failures_total{tenant=\"default\",model=\"puppet\"")
+            .metric("wardian_request_failures_total{tenant=\"default\",model=\"scripted\"")
             .unwrap_or(0.0),
         0.0
     );
@@ -32,7 +32,7 @@ fn interceptors_are_added_and_removed_at_run_time() {
 
 #[test]
 fn the_last_good_interceptor_stays() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     server.models().put("interceptors/a.wasm", BROKEN);
     server.until_refused(&indexed("a"), 2, "does not export");
     assert_eq!(trail(&ask(&server, &json!({}))), "a a");
@@ -46,13 +46,16 @@ fn the_last_good_interceptor_stays() {
 #[test]
 fn a_broken_interceptor_blocks_calls_at_start() {
     let server = Server::with_models(|models| {
-        models.bare("puppet", puppet("version=1"));
+        models.bare("scripted", scripted("version=1"));
         models.put("interceptors/broken.wasm", BROKEN);
     })
     .start();
     server.until_tried();
-    let ways =
-        [ask(&server, &json!({})), server.get("/v2/models/puppet/ready"), server.load("puppet")];
+    let ways = [
+        ask(&server, &json!({})),
+        server.get("/v2/models/scripted/ready"),
+        server.load("scripted"),
+    ];
     for refused in ways {
         assert!([503, 422].contains(&refused.status), "{refused}");
         assert!(
@@ -62,28 +65,28 @@ fn a_broken_interceptor_blocks_calls_at_start() {
     }
     let ready = server.get("/v2/health/ready").ok().json();
     assert!(ready["shut"].as_str().unwrap().contains("'broken'"), "{ready}");
-    let entry = server.entry("puppet", 1).unwrap();
+    let entry = server.entry("scripted", 1).unwrap();
     assert!(entry.state == "UNAVAILABLE" && entry.reason.contains("'broken'"), "{entry:?}");
     server.models().remove("interceptors/broken.wasm");
-    server.until_ready("puppet", 1);
-    assert_eq!(server.version_of("puppet"), 1);
+    server.until_ready("scripted", 1);
+    assert_eq!(server.version_of("scripted"), 1);
     assert_eq!(server.get("/v2/health/ready").json(), json!({ "ready": true }));
 }
 
 #[test]
 fn an_added_broken_interceptor_blocks_calls() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     server.models().put("interceptors/broken.wasm", BROKEN);
     until("that calls are refused", || ask(&server, &json!({})).status == 503);
     let refused = ask(&server, &json!({}));
     refused.refused(503, "model_not_ready");
     assert!(refused.text().contains("'broken'"), "{refused}");
-    server.get("/v2/models/puppet/ready").refused(503, "model_not_ready");
+    server.get("/v2/models/scripted/ready").refused(503, "model_not_ready");
     // No model is loaded without it either.
-    server.models().bare("second", puppet("version=2"));
+    server.models().bare("second", scripted("version=2"));
     server.until_refused("second", 1, "the interceptor 'broken' does not serve");
     // Valid content ends the refusals, and no call passes before it serves.
-    add_gate(server.models(), "broken", "");
+    add_interceptor(server.models(), "broken", "");
     until("that calls pass", || ask(&server, &json!({})).status == 200);
     assert_eq!(trail(&ask(&server, &json!({}))), "a broken broken a");
     server.until_version_of("second", 2);
@@ -91,7 +94,7 @@ fn an_added_broken_interceptor_blocks_calls() {
 
 #[test]
 fn an_unreadable_folder_is_not_empty() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     let models = server.models();
     std::fs::rename(models.path("interceptors"), models.path(".aside")).unwrap();
     std::os::unix::fs::symlink("nowhere", models.path("interceptors")).unwrap();
@@ -107,7 +110,7 @@ fn an_unreadable_folder_is_not_empty() {
 
 #[test]
 fn a_restart_bypasses_no_interceptor() {
-    let server = with_gates(&["a", "b"]);
+    let server = with_interceptors(&["a", "b"]);
     assert_eq!(trail(&ask(&server, &json!({}))), "a b b a");
     let server = server.stop().start();
     // Early responses may be errors, but never the model's own response without the interceptor.

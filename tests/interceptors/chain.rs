@@ -2,29 +2,30 @@
 
 use serde_json::{Value, json};
 
-use super::{ask, parameter, trail, with_gates};
+use super::{ask, parameter, trail, with_interceptors};
 use crate::harness::until;
 
 #[test]
 fn the_chain_is_ordered_by_name() {
-    let server = with_gates(&["c", "a", "b"]);
+    let server = with_interceptors(&["c", "a", "b"]);
     assert_eq!(trail(&ask(&server, &json!({}))), "a b c c b a");
     // A call leaves nothing behind for the next one.
     assert_eq!(trail(&ask(&server, &json!({}))), "a b c c b a");
     let timing = ask(&server, &json!({})).header("server-timing").unwrap().to_owned();
     assert!(timing.contains("interceptors;dur="), "{timing}");
-    let bare = with_gates(&[]).behave("puppet", "ok").header("server-timing").unwrap().to_owned();
+    let bare =
+        with_interceptors(&[]).behave("scripted", "ok").header("server-timing").unwrap().to_owned();
     assert!(!bare.contains("interceptors"), "{bare}");
 }
 
 #[test]
 fn a_request_and_an_answer_can_be_changed() {
-    let server = with_gates(&["a", "b"]);
+    let server = with_interceptors(&["a", "b"]);
     assert_eq!(ask(&server, &json!({ "before": "add-x" })).output("sum"), [json!(42.0)]);
     assert_eq!(ask(&server, &json!({ "after": "negate" })).number("version"), -1);
     // The response has the requested outputs, whatever an interceptor changes.
     let body = json!({ "inputs": [], "outputs": [{ "name": "version" }], "parameters": { "after": "negate" } });
-    let answer = server.infer("puppet", &body).ok().json();
+    let answer = server.infer("scripted", &body).ok().json();
     let names: Vec<_> =
         answer["outputs"].as_array().unwrap().iter().map(|output| output["name"].clone()).collect();
     assert_eq!(names, ["version"]);
@@ -32,25 +33,27 @@ fn a_request_and_an_answer_can_be_changed() {
 
 #[test]
 fn every_inference_route_uses_the_chain() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     let body = json!({ "inputs": [] });
-    for path in ["/v2/models/puppet/infer", "/v2/models/puppet/versions/1/infer", "/invocations"] {
+    for path in
+        ["/v2/models/scripted/infer", "/v2/models/scripted/versions/1/infer", "/invocations"]
+    {
         assert_eq!(trail(&server.post(path, &body)), "a a", "{path}");
     }
 }
 
 #[test]
 fn interceptors_see_the_call_context() {
-    let server = with_gates(&["a"]);
-    let call = server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-id");
+    let server = with_interceptors(&["a"]);
+    let call = server.call("POST", "/v2/models/scripted/infer").header("x-request-id", "the-id");
     let answer = call.json(&json!({ "inputs": [] })).send();
     // Without keys, the key id is empty.
-    assert_eq!(parameter(&answer, "context"), "default puppet 1 the-id ");
+    assert_eq!(parameter(&answer, "context"), "default scripted 1 the-id ");
 }
 
 #[test]
 fn call_values_are_limited() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     ask(&server, &json!({ "before": "values" })).ok();
     // The trail and the version are two of the 64 parameters.
     server.until_logged("62 values fit");
@@ -59,13 +62,13 @@ fn call_values_are_limited() {
 #[test]
 fn values_count_against_the_tenants_memory() {
     const PAGE: u64 = 64 << 10;
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     let tenant = server.tenant("default");
     let body = json!({
         "inputs": [],
         "parameters": { "before": "values", "behave": "sleep:600000" },
     });
-    let pending = server.call("POST", "/v2/models/puppet/infer").json(&body).begin();
+    let pending = server.call("POST", "/v2/models/scripted/infer").json(&body).begin();
 
     // The memory of guests consists of pages, so the remainder is what the host holds: 62 values
     // of more than 100 bytes with their names.
@@ -77,7 +80,7 @@ fn values_count_against_the_tenants_memory() {
 
 #[test]
 fn interceptors_have_metrics_of_their_own() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     ask(&server, &json!({})).ok();
     ask(&server, &json!({ "before": "reject:403" }));
     let count = |metric: &str, model: &str| {
@@ -92,8 +95,8 @@ fn interceptors_have_metrics_of_their_own() {
     assert_eq!(count("wardian_request_failures_total", "interceptors/a"), 1);
     assert_eq!(
         (
-            count("wardian_requests_total", "puppet"),
-            count("wardian_request_failures_total", "puppet")
+            count("wardian_requests_total", "scripted"),
+            count("wardian_request_failures_total", "scripted")
         ),
         (1, 1)
     );

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{indexed, parameter};
-use crate::harness::{Server, guest, guest_folder, puppet, until};
+use crate::harness::{Server, guest, guest_folder, scripted, until};
 
 /// Starts a server with `upper` behind these interceptors.
 fn upper_behind(names: &[&str]) -> Server {
@@ -51,12 +51,12 @@ fn a_call_is_measured() {
 #[test]
 fn a_long_call_is_measured() {
     let server = Server::with_models(|models| {
-        models.bare("puppet", puppet(""));
+        models.bare("scripted", scripted(""));
         models.bare(&indexed("measure"), guest("measure"));
     })
     .start();
-    server.until_ready("puppet", 1);
-    let answer = server.behave("puppet", "sleep:50");
+    server.until_ready("scripted", 1);
+    let answer = server.behave("scripted", "sleep:50");
     // Each of the two readings may be off by one step of the clock.
     let measured = answer.ok().json()["parameters"]["measured_ms"].as_i64();
     assert!(measured.is_some_and(|took| (49..60_000).contains(&took)), "{answer}");

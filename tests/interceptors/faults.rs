@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::{add_gate, ask, indexed, parameter, trail};
-use crate::harness::{Server, gate, puppet};
+use super::{add_interceptor, ask, indexed, parameter, trail};
+use crate::harness::{Server, scripted, scripted_interceptor};
 
 const LIMITS: &str =
     "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '3s'\nresponse = '1MiB'\n";
 
-/// Starts a server with a puppet behind a gate with tight limits that is taken out of service after
-/// this many faults; 0 for never.
+/// Starts a server with a scripted model behind an interceptor with tight limits that is taken out
+/// of service after this many faults; 0 for never.
 fn narrow(faults: u32) -> Server {
     let server = Server::with_models(|models| {
         // The interceptor's limits are reached first, even on a busy machine.
-        models.settings("puppet", "[limits]\ndeadline = '10m'");
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", "[limits]\ndeadline = '10m'");
+        models.version("scripted", 1, scripted("version=1"));
         models.settings(
             "interceptors/narrow",
             &format!("{LIMITS}[breaker]\nfaults = {faults}\npause = '1h'"),
         );
-        models.version("interceptors/narrow", 1, gate("name=narrow"));
-        add_gate(models, "other", "");
+        models.version("interceptors/narrow", 1, scripted_interceptor("name=narrow"));
+        add_interceptor(models, "other", "");
     })
     .start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     server
 }
 
@@ -64,7 +64,7 @@ fn a_callers_own_deadline_is_no_fault() {
     let server = narrow(1);
     for (when, word) in [("before", "sleep:600000"), ("after", "sleep:600000")] {
         let call =
-            server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "100");
+            server.call("POST", "/v2/models/scripted/infer").header("wardian-deadline-ms", "100");
         let body = json!({ "inputs": [], "parameters": { when: word } });
         call.json(&body).send().refused(504, "deadline_exceeded");
     }
@@ -80,7 +80,7 @@ fn a_failing_interceptor_is_disabled_alone() {
     let refused = ask(&server, &json!({}));
     refused.refused(503, "model_not_ready");
     assert!(refused.text().contains("the interceptor 'narrow' keeps failing"), "{refused}");
-    assert_eq!(server.config_of("puppet")["wardian"]["suspended"], Value::Bool(false));
+    assert_eq!(server.config_of("scripted")["wardian"]["suspended"], Value::Bool(false));
     // A load command makes it serve again.
     server.load("interceptors%2Fnarrow").ok();
     assert_eq!(parameter(&ask(&server, &json!({})), "trail"), "narrow other other narrow");
@@ -91,7 +91,7 @@ fn a_replaced_interceptor_starts_without_faults() {
     let server = narrow(1);
     ask(&server, &json!({ "before": "trap" })).refused(500, "interceptor_failed");
     ask(&server, &json!({})).refused(503, "model_not_ready");
-    server.models().version(&indexed("narrow"), 2, gate("name=better"));
+    server.models().version(&indexed("narrow"), 2, scripted_interceptor("name=better"));
     server.until_ready(&indexed("narrow"), 2);
     crate::harness::until("that calls pass", || ask(&server, &json!({})).status == 200);
     assert_eq!(trail(&ask(&server, &json!({}))), "better other other better");

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{add_gate, ask, indexed, trail, with_gates};
-use crate::harness::{Server, puppet, until};
+use super::{add_interceptor, ask, indexed, trail, with_interceptors};
+use crate::harness::{Server, scripted, until};
 
-/// Waits until the gates have logged exactly these hooks, in this order.
+/// Waits until the interceptors have logged exactly these hooks, in this order.
 fn until_told(server: &Server, expected: &[&str]) {
     let told = || {
         let log = server.log();
@@ -22,106 +22,106 @@ fn until_told(server: &Server, expected: &[&str]) {
 
 #[test]
 fn hooks_run_for_every_version() {
-    let server = with_gates(&["a", "b"]);
+    let server = with_interceptors(&["a", "b"]);
     let loaded = [
-        "a before-load default/puppet/1",
-        "b before-load default/puppet/1",
-        "b after-load default/puppet/1",
-        "a after-load default/puppet/1",
+        "a before-load default/scripted/1",
+        "b before-load default/scripted/1",
+        "b after-load default/scripted/1",
+        "a after-load default/scripted/1",
     ];
     until_told(&server, &loaded);
-    server.models().remove("puppet.wasm");
-    server.until_gone("puppet");
+    server.models().remove("scripted.wasm");
+    server.until_gone("scripted");
     let unloaded = [
-        "a before-unload default/puppet/1",
-        "b before-unload default/puppet/1",
-        "b after-unload default/puppet/1",
-        "a after-unload default/puppet/1",
+        "a before-unload default/scripted/1",
+        "b before-unload default/scripted/1",
+        "b after-unload default/scripted/1",
+        "a after-unload default/scripted/1",
     ];
     until_told(&server, &[loaded, unloaded].concat());
 }
 
 #[test]
 fn unload_hooks_run_at_the_servers_stop() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     server.terminate();
     assert!(server.until_ended().success());
-    server.until_logged("a after-unload default/puppet/1");
+    server.until_logged("a after-unload default/scripted/1");
 }
 
 #[test]
 fn an_objection_prevents_a_load() {
     for hook in ["before-load", "after-load"] {
         let server = Server::with_models(|models| {
-            models.bare("puppet", puppet("version=1"));
-            models.bare("free", puppet("version=2"));
-            add_gate(models, "a", &format!("only=puppet;{hook}=it has no licence"));
+            models.bare("scripted", scripted("version=1"));
+            models.bare("free", scripted("version=2"));
+            add_interceptor(models, "a", &format!("only=scripted;{hook}=it has no licence"));
         })
         .start();
         server.until_refused(
-            "puppet",
+            "scripted",
             1,
             "intercept: the interceptor 'a' objects: it has no licence",
         );
         server.until_ready("free", 1);
-        server.behave("puppet", "ok").refused(503, "model_not_ready");
+        server.behave("scripted", "ok").refused(503, "model_not_ready");
         server.get("/v2/health/ready").ok();
         server.models().remove("interceptors/a.wasm");
-        server.until_ready("puppet", 1);
-        assert_eq!(server.version_of("puppet"), 1);
+        server.until_ready("scripted", 1);
+        assert_eq!(server.version_of("scripted"), 1);
     }
 }
 
 #[test]
 fn an_objection_leaves_the_serving_version() {
-    let server = with_gates(&["a"]);
-    add_gate(server.models(), "a", "before-load=enough of them");
+    let server = with_interceptors(&["a"]);
+    add_interceptor(server.models(), "a", "before-load=enough of them");
     server.until_ready(&indexed("a"), 2);
-    server.models().bare("puppet", puppet("version=2"));
-    server.until_refused("puppet", 2, "enough of them");
-    assert_eq!(server.version_of("puppet"), 1);
-    assert_eq!(server.load("puppet").outcome(), (422, "load_failed".into()));
-    add_gate(server.models(), "a", "");
-    server.until_version_of("puppet", 2);
+    server.models().bare("scripted", scripted("version=2"));
+    server.until_refused("scripted", 2, "enough of them");
+    assert_eq!(server.version_of("scripted"), 1);
+    assert_eq!(server.load("scripted").outcome(), (422, "load_failed".into()));
+    add_interceptor(server.models(), "a", "");
+    server.until_version_of("scripted", 2);
 }
 
 #[test]
 fn a_failing_load_hook_is_an_objection() {
     for word in ["trap", "spin", "eat"] {
         let server = Server::with_models(|models| {
-            models.bare("puppet", puppet("version=1"));
+            models.bare("scripted", scripted("version=1"));
             let limits = "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\n";
             models.settings("interceptors/a", limits);
             models.version(
                 "interceptors/a",
                 1,
-                crate::harness::gate(&format!("before-load={word}")),
+                crate::harness::scripted_interceptor(&format!("before-load={word}")),
             );
         })
         .start();
-        server.until_refused("puppet", 1, "the interceptor 'a' failed in before-load");
+        server.until_refused("scripted", 1, "the interceptor 'a' failed in before-load");
     }
 }
 
 #[test]
 fn a_failing_unload_hook_does_not_delay_retirement() {
-    let server = with_gates(&["a"]);
-    add_gate(server.models(), "a", "before-unload=trap;after-unload=trap");
+    let server = with_interceptors(&["a"]);
+    add_interceptor(server.models(), "a", "before-unload=trap;after-unload=trap");
     server.until_ready(&indexed("a"), 2);
-    server.models().remove("puppet.wasm");
-    server.until_gone("puppet");
+    server.models().remove("scripted.wasm");
+    server.until_gone("scripted");
     server.until_logged("an interceptor failed");
 }
 
 #[test]
 fn an_upload_with_an_objection_is_refused() {
-    let server = with_gates(&["a"]);
-    add_gate(server.models(), "a", "only=new;before-load=not this one");
+    let server = with_interceptors(&["a"]);
+    add_interceptor(server.models(), "a", "only=new;before-load=not this one");
     server.until_ready(&indexed("a"), 2);
-    let refused = server.upload("new", 1, puppet("version=1"));
+    let refused = server.upload("new", 1, scripted("version=1"));
     refused.refused(422, "load_failed");
     assert!(refused.text().contains("not this one"), "{refused}");
     assert!(!server.models().path("new").exists());
-    assert_eq!(server.upload("other", 1, puppet("version=1")).status, 201);
+    assert_eq!(server.upload("other", 1, scripted("version=1")).status, 201);
     assert_eq!(trail(&ask(&server, &json!({}))), "a a");
 }

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{add_gate, ask, indexed, trail, with_gates};
-use crate::harness::{Server, gate, guest, puppet};
+use super::{add_interceptor, ask, indexed, trail, with_interceptors};
+use crate::harness::{Server, guest, scripted, scripted_interceptor};
 
 #[test]
 fn interceptors_cannot_be_called() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     for name in ["a", "interceptors%2Fa", "interceptors/a", "interceptors"] {
         let path = |rest: &str| format!("/v2/models/{name}{rest}");
         for rest in ["", "/ready", "/config", "/versions/1", "/versions/1/ready"] {
@@ -25,35 +25,35 @@ fn interceptors_cannot_be_called() {
         .call("POST", "/invocations")
         .header("x-amzn-sagemaker-target-model", "interceptors/a");
     invocation.json(&json!({ "inputs": [] })).send().refused(404, "model_not_found");
-    assert_eq!(server.get("/v2/models").json(), json!({ "models": ["puppet"] }));
+    assert_eq!(server.get("/v2/models").json(), json!({ "models": ["scripted"] }));
 }
 
 #[test]
 fn the_index_lists_interceptors() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     assert_eq!(server.entry(&indexed("a"), 1).unwrap().state, "READY");
     server.load("interceptors%2Fa").ok();
     let refused = server.unload("interceptors%2Fa");
     refused.refused(400, "invalid_input");
     assert!(refused.text().contains("remove its file"), "{refused}");
     assert_eq!(server.load("interceptors%2Fb").status, 404);
-    assert_eq!(server.upload("interceptors%2Fa", 2, gate("")).status, 400);
+    assert_eq!(server.upload("interceptors%2Fa", 2, scripted_interceptor("")).status, 400);
     assert_eq!(trail(&ask(&server, &json!({}))), "a a");
 }
 
 #[test]
 fn an_interceptor_may_have_versions_and_settings() {
     let server = Server::with_models(|models| {
-        models.bare("puppet", puppet("version=1"));
+        models.bare("scripted", scripted("version=1"));
         models.settings(
             "interceptors/a",
             "isolation = 'pooled'\n[instances]\nmin = 1\nidle_timeout = '10ms'",
         );
-        models.version("interceptors/a", 1, gate("name=old"));
-        models.version("interceptors/a", 2, gate("name=new"));
+        models.version("interceptors/a", 1, scripted_interceptor("name=old"));
+        models.version("interceptors/a", 2, scripted_interceptor("name=new"));
     })
     .start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     (0..5).for_each(|_| assert_eq!(trail(&ask(&server, &json!({}))), "new new"));
     server.models().remove("interceptors/a/2");
     crate::harness::until("the older version", || trail(&ask(&server, &json!({}))) == "old old");
@@ -72,9 +72,11 @@ fn a_misplaced_component_is_explained() {
         "it is a model and not an interceptor; put it beside the folder",
     );
     server.until_refused(&indexed("native"), 0, "precompiled artifacts are never accepted");
-    let server = Server::with_models(|models| models.bare("gate", gate(""))).start();
+    let server =
+        Server::with_models(|models| models.bare("scripted-interceptor", scripted_interceptor("")))
+            .start();
     server.until_refused(
-        "gate",
+        "scripted-interceptor",
         1,
         "it is an interceptor and not a model; put it into the folder interceptors/",
     );
@@ -90,11 +92,11 @@ fn a_component_without_interceptor_export_is_refused() {
             component(r#"(import "wasi:sockets/tcp@0.2.0" (instance))"#),
         );
         models.settings("interceptors/golden", "");
-        models.version("interceptors/golden", 1, gate(""));
+        models.version("interceptors/golden", 1, scripted_interceptor(""));
         models.put("interceptors/golden/1/golden.json", "{}");
         // It has its capabilities only if they are granted.
         models.bare(
-            "interceptors/caller",
+            "interceptors/http-caller",
             component(r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#),
         );
     })
@@ -109,7 +111,7 @@ fn a_component_without_interceptor_export_is_refused() {
         1,
         "it imports 'wasi:sockets/tcp@0.2.0', which is not granted",
     );
-    server.until_refused(&indexed("caller"), 1, "[capabilities] http =");
+    server.until_refused(&indexed("http-caller"), 1, "[capabilities] http =");
     server.until_refused(
         &indexed("golden"),
         1,
@@ -119,9 +121,9 @@ fn a_component_without_interceptor_export_is_refused() {
 
 #[test]
 fn an_interceptor_may_share_a_models_name() {
-    let server = with_gates(&["puppet"]);
-    assert_eq!(trail(&ask(&server, &json!({}))), "puppet puppet");
-    add_gate(server.models(), "puppet", "before=reject:403:x");
+    let server = with_interceptors(&["scripted"]);
+    assert_eq!(trail(&ask(&server, &json!({}))), "scripted scripted");
+    add_interceptor(server.models(), "scripted", "before=reject:403:x");
     crate::harness::until("the refusal", || ask(&server, &json!({})).status == 403);
-    assert_eq!(server.entry("puppet", 1).unwrap().state, "READY");
+    assert_eq!(server.entry("scripted", 1).unwrap().state, "READY");
 }

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::add_gate;
+use super::add_interceptor;
 use crate::harness::{Pending, Response, Server, guest_folder};
 
-/// Starts a server with a streaming model behind two gates, of a tenant that may have one instance.
+/// Starts a server with a streaming model behind two interceptors, of a tenant that may have one
+/// instance.
 fn chat() -> Server {
     let setup = Server::with_models(|models| {
         models.copy_folder(&guest_folder("chat"), "chat/1");
-        ["a", "b"].iter().for_each(|name| add_gate(models, name, ""));
+        ["a", "b"].iter().for_each(|name| add_interceptor(models, name, ""));
     });
     let server = setup.config("[tenants.default.quota]\ninstances = 1\n").start();
     server.until_ready("chat", 1);

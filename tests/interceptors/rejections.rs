@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{ask, with_gates};
+use super::{ask, with_interceptors};
 
 #[test]
 fn a_refusal_has_a_status_and_a_message() {
-    let server = with_gates(&["a", "b"]);
+    let server = with_interceptors(&["a", "b"]);
     for (status, is) in [(400, 400), (402, 402), (418, 418), (429, 429), (499, 499), (503, 503)] {
         let answer = ask(&server, &json!({ "before": format!("reject:{status}:not today") }));
         answer.refused(is, "rejected_by_interceptor");
@@ -17,7 +17,7 @@ fn a_refusal_has_a_status_and_a_message() {
 
 #[test]
 fn a_rejection_cannot_imitate_other_errors() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     for status in [0, 1, 100, 200, 204, 301, 399, 500, 502, 504, 600, 65535] {
         let answer = ask(&server, &json!({ "before": format!("reject:{status}:x") }));
         answer.refused(403, "rejected_by_interceptor");
@@ -30,7 +30,7 @@ fn a_rejection_cannot_imitate_other_errors() {
 
 #[test]
 fn a_rejection_ends_the_chain() {
-    let server = with_gates(&["a", "b"]);
+    let server = with_interceptors(&["a", "b"]);
     ask(&server, &json!({})).ok();
     let asked =
         || server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/b\"");
@@ -41,11 +41,11 @@ fn a_rejection_ends_the_chain() {
 
 #[test]
 fn an_invalid_request_is_the_callers_fault() {
-    let server = with_gates(&["a"]);
+    let server = with_interceptors(&["a"]);
     let unknown =
         json!({ "inputs": [{ "name": "z", "datatype": "FP64", "shape": [1], "data": [1] }] });
-    server.infer("puppet", &unknown).refused(400, "invalid_input");
+    server.infer("scripted", &unknown).refused(400, "invalid_input");
     server
-        .infer("puppet", &json!({ "inputs": [], "outputs": [{ "name": "z" }] }))
+        .infer("scripted", &json!({ "inputs": [], "outputs": [{ "name": "z" }] }))
         .refused(400, "invalid_input");
 }

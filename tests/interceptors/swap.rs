@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::{add_gate, ask, indexed, parameter, with_gates};
+use super::{add_interceptor, ask, indexed, parameter, with_interceptors};
 use crate::harness::{Server, until};
 
 const CONNECTIONS: usize = 16;
@@ -13,7 +13,7 @@ const SWAPS: u64 = 20;
 
 #[test]
 fn an_interceptor_is_swapped_under_load() {
-    let server = Arc::new(with_gates(&["a", "b"]));
+    let server = Arc::new(with_interceptors(&["a", "b"]));
     let (cease, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let workers: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
@@ -22,7 +22,7 @@ fn an_interceptor_is_swapped_under_load() {
         })
         .collect();
     for version in 2..=SWAPS {
-        add_gate(server.models(), "a", &format!("version={version}"));
+        add_interceptor(server.models(), "a", &format!("version={version}"));
         server.until_ready(&indexed("a"), version);
         until(&format!("an answer through version {version}"), || {
             assert!(!workers.iter().any(|worker| worker.is_finished()), "a connection has failed");

@@ -3,11 +3,11 @@
 use serde_json::json;
 use wardian::model::Digest;
 
-use super::{add_gate, parameter};
-use crate::harness::{Server, gate, guest, puppet, until};
+use super::{add_interceptor, parameter};
+use crate::harness::{Server, guest, scripted, scripted_interceptor, until};
 
-/// Starts a server with tenants `a` and `b`, with a puppet each, and with keys whose ids are their
-/// own texts.
+/// Starts a server with tenants `a` and `b`, with a scripted model each, and with keys whose ids
+/// are their own texts.
 fn two() -> Server {
     let key = |text: &str| {
         format!(
@@ -29,8 +29,8 @@ fn two() -> Server {
     ));
     for name in ["a", "b"] {
         let models = setup.repository(name);
-        models.settings("puppet", "[limits]\ndeadline = '10m'");
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", "[limits]\ndeadline = '10m'");
+        models.version("scripted", 1, scripted("version=1"));
     }
     setup.start()
 }
@@ -39,44 +39,44 @@ fn two() -> Server {
 fn interceptors_apply_to_their_own_tenant() {
     let server = two();
     let (a, b) = (server.holder("a"), server.holder("b"));
-    a.until_ready("puppet", 1);
-    b.until_ready("puppet", 1);
+    a.until_ready("scripted", 1);
+    b.until_ready("scripted", 1);
     let models = server.repository("a");
     models.settings(
-        "interceptors/gate",
+        "interceptors/scripted-interceptor",
         "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '10m'\n",
     );
-    models.version("interceptors/gate", 1, gate(""));
+    models.version("interceptors/scripted-interceptor", 1, scripted_interceptor(""));
     let trail =
-        |tenant: &crate::harness::Tenant<'_>| parameter(&tenant.behave("puppet", "ok"), "trail");
-    until("a's interceptor", || trail(&a) == "gate gate");
+        |tenant: &crate::harness::Tenant<'_>| parameter(&tenant.behave("scripted", "ok"), "trail");
+    until("a's interceptor", || trail(&a) == "scripted-interceptor scripted-interceptor");
     assert_eq!(trail(&b), "");
     for word in ["spin", "trap", "eat"] {
         let body = json!({ "inputs": [], "parameters": { "before": word } });
-        a.infer("puppet", &body).refused(500, "interceptor_failed");
+        a.infer("scripted", &body).refused(500, "interceptor_failed");
         assert_eq!(
-            b.infer("puppet", &body).number("version"),
+            b.infer("scripted", &body).number("version"),
             1,
             "what it asks for means nothing there"
         );
     }
     server.repository("a").put("interceptors/broken.wasm", b"\0asm\x0d\0\x01\0");
-    until("that a is shut off", || a.behave("puppet", "ok").status == 503);
+    until("that a is shut off", || a.behave("scripted", "ok").status == 503);
     assert_eq!(trail(&b), "");
     assert!(!b.get("/v2/health/ready").text().contains("broken"));
     assert!(a.get("/v2/health/ready").text().contains("broken"));
-    assert!(b.entry("interceptors/gate", 1).is_none());
+    assert!(b.entry("interceptors/scripted-interceptor", 1).is_none());
 }
 
 #[test]
 fn interceptors_see_the_key_id_only() {
     let server = two();
-    add_gate(&server.repository("a"), "gate", "");
+    add_interceptor(&server.repository("a"), "scripted-interceptor", "");
     for key in ["a", "a-2"] {
         let holder = server.holder(key);
-        until("an answer", || holder.behave("puppet", "ok").status == 200);
+        until("an answer", || holder.behave("scripted", "ok").status == 200);
         until("a's interceptor", || {
-            parameter(&holder.behave("puppet", "ok"), "context").ends_with(&format!(" {key}"))
+            parameter(&holder.behave("scripted", "ok"), "context").ends_with(&format!(" {key}"))
         });
     }
 }
@@ -85,25 +85,28 @@ fn interceptors_see_the_key_id_only() {
 fn caller_rules_are_enforced() {
     let server = two();
     let models = server.repository("a");
-    models.bare("other", puppet("version=2"));
+    models.bare("other", scripted("version=2"));
     let put = |rules: &str| {
         models.settings("interceptors/rules", &format!("[capabilities]\nconfig = {{ {rules} }}"));
         models.version("interceptors/rules", 1, guest("caller-rule"));
     };
-    put("'allow.a' = '*', 'allow.a-2' = 'other', 'allow.*' = 'puppet'");
+    put("'allow.a' = '*', 'allow.a-2' = 'other', 'allow.*' = 'scripted'");
     let (one, two) = (server.holder("a"), server.holder("a-2"));
     until("the rule", || {
-        two.behave("puppet", "ok").status == 403 && two.behave("other", "ok").status == 200
+        two.behave("scripted", "ok").status == 403 && two.behave("other", "ok").status == 200
     });
-    let refused = two.behave("puppet", "ok");
+    let refused = two.behave("scripted", "ok");
     refused.refused(403, "rejected_by_interceptor");
-    assert!(refused.text().contains("this caller may not ask the model 'puppet'"), "{refused}");
+    assert!(refused.text().contains("this caller may not ask the model 'scripted'"), "{refused}");
     assert_eq!(
-        (one.behave("puppet", "ok").number("version"), one.behave("other", "ok").number("version")),
+        (
+            one.behave("scripted", "ok").number("version"),
+            one.behave("other", "ok").number("version")
+        ),
         (1, 2)
     );
-    put("'allow.a' = 'puppet @ never'");
-    until("a rule that cannot be read", || one.behave("puppet", "ok").status == 503);
-    one.behave("puppet", "ok").refused(503, "rejected_by_interceptor");
-    two.behave("puppet", "ok").refused(403, "rejected_by_interceptor");
+    put("'allow.a' = 'scripted @ never'");
+    until("a rule that cannot be read", || one.behave("scripted", "ok").status == 503);
+    one.behave("scripted", "ok").refused(503, "rejected_by_interceptor");
+    two.behave("scripted", "ok").refused(403, "rejected_by_interceptor");
 }

@@ -21,7 +21,9 @@ impl Writer {
                 format!("increment {bucket} counted 1"),
             ];
             let all: Vec<_> = all.iter().map(String::as_str).collect();
-            let call = server.call("POST", "/v2/models/counter/infer").json(&operations(&all));
+            let call = server
+                .call("POST", "/v2/models/key-value-operations/infer")
+                .json(&operations(&all));
             let Ok(answer) = call.try_send() else { return };
             assert_eq!(said(&answer), ["ok", "ok", &next.to_string()]);
             self.count = next;
@@ -59,7 +61,7 @@ fn acknowledged_values_survive_a_kill() {
     let mut writers = Crashes::workers(|number| Writer { bucket: format!("w{number}"), count: 0 });
     Crashes::new(setup).each(
         &mut writers,
-        |server| server.until_ready("counter", 1),
+        |server| server.until_ready("key-value-operations", 1),
         |server, writer| writer.write_on(server),
         |server, writers| {
             writers.iter_mut().for_each(|writer| writer.look(server));

@@ -2,23 +2,23 @@
 
 use std::thread;
 
-use super::{GRANT, add_counter, ask_of, operations, said};
-use crate::harness::{Server, puppet};
+use super::{GRANT, add_key_value_model, ask_of, operations, said};
+use crate::harness::{Server, scripted};
 use crate::hostile::{beside_a_neighbour, harms_no_other};
 
 #[test]
 fn endless_writes_disturb_no_other_tenant() {
     let limits = "[limits]\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n[instances]\nmax = 4\n";
     let setup = beside_a_neighbour(|models| {
-        add_counter(models, "counter", limits);
+        add_key_value_model(models, "key-value-operations", limits);
         // The neighbour's check reads this model.
-        models.settings("puppet", &format!("{GRANT}{limits}"));
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", &format!("{GRANT}{limits}"));
+        models.version("scripted", 1, scripted("version=1"));
     });
     let server = setup.start();
     server.until_tried();
     // A store that was used stays open.
-    assert_eq!(ask_of(&server.tenant("default"), "counter", "set b k 1"), "ok");
+    assert_eq!(ask_of(&server.tenant("default"), "key-value-operations", "set b k 1"), "ok");
     let attacks = [
         "set-for-ever b k",
         "set-many b p 1000 *30000",
@@ -35,8 +35,9 @@ fn attack(server: &Server, attacks: &[&str]) {
         for attack in attacks {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    let response =
-                        server.tenant("default").infer("counter", &operations(&[attack]));
+                    let response = server
+                        .tenant("default")
+                        .infer("key-value-operations", &operations(&[attack]));
                     // Each response is a refusal, or a success within the limits.
                     assert!(response.status != 200 || !said(&response).is_empty(), "{response}");
                 });

@@ -1,6 +1,6 @@
 //! Each limit, and the error at it.
 
-use super::{GRANT, add_counter, ask, ask_of, ask_one, server, setup, start};
+use super::{GRANT, add_key_value_model, ask, ask_of, ask_one, server, setup, start};
 use crate::harness::{Server, guest};
 
 #[test]
@@ -70,8 +70,9 @@ fn the_data_quota_is_enforced() {
 
 #[test]
 fn handles_count_as_tenant_memory() {
-    let server =
-        Server::with_models(|models| add_counter(models, "counter", "[limits]\nmemory = '32MiB'"));
+    let server = Server::with_models(|models| {
+        add_key_value_model(models, "key-value-operations", "[limits]\nmemory = '32MiB'")
+    });
     let server = start(server.config("[tenants.default.quota]\nmemory = '12MiB'"));
     let said = ask(&server, &["set b k *1048576", "hold-cas b k 50"]);
     assert!(said[1].contains("memory"), "{said:?}");
@@ -83,9 +84,9 @@ fn handles_count_as_tenant_memory() {
 #[test]
 fn a_missing_key_value_grant_is_explained() {
     let server = Server::with_models(|models| {
-        models.bare("bare", guest("counter"));
+        models.bare("bare", guest("key-value-operations"));
         models.settings("off", "[capabilities]\nkey_value = false");
-        models.version("off", 1, guest("counter"));
+        models.version("off", 1, guest("key-value-operations"));
     });
     let server = server.start();
     for name in ["bare", "off"] {

@@ -17,15 +17,15 @@ use crate::harness::{Models, Response, Server, Setup, Tenant, guest};
 
 const GRANT: &str = "[capabilities]\nkey_value = true\n";
 
-/// Writes a counter with the key-value capability and further settings.
-fn add_counter(models: &Models, name: &str, more: &str) {
+/// Writes a key-value guest with the key-value capability and further settings.
+fn add_key_value_model(models: &Models, name: &str, more: &str) {
     models.settings(name, &format!("{GRANT}{more}"));
-    models.version(name, 1, guest("counter"));
+    models.version(name, 1, guest("key-value-operations"));
 }
 
-/// A server, not yet started, with the model `counter`.
+/// A server, not yet started, with the model `key-value-operations`.
 fn setup(more: &str) -> Setup {
-    Server::with_models(|models| add_counter(models, "counter", more))
+    Server::with_models(|models| add_key_value_model(models, "key-value-operations", more))
 }
 
 fn server() -> Server {
@@ -34,23 +34,24 @@ fn server() -> Server {
 
 fn start(setup: Setup) -> Server {
     let server = setup.start();
-    server.until_ready("counter", 1);
+    server.until_ready("key-value-operations", 1);
     server
 }
 
-/// A request with operations for a counter; the words of an operation are separated by spaces.
+/// A request with operations for a key-value guest; the words of an operation are separated by
+/// spaces.
 fn operations(operations: &[&str]) -> Value {
     let data: Vec<_> = operations.iter().map(|text| text.replace(' ', "\t")).collect();
     json!({ "inputs": [{ "name": "do", "datatype": "BYTES", "shape": [data.len()], "data": data }] })
 }
 
-/// Returns the results of operations of the model `counter`.
+/// Returns the results of operations of the model `key-value-operations`.
 #[track_caller]
 fn ask(server: &Server, all: &[&str]) -> Vec<String> {
-    said(&server.infer("counter", &operations(all)))
+    said(&server.infer("key-value-operations", &operations(all)))
 }
 
-/// Returns the result of one operation of the model `counter`.
+/// Returns the result of one operation of the model `key-value-operations`.
 #[track_caller]
 fn ask_one(server: &Server, operation: &str) -> String {
     ask(server, &[operation]).remove(0)

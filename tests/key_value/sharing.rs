@@ -1,16 +1,16 @@
 //! The visibility and the lifetime of values.
 
-use super::{add_counter, ask, ask_of, ask_one, operations, server, setup, start};
+use super::{add_key_value_model, ask, ask_of, ask_one, operations, server, setup, start};
 use crate::harness::{Server, guest};
 
 #[test]
 fn values_are_shared_within_a_tenant() {
     let setup = Server::with_models(|models| {
-        add_counter(models, "one", "");
-        add_counter(models, "two", "");
+        add_key_value_model(models, "one", "");
+        add_key_value_model(models, "two", "");
     });
     let setup = setup.config("[tenants.default]\n[tenants.other]\nrepository = 'other'");
-    add_counter(&setup.repository("other"), "one", "");
+    add_key_value_model(&setup.repository("other"), "one", "");
     let server = setup.start();
     server.until_tried();
     let (mine, other) = (server.tenant("default"), server.tenant("other"));
@@ -25,12 +25,12 @@ fn values_are_shared_within_a_tenant() {
 #[test]
 fn values_outlive_traps_swaps_and_restarts() {
     let server = server();
-    let trapped =
-        server.infer("counter", &operations(&["set b before 1", "trap", "set b after 1"]));
+    let trapped = server
+        .infer("key-value-operations", &operations(&["set b before 1", "trap", "set b after 1"]));
     trapped.refused(500, "model_trapped");
     assert_eq!(ask(&server, &["get b before", "get b after"]), ["1", "none"]);
-    server.models().version("counter", 2, guest("counter"));
-    server.until_ready("counter", 2);
+    server.models().version("key-value-operations", 2, guest("key-value-operations"));
+    server.until_ready("key-value-operations", 2);
     assert_eq!(ask(&server, &["get b before", "increment b n 1"]), ["1", "1"]);
     let server = start_again(server);
     assert_eq!(ask(&server, &["get b before", "increment b n 1"]), ["1", "2"]);
@@ -38,7 +38,7 @@ fn values_outlive_traps_swaps_and_restarts() {
 
 fn start_again(server: Server) -> Server {
     let server = server.stop().start();
-    server.until_ready("counter", 2);
+    server.until_ready("key-value-operations", 2);
     server
 }
 
@@ -46,11 +46,11 @@ fn start_again(server: Server) -> Server {
 fn a_pooled_instance_keeps_open_buckets() {
     let server = start(setup("[instances]\nmax = 1\n").argument("--drain-timeout").argument("5s"));
     server.models().settings(
-        "counter",
+        "key-value-operations",
         "isolation = 'pooled'\n[instances]\nmax = 1\n[capabilities]\nkey_value = true\n",
     );
     crate::harness::until("that it is pooled", || {
-        server.config_of("counter")["wardian"]["isolation"] == "pooled"
+        server.config_of("key-value-operations")["wardian"]["isolation"] == "pooled"
     });
     // Every call leaves 40 handles in the same instance, until the limit is reached.
     assert_eq!(ask(&server, &["hold 40", "hold 40", "set b k 1"]), ["ok", "ok", "ok"]);
@@ -68,7 +68,7 @@ fn a_disconnect_leaves_complete_changes_only() {
             "set-for-ever b k".into(),
         ];
         let all: Vec<_> = all.iter().map(String::as_str).collect();
-        let path = "/v2/models/counter/infer";
+        let path = "/v2/models/key-value-operations/infer";
         server.call("POST", path).json(&operations(&all)).begin().hang_up();
     }
     for round in 0..20 {

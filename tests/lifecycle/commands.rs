@@ -2,25 +2,25 @@
 
 use serde_json::json;
 
-use crate::harness::{Server, puppet};
+use crate::harness::{Server, scripted};
 
 #[test]
 fn an_unloaded_model_stays_unloaded() {
     let server =
-        Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
-    server.until_version_of("puppet", 1);
-    server.unload("puppet").ok();
-    let refused = server.behave("puppet", "ok");
+        Server::with_models(|models| models.version("scripted", 1, scripted("version=1"))).start();
+    server.until_version_of("scripted", 1);
+    server.unload("scripted").ok();
+    let refused = server.behave("scripted", "ok");
     refused.refused(503, "model_not_ready");
     assert!(refused.text().contains("it was unloaded on request"), "{refused}");
-    server.until_refused("puppet", 1, "unloaded on request");
-    server.unload("puppet").ok();
+    server.until_refused("scripted", 1, "unloaded on request");
+    server.unload("scripted").ok();
     // New content does not load it again.
-    server.models().version("puppet", 2, puppet("version=2"));
-    server.until_refused("puppet", 2, "unloaded on request");
+    server.models().version("scripted", 2, scripted("version=2"));
+    server.until_refused("scripted", 2, "unloaded on request");
     // A load command does, with the newest content.
-    server.load("puppet").ok();
-    assert_eq!(server.version_of("puppet"), 2);
+    server.load("scripted").ok();
+    assert_eq!(server.version_of("scripted"), 2);
 }
 
 #[test]
@@ -28,12 +28,12 @@ fn loading_answers_when_the_model_serves() {
     let server = Server::empty();
     server.until_tried();
     for version in 1..=3 {
-        server.models().bare("puppet", puppet(&format!("version={version}")));
-        server.load("puppet").ok();
-        assert_eq!(server.version_of("puppet"), version);
+        server.models().bare("scripted", scripted(&format!("version={version}")));
+        server.load("scripted").ok();
+        assert_eq!(server.version_of("scripted"), version);
     }
     // A version that serves is not loaded again.
-    server.load("puppet").ok();
+    server.load("scripted").ok();
     for name in ["loads", "swaps"] {
         assert_eq!(
             server.metric(&format!("wardian_{name}_total{{tenant=\"default\"}}")),
@@ -45,12 +45,13 @@ fn loading_answers_when_the_model_serves() {
 
 #[test]
 fn a_failed_load_command_returns_the_reason() {
-    let server = Server::with_models(|models| models.bare("puppet", puppet("load=fail"))).start();
-    let refused = server.load("puppet");
+    let server =
+        Server::with_models(|models| models.bare("scripted", scripted("load=fail"))).start();
+    let refused = server.load("scripted");
     refused.refused(422, "load_failed");
     assert!(refused.text().contains("load failed: the weights are corrupt"), "{refused}");
-    server.models().write_in_place("puppet.wasm", "no component");
-    let refused = server.load("puppet");
+    server.models().write_in_place("scripted.wasm", "no component");
+    let refused = server.load("scripted");
     refused.refused(422, "load_failed");
     assert!(refused.text().contains("not WebAssembly"), "{refused}");
 }
@@ -65,7 +66,7 @@ fn commands_for_an_unknown_model_are_refused() {
         server.unload(&name).refused(404, "model_not_found");
     }
     server.behave("nobody", "ok").refused(404, "model_not_found");
-    let path = "/v2/repository/models/puppet/load";
+    let path = "/v2/repository/models/scripted/load";
     let smuggled = json!({ "parameters": { "config": "{}", "file:1/model.wasm": "AAAA" } });
     server.post(path, &smuggled).refused(400, "invalid_input");
 }
@@ -73,8 +74,8 @@ fn commands_for_an_unknown_model_are_refused() {
 #[test]
 fn the_index_can_list_serving_versions_only() {
     let server = Server::with_models(|models| {
-        models.bare("good", puppet("version=1"));
-        models.bare("bad", puppet("load=fail"));
+        models.bare("good", scripted("version=1"));
+        models.bare("bad", scripted("load=fail"));
     })
     .start();
     server.until_tried();

@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Server, puppet, until, until_some};
+use crate::harness::{Server, scripted, until, until_some};
 
 /// Returns the compile processes of a server.
 fn children(server: &Server) -> Vec<i32> {
@@ -19,7 +19,7 @@ fn children(server: &Server) -> Vec<i32> {
 #[test]
 fn a_killed_compile_process_is_retried() {
     let server =
-        Server::with_models(|models| models.bare("slow", puppet("load=sleep:600000"))).start();
+        Server::with_models(|models| models.bare("slow", scripted("load=sleep:600000"))).start();
     let child = until_some("a compile child", || children(&server).pop());
     kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
     server.until_refused("slow", 1, "host: the compile process was killed");
@@ -33,9 +33,9 @@ fn state_directory_errors_hide_its_path() {
     let artifacts = server.state().join("artifacts");
     std::fs::remove_dir_all(&artifacts).unwrap();
     std::fs::write(&artifacts, "in the way").unwrap();
-    server.models().version("puppet", 1, puppet("version=1"));
-    server.until_refused("puppet", 1, "host: ");
-    let reason = server.entry("puppet", 1).unwrap().reason;
+    server.models().version("scripted", 1, scripted("version=1"));
+    server.until_refused("scripted", 1, "host: ");
+    let reason = server.entry("scripted", 1).unwrap().reason;
     assert!(!reason.contains(server.directory().to_str().unwrap()), "{reason}");
 }
 
@@ -43,7 +43,7 @@ fn state_directory_errors_hide_its_path() {
 fn a_model_above_128_mib_is_served() {
     let server = Server::with_models(|models| {
         models.settings("large", "[limits]\nmemory = '512MiB'\n");
-        models.version("large", 1, puppet("version=1;ballast=130"));
+        models.version("large", 1, scripted("version=1;ballast=130"));
     })
     .start();
     server.until_ready("large", 1);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Pending, Server, guest, puppet, until};
+use crate::harness::{Pending, Server, guest, scripted, until};
 
 const MIB: u64 = 1 << 20;
 const ROUNDS: usize = 20;
@@ -13,14 +13,15 @@ const NOISE: u64 = 20 * MIB;
 
 #[test]
 fn a_large_models_memory_is_freed() {
-    let server = Server::with_models(|models| models.bare("puppet", puppet("ballast=64"))).start();
+    let server =
+        Server::with_models(|models| models.bare("scripted", scripted("ballast=64"))).start();
     let round = |number: usize| {
-        server.load("puppet").ok();
-        let answer = server.behave("puppet", "ok");
+        server.load("scripted").ok();
+        let answer = server.behave("scripted", "ok");
         assert_eq!(answer.json()["parameters"]["ballast"], 64 * MIB, "{answer}");
-        server.unload("puppet").ok();
+        server.unload("scripted").ok();
         until("the unloading", || {
-            server.log().matches("unloaded model=default/puppet").count() == number
+            server.log().matches("unloaded model=default/scripted").count() == number
         });
     };
     (1..=3).for_each(round);
@@ -73,12 +74,13 @@ fn begin_large(server: &Server) -> Pending {
 
 #[test]
 fn replaced_versions_are_unmapped() {
-    let server = Server::with_models(|models| models.bare("puppet", puppet("version=1"))).start();
-    server.until_version_of("puppet", 1);
+    let server =
+        Server::with_models(|models| models.bare("scripted", scripted("version=1"))).start();
+    server.until_version_of("scripted", 1);
     assert_eq!(mapped_code(&server), 1);
     for version in 2..=5 {
-        server.models().bare("puppet", puppet(&format!("version={version}")));
-        server.until_version_of("puppet", version);
+        server.models().bare("scripted", scripted(&format!("version={version}")));
+        server.until_version_of("scripted", version);
     }
     until("that only the last one's code is mapped", || mapped_code(&server) == 1);
     until("the counts of one version", || {

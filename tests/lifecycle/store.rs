@@ -5,13 +5,15 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Models, Server, Setup, guest_folder, puppet, puppet_without_snapshot, until};
+use crate::harness::{
+    Models, Server, Setup, guest_folder, scripted, scripted_without_snapshot, until,
+};
 
-/// The log line of the puppet's `load`, which runs only when it is compiled.
-const LOADS: &str = "puppet loads version 1";
+/// The log line of the scripted model's `load`, which runs only when it is compiled.
+const LOADS: &str = "scripted loads version 1";
 
 fn models(models: &Models) {
-    models.bare("puppet", puppet("version=1"));
+    models.bare("scripted", scripted("version=1"));
     models.copy_folder(&guest_folder("digits"), "digits/1");
 }
 
@@ -43,7 +45,7 @@ fn a_restart_compiles_nothing() {
     assert_eq!(before.len(), 4, "{before:?}");
     let server = setup.start();
     server.until_tried();
-    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(server.version_of("scripted"), 1);
     server.until_ready("digits", 1);
     assert_eq!(files(&server.state()), before);
     assert!(!server.log().contains(LOADS));
@@ -58,7 +60,7 @@ fn a_damaged_artifact_is_compiled_again() {
     }
     let server = setup.start();
     server.until_tried();
-    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(server.version_of("scripted"), 1);
     server.until_ready("digits", 1);
     server.until_logged("removing a damaged artifact");
     server.until_logged(LOADS);
@@ -74,7 +76,7 @@ fn unfinished_artifacts_are_removed() {
     fs::create_dir(&unfinished).unwrap();
     fs::write(unfinished.join("model.cwasm"), "half of it").unwrap();
     let server = setup.start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     assert!(!unfinished.exists());
 }
 
@@ -84,19 +86,20 @@ fn the_store_is_private() {
     let store = setup.state().join("artifacts");
     fs::set_permissions(&store, Permissions::from_mode(0o777)).unwrap();
     let server = setup.start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     assert_eq!(fs::metadata(&store).unwrap().mode() & 0o777, 0o700);
 }
 
 #[test]
 fn models_with_the_same_component_share_one_artifact() {
     let server = Server::with_models(|models| {
-        (1..=5).for_each(|number| models.bare(&format!("puppet-{number}"), puppet("version=1")));
-        models.bare("other", puppet_without_snapshot("version=1"));
+        (1..=5)
+            .for_each(|number| models.bare(&format!("scripted-{number}"), scripted("version=1")));
+        models.bare("other", scripted_without_snapshot("version=1"));
     })
     .start();
     server.until_tried();
-    (1..=5).for_each(|number| assert_eq!(server.version_of(&format!("puppet-{number}")), 1));
+    (1..=5).for_each(|number| assert_eq!(server.version_of(&format!("scripted-{number}")), 1));
     until("two artifacts", || {
         fs::read_dir(server.state().join("artifacts/default")).unwrap().count() == 2
     });

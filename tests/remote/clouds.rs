@@ -7,26 +7,26 @@ use std::process::Command;
 use super::program::{Program, ask};
 use super::store::Bucket;
 use super::{OFTEN, SELDOM, degraded, fetched, refresh, until_degraded};
-use crate::harness::{NODE, Server, Setup, puppet};
+use crate::harness::{NODE, Server, Setup, scripted};
 
 /// Asserts that objects that are added, changed and deleted in a store are served accordingly, and
 /// fetched once.
 fn follows(setup: Setup, put: impl Fn(&str, &[u8]), delete: impl Fn(&str)) {
-    put("models/puppet.wasm", &puppet("version=1"));
+    put("models/scripted.wasm", &scripted("version=1"));
     put("models/numbered/model.toml", b"versions = 'all'");
     put("models/numbered/1/large.bin", &vec![7; 1 << 20]);
-    put("models/numbered/1/model.wasm", &puppet("version=1"));
-    put("elsewhere/other.wasm", &puppet("version=1"));
+    put("models/numbered/1/model.wasm", &scripted("version=1"));
+    put("elsewhere/other.wasm", &scripted("version=1"));
     let server = setup.config(SELDOM).start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
     server.until_version_of("numbered", 1);
     until_degraded(&server, "");
-    let (before, changed) = (fetched(&server), puppet("version=2"));
+    let (before, changed) = (fetched(&server), scripted("version=2"));
     put("models/numbered/1/model.wasm", &changed);
-    delete("models/puppet.wasm");
+    delete("models/scripted.wasm");
     refresh(&server);
     server.until_version_of("numbered", 2);
-    server.until_gone("puppet");
+    server.until_gone("scripted");
     assert_eq!(fetched(&server) - before, changed.len() as f64, "nothing else has changed");
     assert_eq!(server.index().len(), 1);
     let server = server.stop().start();

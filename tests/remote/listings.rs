@@ -3,23 +3,23 @@
 
 use super::fake::{Fake, KINDS, Kind};
 use super::{OFTEN, SELDOM, degraded, until_degraded};
-use crate::harness::{Server, puppet, until};
+use crate::harness::{Server, scripted, until};
 
 /// Starts a server with one model from a store of this kind.
 fn serving(kind: Kind, config: &str) -> (Fake, Server, usize) {
-    let component = puppet("version=1");
+    let component = scripted("version=1");
     let size = component.len();
     let fake = Fake::new(kind, component);
-    fake.list(&["models/puppet.wasm"], size);
+    fake.list(&["models/scripted.wasm"], size);
     let server = fake.serve().config(config).start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
     until_degraded(&server, "");
     (fake, server, size)
 }
 
 /// Returns responses that stores, proxies and portals send instead of a listing.
 fn no_listings(kind: Kind, size: usize) -> Vec<(u16, String)> {
-    let sound = kind.page(&["models/puppet.wasm"], size);
+    let sound = kind.page(&["models/scripted.wasm"], size);
     let success = if kind == Kind::Web { 207 } else { 200 };
     let mut answers: Vec<(u16, String)> = [
         "",
@@ -67,12 +67,12 @@ fn an_invalid_listing_unloads_nothing() {
                 );
             }
             assert_eq!(
-                (server.version_of("puppet"), server.index().len()),
+                (server.version_of("scripted"), server.index().len()),
                 (1, 1),
                 "{kind:?} {answer}"
             );
         }
-        fake.list(&["models/puppet.wasm"], size);
+        fake.list(&["models/scripted.wasm"], size);
         super::refresh(&server);
         assert_eq!(degraded(&server), "", "{kind:?}");
     }
@@ -87,7 +87,7 @@ fn a_missing_web_folder_unloads_nothing() {
         told.refused(503, "repository_degraded").text().contains("there is no folder /models"),
         "{told}"
     );
-    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(server.version_of("scripted"), 1);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_repeated_empty_listing_is_accepted() {
     for kind in KINDS {
         let (fake, server, size) = serving(kind, OFTEN);
         fake.list(&[], size);
-        server.until_gone("puppet");
+        server.until_gone("scripted");
         until_degraded(&server, "");
     }
 }
@@ -108,7 +108,7 @@ fn one_invalid_object_does_not_affect_others() {
             Kind::Web => ["models/a//x", "models/a%01b", "models/%ff", "elsewhere/x.wasm"],
             _ => ["models/a//x", "models/a/../x", "models/a&#x1;b", "models/&unknown;"],
         };
-        let keys = [&odd[..2], &["models/puppet.wasm", "models/other.wasm"], &odd[2..]].concat();
+        let keys = [&odd[..2], &["models/scripted.wasm", "models/other.wasm"], &odd[2..]].concat();
         fake.list(&keys, size);
         for _ in 0..3 {
             super::refresh(&server);

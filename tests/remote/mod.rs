@@ -48,8 +48,8 @@ fn fetched(server: &Server) -> f64 {
 /// Starts a server with one model that was fetched.
 fn serving(config: &str) -> Option<(Bucket, Server)> {
     let bucket = Bucket::new()?;
-    bucket.put("models/puppet.wasm", crate::harness::puppet("version=1"));
+    bucket.put("models/scripted.wasm", crate::harness::scripted("version=1"));
     let server = bucket.serve("models", config).start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
     Some((bucket, server))
 }

@@ -2,7 +2,7 @@
 //! other.
 
 use super::store::Bucket;
-use crate::harness::{Models, Server, Tenant, puppet, until};
+use crate::harness::{Models, Server, Tenant, scripted, until};
 
 const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\nrefresh = '1s'\n[tenants.default]\n";
 
@@ -19,8 +19,8 @@ fn describe(folder: &Models, name: &str, repository: &str) {
 }
 
 fn until_says(tenant: &Tenant<'_>, version: i64) {
-    until(&format!("that puppet of {tenant} says {version}"), || {
-        let response = tenant.behave("puppet", "ok");
+    until(&format!("that scripted of {tenant} says {version}"), || {
+        let response = tenant.behave("scripted", "ok");
         response.status == 200 && response.number("version") == version
     });
 }
@@ -32,13 +32,13 @@ fn refreshes(server: &Server, tenant: &str) -> Option<f64> {
 #[test]
 fn tenants_have_separate_mirrors() {
     let Some(bucket) = Bucket::new() else { return };
-    bucket.put("a/puppet.wasm", puppet("version=1"));
-    bucket.put("b/puppet.wasm", puppet("version=2"));
+    bucket.put("a/scripted.wasm", scripted("version=1"));
+    bucket.put("b/scripted.wasm", scripted("version=2"));
     let (server, folder) = serve(&bucket, &[("a", &bucket.url("a")), ("b", &bucket.url("b"))]);
     let (a, b) = (server.tenant("a"), server.tenant("b"));
     until_says(&a, 1);
     until_says(&b, 2);
-    bucket.put("a/puppet.wasm", puppet("version=3"));
+    bucket.put("a/scripted.wasm", scripted("version=3"));
     until_says(&a, 3);
     until_says(&b, 2);
     folder.remove("a.toml");
@@ -50,11 +50,11 @@ fn tenants_have_separate_mirrors() {
 #[test]
 fn a_repository_moves_between_directory_and_url() {
     let Some(bucket) = Bucket::new() else { return };
-    bucket.put("a/puppet.wasm", puppet("version=1"));
+    bucket.put("a/scripted.wasm", scripted("version=1"));
     let (server, folder) = serve(&bucket, &[("a", "here")]);
     let a = server.tenant("a");
     let here = server.repository("here");
-    here.bare("puppet", puppet("version=10"));
+    here.bare("scripted", scripted("version=10"));
     until_says(&a, 10);
     bucket.proxy.shut();
     describe(&folder, "a", &bucket.url("a"));
@@ -66,6 +66,6 @@ fn a_repository_moves_between_directory_and_url() {
     until_says(&a, 1);
     describe(&folder, "a", "here");
     until_says(&a, 10);
-    here.bare("puppet", puppet("version=11"));
+    here.bare("scripted", scripted("version=11"));
     until_says(&a, 11);
 }

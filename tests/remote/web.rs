@@ -9,16 +9,16 @@ use std::thread;
 
 use super::{SELDOM, fetched, refresh, until_degraded};
 use crate::egress::tls::localhost;
-use crate::harness::{Server, puppet};
+use crate::harness::{Server, scripted};
 
 /// The files of a web server, by path.
 type Files = BTreeMap<&'static str, Vec<u8>>;
 
 fn files() -> Files {
     BTreeMap::from([
-        ("/models/puppet.wasm", puppet("version=1")),
-        ("/models/numbered/1/model.wasm", puppet("version=2")),
-        ("/elsewhere.wasm", puppet("version=3")),
+        ("/models/scripted.wasm", scripted("version=1")),
+        ("/models/numbered/1/model.wasm", scripted("version=2")),
+        ("/elsewhere.wasm", scripted("version=3")),
     ])
 }
 
@@ -97,7 +97,7 @@ fn models_load_from_a_web_server() {
         .models_at(&format!("http://127.0.0.1:{port}/models"))
         .config(SELDOM)
         .start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
     server.until_version_of("numbered", 2);
     assert_eq!(server.index().len(), 2);
     let before = fetched(&server);
@@ -118,5 +118,5 @@ fn a_web_servers_certificate_is_verified() {
     setup.models().put("../authority.pem", authority);
     let file = setup.models().path("../authority.pem");
     let server = setup.environment("SSL_CERT_FILE", file.to_str().unwrap()).start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
 }

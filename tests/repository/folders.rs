@@ -3,24 +3,24 @@
 use serde_json::json;
 
 use super::however_watched;
-use crate::harness::{Models, Server, guest, guest_folder, puppet};
+use crate::harness::{Models, Server, guest, guest_folder, scripted};
 
 fn two_versions(models: &Models) {
-    models.version("puppet", 1, puppet("version=1"));
-    models.version("puppet", 2, puppet("version=2"));
+    models.version("scripted", 1, scripted("version=1"));
+    models.version("scripted", 2, scripted("version=2"));
 }
 
 #[test]
 fn a_new_version_replaces_the_old_one() {
     however_watched(
-        |models| models.version("puppet", 1, puppet("version=1")),
+        |models| models.version("scripted", 1, scripted("version=1")),
         |server| {
-            server.until_version_of("puppet", 1);
-            server.models().version("puppet", 2, puppet("version=2"));
-            server.until_version_of("puppet", 2);
-            server.until_refused("puppet", 1, "not wanted by the version policy");
-            server.get("/v2/models/puppet/versions/1").refused(404, "model_not_found");
-            server.get("/v2/models/puppet/versions/2").ok();
+            server.until_version_of("scripted", 1);
+            server.models().version("scripted", 2, scripted("version=2"));
+            server.until_version_of("scripted", 2);
+            server.until_refused("scripted", 1, "not wanted by the version policy");
+            server.get("/v2/models/scripted/versions/1").refused(404, "model_not_found");
+            server.get("/v2/models/scripted/versions/2").ok();
         },
     );
 }
@@ -28,34 +28,34 @@ fn a_new_version_replaces_the_old_one() {
 #[test]
 fn removing_the_newest_version_restores_the_older() {
     however_watched(two_versions, |server| {
-        server.until_version_of("puppet", 2);
-        server.models().remove("puppet/2");
-        server.until_version_of("puppet", 1);
-        server.models().remove("puppet");
-        server.until_gone("puppet");
+        server.until_version_of("scripted", 2);
+        server.models().remove("scripted/2");
+        server.until_version_of("scripted", 1);
+        server.models().remove("scripted");
+        server.until_gone("scripted");
     });
 }
 
 #[test]
 fn a_versions_content_can_be_replaced() {
     however_watched(two_versions, |server| {
-        server.until_version_of("puppet", 2);
-        server.models().version("puppet", 2, puppet("version=22"));
-        server.until_version_of("puppet", 22);
-        server.until_ready("puppet", 2);
+        server.until_version_of("scripted", 2);
+        server.models().version("scripted", 2, scripted("version=22"));
+        server.until_version_of("scripted", 22);
+        server.until_ready("scripted", 2);
     });
 }
 
 #[test]
 fn a_version_without_component_is_reported() {
     let server =
-        Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
-    server.until_version_of("puppet", 1);
-    server.models().put("puppet/2/notes.txt", "soon");
-    server.until_refused("puppet", 2, "no model.wasm in it yet");
-    assert_eq!(server.version_of("puppet"), 1);
-    server.models().version("puppet", 2, puppet("version=2"));
-    server.until_version_of("puppet", 2);
+        Server::with_models(|models| models.version("scripted", 1, scripted("version=1"))).start();
+    server.until_version_of("scripted", 1);
+    server.models().put("scripted/2/notes.txt", "soon");
+    server.until_refused("scripted", 2, "no model.wasm in it yet");
+    assert_eq!(server.version_of("scripted"), 1);
+    server.models().version("scripted", 2, scripted("version=2"));
+    server.until_version_of("scripted", 2);
 }
 
 #[test]
@@ -75,13 +75,13 @@ fn a_missing_sidecar_delays_the_load() {
 #[test]
 fn a_name_used_twice_is_refused() {
     let server = Server::with_models(|models| {
-        models.version("puppet", 1, puppet("version=1"));
-        models.bare("puppet", puppet("version=2"));
+        models.version("scripted", 1, scripted("version=1"));
+        models.bare("scripted", scripted("version=2"));
     })
     .start();
-    server.until_refused("puppet", 0, "both puppet.wasm and puppet/ exist");
-    server.models().remove("puppet");
-    server.until_version_of("puppet", 2);
+    server.until_refused("scripted", 0, "both scripted.wasm and scripted/ exist");
+    server.models().remove("scripted");
+    server.until_version_of("scripted", 2);
 }
 
 #[test]
@@ -89,14 +89,14 @@ fn invalid_model_names_are_logged() {
     let server = Server::with_models(|models| {
         models.bare("good", guest("minimal"));
         models.put("not a name.wasm", "");
-        models.put("puppet.toml", "");
+        models.put("scripted.toml", "");
         models.put("interceptors/1/model.wasm", "");
         models.put("good.md", "");
     })
     .start();
     server.until_ready("good", 1);
     server.until_logged("'not a name.wasm' is ignored");
-    server.until_logged("settings go into puppet/model.toml");
+    server.until_logged("settings go into scripted/model.toml");
     assert_eq!(server.get("/v2/models").json(), json!({ "models": ["good"] }));
     assert_eq!(server.index().len(), 1);
 }

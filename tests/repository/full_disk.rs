@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::harness::{Server, Setup, puppet, until};
+use crate::harness::{Server, Setup, scripted, until};
 
 /// A small disk of one test.
 pub(super) struct Disk {
@@ -58,29 +58,29 @@ fn a_full_repository_refuses_uploads_but_allows_deletion() {
     let setup = Server::with_models(|_| {});
     let Some(disk) = Disk::mount(setup.models().path(""), 16) else { return };
     for version in 1..=3 {
-        setup.models().version("puppet", version, puppet(&format!("version={version}")));
+        setup.models().version("scripted", version, scripted(&format!("version={version}")));
     }
     let server = setup.start();
-    server.until_version_of("puppet", 3);
+    server.until_version_of("scripted", 3);
     let ballast = disk.fill();
-    let refused = server.upload("puppet", 4, puppet("version=4"));
+    let refused = server.upload("scripted", 4, scripted("version=4"));
     let text = refused.refused(507, "repository_unwritable").text();
     assert!(
         text.contains("the repository cannot be written to: the disk is full; free space on it"),
         "{text}"
     );
-    assert_eq!(server.version_of("puppet"), 3);
-    server.remove("puppet", 1).ok();
-    assert!(!server.models().path("puppet/1").exists());
-    server.remove("puppet", 3).ok();
-    server.until_version_of("puppet", 2);
+    assert_eq!(server.version_of("scripted"), 3);
+    server.remove("scripted", 1).ok();
+    assert!(!server.models().path("scripted/1").exists());
+    server.remove("scripted", 3).ok();
+    server.until_version_of("scripted", 2);
     let hidden =
         |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".wardian-deleted");
     let left = || fs::read_dir(server.models().path("")).unwrap().flatten().filter(hidden).count();
     assert_eq!(left(), 0);
     fs::remove_file(ballast).unwrap();
-    assert_eq!(server.upload("puppet", 4, puppet("version=4")).status, 201);
-    assert_eq!(server.version_of("puppet"), 4);
+    assert_eq!(server.upload("scripted", 4, scripted("version=4")).status, 201);
+    assert_eq!(server.version_of("scripted"), 4);
     drop(server);
     drop(disk);
 }
@@ -88,9 +88,9 @@ fn a_full_repository_refuses_uploads_but_allows_deletion() {
 /// Starts a server that serves one model, with its state on a small disk.
 fn with_small_state(setup: Setup) -> Option<(Server, Disk)> {
     let disk = Disk::mount(setup.state(), 24)?;
-    setup.models().version("puppet", 1, puppet("version=1"));
+    setup.models().version("scripted", 1, scripted("version=1"));
     let server = setup.config("[tenants.default.quota]\ndata = '1GiB'\n").start();
-    server.until_version_of("puppet", 1);
+    server.until_version_of("scripted", 1);
     Some((server, disk))
 }
 
@@ -99,19 +99,19 @@ fn a_full_state_directory_delays_new_versions() {
     let Some((server, disk)) = with_small_state(Server::with_models(|_| {})) else { return };
     let ballast = disk.fill();
     let says = "the disk of the state directory is full; free space on it";
-    let refused = server.upload("puppet", 2, puppet("version=2"));
+    let refused = server.upload("scripted", 2, scripted("version=2"));
     assert!(refused.refused(507, "disk_full").text().contains(says), "{refused}");
-    server.models().version("puppet", 2, puppet("version=2"));
-    server.until_refused("puppet", 2, &format!("disk: {says}"));
-    server.models().bare("bare", puppet("version=1"));
+    server.models().version("scripted", 2, scripted("version=2"));
+    server.until_refused("scripted", 2, &format!("disk: {says}"));
+    server.models().bare("bare", scripted("version=1"));
     server.until_refused(
         "bare",
         0,
         "its version number cannot be saved in the state directory: the disk is full",
     );
-    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(server.version_of("scripted"), 1);
     fs::remove_file(ballast).unwrap();
-    server.until_version_of("puppet", 2);
+    server.until_version_of("scripted", 2);
     server.until_version_of("bare", 1);
     drop(server);
     drop(disk);
@@ -121,14 +121,14 @@ fn a_full_state_directory_delays_new_versions() {
 fn a_full_disk_is_not_a_quota_error() {
     let Some((server, disk)) = with_small_state(Server::with_models(|_| {})) else { return };
     let put = |key: &str, size: usize| {
-        server.call("PUT", &format!("/v2/keyvalue/puppet/{key}")).body(vec![7; size]).send()
+        server.call("PUT", &format!("/v2/keyvalue/scripted/{key}")).body(vec![7; size]).send()
     };
     put("first", 1000).ok();
     let ballast = disk.fill();
     let refused = put("second", 500_000);
     refused.refused(503, "store_unavailable");
     server.until_logged("the disk of the state directory is full");
-    assert_eq!(server.get("/v2/keyvalue/puppet").ok().json()["keys"], json!(["first"]));
+    assert_eq!(server.get("/v2/keyvalue/scripted").ok().json()["keys"], json!(["first"]));
     fs::remove_file(ballast).unwrap();
     until("that there is room again", || put("second", 500_000).status < 300);
     drop(server);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::full_disk::Disk;
-use crate::harness::{Response, Server, guest, ledger, puppet, until};
+use crate::harness::{Response, Server, guest, scripted, sql_steps, until};
 
 /// A server whose state lies on a small disk, with a tenant `default` and a tenant `other`.
 struct SmallState {
@@ -16,26 +16,26 @@ struct SmallState {
 }
 
 impl SmallState {
-    /// Starts the server with these models and settings of the keeper. Returns `None` if mounting
-    /// is not permitted.
-    fn start(keeper_settings: &str) -> Option<SmallState> {
+    /// Starts the server with these models and settings of the session model. Returns `None` if
+    /// mounting is not permitted.
+    fn start(session_words_settings: &str) -> Option<SmallState> {
         let setup = Server::with_models(|models| {
-            models.settings("keeper", keeper_settings);
-            models.version("keeper", 1, guest("keeper"));
-            models.settings("ledger", "[capabilities]\nsql = true\n[breaker]\nfaults = 0\n");
+            models.settings("session-words", session_words_settings);
+            models.version("session-words", 1, guest("session-words"));
+            models.settings("sql-steps", "[capabilities]\nsql = true\n[breaker]\nfaults = 0\n");
             let migration = "migrate 1 create table notes (text text); \
                              insert into notes values ('one'), ('two'), ('three')";
-            models.version("ledger", 1, ledger(migration));
+            models.version("sql-steps", 1, sql_steps(migration));
         });
         let disk = Disk::mount(setup.state(), 96)?;
         let config = "[tenants.default.quota]\ndata = '1GiB'\n[tenants.other]\nrepository = 'o'\n";
         let setup = setup.config(config);
-        setup.repository("o").version("puppet", 1, puppet("version=1"));
+        setup.repository("o").version("scripted", 1, scripted("version=1"));
 
         let server = setup.start();
-        server.until_ready("keeper", 1);
-        server.until_ready("ledger", 1);
-        server.tenant("other").until_ready("puppet", 1);
+        server.until_ready("session-words", 1);
+        server.until_ready("sql-steps", 1);
+        server.tenant("other").until_ready("scripted", 1);
 
         Some(SmallState { server, disk })
     }
@@ -48,10 +48,10 @@ impl SmallState {
         self.server.call("DELETE", path).send()
     }
 
-    /// Runs orders of the keeper in a session.
+    /// Runs orders of the session model in a session.
     fn keep(&self, session: &str, start: bool, orders: &str) -> Response {
         let parameters = json!({ "sequence_id": session, "sequence_start": start, "do": orders });
-        self.server.infer("keeper", &json!({ "inputs": [], "parameters": parameters }))
+        self.server.infer("session-words", &json!({ "inputs": [], "parameters": parameters }))
     }
 
     /// Returns the state of a session.
@@ -67,7 +67,7 @@ impl SmallState {
     fn sql(&self, word: &str, statement: &str) -> String {
         let step = format!("{word}\u{1f}{statement}");
         let input = json!({ "name": "steps", "datatype": "BYTES", "shape": [1], "data": [step] });
-        let response = self.server.infer("ledger", &json!({ "inputs": [input] }));
+        let response = self.server.infer("sql-steps", &json!({ "inputs": [input] }));
 
         response.output("results")[0].as_str().unwrap().to_owned()
     }
@@ -75,8 +75,8 @@ impl SmallState {
     /// Asserts that models without data, and the other tenant, are served.
     fn assert_others_serve(&self) {
         let body = json!({ "inputs": [], "parameters": { "do": "" } });
-        self.server.infer("keeper", &body).ok();
-        self.server.tenant("other").behave("puppet", "ok").ok();
+        self.server.infer("session-words", &body).ok();
+        self.server.tenant("other").behave("scripted", "ok").ok();
     }
 
     fn make_room(&self, ballast: PathBuf) {
@@ -121,10 +121,11 @@ fn sessions_are_refused_and_can_be_deleted_on_a_full_disk() {
     test.assert_others_serve();
 
     // One session is deleted, and one is ended by its caller.
-    assert_eq!(test.delete("/v2/models/keeper/sessions/b").status, 200);
+    assert_eq!(test.delete("/v2/models/session-words/sessions/b").status, 200);
     let end = json!({ "sequence_id": "c", "sequence_end": true, "do": "" });
-    test.server.infer("keeper", &json!({ "inputs": [], "parameters": end })).ok();
-    let sessions = test.server.get("/v2/models/keeper/sessions").ok().json()["sessions"].clone();
+    test.server.infer("session-words", &json!({ "inputs": [], "parameters": end })).ok();
+    let sessions =
+        test.server.get("/v2/models/session-words/sessions").ok().json()["sessions"].clone();
     let ids: Vec<_> = sessions.as_array().unwrap().iter().map(|session| &session["id"]).collect();
     assert_eq!(ids, ["a"]);
 
@@ -148,7 +149,7 @@ fn deferred_tasks_wait_for_room_and_can_be_cancelled_on_a_full_disk() {
     let ballast = test.disk.fill();
 
     let body = json!({ "inputs": [], "parameters": { "do": "defer sleep 1" } });
-    test.server.infer("keeper", &body).refused(503, "store_unavailable");
+    test.server.infer("session-words", &body).refused(503, "store_unavailable");
     test.server.until_logged("cannot write the end of a try");
     test.assert_others_serve();
     let id = test.tasks()[0]["id"].as_str().unwrap().to_owned();

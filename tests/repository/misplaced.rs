@@ -1,23 +1,23 @@
 //! Misplaced files are logged once, with the place where they belong.
 
-use crate::harness::{Server, guest, puppet};
+use crate::harness::{Server, guest, scripted};
 
 #[test]
 fn each_misplaced_file_is_explained() {
     let server = Server::with_models(|models| {
         models.bare("good", guest("minimal"));
-        models.put("1/model.wasm", puppet(""));
-        models.put("a/model.wasm", puppet(""));
-        models.put("b/v1/model.wasm", puppet(""));
-        models.put("c/inner/1/model.wasm", puppet(""));
+        models.put("1/model.wasm", scripted(""));
+        models.put("a/model.wasm", scripted(""));
+        models.put("b/v1/model.wasm", scripted(""));
+        models.put("c/inner/1/model.wasm", scripted(""));
         models.put("d/golden.json", "{}");
-        models.put("e/1/upper.wasm", puppet(""));
+        models.put("e/1/upper.wasm", scripted(""));
         models.put("f/1/model.onnx", b"\x08\x08\x12\x07pytorch");
         models.put("g/1/model.wasm", b"\x80\x04\x95sklearn.linear_model");
         models.put("resnet.onnx", b"\x08\x08\x12\x07pytorch");
         models.put("golden.json", "{}");
         models.put("model.toml", "");
-        models.put("not a name.wasm", puppet(""));
+        models.put("not a name.wasm", scripted(""));
         models.put("README.md", "");
     })
     .start();

@@ -25,7 +25,8 @@ impl Client {
             self.asked = self.answered + 1;
             let orders = format!("say w{0}; defer say t{0}", self.asked);
             let body = request(&self.session, self.asked == 1, &orders);
-            let Ok(answer) = server.call("POST", "/v2/models/keeper/infer").json(&body).try_send()
+            let Ok(answer) =
+                server.call("POST", "/v2/models/session-words/infer").json(&body).try_send()
             else {
                 return;
             };
@@ -68,7 +69,7 @@ fn acknowledged_state_is_kept_exactly_once() {
         Crashes::workers(|number| Client { session: format!("c{number}"), answered: 0, asked: 0 });
     let setup = Crashes::new(setup).each(
         &mut clients,
-        |server| server.until_ready("keeper", 1),
+        |server| server.until_ready("session-words", 1),
         |server, client| client.ask_on(server),
         |server, clients| {
             clients.iter_mut().for_each(|client| client.look(server));
@@ -89,9 +90,11 @@ fn a_task_that_kills_the_process_is_dropped() {
     let mut runs = 0;
     for start in 0..TRIES + 2 {
         let server = setup.start();
-        server.until_ready("keeper", 1);
+        server.until_ready("session-words", 1);
         if start == 0 {
-            server.infer("keeper", &request("s", true, "say a; defer sleep 59999, say b")).ok();
+            server
+                .infer("session-words", &request("s", true, "say a; defer sleep 59999, say b"))
+                .ok();
         }
         if start < TRIES {
             until("that it runs", || tasks(&server)[0]["state"] == "running");

@@ -11,7 +11,7 @@ fn with_quota(quota: &str, settings: &str) -> Server {
         "[tenants.default]\n[tenants.a]\nrepository = 'a'\nkeys = [{{ id = 'k', sha256 = '{}', scopes = ['admin'] }}]\n[tenants.a.quota]\n{quota}",
         wardian::model::Digest::sha256(b"key")
     ));
-    super::keeper(&setup.repository("a"), settings);
+    super::session_words(&setup.repository("a"), settings);
     setup.start()
 }
 
@@ -55,7 +55,11 @@ fn session_and_task_quotas_are_enforced() {
     let server = with_quota("sessions = 2\ntasks = 2\n", "[deferred]\npause = \"1h\"\ntries = 9\n");
     let infer = |session: &str, start: bool, orders: &str| {
         let body = super::request(session, start, orders);
-        server.call("POST", "/v2/models/keeper/infer").header("x-api-key", "key").json(&body).send()
+        server
+            .call("POST", "/v2/models/session-words/infer")
+            .header("x-api-key", "key")
+            .json(&body)
+            .send()
     };
     let get = |path: &str| server.call("GET", path).header("x-api-key", "key").send();
     until("that it serves", || infer("a", true, "").status == 200);
@@ -67,7 +71,7 @@ fn session_and_task_quotas_are_enforced() {
     infer("b", false, "say kept; defer fail").ok();
     let body = json!({ "inputs": [], "parameters": { "do": "defer sleep 1" } });
     let refused = server
-        .call("POST", "/v2/models/keeper/infer")
+        .call("POST", "/v2/models/session-words/infer")
         .header("x-api-key", "key")
         .json(&body)
         .send();
@@ -79,7 +83,7 @@ fn session_and_task_quotas_are_enforced() {
     );
     assert!(usage["quota"]["data"]["used"].as_u64().unwrap() > 0);
     for line in [
-        "wardian_tasks_waiting{tenant=\"a\",model=\"keeper\"} 2",
+        "wardian_tasks_waiting{tenant=\"a\",model=\"session-words\"} 2",
         "wardian_tenant_limit{tenant=\"a\",resource=\"tasks\"} 2",
         "wardian_tenant_refusals_total{tenant=\"a\"} 2",
     ] {
@@ -92,7 +96,11 @@ fn the_data_quota_covers_sessions() {
     let server = with_quota("data = \"400KiB\"\n", "");
     let infer = |session: &str, orders: &str| {
         let body = super::request(session, true, orders);
-        server.call("POST", "/v2/models/keeper/infer").header("x-api-key", "key").json(&body).send()
+        server
+            .call("POST", "/v2/models/session-words/infer")
+            .header("x-api-key", "key")
+            .json(&body)
+            .send()
     };
     until("that it serves", || infer("a", "fill 100000").status == 200);
     let refused = infer("b", "fill 500000");
@@ -112,7 +120,7 @@ fn an_unusable_store_is_reported() {
     )
     .unwrap();
     let server = setup.start();
-    server.until_ready("keeper", 1);
+    server.until_ready("session-words", 1);
     begin(&server, "s", "say a").refused(503, "store_unavailable");
     // Requests without a session are served, unless they leave tasks.
     let _ = quota(&server, "sessions");
@@ -125,7 +133,7 @@ fn task_completion_is_stored_at_the_quota() {
     let settings = "[deferred]\npause = \"1h\"\ntries = 2\n[instances]\nmax = 64\n";
     let setup = setup(settings).config("[tenants.default]\nquota = { data = \"128KiB\" }\n");
     let server = setup.start();
-    server.until_ready("keeper", 1);
+    server.until_ready("session-words", 1);
     // Each error names all functions that the task was in.
     for number in 0..24 {
         begin(&server, &format!("s{number}"), "defer sleep 5000, trap").ok();
@@ -146,9 +154,9 @@ fn task_completion_is_stored_at_the_quota() {
         listed.len() == 24 && listed.iter().all(written)
     });
     // Afterwards no task holds the version that tried them.
-    server.models().version("keeper", 2, crate::harness::guest("keeper"));
-    server.until_ready("keeper", 2);
-    let first = "wardian_requests_total{tenant=\"default\",model=\"keeper\",version=\"1\"}";
+    server.models().version("session-words", 2, crate::harness::guest("session-words"));
+    server.until_ready("session-words", 2);
+    let first = "wardian_requests_total{tenant=\"default\",model=\"session-words\",version=\"1\"}";
     until("that the first version has gone", || server.metric(first).is_none());
 }
 
@@ -157,10 +165,11 @@ fn an_idle_instance_holds_no_session_state() {
     let settings = "isolation = \"pooled\"\n[limits]\nmemory = \"256MiB\"\ndeadline = \"60s\"\n[instances]\nmin = 8\nmax = 8\n";
     let server = started(settings);
     let eight_at_once = |body: &dyn Fn(usize) -> serde_json::Value| {
-        let begin =
-            |number| server.call("POST", "/v2/models/keeper/infer").json(&body(number)).begin();
+        let begin = |number| {
+            server.call("POST", "/v2/models/session-words/infer").json(&body(number)).begin()
+        };
         let begun: Vec<_> = (0..8).map(begin).collect();
-        server.until_busy("keeper", 8);
+        server.until_busy("session-words", 8);
         for pending in begun {
             pending.answer().ok();
         }
@@ -185,7 +194,7 @@ fn a_new_state_counts_against_memory_until_it_is_committed() {
     let unlock = || store.execute_batch("ROLLBACK").unwrap();
     let fill = || {
         let body = super::request("s", false, &format!("fill {STATE}"));
-        server.call("POST", "/v2/models/keeper/infer").json(&body).begin()
+        server.call("POST", "/v2/models/session-words/infer").json(&body).begin()
     };
     let used = || quota(&server, "memory")["used"].as_u64().unwrap();
 
@@ -213,5 +222,5 @@ fn alone(orders: &str) -> serde_json::Value {
 }
 
 fn ask_alone(server: &Server, orders: &str) -> crate::harness::Response {
-    server.infer("keeper", &alone(orders))
+    server.infer("session-words", &alone(orders))
 }

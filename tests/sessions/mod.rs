@@ -18,37 +18,37 @@ use crate::harness::{Models, Response, Server, Setup, guest};
 /// Settings for tasks that are retried soon.
 const SOON: &str = "[deferred]\npause = \"20ms\"\n";
 
-/// A server, not yet started, with one keeper.
+/// A server, not yet started, with one session model.
 fn setup(settings: &str) -> Setup {
-    Server::with_models(|models| keeper(models, settings))
+    Server::with_models(|models| session_words(models, settings))
 }
 
-fn keeper(models: &Models, settings: &str) {
-    models.settings("keeper", settings);
-    models.version("keeper", 1, guest("keeper"));
+fn session_words(models: &Models, settings: &str) {
+    models.settings("session-words", settings);
+    models.version("session-words", 1, guest("session-words"));
 }
 
-/// Starts a server with one keeper, and waits until it serves.
+/// Starts a server with one session model, and waits until it serves.
 fn started(settings: &str) -> Server {
     let server = setup(settings).start();
-    server.until_ready("keeper", 1);
+    server.until_ready("session-words", 1);
     server
 }
 
-/// A request with orders for the keeper, in a session that it begins if `start` is true.
+/// A request with orders for the session model, in a session that it begins if `start` is true.
 fn request(session: &str, start: bool, orders: &str) -> Value {
     let parameters = json!({ "sequence_id": session, "sequence_start": start, "do": orders });
     json!({ "inputs": [], "parameters": parameters })
 }
 
-/// Sends orders to the keeper, in an existing session.
+/// Sends orders to the session model, in an existing session.
 fn ask(server: &Server, session: &str, orders: &str) -> Response {
-    server.infer("keeper", &request(session, false, orders))
+    server.infer("session-words", &request(session, false, orders))
 }
 
 /// Like `ask`, in a session that the request begins.
 fn begin(server: &Server, session: &str, orders: &str) -> Response {
-    server.infer("keeper", &request(session, true, orders))
+    server.infer("session-words", &request(session, true, orders))
 }
 
 /// Returns the state of a session.
@@ -70,7 +70,10 @@ fn tasks(server: &Server) -> Vec<Value> {
 
 /// Returns the listed sessions.
 fn sessions(server: &Server) -> Vec<Value> {
-    server.get("/v2/models/keeper/sessions").ok().json()["sessions"].as_array().unwrap().clone()
+    server.get("/v2/models/session-words/sessions").ok().json()["sessions"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 /// Returns the usage and the limit of a tenant's quota.

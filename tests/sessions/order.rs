@@ -25,7 +25,7 @@ fn concurrent_requests_of_a_session_are_serialised() {
 fn session_requests_run_in_arrival_order() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "").ok();
-    let path = "/v2/models/keeper/infer";
+    let path = "/v2/models/session-words/infer";
     let first = server.call("POST", path).json(&request("s", false, "sleep 300")).begin();
     let waiting =
         |count: u64| until("so many wait", || super::quota(&server, "queue")["used"] == count);
@@ -51,7 +51,7 @@ fn sessions_do_not_wait_for_each_other() {
     for id in ["slow", "quick"] {
         begin(&server, id, "").ok();
     }
-    let path = "/v2/models/keeper/infer";
+    let path = "/v2/models/session-words/infer";
     let slow =
         server.call("POST", path).json(&request("slow", false, "sleep 20000; say late")).begin();
     for _ in 0..10 {
@@ -66,7 +66,7 @@ fn sessions_do_not_wait_for_each_other() {
 fn waiting_for_a_session_ends_at_the_deadline() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "").ok();
-    let path = "/v2/models/keeper/infer";
+    let path = "/v2/models/session-words/infer";
     let slow = server.call("POST", path).json(&request("s", false, "sleep 1000; say slow")).begin();
     until("that the first has it", || super::quota(&server, "concurrency")["used"] == 1);
     let hurried = server

@@ -31,9 +31,9 @@ fn a_failed_task_is_retried_in_order() {
     assert_eq!((&listed[1]["state"], &listed[1]["tries"]), (&json!("waiting"), &json!(0)));
     assert_eq!(state(&server, "s"), "a late b");
     assert!(
-        server
-            .metric("wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"retried\"}")
-            >= Some(2.0)
+        server.metric(
+            "wardian_tasks_total{tenant=\"default\",model=\"session-words\",outcome=\"retried\"}"
+        ) >= Some(2.0)
     );
 }
 
@@ -51,7 +51,8 @@ fn a_failed_task_is_dropped_after_its_tries() {
         );
         assert!(task["error"].as_str().unwrap().contains(error) || error == "abort", "{task}");
     }
-    let failed = "wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"failed\"}";
+    let failed =
+        "wardian_tasks_total{tenant=\"default\",model=\"session-words\",outcome=\"failed\"}";
     assert_eq!(server.metric(failed), Some(2.0));
     // Tasks that were given up block nothing, and can be removed.
     assert_eq!(super::quota(&server, "tasks")["used"], 0);

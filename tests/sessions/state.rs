@@ -17,7 +17,7 @@ fn a_session_starts_keeps_state_and_ends() {
     assert_eq!(words(&ask(&server, "s", "say d")), "d");
     assert_eq!(words(&begin(&server, "s", "say e")), "e");
     let end = json!({ "inputs": [], "parameters": { "sequence_id": "s", "sequence_end": true, "do": "say f" } });
-    assert_eq!(words(&server.infer("keeper", &end)), "e f");
+    assert_eq!(words(&server.infer("session-words", &end)), "e f");
     ask(&server, "s", "").refused(400, "invalid_input");
     assert_eq!(state(&server, "other"), "c");
 }
@@ -27,7 +27,7 @@ fn numeric_and_text_session_names_are_equal() {
     let server = started("");
     let of = |id: serde_json::Value, start| {
         server.infer(
-            "keeper",
+            "session-words",
             &json!({ "inputs": [], "parameters": { "sequence_id": id, "sequence_start": start } }),
         )
     };
@@ -37,7 +37,7 @@ fn numeric_and_text_session_names_are_equal() {
     // Without a session the model answers, and cannot keep state.
     of(json!(0), false).ok();
     let keep = json!({ "inputs": [], "parameters": { "do": "say a" } });
-    server.infer("keeper", &keep).refused(422, "model_rejected_input");
+    server.infer("session-words", &keep).refused(422, "model_rejected_input");
 }
 
 #[test]
@@ -83,23 +83,23 @@ fn sessions_are_listed_in_pages_and_removed() {
     for id in ["a", "b", "c", "d/e f"] {
         begin(&server, id, "say word").ok();
     }
-    let page = server.get("/v2/models/keeper/sessions?limit=2").ok().json();
+    let page = server.get("/v2/models/session-words/sessions?limit=2").ok().json();
     assert_eq!((&page["sessions"][1]["id"], &page["cursor"]), (&json!("b"), &json!("b")));
     assert_eq!(
         (&page["sessions"][0]["size"], &page["sessions"][0]["version"]),
         (&json!(4), &json!("1"))
     );
-    let page = server.get("/v2/models/keeper/sessions?limit=9&cursor=b").ok().json();
+    let page = server.get("/v2/models/session-words/sessions?limit=9&cursor=b").ok().json();
     assert_eq!((page["sessions"].as_array().unwrap().len(), &page["cursor"]), (2, &json!(null)));
     let delete =
-        |id: &str| server.call("DELETE", &format!("/v2/models/keeper/sessions/{id}")).send();
+        |id: &str| server.call("DELETE", &format!("/v2/models/session-words/sessions/{id}")).send();
     assert_eq!((delete("a").status, delete("d%2Fe%20f").status), (200, 200));
     delete("a").refused(404, "session_not_found");
     ask(&server, "a", "").refused(400, "invalid_input");
     server.get("/v2/models/nobody/sessions").refused(404, "model_not_found");
     assert_eq!(sessions(&server).len(), 2);
     until("the metric", || {
-        server.metric("wardian_sessions{tenant=\"default\",model=\"keeper\"}") == Some(2.0)
+        server.metric("wardian_sessions{tenant=\"default\",model=\"session-words\"}") == Some(2.0)
     });
 }
 
@@ -108,7 +108,7 @@ fn a_non_utf8_session_path_is_not_found() {
     let server = started("");
     server.get("/v2/tasks/%ff").refused(404, "not_found");
     server.call("DELETE", "/v2/tasks/%ff").send().refused(404, "not_found");
-    server.call("DELETE", "/v2/models/keeper/sessions/%ff").send().refused(404, "not_found");
+    server.call("DELETE", "/v2/models/session-words/sessions/%ff").send().refused(404, "not_found");
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn a_busy_session_does_not_expire() {
     let server = started("[limits]\ndeadline = \"10m\"\n");
     begin(&server, "s", "say a").ok();
     let busy = server
-        .call("POST", "/v2/models/keeper/infer")
+        .call("POST", "/v2/models/session-words/infer")
         .json(&request("s", false, "sleep 600000"))
         .begin();
     until("that it has it", || super::quota(&server, "concurrency")["used"] == 1);
-    let delete = || server.call("DELETE", "/v2/models/keeper/sessions/s").send();
+    let delete = || server.call("DELETE", "/v2/models/session-words/sessions/s").send();
     delete().refused(409, "session_in_use");
     assert_eq!(sessions(&server).len(), 1);
     busy.hang_up();

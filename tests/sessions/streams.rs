@@ -23,7 +23,7 @@ use wardian::tenant::{Tenant, Tenants};
 use super::{begin, started, state, tasks};
 use crate::harness::{Server, guest, guest_folder, until};
 
-/// A streaming request with orders for the keeper, in a session.
+/// A streaming request with orders for the session model, in a session.
 fn orders(start: bool, orders: &str) -> Value {
     json!({ "sequence_id": "s", "sequence_start": start, "do": orders })
 }
@@ -57,12 +57,13 @@ fn chat_remembers_and_summarises_streamed_text() {
 #[test]
 fn tasks_run_between_stream_and_next_request() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
-    let events =
-        server.stream("keeper", &orders(true, "say a; emit 5; defer sleep 100, say b")).all();
+    let events = server
+        .stream("session-words", &orders(true, "say a; emit 5; defer sleep 100, say b"))
+        .all();
     let states: Vec<_> = events.iter().map(|event| &event["state"]).collect();
     assert_eq!(states, ["xxxxx", "a"]);
     assert_eq!(state(&server, "s"), "a b");
-    let whole = server.generate("keeper", &orders(false, "say c; defer sleep 100, say d"));
+    let whole = server.generate("session-words", &orders(false, "say c; defer sleep 100, say d"));
     assert_eq!(whole.ok().json()["state"], "a b c");
     assert_eq!(state(&server, "s"), "a b c d");
 }
@@ -72,7 +73,7 @@ fn a_disconnect_during_a_stream_keeps_nothing() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "say a").ok();
     let mut events =
-        server.stream("keeper", &orders(false, "say b; defer say c; emit 5; sleep 600000"));
+        server.stream("session-words", &orders(false, "say b; defer say c; emit 5; sleep 600000"));
     assert_eq!(events.next_event().unwrap()["state"], "xxxxx");
     drop(events);
     assert_eq!(state(&server, "s"), "a");
@@ -85,7 +86,7 @@ fn an_unread_stream_keeps_nothing() {
     let server = started(&format!("[limits]\ndeadline = \"30s\"\n{streaming}"));
     begin(&server, "s", "say a").ok();
     let events =
-        server.stream("keeper", &orders(false, "say b; defer say c; emit-endless 1000000"));
+        server.stream("session-words", &orders(false, "say b; defer say c; emit-endless 1000000"));
     // The session is released at the deadline, whatever is still on its way to the client.
     assert_eq!(state(&server, "s"), "a");
     assert!(tasks(&server).is_empty());
@@ -95,8 +96,8 @@ fn an_unread_stream_keeps_nothing() {
 #[test]
 fn tasks_of_running_streams_finish_before_stop() {
     let server = started("");
-    let mut events =
-        server.stream("keeper", &orders(true, "say a; emit 5; sleep 1500; defer sleep 20, say b"));
+    let mut events = server
+        .stream("session-words", &orders(true, "say a; emit 5; sleep 1500; defer sleep 20, say b"));
     events.next_event().unwrap();
     server.terminate();
     server.until_logged("draining");
@@ -104,7 +105,7 @@ fn tasks_of_running_streams_finish_before_stop() {
     assert_eq!(server.until_ended().code(), Some(0));
     assert!(server.log().contains("sleeps for 20 ms"), "{}", server.log());
     let server = server.kill().start();
-    server.until_ready("keeper", 1);
+    server.until_ready("session-words", 1);
     assert_eq!(state(&server, "s"), "a b");
 }
 
@@ -112,7 +113,9 @@ fn tasks_of_running_streams_finish_before_stop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_begin_when_the_last_part_has_left() {
     // One model streams, the other answers as a whole.
-    for (model, orders) in [("keeper", "emit 5; defer say a"), ("heir", "defer say a")] {
+    for (model, orders) in
+        [("session-words", "emit 5; defer say a"), ("session-migration", "defer say a")]
+    {
         let folder = tempfile::tempdir().unwrap();
         let (servable, mut chains) = serving(folder.path(), model).await;
         let value = ParameterValue::Text(orders.into());

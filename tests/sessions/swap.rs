@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::{ask, begin, keeper, setup, started, state, words};
+use super::{ask, begin, session_words, setup, started, state, words};
 use crate::harness::{Server, guest, until};
 
 /// Adds a version, and waits until it is the one that serves.
 fn swap(server: &Server, version: u64, component: &str) {
-    server.models().version("keeper", version, guest(component));
-    server.until_ready("keeper", version);
+    server.models().version("session-words", version, guest(component));
+    server.until_ready("session-words", version);
     until("that it serves alone", || {
-        server.get("/v2/models/keeper").json()["versions"] == json!([version.to_string()])
+        server.get("/v2/models/session-words").json()["versions"] == json!([version.to_string()])
     });
 }
 
@@ -18,7 +18,7 @@ fn swap(server: &Server, version: u64, component: &str) {
 fn without_migration_state_is_unchanged() {
     let server = started("");
     begin(&server, "s", "say a").ok();
-    swap(&server, 2, "keeper");
+    swap(&server, 2, "session-words");
     assert_eq!(words(&ask(&server, "s", "say b")), "a b");
     assert_eq!(super::sessions(&server)[0]["version"], "2");
 }
@@ -30,7 +30,7 @@ fn session_state_is_migrated_once() {
         begin(&server, id, &format!("say {word}")).ok();
     }
     begin(&server, "empty", "").ok();
-    swap(&server, 2, "heir");
+    swap(&server, 2, "session-migration");
     assert_eq!(words(&ask(&server, "s", "say b")), "(from 1: a) b");
     assert_eq!(words(&ask(&server, "s", "say c")), "(from 1: a) b c");
     // State whose migration fails stays as it was, and so does state of a failed call.
@@ -39,9 +39,9 @@ fn session_state_is_migrated_once() {
     assert_eq!(ask(&server, "v", "reject").status, 422);
     assert_eq!(state(&server, "empty"), "");
     // An older version that returns finds the state of the newer one.
-    server.models().remove("keeper/2");
+    server.models().remove("session-words/2");
     until("that the first serves again", || {
-        server.get("/v2/models/keeper").json()["versions"] == json!(["1"])
+        server.get("/v2/models/session-words").json()["versions"] == json!(["1"])
     });
     assert_eq!(state(&server, "t"), "strange");
     assert_eq!(state(&server, "v"), "b");
@@ -53,8 +53,8 @@ fn old_tasks_run_in_the_new_version() {
     let server = started("[limits]\ndeadline = \"30s\"\n[deferred]\ndeadline = \"10m\"\n");
     begin(&server, "s", "say a; defer sleep 599999, say b").ok();
     until("that it runs", || super::tasks(&server)[0]["state"] == "running");
-    server.models().version("keeper", 2, guest("heir"));
-    server.until_ready("keeper", 2);
+    server.models().version("session-words", 2, guest("session-migration"));
+    server.until_ready("session-words", 2);
     // The old version still runs its task; later ones run in the new version.
     let id = super::tasks(&server)[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(server.call("DELETE", &format!("/v2/tasks/{id}")).send().status, 200);
@@ -64,10 +64,10 @@ fn old_tasks_run_in_the_new_version() {
 #[test]
 fn two_serving_versions_share_a_session() {
     let setup = setup("versions = \"all\"\n[limits]\ndeadline = \"30s\"\n");
-    setup.models().version("keeper", 2, guest("keeper"));
+    setup.models().version("session-words", 2, guest("session-words"));
     let server = setup.start();
-    server.until_ready("keeper", 1);
-    server.until_ready("keeper", 2);
+    server.until_ready("session-words", 1);
+    server.until_ready("session-words", 2);
     begin(&server, "s", "").ok();
     std::thread::scope(|scope| {
         for version in [1, 2] {
@@ -75,7 +75,9 @@ fn two_serving_versions_share_a_session() {
             scope.spawn(move || {
                 for _ in 0..20 {
                     let body = super::request("s", false, &format!("sleep 1; say {version}"));
-                    server.post(&format!("/v2/models/keeper/versions/{version}/infer"), &body).ok();
+                    server
+                        .post(&format!("/v2/models/session-words/versions/{version}/infer"), &body)
+                        .ok();
                 }
             });
         }
@@ -88,9 +90,9 @@ fn a_returning_model_resumes_its_tasks() {
     let server =
         started("[deferred]\npause = \"10ms\"\ntries = 100\n[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "say a; defer sleep 200, say b").ok();
-    server.models().remove("keeper");
-    until("that it is gone", || server.entry("keeper", 1).is_none());
-    keeper(server.models(), "");
-    server.until_ready("keeper", 1);
+    server.models().remove("session-words");
+    until("that it is gone", || server.entry("session-words", 1).is_none());
+    session_words(server.models(), "");
+    server.until_ready("session-words", 1);
     assert_eq!(state(&server, "s"), "a b");
 }

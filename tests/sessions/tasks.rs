@@ -14,14 +14,15 @@ fn tasks_run_between_response_and_next_request() {
     assert_eq!(listed.len(), 3, "{listed:?}");
     assert_eq!(
         (&listed[0]["name"], &listed[0]["session"], &listed[0]["model"]),
-        (&json!("sleep"), &json!("s"), &json!("keeper"))
+        (&json!("sleep"), &json!("s"), &json!("session-words"))
     );
     // The request waits for the tasks, which hold the session lock until then.
     assert_eq!(state(&server, "s"), "now later last");
     assert!(tasks(&server).is_empty());
     until("that they are counted", || {
-        server.metric("wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"done\"}")
-            == Some(3.0)
+        server.metric(
+            "wardian_tasks_total{tenant=\"default\",model=\"session-words\",outcome=\"done\"}",
+        ) == Some(3.0)
     });
 }
 
@@ -33,7 +34,7 @@ fn tasks_defer_tasks_and_end_the_session() {
     assert_eq!(state(&server, "s"), "a b");
     let end =
         json!({ "sequence_id": "s", "sequence_end": true, "do": "say b; defer sleep 100, say c" });
-    server.infer("keeper", &json!({ "inputs": [], "parameters": end })).ok();
+    server.infer("session-words", &json!({ "inputs": [], "parameters": end })).ok();
     ask(&server, "s", "").refused(400, "invalid_input");
     assert!(sessions(&server).is_empty() && tasks(&server).is_empty());
 }
@@ -43,9 +44,9 @@ fn requests_without_session_can_defer() {
     let server = started("");
     let body = json!({ "inputs": [], "parameters": { "do": "defer sleep 10, sleep 20, reject" } });
     for _ in 0..5 {
-        server.infer("keeper", &body).ok();
+        server.infer("session-words", &body).ok();
     }
-    let done = "wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"done\"}";
+    let done = "wardian_tasks_total{tenant=\"default\",model=\"session-words\",outcome=\"done\"}";
     until("that they are done", || server.metric(done) == Some(10.0));
 }
 
@@ -84,6 +85,6 @@ fn waiting_and_running_tasks_can_be_cancelled() {
         server.get(&format!("/v2/tasks/{id}")).refused(404, "task_not_found");
     }
     let cancelled =
-        "wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"cancelled\"}";
+        "wardian_tasks_total{tenant=\"default\",model=\"session-words\",outcome=\"cancelled\"}";
     assert_eq!(server.metric(cancelled), Some(2.0));
 }

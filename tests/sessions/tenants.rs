@@ -15,7 +15,7 @@ fn session_names_are_local_to_a_model() {
         Digest::sha256(b"b")
     ));
     for (tenant, model) in [("a", "one"), ("a", "two"), ("b", "one")] {
-        setup.repository(tenant).version(model, 1, crate::harness::guest("keeper"));
+        setup.repository(tenant).version(model, 1, crate::harness::guest("session-words"));
     }
     let server = setup.start();
     let infer = |tenant: &str, model: &str, start: bool, orders: &str| -> Response {
@@ -56,14 +56,14 @@ fn a_returning_tenant_keeps_its_sessions() {
     let setup = Server::with_models(|_| {})
         .config("poll_interval = '20ms'\nsettle = '20ms'\n[tenants.default]\n");
     let tenants = setup.repository("tenants");
-    setup.repository("c").settings("keeper", "[limits]\ndeadline = '60s'");
-    setup.repository("c").version("keeper", 1, crate::harness::guest("keeper"));
+    setup.repository("c").settings("session-words", "[limits]\ndeadline = '60s'");
+    setup.repository("c").version("session-words", 1, crate::harness::guest("session-words"));
     tenants.put("c.toml", "repository = 'c'");
     let server = setup.start();
     let c = server.tenant("c");
     until("that the tenant is there", || c.get("/v2/usage").status == 200);
-    c.until_ready("keeper", 1);
-    c.infer("keeper", &super::request("s", true, "say first")).ok();
+    c.until_ready("session-words", 1);
+    c.infer("session-words", &super::request("s", true, "say first")).ok();
     let orders = [
         ("s", "sleep 5000; defer say task, sleep 10; say a", "first a"),
         // Without a session.
@@ -74,23 +74,23 @@ fn a_returning_tenant_keeps_its_sessions() {
         if session.is_empty() {
             body["parameters"].as_object_mut().unwrap().remove("sequence_id");
         }
-        c.call("POST", "/v2/models/keeper/infer").json(&body).begin()
+        c.call("POST", "/v2/models/session-words/infer").json(&body).begin()
     });
     until("that both are under way", || server.log().matches("sleeps for 5000 ms").count() == 2);
     tenants.remove("c.toml");
     until("that the tenant is gone", || c.get("/v2/usage").status == 404);
     tenants.put("c.toml", "repository = 'c'");
     until("that the tenant is back", || c.get("/v2/usage").status == 200);
-    c.until_ready("keeper", 1);
+    c.until_ready("session-words", 1);
     // The running request and its task finish first, and nothing is lost.
     assert_eq!(
-        super::words(&c.infer("keeper", &super::request("s", false, "say b"))),
+        super::words(&c.infer("session-words", &super::request("s", false, "say b"))),
         "first a task b"
     );
     for (pending, (_, _, state)) in begun.into_iter().zip(orders) {
         assert_eq!(super::words(&pending.answer()), state);
     }
     until("that every task is done", || c.get("/v2/tasks").ok().json()["tasks"] == json!([]));
-    let done = "wardian_tasks_total{tenant=\"c\",model=\"keeper\",outcome=\"done\"}";
+    let done = "wardian_tasks_total{tenant=\"c\",model=\"session-words\",outcome=\"done\"}";
     assert_eq!(server.metric(done), Some(3.0));
 }

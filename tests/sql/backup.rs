@@ -19,7 +19,7 @@ fn a_stopped_servers_file_is_a_complete_backup() {
     fs::create_dir_all(elsewhere.state().join("tenants/default")).unwrap();
     fs::copy(&file, elsewhere.state().join("tenants/default/database.sqlite")).unwrap();
     let server = elsewhere.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(query(&server, "select text from notes"), "t:first");
 }
 
@@ -31,7 +31,7 @@ fn a_backup_beside_a_foreign_journal_is_refused() {
     fs::copy(&file, &backup).unwrap();
 
     let server = stopped.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(query(&server, "insert into notes values ('second') returning text"), "t:second");
     let killed = server.kill();
     assert!(fs::metadata(file.with_extension("sqlite-wal")).unwrap().len() > 0);
@@ -42,6 +42,6 @@ fn a_backup_beside_a_foreign_journal_is_refused() {
     let killed = server.kill();
     fs::remove_file(file.with_extension("sqlite-wal")).unwrap();
     let server = killed.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(query(&server, "select text from notes"), "t:first");
 }

@@ -17,7 +17,7 @@ const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\n";
 fn a_statement_without_end_is_stopped() {
     let setup = setup(ACCOUNTS).config("[database]\nstatement_time = '300ms'");
     let server = setup.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let started = Instant::now();
     assert_eq!(query(&server, ENDLESS), "limit: the statement took longer than 300ms");
     let write = format!("insert into transfers {ENDLESS}");
@@ -29,7 +29,7 @@ fn a_statement_without_end_is_stopped() {
 #[test]
 fn a_statement_ends_within_one_function() {
     let server = setup("").config("[database]\nstatement_time = '200ms'").start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let (long, half) = ("hex(zeroblob(524280))", "hex(zeroblob(240000))");
     for function in [
         format!("instr({long}, {half} || random())"),
@@ -60,20 +60,21 @@ fn a_statement_ends_within_one_function() {
 fn a_statement_ends_with_its_call() {
     let setup = setup(ACCOUNTS).config("[database]\nstatement_time = '60s'\nbusy_timeout = '60s'");
     let server = setup.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let endless = format!("insert into transfers select i from ({ENDLESS})")
         .replace("select i from", "select * from");
     // The call ends at its deadline, ...
-    let call = server.call("POST", "/v2/models/ledger/infer").header("wardian-deadline-ms", "200");
+    let call =
+        server.call("POST", "/v2/models/sql-steps/infer").header("wardian-deadline-ms", "200");
     let late = call.json(&steps(&[step("execute", &[&endless])])).send();
     late.refused(504, "deadline_exceeded");
     assert_eq!(execute(&server, "insert into transfers values ('after')"), "1");
     // ... or when its client disconnects. In both cases the next writer need not wait a minute.
     let call = server
-        .call("POST", "/v2/models/ledger/infer")
+        .call("POST", "/v2/models/sql-steps/infer")
         .json(&steps(&[step("execute", &[&endless])]));
     let pending = call.begin();
-    server.until_busy("ledger", 1);
+    server.until_busy("sql-steps", 1);
     pending.hang_up();
     let started = Instant::now();
     assert_eq!(execute(&server, "insert into transfers values ('again')"), "1");
@@ -87,12 +88,12 @@ fn a_running_statement_does_not_delay_the_stop() {
         .argument("--drain-timeout")
         .argument("1s");
     let server = setup.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let endless = server
-        .call("POST", "/v2/models/ledger/infer")
+        .call("POST", "/v2/models/sql-steps/infer")
         .json(&steps(&[step("query", &[ENDLESS])]))
         .begin();
-    server.until_busy("ledger", 1);
+    server.until_busy("sql-steps", 1);
     let told = Instant::now();
     server.terminate();
     assert_eq!(server.until_ended().code(), Some(0));
@@ -103,17 +104,17 @@ fn a_running_statement_does_not_delay_the_stop() {
 #[test]
 fn the_time_of_statements_is_the_calls_own() {
     let server = Server::with_models(|models| {
-        add(models, "ledger", 1, "");
+        add(models, "sql-steps", 1, "");
         models.settings(
-            "ledger",
+            "sql-steps",
             "[capabilities]\nsql = true\n[limits]\ndeadline = '60s'\ncpu_time = '500ms'",
         );
     });
     let server = server.config("[database]\nstatement_time = '1s'").start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let used = || server.metric("wardian_tenant_cpu_seconds_total{tenant=\"default\"}").unwrap();
     let before = used();
-    let spent = server.infer("ledger", &steps(&[step("query", &[ENDLESS]), step("spin", &[])]));
+    let spent = server.infer("sql-steps", &steps(&[step("query", &[ENDLESS]), step("spin", &[])]));
     spent.refused(504, "cpu_time_exceeded");
     assert!(used() - before > 0.5, "{} and {before}", used());
 }
@@ -121,7 +122,7 @@ fn the_time_of_statements_is_the_calls_own() {
 #[test]
 fn results_are_bounded() {
     let server = setup("").config("[database]\nrows = 1000\nresult = '1MiB'").start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let rows = |count: u32| {
         format!(
             "with recursive n(i) as (select 1 union all select i + 1 from n where i < {count}) select i from n"
@@ -187,7 +188,7 @@ fn values_and_statements_are_bounded() {
 #[test]
 fn memory_for_sorting_is_limited() {
     let server = setup("").config("[database]\nstatement_time = '60s'").start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let before = server.resident();
     for bomb in [
         "with recursive n(i) as (select 1 union all select i + 1 from n) \
@@ -211,7 +212,7 @@ fn a_full_database_quota_is_an_error() {
     let quota =
         |bytes: &str| format!("{EAGER}[tenants.default]\nquota = {{ database = '{bytes}' }}\n");
     let server = setup("").config(&quota("1MiB")).start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(execute(&server, "create table t (x)"), "0");
     let fill = "insert into t values (randomblob(100000))";
     let mut fits = 0;
@@ -248,10 +249,10 @@ fn slow_statements_delay_no_other_tenant() {
     let (slow, quick) = (server.tenant("one"), server.tenant("two"));
     let endless = steps(&[step("query", &[ENDLESS])]);
     let busy: Vec<_> = (0..8)
-        .map(|_| slow.call("POST", "/v2/models/ledger/infer").json(&endless).begin())
+        .map(|_| slow.call("POST", "/v2/models/sql-steps/infer").json(&endless).begin())
         .collect();
     until("that eight are at work", || {
-        slow.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 8
+        slow.get("/v2/models/sql-steps/config").json()["wardian"]["instances"]["busy"] == 8
     });
     let started = Instant::now();
     for number in 0..20 {
@@ -268,10 +269,10 @@ fn endless_statements_and_calls_share_the_cores() {
     let begin = |tenant: Tenant<'_>, taken: String| -> Vec<_> {
         let body = steps(&[taken]);
         let begun = (0..8)
-            .map(|_| tenant.call("POST", "/v2/models/ledger/infer").json(&body).begin())
+            .map(|_| tenant.call("POST", "/v2/models/sql-steps/infer").json(&body).begin())
             .collect();
         until("that eight are at work", || {
-            tenant.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 8
+            tenant.get("/v2/models/sql-steps/config").json()["wardian"]["instances"]["busy"] == 8
         });
         begun
     };
@@ -321,12 +322,12 @@ fn threads_for_statements(server: &Server) -> (usize, usize) {
 #[test]
 fn only_long_statements_run_at_idle_priority() {
     let server = setup(ACCOUNTS).config("[database]\nstatement_time = '30s'").start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");
     let (ordinary, _) = threads_for_statements(&server);
     assert!(ordinary > 0);
     let endless = server
-        .call("POST", "/v2/models/ledger/infer")
+        .call("POST", "/v2/models/sql-steps/infer")
         .json(&steps(&[step("query", &[ENDLESS])]))
         .begin();
     until("that it has stepped back", || threads_for_statements(&server).1 == 1);

@@ -29,7 +29,7 @@ pub(super) fn try_transfer(
     let (from, to) = (1 + (client + number) % 4, 1 + (client + number * 3 + 1) % 4);
     let taken = [step("transfer", &[name, &from.to_string(), &to.to_string(), "7"])];
     let answer =
-        server.call("POST", "/v2/models/ledger/infer").json(&steps(&taken)).try_send().ok()?;
+        server.call("POST", "/v2/models/sql-steps/infer").json(&steps(&taken)).try_send().ok()?;
     Some(answer.status == 200 && results(&answer) == ["ok"])
 }
 

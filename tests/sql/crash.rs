@@ -40,7 +40,7 @@ fn acknowledged_transfers_survive_a_kill() {
         Crashes::workers(|number| Client { number, made: 0, acknowledged: BTreeSet::new() });
     Crashes::new(setup).each(
         &mut clients,
-        |server| server.until_ready("ledger", 1),
+        |server| server.until_ready("sql-steps", 1),
         |server, client| client.transfer_on(server),
         |server, clients| {
             check(&file, clients.iter().flat_map(|client| &client.acknowledged));

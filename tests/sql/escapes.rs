@@ -164,7 +164,7 @@ fn errors_reveal_nothing_of_the_host() {
     let file = setup.state().join("tenants/default/database.sqlite");
     std::fs::create_dir_all(&file).unwrap();
     let server = setup.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let told = "unavailable: it cannot be opened; the host's log has the details";
     assert_eq!([query(&server, "select 1"), execute(&server, "select 1")], [told, told]);
     server.until_logged("cannot open a database");
@@ -174,7 +174,7 @@ fn errors_reveal_nothing_of_the_host() {
     let server = server.stop();
     std::fs::write(&file, [b'x'; 8192]).unwrap();
     let server = server.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     begins(&query(&server, "select 1"), "unavailable: ");
 }
 
@@ -188,7 +188,7 @@ fn no_table_becomes_the_hosts_own() {
             "invalid: there is already another table",
         );
     }
-    super::add(server.models(), "ledger", 2, super::ACCOUNTS);
-    server.until_ready("ledger", 2);
+    super::add(server.models(), "sql-steps", 2, super::ACCOUNTS);
+    server.until_ready("sql-steps", 2);
     assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
 }

@@ -13,9 +13,9 @@ mod transactions;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Models, Response, Server, Setup, Tenant, ledger};
+use crate::harness::{Models, Response, Server, Setup, Tenant, sql_steps};
 
-/// The grant and the limits of the ledger in these tests.
+/// The grant and the limits of the SQL model in these tests.
 const SETTINGS: &str = "[capabilities]\nsql = true\n[limits]\ndeadline = '60s'\ncpu_time = '30s'\n[breaker]\nfaults = 0\n\
                         [instances]\nmax = 64\n";
 
@@ -27,37 +27,37 @@ const ACCOUNTS: &str = "migrate 001-accounts create table accounts (id integer p
 /// The sum of all accounts.
 const SUM: &str = "i:4000";
 
-/// Writes a version of the ledger.
+/// Writes a version of the SQL model.
 fn add(models: &Models, model: &str, version: u64, script: &str) {
     models.settings(model, SETTINGS);
-    models.version(model, version, ledger(script));
+    models.version(model, version, sql_steps(script));
 }
 
-/// A server, not yet started, with one ledger.
+/// A server, not yet started, with one SQL model.
 fn setup(script: &str) -> Setup {
-    Server::with_models(|models| add(models, "ledger", 1, script))
+    Server::with_models(|models| add(models, "sql-steps", 1, script))
 }
 
-/// Starts a server with one ledger.
+/// Starts a server with one SQL model.
 fn serve(script: &str) -> Server {
     let server = setup(script).start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     server
 }
 
-/// Starts a server with tenants `one` and `two`, each with a ledger, and these settings.
+/// Starts a server with tenants `one` and `two`, each with an SQL model, and these settings.
 fn serve_two(config: &str) -> Server {
     let tenants = ["one", "two"];
     let entries = tenants.map(|name| format!("[tenants.{name}]\nrepository = '{name}'\n")).concat();
     let setup =
         Server::with_models(|_| {}).config(&format!("{config}\n[tenants.default]\n{entries}"));
-    tenants.iter().for_each(|name| add(&setup.repository(name), "ledger", 1, ""));
+    tenants.iter().for_each(|name| add(&setup.repository(name), "sql-steps", 1, ""));
     let server = setup.start();
-    tenants.iter().for_each(|name| server.tenant(name).until_ready("ledger", 1));
+    tenants.iter().for_each(|name| server.tenant(name).until_ready("sql-steps", 1));
     server
 }
 
-/// A step for the ledger: a word and its arguments.
+/// A step for the SQL model: a word and its arguments.
 fn step(word: &str, rest: &[&str]) -> String {
     let parts: Vec<_> = [word].iter().chain(rest).copied().collect();
     parts.join("\u{1f}")
@@ -76,7 +76,7 @@ fn results(response: &Response) -> Vec<String> {
 /// Runs steps in one call, and returns their results.
 #[track_caller]
 fn take(server: &Server, taken: &[String]) -> Vec<String> {
-    results(&server.infer("ledger", &steps(taken)))
+    results(&server.infer("sql-steps", &steps(taken)))
 }
 
 /// Runs one query, and returns its rows.
@@ -94,13 +94,13 @@ fn execute(server: &Server, statement: &str) -> String {
 /// Runs one statement as a tenant.
 #[track_caller]
 fn execute_as(tenant: &Tenant<'_>, statement: &str) -> String {
-    results(&tenant.infer("ledger", &steps(&[step("execute", &[statement])]))).remove(0)
+    results(&tenant.infer("sql-steps", &steps(&[step("execute", &[statement])]))).remove(0)
 }
 
 /// Runs one query as a tenant.
 #[track_caller]
 fn query_as(tenant: &Tenant<'_>, statement: &str) -> String {
-    results(&tenant.infer("ledger", &steps(&[step("query", &[statement])]))).remove(0)
+    results(&tenant.infer("sql-steps", &steps(&[step("query", &[statement])]))).remove(0)
 }
 
 /// Asserts the beginning of a text.

@@ -17,14 +17,14 @@ const NOTE: &str =
 /// A server, not yet started, whose tenant `default` has a database of its own there.
 fn setup(postgres: &Postgres, script: &str, config: &str) -> Setup {
     postgres.add("acme", "pass word");
-    let setup = Server::with_models(|models| add(models, "ledger", 1, script));
+    let setup = Server::with_models(|models| add(models, "sql-steps", 1, script));
     let config = format!("{config}\n[tenants.default]\n{}", postgres.entry("acme"));
     setup.config(&config)
 }
 
 fn serve(postgres: &Postgres, script: &str, config: &str) -> Server {
     let server = setup(postgres, script, config).start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     server
 }
 
@@ -131,7 +131,7 @@ fn statements_and_transactions_are_bounded() {
     // The end of the call ends the transaction, and so does its time limit.
     let opened = [step("begin", &[]), step("in execute", &["delete from transfers"])];
     server
-        .infer("ledger", &steps(&[&opened[..], &[step("trap", &[])]].concat()))
+        .infer("sql-steps", &steps(&[&opened[..], &[step("trap", &[])]].concat()))
         .refused(500, "model_trapped");
     let slept =
         [&opened[..], &[step("sleep", &["1500"]), step("in query", &[count]), step("commit", &[])]]
@@ -149,38 +149,38 @@ fn only_migrations_of_published_versions_are_kept() {
     let server = serve(&postgres, &format!("{ACCOUNTS}\n{warm}"), "");
     assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
     let wrong = format!("{ACCOUNTS}\n{NOTE}\nmigrate 003-wrong create table accounts (x int)");
-    add(server.models(), "ledger", 2, &wrong);
+    add(server.models(), "sql-steps", 2, &wrong);
     server.until_refused(
-        "ledger",
+        "sql-steps",
         2,
         "migrate: migration '003-wrong': relation \"accounts\" already exists",
     );
     begins(&query(&server, "select note from transfers"), "invalid: ");
     add(
         server.models(),
-        "ledger",
+        "sql-steps",
         3,
         &format!("{ACCOUNTS}\n{NOTE}\nwarm insert into nowhere values (1)"),
     );
-    server.until_refused("ledger", 3, "warm-up: ");
+    server.until_refused("sql-steps", 3, "warm-up: ");
     begins(&query(&server, "select note from transfers"), "invalid: ");
-    add(server.models(), "ledger", 4, &format!("{ACCOUNTS}\n{NOTE}\n{warm}"));
-    server.until_ready("ledger", 4);
+    add(server.models(), "sql-steps", 4, &format!("{ACCOUNTS}\n{NOTE}\n{warm}"));
+    server.until_ready("sql-steps", 4);
     assert_eq!(query(&server, "select count(note) from transfers"), "i:0");
-    add(server.models(), "ledger", 5, &ACCOUNTS.replace("1000", "2000"));
+    add(server.models(), "sql-steps", 5, &ACCOUNTS.replace("1000", "2000"));
     server.until_refused(
-        "ledger",
+        "sql-steps",
         5,
         "migrate: migration '001-accounts' has run with other statements",
     );
     add(
         server.models(),
-        "ledger",
+        "sql-steps",
         6,
         &format!("{ACCOUNTS}\nmigrate 009 create table x (i int); commit"),
     );
     server.until_refused(
-        "ledger",
+        "sql-steps",
         6,
         "migrate: migration '009': a statement that begins with 'commit'",
     );
@@ -199,10 +199,10 @@ fn tenants_are_separate_and_connections_recover() {
     });
     let setup =
         Server::with_models(|_| {}).config(&format!("[tenants.default]\n{}", entries.concat()));
-    names.iter().for_each(|name| add(&setup.repository(name), "ledger", 1, ""));
+    names.iter().for_each(|name| add(&setup.repository(name), "sql-steps", 1, ""));
     let server = setup.start();
     let [one, two] = names.map(|name| server.tenant(name));
-    [one, two].iter().for_each(|tenant| tenant.until_ready("ledger", 1));
+    [one, two].iter().for_each(|tenant| tenant.until_ready("sql-steps", 1));
     assert_eq!(execute_as(&one, "create table secrets (x text)"), "0");
     begins(&query_as(&two, "select * from secrets"), "invalid: ");
     begins(
@@ -227,7 +227,9 @@ fn concurrent_updates_in_postgres_lose_nothing() {
             scope.spawn(|| {
                 for _ in 0..10 {
                     assert_eq!(
-                        results(&server.infer("ledger", &steps(&[step("execute", &[statement])]))),
+                        results(
+                            &server.infer("sql-steps", &steps(&[step("execute", &[statement])]))
+                        ),
                         ["2"]
                     );
                 }
@@ -242,10 +244,10 @@ fn concurrent_updates_in_postgres_lose_nothing() {
 #[test]
 fn a_superuser_is_refused() {
     let Some(postgres) = Postgres::start() else { return };
-    let server = Server::with_models(|models| add(models, "ledger", 1, ""));
+    let server = Server::with_models(|models| add(models, "sql-steps", 1, ""));
     let server =
         server.config(&format!("[tenants.default]\n{}", postgres.entry_of_superuser())).start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(
         query(&server, "select 1"),
         "unavailable: it cannot be reached; the host's log has the details"
@@ -258,17 +260,17 @@ fn a_password_is_read_from_the_environment() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.add("acme", "pass word");
     let entry = postgres.entry_with("acme", "password_env = 'ACME_PASSWORD'");
-    let setup = Server::with_models(|models| add(models, "ledger", 1, ""))
+    let setup = Server::with_models(|models| add(models, "sql-steps", 1, ""))
         .config(&format!("[tenants.default]\n{entry}"));
     let server = setup.start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(
         query(&server, "select 1"),
         "unavailable: it cannot be reached; the host's log has the details"
     );
     server.until_logged("ACME_PASSWORD: environment variable not found");
     let server = server.kill().environment("ACME_PASSWORD", "pass word").start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     assert_eq!(query(&server, "select current_user::text"), "t:acme");
     assert!(!server.log().contains("pass word"));
 }
@@ -289,8 +291,8 @@ fn remote_connections_use_verified_tls() {
     let entry = format!("{}host={address}{}", &entry[..start], &entry[end..]);
     let settings = format!("[tenants.default]\n{entry}");
     let server =
-        Server::with_models(|models| add(models, "ledger", 1, "")).config(&settings).start();
-    server.until_ready("ledger", 1);
+        Server::with_models(|models| add(models, "sql-steps", 1, "")).config(&settings).start();
+    server.until_ready("sql-steps", 1);
     assert_eq!(
         query(&server, "select 1"),
         "unavailable: it cannot be reached; the host's log has the details"
@@ -300,7 +302,7 @@ fn remote_connections_use_verified_tls() {
     setup.models().put("../authority.pem", authority);
     let server =
         setup.config(&format!("[egress]\nca_certificates = 'authority.pem'\n{settings}")).start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
     assert_eq!(query(&server, encrypted), "b:true");
 }

@@ -1,7 +1,7 @@
 //! Values are stored and read back unchanged.
 
 use super::{ACCOUNTS, add, begins, execute, query, serve, setup, step, steps, take};
-use crate::harness::{Server, ledger, until};
+use crate::harness::{Server, sql_steps, until};
 
 #[test]
 fn every_type_survives_a_round_trip() {
@@ -82,28 +82,28 @@ fn changes_are_counted_and_can_be_returned() {
 fn rows_survive_swaps_and_restarts() {
     let server = serve(ACCOUNTS);
     assert_eq!(execute(&server, "update accounts set balance = 7 where id = 1"), "1");
-    add(server.models(), "ledger", 2, ACCOUNTS);
-    server.until_ready("ledger", 2);
+    add(server.models(), "sql-steps", 2, ACCOUNTS);
+    server.until_ready("sql-steps", 2);
     assert_eq!(query(&server, "select balance from accounts where id = 1"), "i:7");
     let setup = server.stop();
     let file = setup.state().join("tenants/default/database.sqlite");
     assert!(file.exists() && !file.with_extension("sqlite-wal").exists(), "it is closed well");
     let server = setup.start();
-    server.until_ready("ledger", 2);
+    server.until_ready("sql-steps", 2);
     assert_eq!(query(&server, "select balance from accounts where id = 1"), "i:7");
 }
 
 #[test]
 fn the_database_requires_a_grant() {
-    let server = Server::with_models(|models| models.bare("ledger", ledger(""))).start();
-    server.until_refused("ledger", 1, "wardian:model/sql");
-    server.until_refused("ledger", 1, "[capabilities] sql = true");
+    let server = Server::with_models(|models| models.bare("sql-steps", sql_steps(""))).start();
+    server.until_refused("sql-steps", 1, "wardian:model/sql");
+    server.until_refused("sql-steps", 1, "[capabilities] sql = true");
 }
 
 #[test]
 fn load_cannot_use_the_database() {
     let server = setup("load create table t (x)").start();
-    server.until_refused("ledger", 1, "a model has no database while it loads");
+    server.until_refused("sql-steps", 1, "a model has no database while it loads");
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn a_removed_tenants_statement_is_not_counted() {
     let endless =
         "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
     let pending = two
-        .call("POST", "/v2/models/ledger/infer")
+        .call("POST", "/v2/models/sql-steps/infer")
         .json(&steps(&[step("query", &[endless])]))
         .begin();
     until("that it is under way", || {
-        two.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 1
+        two.get("/v2/models/sql-steps/config").json()["wardian"]["instances"]["busy"] == 1
     });
     let rest = format!("{settings}\n[tenants.default]\n[tenants.one]\nrepository = 'one'\n");
     std::fs::write(server.directory().join("wardian.toml"), rest).unwrap();

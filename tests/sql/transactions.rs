@@ -67,15 +67,15 @@ fn an_error_rolls_back_its_statement_only() {
 fn a_trap_or_the_calls_end_rolls_back() {
     for pooled in ["", "isolation = 'pooled'\n"] {
         let server = setup(ACCOUNTS);
-        server.models().settings("ledger", &format!("{pooled}{}", super::SETTINGS));
+        server.models().settings("sql-steps", &format!("{pooled}{}", super::SETTINGS));
         let server = server.start();
-        server.until_ready("ledger", 1);
+        server.until_ready("sql-steps", 1);
         let begun = [step("begin", &[]), step("in execute", &[ADD])];
         let with = |last: String| steps(&[begun.as_slice(), &[last]].concat());
-        server.infer("ledger", &with(step("trap", &[]))).refused(500, "model_trapped");
-        assert_eq!(results(&server.infer("ledger", &steps(&begun))), ["ok", "1"]);
+        server.infer("sql-steps", &with(step("trap", &[]))).refused(500, "model_trapped");
+        assert_eq!(results(&server.infer("sql-steps", &steps(&begun))), ["ok", "1"]);
         let call =
-            server.call("POST", "/v2/models/ledger/infer").header("wardian-deadline-ms", "100");
+            server.call("POST", "/v2/models/sql-steps/infer").header("wardian-deadline-ms", "100");
         call.json(&with(step("sleep", &["60000"]))).send().refused(504, "deadline_exceeded");
         assert_eq!(query(&server, COUNT), "i:0");
         assert_eq!(take(&server, &within("commit")), ["ok", "1", "i:1", "ok"]);
@@ -85,13 +85,13 @@ fn a_trap_or_the_calls_end_rolls_back() {
 #[test]
 fn a_long_transaction_is_ended() {
     let server = setup(ACCOUNTS).config("[database]\ntransaction_time = '300ms'").start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let begun = [step("begin", &[]), step("in execute", &[ADD])];
     let sleeping =
         [&begun[..], &[step("sleep", &["1500"]), step("in execute", &[ADD]), step("commit", &[])]]
             .concat();
-    let pending = server.call("POST", "/v2/models/ledger/infer").json(&steps(&sleeping)).begin();
-    server.until_busy("ledger", 1);
+    let pending = server.call("POST", "/v2/models/sql-steps/infer").json(&steps(&sleeping)).begin();
+    server.until_busy("sql-steps", 1);
     // A writer waits no longer than its limit, even if the call continues.
     let started = Instant::now();
     assert_eq!(execute(&server, "insert into transfers values ('y')"), "1");
@@ -116,10 +116,10 @@ fn a_writer_that_waits_too_long_is_busy() {
     let server = setup(ACCOUNTS)
         .config("[database]\nbusy_timeout = '200ms'\ntransaction_time = '30s'")
         .start();
-    server.until_ready("ledger", 1);
+    server.until_ready("sql-steps", 1);
     let holding = [step("begin", &[]), step("in execute", &[ADD]), step("sleep", &["60000"])];
-    let pending = server.call("POST", "/v2/models/ledger/infer").json(&steps(&holding)).begin();
-    server.until_busy("ledger", 1);
+    let pending = server.call("POST", "/v2/models/sql-steps/infer").json(&steps(&holding)).begin();
+    server.until_busy("sql-steps", 1);
     crate::harness::until("that the other has begun", || {
         execute(&server, "delete from transfers") == "busy"
     });

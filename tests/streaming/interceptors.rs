@@ -6,11 +6,14 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::streamer;
-use crate::harness::{Models, Server, gate};
+use crate::harness::{Models, Server, scripted_interceptor};
 
 fn wrapped(models: &Models) {
     streamer(models, "streamer", "");
-    models.put("interceptors/gate.wasm", gate("name=gate"));
+    models.put(
+        "interceptors/scripted-interceptor.wasm",
+        scripted_interceptor("name=scripted-interceptor"),
+    );
 }
 
 fn started() -> Server {
@@ -30,9 +33,9 @@ fn each_part_passes_the_chain() {
             .eq(&(0..30).map(Value::from).collect::<Vec<_>>())
     );
     assert!(
-        events
-            .iter()
-            .all(|event| event["trail"].as_str().is_some_and(|trail| trail.contains("gate"))),
+        events.iter().all(|event| event["trail"]
+            .as_str()
+            .is_some_and(|trail| trail.contains("scripted-interceptor"))),
         "{events:?}"
     );
     let whole = server.generate("streamer", &json!({ "parts": 2 })).ok().json();
@@ -87,7 +90,10 @@ fn an_interceptor_failing_on_a_part_ends_the_stream() {
 fn changed_parts_count_against_the_total() {
     let server = Server::with_models(|models| {
         streamer(models, "streamer", "[streaming]\ntotal = '4MiB'");
-        models.put("interceptors/gate.wasm", gate("name=gate"));
+        models.put(
+            "interceptors/scripted-interceptor.wasm",
+            scripted_interceptor("name=scripted-interceptor"),
+        );
     })
     .start();
     server.until_ready("streamer", 1);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::server;
-use crate::harness::{Server, guest, puppet};
+use crate::harness::{Server, guest, scripted};
 
 #[test]
 fn parts_are_joined() {
@@ -49,38 +49,38 @@ fn an_error_in_a_part_fails_the_whole() {
 #[test]
 fn a_model_without_streaming_answers_in_one_part() {
     let server = Server::with_models(|models| {
-        models.bare("puppet", puppet("version=7"));
+        models.bare("scripted", scripted("version=7"));
         models.bare("minimal", guest("minimal"));
     })
     .start();
     server.until_tried();
     let body = json!({ "x": [1.5, 2], "text": "hé", "id": "a" });
-    let whole = server.generate("puppet", &body).ok().json();
+    let whole = server.generate("scripted", &body).ok().json();
     assert_eq!(
         (&whole["version"], &whole["sum"], &whole["text"]),
         (&json!(7), &json!(3.5), &json!("hé"))
     );
     assert_eq!(whole["copies"].as_array().unwrap().len(), 256);
-    assert_eq!(server.stream("puppet", &body).all(), [whole]);
+    assert_eq!(server.stream("scripted", &body).all(), [whole]);
     assert_eq!(server.generate("minimal", &json!({ "x": 4 })).ok().json()["y"], 8.0);
     for behave in ["trap", "reject"] {
-        let (status, code) = server.behave("puppet", behave).outcome();
+        let (status, code) = server.behave("scripted", behave).outcome();
         let body = json!({ "behave": behave });
-        server.generate("puppet", &body).refused(status, &code);
-        server.begin_stream("puppet", &body).answer().refused(status, &code);
+        server.generate("scripted", &body).refused(status, &code);
+        server.begin_stream("scripted", &body).answer().refused(status, &code);
     }
 }
 
 #[test]
 fn a_model_without_streaming_keeps_its_deadline() {
     let server = Server::with_models(|models| {
-        models.settings("puppet", "[limits]\ndeadline = '50ms'\n[streaming]\ndeadline = '10m'");
-        models.version("puppet", 1, puppet("version=7"));
+        models.settings("scripted", "[limits]\ndeadline = '50ms'\n[streaming]\ndeadline = '10m'");
+        models.version("scripted", 1, scripted("version=7"));
     })
     .start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     server
-        .generate("puppet", &json!({ "behave": "sleep:600000" }))
+        .generate("scripted", &json!({ "behave": "sleep:600000" }))
         .refused(504, "deadline_exceeded");
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{LARGE, endless, streamer};
-use crate::harness::{Server, Setup, puppet, until};
+use crate::harness::{Server, Setup, scripted, until};
 
 /// A server, not yet started, with two tenants, who differ by the header alone.
 fn two_tenants(settings: &str, of_a: &str) -> Setup {
@@ -14,7 +14,7 @@ fn two_tenants(settings: &str, of_a: &str) -> Setup {
     );
     let setup = Server::with_models(|_| {}).config(&config);
     streamer(&setup.repository("a"), "streamer", settings);
-    setup.repository("b").bare("puppet", puppet("version=7"));
+    setup.repository("b").bare("scripted", scripted("version=7"));
     setup
 }
 
@@ -94,14 +94,14 @@ fn many_streams_leave_others_their_share() {
     let server = two_tenants(&format!("{LARGE}[instances]\nmax = 100"), "").start();
     let (a, b) = (server.tenant("a"), server.tenant("b"));
     a.until_ready("streamer", 1);
-    b.until_ready("puppet", 1);
+    b.until_ready("scripted", 1);
     let computing = json!({ "parts": i64::MAX, "between_ms": 5, "how": "busy" });
     let bodies = std::iter::repeat_n(endless(), 20).chain(std::iter::repeat_n(computing, 20));
     let mut streams: Vec<_> = bodies.map(|body| a.stream("streamer", &body)).collect();
     let mut worst = Duration::ZERO;
     for round in 0..100 {
         let start = Instant::now();
-        assert_eq!(b.behave("puppet", "ok").number("version"), 7);
+        assert_eq!(b.behave("scripted", "ok").number("version"), 7);
         worst = worst.max(start.elapsed());
         // Half of them are read, one part at a time.
         streams[round % 20 + 20].next_text();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{HOST, setup, tenant, write};
-use crate::harness::{Server, puppet, until};
+use crate::harness::{Server, scripted, until};
 
 const MB: u64 = 1_000_000;
 
@@ -30,15 +30,15 @@ fn artifacts_are_not_shared_between_tenants() {
     for name in ["a", "b"] {
         write(&setup.repository("tenants"), name, &tenant(name, name, ""));
     }
-    setup.repository("a").version("one", 1, puppet("version=1"));
-    setup.repository("a").version("two", 1, puppet("version=1"));
+    setup.repository("a").version("one", 1, scripted("version=1"));
+    setup.repository("a").version("two", 1, scripted("version=1"));
     let server = setup.start();
     ["one", "two"].iter().for_each(|model| server.holder("a").until_ready(model, 1));
     let loads = |name: &str| {
-        server.holder(name).get("/v2/logs").ok().text().matches("puppet loads version 1").count()
+        server.holder(name).get("/v2/logs").ok().text().matches("scripted loads version 1").count()
     };
     assert_eq!(loads("a"), 1, "models of one tenant share an artifact");
-    server.repository("b").version("one", 1, puppet("version=1"));
+    server.repository("b").version("one", 1, scripted("version=1"));
     server.holder("b").until_ready("one", 1);
     assert_eq!(loads("b"), 1);
     assert!(of_tenant(&server, "a") > 0 && of_tenant(&server, "a") == of_tenant(&server, "b"));
@@ -50,33 +50,33 @@ fn unused_artifacts_make_room_in_storage() {
     let quota = "[quota]\nstorage = '12MB'\n";
     write(&setup.repository("tenants"), "a", &tenant("a", "a", quota));
     write(&setup.repository("tenants"), "b", &tenant("b", "b", ""));
-    setup.repository("a").version("puppet", 1, puppet("version=1;ballast=4"));
-    setup.repository("b").version("puppet", 1, puppet("version=1;ballast=16"));
+    setup.repository("a").version("scripted", 1, scripted("version=1;ballast=4"));
+    setup.repository("b").version("scripted", 1, scripted("version=1;ballast=16"));
     let server = setup.start();
     let a = server.holder("a");
-    a.until_ready("puppet", 1);
-    server.holder("b").until_ready("puppet", 1);
+    a.until_ready("scripted", 1);
+    server.holder("b").until_ready("scripted", 1);
     // The artifact of a replaced version makes room for the next ones.
     for version in 2..5 {
         server.repository("a").version(
-            "puppet",
+            "scripted",
             version,
-            puppet(&format!("version={version};ballast=4")),
+            scripted(&format!("version={version};ballast=4")),
         );
-        a.until_ready("puppet", version);
+        a.until_ready("scripted", version);
     }
     let usage = || server.holder(HOST).naming("a").get("/v2/usage").ok().json()["quota"].clone();
     let [storage, artifacts] =
         ["storage", "artifacts"].map(|name| usage()[name]["used"].as_u64().unwrap());
-    assert_eq!(storage, size_of(&server.repository("a").path("puppet")));
+    assert_eq!(storage, size_of(&server.repository("a").path("scripted")));
     assert_eq!(artifacts, of_tenant(&server, "a"));
     assert!(artifacts > 4 * MB && storage + artifacts <= 12 * MB, "{}", usage());
     // A version that can never fit is refused, with the numbers, and is not compiled repeatedly.
-    server.repository("a").version("large", 1, puppet("version=9;ballast=16"));
+    server.repository("a").version("large", 1, scripted("version=9;ballast=16"));
     a.until_refused("large", 1, "of this tenant's quota of 12000000 bytes for storage");
     let refusal = a.entry("large", 1).unwrap().reason;
     assert!(refusal.starts_with("quota: ") && refusal.contains("raise quota.storage"), "{refusal}");
-    let loads = || server.log().matches("puppet loads version 9").count();
+    let loads = || server.log().matches("scripted loads version 9").count();
     let before = loads();
     let failures = || {
         let metrics = a.get("/metrics").text();

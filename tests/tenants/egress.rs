@@ -14,7 +14,7 @@ fn grants(origin: &str) -> String {
 fn called(holder: &Tenant<'_>, upstream: &Upstream) -> Value {
     let ask = format!("GET http {} /", upstream.address);
     let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [1], "data": [ask] });
-    let answer = holder.infer("caller", &json!({ "inputs": [asks] }));
+    let answer = holder.infer("http-caller", &json!({ "inputs": [asks] }));
     let status = answer.output("status")[0].clone();
     if status == 0 { answer.output("text")[0].clone() } else { status }
 }
@@ -27,21 +27,21 @@ fn a_tenants_grant_changes_at_run_time() {
     let folder = setup.repository("tenants");
     write(&folder, "a", &tenant("a", "a", ""));
     let models = setup.repository("a");
-    models.settings("caller", &format!("[capabilities]\nhttp = ['{origin}']"));
-    models.version("caller", 1, guest("caller"));
+    models.settings("http-caller", &format!("[capabilities]\nhttp = ['{origin}']"));
+    models.version("http-caller", 1, guest("http-caller"));
     let server: Server = setup.start();
     let a = server.holder("a");
     until_known(&a);
     a.until_refused(
-        "caller",
+        "http-caller",
         1,
         &format!("quota: capabilities.http: this tenant's models may not call {origin}"),
     );
-    a.until_refused("caller", 1, "the operator can list it in the tenant's grants");
+    a.until_refused("http-caller", 1, "the operator can list it in the tenant's grants");
     assert_eq!(upstream.made(), 0);
 
     write(&folder, "a", &grants(&origin));
-    a.until_ready("caller", 1);
+    a.until_ready("http-caller", 1);
     assert_eq!(called(&a, &upstream), 200);
 
     // A grant for another origin does not help.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{EAGER, HOST, add_puppet, key, setup, tenant, until_known, write};
+use super::{EAGER, HOST, add_scripted, key, setup, tenant, until_known, write};
 use crate::harness::{Server, until};
 
 fn faults(server: &Server) -> Vec<String> {
@@ -22,7 +22,7 @@ fn a_faulty_file_keeps_the_old_settings() {
     let setup = setup(EAGER);
     let folder = setup.repository("tenants");
     write(&folder, "a", &tenant("a", "a-key", "weight = 2"));
-    add_puppet(&setup.repository("a"), "puppet", 1);
+    add_scripted(&setup.repository("a"), "scripted", 1);
     let server = setup.start();
     server.until_tried();
     assert_eq!(faults(&server), [""; 0]);
@@ -47,7 +47,7 @@ fn a_faulty_file_keeps_the_old_settings() {
     until_faults(&server, &wrong);
     server.until_logged("refused, and what it said before stays in force");
     wrong.iter().for_each(|words| server.until_logged(words));
-    a.behave("puppet", "ok").ok();
+    a.behave("scripted", "ok").ok();
     assert_eq!(a.get("/v2/usage").ok().json()["weight"], 2);
 
     // Another file still applies. Its repository exists, because a missing one would be reported as
@@ -76,5 +76,5 @@ fn a_faulty_file_keeps_the_old_settings() {
     );
     until("the end of all faults", || faults(&server).is_empty());
     until("the other weight", || a.get("/v2/usage").ok().json()["weight"] == 5);
-    a.behave("puppet", "ok").ok();
+    a.behave("scripted", "ok").ok();
 }

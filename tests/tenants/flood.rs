@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::loading::pair;
 use super::{HOST, tenant, write};
-use crate::harness::{Models, Server, puppet, until};
+use crate::harness::{Models, Server, scripted, until};
 
 /// Enough folders to delay all other tenants by half a minute if they were handled in one task.
 const FOLDERS: usize = 8000;
@@ -28,7 +28,7 @@ fn add_flood(models: &Models, folders: std::ops::Range<usize>) {
 /// Writes a new version of `b`'s model, and returns the time until it served.
 fn swap(server: &Server, version: u64) -> Duration {
     let begun = Instant::now();
-    server.repository("b").version("good", version, puppet(&format!("version={version}")));
+    server.repository("b").version("good", version, scripted(&format!("version={version}")));
     server.holder("b").until_ready("good", version);
     begun.elapsed()
 }
@@ -70,7 +70,7 @@ fn thousands_of_faulty_models_delay_no_other_tenant() {
 fn too_many_versions_degrade_the_repository() {
     let setup = pair("max_versions = 20\n");
     let a = setup.repository("a");
-    a.version("served", 1, puppet("version=1"));
+    a.version("served", 1, scripted("version=1"));
     let server = setup.start();
     server.holder("a").until_ready("served", 1);
 
@@ -82,7 +82,7 @@ fn too_many_versions_degrade_the_repository() {
         degraded().is_some_and(|why| why.contains("max_versions"))
     });
     assert_eq!(server.holder("a").behave("served", "ok").ok().number("version"), 1);
-    a.version("served", 2, puppet("version=2"));
+    a.version("served", 2, scripted("version=2"));
     server.holder("a").until_ready("served", 2);
     assert!(server.holder("a").entry("k9", 1).is_none(), "it comes last by name");
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use wardian::api::{Access, routes};
 
-use super::{HOST, add_puppet, setup, tenant, write};
+use super::{HOST, add_scripted, setup, tenant, write};
 use crate::harness::Server;
 
 const METHODS: [&str; 10] =
@@ -15,7 +15,7 @@ const METHODS: [&str; 10] =
 fn no_path_spelling_bypasses_the_keys() {
     let setup = setup("");
     write(&setup.repository("tenants"), "a", &tenant("a", "a-key", ""));
-    add_puppet(&setup.repository("a"), "only-a", 1);
+    add_scripted(&setup.repository("a"), "only-a", 1);
     let server = setup.start();
     server.until_tried();
     every_spelling_of_inference_takes_a_key(&server);

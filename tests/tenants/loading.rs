@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{EAGER, setup, tenant, write};
-use crate::harness::{Models, Server, Setup, puppet, until};
+use crate::harness::{Models, Server, Setup, scripted, until};
 
 /// The longest time that another tenant's new version may take beside slow loads. Alone it takes a
 /// second or two.
@@ -18,7 +18,7 @@ pub(super) fn pair(settings: &str) -> Setup {
     for name in ["a", "b"] {
         write(&setup.repository("tenants"), name, &tenant(name, name, ""));
     }
-    setup.repository("b").version("good", 1, puppet("version=1"));
+    setup.repository("b").version("good", 1, scripted("version=1"));
     setup
 }
 
@@ -30,7 +30,7 @@ fn until_loading(server: &Server, model: &str) {
 /// Writes a new version of `b`'s model, and asserts that it serves soon.
 fn swap_soon(server: &Server, models: &Models, version: u64) {
     let begun = Instant::now();
-    models.version("good", version, puppet(&format!("version={version}")));
+    models.version("good", version, scripted(&format!("version={version}")));
     server.holder("b").until_ready("good", version);
     assert!(begun.elapsed() < SOON, "version {version} took {:?}", begun.elapsed());
 }
@@ -42,7 +42,7 @@ fn spinning_loads_take_no_more_than_their_share() {
     let server = setup.start();
     server.holder("b").until_ready("good", 1);
     (0..4).for_each(|number| {
-        a.version(&format!("spins-{number}"), 1, puppet(&format!("version={number};load=spin")))
+        a.version(&format!("spins-{number}"), 1, scripted(&format!("version={number};load=spin")))
     });
     until_loading(&server, "spins-3");
     (2..4).for_each(|version| swap_soon(&server, &b, version));
@@ -57,7 +57,7 @@ fn sleeping_loads_delay_no_other_tenant() {
     for round in 0..2_u64 {
         for number in 0..6 {
             let script = format!("version={};load=sleep:600000", round * 6 + number);
-            a.version(&format!("sleeps-{number}"), 1, puppet(&script));
+            a.version(&format!("sleeps-{number}"), 1, scripted(&script));
         }
         until_loading(&server, "sleeps-0");
         swap_soon(&server, &b, round + 2);
@@ -74,12 +74,12 @@ fn a_fifo_sidecar_does_not_block() {
     server.holder("b").until_ready("good", 1);
     // These keep the next one in the queue while its files are swapped.
     (0..4).for_each(|number| {
-        a.version(&format!("a{number}"), 1, puppet(&format!("version={number};load=sleep:4000")))
+        a.version(&format!("a{number}"), 1, scripted(&format!("version={number};load=sleep:4000")))
     });
     for name in ["weights.bin", "golden.json"] {
         let model = format!("z-{name}");
         a.put(&format!("{model}/1/{name}"), b"{}");
-        a.version(&model, 1, puppet("version=77"));
+        a.version(&model, 1, scripted("version=77"));
         until_loading(&server, &model);
         let (beside, place) =
             (a.path(&format!("{model}/1/.beside")), a.path(&format!("{model}/1/{name}")));

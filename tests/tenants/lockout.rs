@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{HOST, setup, tenant, write};
-use crate::harness::{Pending, Server, Setup, puppet, until, wat_model_with};
+use crate::harness::{Pending, Server, Setup, scripted, until, wat_model_with};
 
 /// The default quota of instances.
 const INSTANCES: usize = 250;
@@ -58,12 +58,12 @@ fn two_tenants_with_250_instances_of_eight_core_instances_leave_room_for_a_third
         );
         models.version("sleeper", 1, eight_core_instances());
     }
-    setup.repository("b").version("puppet", 1, puppet("version=1"));
-    setup.repository("c").version("puppet", 1, puppet("version=1"));
+    setup.repository("b").version("scripted", 1, scripted("version=1"));
+    setup.repository("c").version("scripted", 1, scripted("version=1"));
 
     let server = setup.start();
     ["a", "b"].iter().for_each(|name| server.holder(name).until_ready("sleeper", 1));
-    ["b", "c"].iter().for_each(|name| server.holder(name).until_ready("puppet", 1));
+    ["b", "c"].iter().for_each(|name| server.holder(name).until_ready("scripted", 1));
 
     let host = server.holder(HOST);
     let flood = |name: &str| {
@@ -76,12 +76,16 @@ fn two_tenants_with_250_instances_of_eight_core_instances_leave_room_for_a_third
     };
     let serves = |name: &str, version: u64| {
         let tenant = server.holder(name);
-        server.repository(name).version("puppet", version, puppet(&format!("version={version}")));
+        server.repository(name).version(
+            "scripted",
+            version,
+            scripted(&format!("version={version}")),
+        );
         until("the new version", || {
-            tenant.behave("puppet", "ok").number("version") == version as i64
+            tenant.behave("scripted", "ok").number("version") == version as i64
         });
         for _ in 0..10 {
-            tenant.behave("puppet", "ok").ok();
+            tenant.behave("scripted", "ok").ok();
         }
     };
 
@@ -101,16 +105,16 @@ fn thirty_four_idle_instances_give_way_to_another_tenant() {
     let settings = "[instances]\nmax = 34\nidle_timeout = '24h'\n[limits]\ndeadline = '10m'";
     for (name, isolation) in [("a", "isolation = 'pooled'\n"), ("b", "")] {
         let models = setup.repository(name);
-        models.settings("puppet", &format!("{isolation}{settings}"));
-        models.version("puppet", 1, puppet("version=1"));
+        models.settings("scripted", &format!("{isolation}{settings}"));
+        models.version("scripted", 1, scripted("version=1"));
     }
     let server = setup.start();
-    ["a", "b"].iter().for_each(|name| server.holder(name).until_ready("puppet", 1));
+    ["a", "b"].iter().for_each(|name| server.holder(name).until_ready("scripted", 1));
 
     let host = server.holder(HOST);
     let (a, b) = (host.naming("a"), host.naming("b"));
     let together: Vec<_> =
-        (0..34).map(|_| server.holder("a").begin_behave("puppet", "sleep:500")).collect();
+        (0..34).map(|_| server.holder("a").begin_behave("scripted", "sleep:500")).collect();
     for pending in together {
         pending.answer().ok();
     }
@@ -119,10 +123,10 @@ fn thirty_four_idle_instances_give_way_to_another_tenant() {
 
     // More than the slots that `a` has left.
     let of_b: Vec<_> =
-        (0..24).map(|_| server.holder("b").begin_behave("puppet", "sleep:600000")).collect();
+        (0..24).map(|_| server.holder("b").begin_behave("scripted", "sleep:600000")).collect();
     b.until_holds("instances", 24);
     assert_eq!(b.holds("queue"), 0);
     of_b.into_iter().for_each(Pending::hang_up);
     b.until_holds("instances", 0);
-    assert_eq!(server.holder("a").behave("puppet", "ok").number("version"), 1);
+    assert_eq!(server.holder("a").behave("scripted", "ok").number("version"), 1);
 }

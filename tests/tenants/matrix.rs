@@ -2,7 +2,7 @@
 
 use wardian::api::{Access, Route, routes};
 
-use super::{HOST, add_puppet, key, setup, write};
+use super::{HOST, add_scripted, key, setup, write};
 use crate::harness::{Response, Server};
 
 /// A caller with or without a key.
@@ -125,7 +125,7 @@ fn server() -> Server {
     write(&folder, "a", &format!("repository = 'a'\nkeys = [{}]", keys.join(", ")));
     write(&folder, "b", &super::tenant("b", "b-both", ""));
     for name in ["steady", "spare"] {
-        add_puppet(&setup.repository("a"), name, 1);
+        add_scripted(&setup.repository("a"), name, 1);
     }
     setup.repository("b");
     let server = setup.start();

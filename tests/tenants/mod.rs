@@ -28,7 +28,7 @@ use wardian::model::Digest;
 
 pub(crate) use matrix::path;
 
-use crate::harness::{Models, Server, Setup, Tenant, puppet, until};
+use crate::harness::{Models, Server, Setup, Tenant, scripted, until};
 
 /// The host's own key.
 pub(crate) const HOST: &str = "host-key";
@@ -62,10 +62,10 @@ fn write(folder: &Models, name: &str, content: &str) {
     folder.put(&format!("{name}.toml"), content);
 }
 
-/// Writes a puppet whose calls may take long.
-fn add_puppet(models: &Models, name: &str, version: u64) {
+/// Writes a scripted model whose calls may take long.
+fn add_scripted(models: &Models, name: &str, version: u64) {
     models.settings(name, "[limits]\ndeadline = '10m'\n[breaker]\nfaults = 0");
-    models.version(name, 1, puppet(&format!("version={version}")));
+    models.version(name, 1, scripted(&format!("version={version}")));
 }
 
 /// Waits until a key is accepted.

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{HOST, add_puppet, setup, tenant, write};
-use crate::harness::{Server, Setup, puppet, puppet_without_snapshot, until};
+use super::{HOST, add_scripted, setup, tenant, write};
+use crate::harness::{Server, Setup, scripted, scripted_without_snapshot, until};
 
 /// A server, not yet started, with a tenant `a` that has this quota.
 fn with_quota(quota: &str) -> Setup {
@@ -19,15 +19,15 @@ fn usage_shows_amounts_and_limits() {
          storage = '10MB'\nartifact_size = '5MB'",
     );
     let models = setup.repository("a");
-    add_puppet(&models, "puppet", 1);
+    add_scripted(&models, "scripted", 1);
     models.settings(
-        "puppet",
+        "scripted",
         "[instances]\nmax = 1\n[limits]\ndeadline = '10m'\n[breaker]\nfaults = 0",
     );
     let server = setup.start();
     server.until_tried();
     let (a, host) = (server.holder("a"), server.holder(HOST).naming("a"));
-    let asking: Vec<_> = (0..3).map(|_| a.begin_behave("puppet", "sleep:600000")).collect();
+    let asking: Vec<_> = (0..3).map(|_| a.begin_behave("scripted", "sleep:600000")).collect();
     // The host's own usage request is not counted.
     host.until_holds("queue", 2);
     host.until_holds("instances", 1);
@@ -62,7 +62,7 @@ fn usage_shows_amounts_and_limits() {
 }
 
 fn unload_and_see(server: &Server) {
-    server.holder("a").call("POST", "/v2/repository/models/puppet/unload").send().ok();
+    server.holder("a").call("POST", "/v2/repository/models/scripted/unload").send().ok();
     server.holder(HOST).naming("a").until_holds("models", 0);
 }
 
@@ -95,12 +95,12 @@ fn instances_are_released_to_waiting_models() {
 fn minimum_instances_yield_to_waiting_requests() {
     let setup = with_quota("instances = 1");
     let models = setup.repository("a");
-    models.version("one", 1, puppet("version=1"));
+    models.version("one", 1, scripted("version=1"));
     let server = setup.start();
     server.until_tried();
     models.settings("two", "isolation = 'pooled'\n[instances]\nmin = 1\nidle_timeout = '24h'");
     // Making an instance takes so long that other requests wait meanwhile.
-    models.version("two", 1, puppet_without_snapshot("version=2;load=sleep:700"));
+    models.version("two", 1, scripted_without_snapshot("version=2;load=sleep:700"));
     let a = server.holder("a");
     until("that two serves", || {
         a.behave("one", "ok").ok();
@@ -118,7 +118,7 @@ fn pooled_pair() -> Server {
             name,
             "isolation = 'pooled'\n[instances]\nidle_timeout = '24h'\n[limits]\ndeadline = '20s'",
         );
-        models.version(name, 1, puppet("version=1"));
+        models.version(name, 1, scripted("version=1"));
     }
     let server = setup.start();
     server.until_tried();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::HOST;
 use super::loading::pair;
-use crate::harness::{puppet, until};
+use crate::harness::{scripted, until};
 
 #[test]
 fn slow_models_do_not_block_readiness() {
@@ -14,7 +14,7 @@ fn slow_models_do_not_block_readiness() {
         a.version(
             &format!("sleeps-{number}"),
             1,
-            puppet(&format!("version={number};load=sleep:600000")),
+            scripted(&format!("version={number};load=sleep:600000")),
         )
     });
     let server = setup.start();
@@ -41,7 +41,7 @@ fn damaged_data_affects_one_tenant() {
     let keeps = "[capabilities]\nkey_value = true\nsql = true\n";
     let a = setup.repository("a");
     a.settings("keeps", keeps);
-    a.version("keeps", 1, puppet("version=1"));
+    a.version("keeps", 1, scripted("version=1"));
     let folder = setup.state().join("tenants/a");
     std::fs::create_dir_all(&folder).unwrap();
     for name in ["store.sqlite", "database.sqlite"] {
@@ -63,7 +63,7 @@ fn damaged_data_affects_one_tenant() {
 fn a_damaged_version_file_stops_one_tenant() {
     let setup = pair("");
     let a = setup.repository("a");
-    a.bare("counted", puppet("version=1"));
+    a.bare("counted", scripted("version=1"));
     let file = setup.state().join("repository/a/versions.json");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(&file, "garbage").unwrap();

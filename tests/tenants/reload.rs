@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{EAGER, HOST, add_puppet, key, setup, tenant, until_known, until_unknown, write};
+use super::{EAGER, HOST, add_scripted, key, setup, tenant, until_known, until_unknown, write};
 use crate::harness::{Models, Server, Tenant, until};
 
 /// Starts a server with the tenant `steady`. Returns the folder of its tenants as well.
@@ -12,8 +12,8 @@ fn server() -> (Server, Models) {
     let setup = setup(EAGER);
     let folder = setup.repository("tenants");
     write(&folder, "steady", &tenant("steady", "steady-key", ""));
-    add_puppet(&setup.repository("steady"), "puppet", 1);
-    add_puppet(&setup.repository("c"), "puppet", 3);
+    add_scripted(&setup.repository("steady"), "scripted", 1);
+    add_scripted(&setup.repository("c"), "scripted", 3);
     let server = setup.start();
     server.until_tried();
     (server, folder)
@@ -32,7 +32,10 @@ fn unnoticed(server: &Server, work: impl FnOnce()) {
         let asking = scope.spawn(|| {
             let mut answers = 0;
             while answers == 0 || !over.load(Ordering::Relaxed) {
-                assert_eq!(server.holder("steady-key").behave("puppet", "ok").number("version"), 1);
+                assert_eq!(
+                    server.holder("steady-key").behave("scripted", "ok").number("version"),
+                    1
+                );
                 answers += 1;
             }
             answers
@@ -56,8 +59,8 @@ fn a_tenant_is_added_changed_and_removed() {
     unnoticed(&server, || {
         write(&folder, "c", &tenant("c", "c-key", ""));
         until_known(&server.holder("c-key"));
-        server.holder("c-key").until_ready("puppet", 1);
-        assert_eq!(server.holder("c-key").behave("puppet", "ok").number("version"), 3);
+        server.holder("c-key").until_ready("scripted", 1);
+        assert_eq!(server.holder("c-key").behave("scripted", "ok").number("version"), 3);
         keys_change(&server, &folder);
         quotas_change(&server, &folder);
         the_weight_changes(&server, &folder);
@@ -65,7 +68,7 @@ fn a_tenant_is_added_changed_and_removed() {
         it_goes(&server, &folder);
         write(&folder, "c", &tenant("c", "c-key", ""));
         until_known(&server.holder("c-key"));
-        server.holder("c-key").until_ready("puppet", 1);
+        server.holder("c-key").until_ready("scripted", 1);
     });
     assert_eq!(server.holder(HOST).get("/v2/tenants").json()["faults"], json!([]));
 }
@@ -80,8 +83,8 @@ fn keys_change(server: &Server, folder: &Models) {
     server.holder("c-key").call("GET", "/v2/logs").send().refused(403, "forbidden");
     write(folder, "c", "repository = 'c'\n");
     until_unknown(&server.holder("c-key"));
-    server.holder("c-other").behave("puppet", "ok").refused(401, "unknown_key");
-    server.holder(HOST).naming("c").behave("puppet", "ok").ok();
+    server.holder("c-other").behave("scripted", "ok").refused(401, "unknown_key");
+    server.holder(HOST).naming("c").behave("scripted", "ok").ok();
 }
 
 fn quotas_change(server: &Server, folder: &Models) {
@@ -89,8 +92,8 @@ fn quotas_change(server: &Server, folder: &Models) {
         let limited = |limit: u64| tenant("c", "c-key", &format!("[quota]\n{quota} = {limit}"));
         let c = server.holder("c-key");
         write(folder, "c", &limited(0));
-        until(&format!("the quota of {quota}"), || c.behave("puppet", "ok").status == 429);
-        let refusal = c.behave("puppet", "ok");
+        until(&format!("the quota of {quota}"), || c.behave("scripted", "ok").status == 429);
+        let refusal = c.behave("scripted", "ok");
         assert_eq!(
             (refusal.json()["code"].as_str(), refusal.json()["quota"].as_str()),
             (Some("quota_exceeded"), Some(quota))
@@ -100,7 +103,7 @@ fn quotas_change(server: &Server, folder: &Models) {
         assert_eq!(c.get("/v2/usage").json()["quota"], quota);
         server.holder(HOST).naming("c").get("/v2/usage").ok();
         write(folder, "c", &limited(1000));
-        until("the larger quota", || c.behave("puppet", "ok").status == 200);
+        until("the larger quota", || c.behave("scripted", "ok").status == 200);
     }
 }
 
@@ -112,23 +115,23 @@ fn the_weight_changes(server: &Server, folder: &Models) {
 
 fn the_repository_moves(server: &Server, folder: &Models) {
     let c = server.holder("c-key");
-    add_puppet(&server.repository("c-moved"), "puppet", 4);
-    add_puppet(&server.repository("c-moved"), "another", 5);
+    add_scripted(&server.repository("c-moved"), "scripted", 4);
+    add_scripted(&server.repository("c-moved"), "another", 5);
     write(folder, "c", &tenant("c-moved", "c-key", ""));
     c.until_ready("another", 1);
     until("what lies in the other place", || {
-        let answer = c.behave("puppet", "ok");
+        let answer = c.behave("scripted", "ok");
         assert_eq!(answer.status, 200, "{answer}");
         answer.number("version") == 4
     });
     write(folder, "c", &tenant("c", "c-key", ""));
     until("the end of what was there", || c.get("/v2/models/another").status == 404);
-    until("what was here before", || c.behave("puppet", "ok").number("version") == 3);
+    until("what was here before", || c.behave("scripted", "ok").number("version") == 3);
 }
 
 fn it_goes(server: &Server, folder: &Models) {
     let (c, host) = (server.holder("c-key"), server.holder(HOST));
-    let long = c.begin_behave("puppet", "sleep:3000");
+    let long = c.begin_behave("scripted", "sleep:3000");
     c.until_holds("instances", 1);
     folder.remove("c.toml");
     until_unknown(&c);
@@ -147,7 +150,7 @@ fn a_load_belongs_to_the_recreated_tenant() {
     server.repository("slow").version(
         "slow",
         1,
-        crate::harness::puppet("version=6;load=slow:3000"),
+        crate::harness::scripted("version=6;load=slow:3000"),
     );
     write(&folder, "slow", &tenant("slow", "before", "[quota]\ndata = '64KiB'"));
     let host: Tenant<'_> = server.holder(HOST).naming("slow");

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use super::loading::pair;
 use super::{HOST, setup, tenant, until_known, write};
-use crate::harness::{Server, Setup, puppet, until};
+use crate::harness::{Server, Setup, scripted, until};
 
 /// A server, not yet started, with tenants `a` and `b`, whose repositories are in folders of their
 /// own.
@@ -18,8 +18,8 @@ fn homes() -> Setup {
             &tenant(&format!("homes/{name}/models"), name, ""),
         );
     }
-    setup.repository("homes/a/models").version("secret", 1, puppet("version=1"));
-    setup.repository("homes/b/models").version("good", 1, puppet("version=2"));
+    setup.repository("homes/a/models").version("secret", 1, scripted("version=1"));
+    setup.repository("homes/b/models").version("good", 1, scripted("version=2"));
     setup
 }
 
@@ -38,7 +38,7 @@ fn faults(server: &Server) -> String {
 
 fn statuses(server: &Server, name: &str, model: &str) -> [u16; 2] {
     let (path, holder) = (format!("/v2/repository/models/{model}/versions"), server.holder(name));
-    let put = holder.call("PUT", &format!("{path}/2")).body(puppet("version=9")).send().status;
+    let put = holder.call("PUT", &format!("{path}/2")).body(scripted("version=9")).send().status;
     [put, holder.call("DELETE", &format!("{path}/1")).send().status]
 }
 
@@ -86,7 +86,7 @@ fn a_recreated_root_is_served() {
     let home = server.repository("homes/b");
     fs::rename(home.path("models"), home.path("old")).unwrap();
     until_degraded(&server, "b", "cannot be read");
-    server.repository("homes/b/models").version("good", 3, puppet("version=3"));
+    server.repository("homes/b/models").version("good", 3, scripted("version=3"));
     server.holder("b").until_ready("good", 3);
     assert_eq!(statuses(&server, "b", "good"), [201, 404]);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{HOST, add_puppet, setup, tenant, until_known, write};
-use crate::harness::{Server, Setup, guest, puppet, until};
+use super::{HOST, add_scripted, setup, tenant, until_known, write};
+use crate::harness::{Server, Setup, guest, scripted, until};
 
 /// A server, not yet started, with tenants `a` and `b`, each with a key of its name.
 fn two() -> Setup {
@@ -19,13 +19,16 @@ fn two() -> Setup {
 fn models_metrics_and_logs_are_separate() {
     let setup = two();
     for (name, version) in [("a", 1), ("b", 2)] {
-        add_puppet(&setup.repository(name), "puppet", version);
+        add_scripted(&setup.repository(name), "scripted", version);
     }
     let server = setup.start();
     server.until_tried();
     let (a, b) = (server.holder("a"), server.holder("b"));
     assert_eq!(
-        (a.behave("puppet", "ok").number("version"), b.behave("puppet", "ok").number("version")),
+        (
+            a.behave("scripted", "ok").number("version"),
+            b.behave("scripted", "ok").number("version")
+        ),
         (1, 2)
     );
     logs_are_their_own(&server);
@@ -34,15 +37,15 @@ fn models_metrics_and_logs_are_separate() {
         (a.get("/v2/usage").json()["tenant"].clone(), b.get("/v2/usage").json()["tenant"].clone()),
         (json!("a"), json!("b"))
     );
-    a.call("POST", "/v2/repository/models/puppet/unload").send().ok();
-    a.behave("puppet", "ok").refused(503, "model_not_ready");
-    assert_eq!(b.behave("puppet", "ok").number("version"), 2);
+    a.call("POST", "/v2/repository/models/scripted/unload").send().ok();
+    a.behave("scripted", "ok").refused(503, "model_not_ready");
+    assert_eq!(b.behave("scripted", "ok").number("version"), 2);
 }
 
 fn logs_are_their_own(server: &Server) {
     let said = json!({ "inputs": [], "parameters": { "behave": "log" } });
     let log = |name| {
-        let call = server.holder(name).call("POST", "/v2/models/puppet/infer");
+        let call = server.holder(name).call("POST", "/v2/models/scripted/infer");
         call.header("x-request-id", &format!("request-of-{name}")).json(&said).send().ok();
     };
     log("a");
@@ -57,7 +60,7 @@ fn logs_are_their_own(server: &Server) {
         let named = server.holder(HOST).naming(name).get("/v2/logs").ok().text();
         assert_eq!(named, text);
     }
-    let lines = server.holder("a").get("/v2/logs?model=puppet").json()["lines"].clone();
+    let lines = server.holder("a").get("/v2/logs?model=scripted").json()["lines"].clone();
     let line = lines
         .as_array()
         .unwrap()
@@ -67,7 +70,7 @@ fn logs_are_their_own(server: &Server) {
         .clone();
     assert_eq!(
         (&line["model"], &line["version"], &line["level"]),
-        (&json!("puppet"), &json!(1), &json!("warn"))
+        (&json!("scripted"), &json!(1), &json!("warn"))
     );
     assert!(line["message"].as_str().unwrap().contains("the script says to log"), "{line}");
     assert_eq!(server.holder("a").get("/v2/logs?model=other").json()["lines"], json!([]));
@@ -100,12 +103,12 @@ fn one_component_has_separate_configurations() {
         let models = setup.repository(name);
         // A component that imports `wasi:http` is accepted only with a granted origin.
         models.settings(
-            "caller",
+            "http-caller",
             &format!(
                 "[capabilities]\nhttp = ['http://127.0.0.1:1']\nconfig = {{ word = 'of {name}' }}"
             ),
         );
-        models.version("caller", 1, guest("caller"));
+        models.version("http-caller", 1, guest("http-caller"));
         let grants = "[grants]\nhttp = ['http://127.0.0.1:1']";
         write(&setup.repository("tenants"), name, &tenant(name, name, grants));
     }
@@ -113,7 +116,8 @@ fn one_component_has_separate_configurations() {
     server.until_tried();
     for name in ["a", "b"] {
         let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [0], "data": [] });
-        let answer = server.holder(name).infer("caller", &json!({ "inputs": [asks] })).ok().json();
+        let answer =
+            server.holder(name).infer("http-caller", &json!({ "inputs": [asks] })).ok().json();
         let said = (&answer["parameters"]["word"], &answer["parameters"]["word_in_load"]);
         assert_eq!(said, (&json!(format!("of {name}")), &json!(format!("of {name}"))), "{answer}");
     }
@@ -123,20 +127,21 @@ fn one_component_has_separate_configurations() {
 fn stored_state_is_separate_per_tenant() {
     let setup = two();
     for name in ["a", "b"] {
-        setup.repository(name).bare("puppet", puppet("version=1"));
+        setup.repository(name).bare("scripted", scripted("version=1"));
     }
     let server = setup.start();
     server.until_tried();
     // The version number of a bare component grows with its own content only.
     for version in [2, 3] {
-        server.repository("a").bare("puppet", puppet(&format!("version={version}")));
-        server.holder("a").until_ready("puppet", version as u64);
+        server.repository("a").bare("scripted", scripted(&format!("version={version}")));
+        server.holder("a").until_ready("scripted", version as u64);
     }
-    assert_eq!(server.holder("b").behave("puppet", "ok").json()["model_version"], "1");
+    assert_eq!(server.holder("b").behave("scripted", "ok").json()["model_version"], "1");
     let server = server.stop().start();
     server.until_tried();
     until_known(&server.holder("a"));
-    let number = |name| server.holder(name).behave("puppet", "ok").json()["model_version"].clone();
+    let number =
+        |name| server.holder(name).behave("scripted", "ok").json()["model_version"].clone();
     until("the numbers as they were", || (number("a"), number("b")) == (json!("3"), json!("1")));
 }
 
@@ -144,13 +149,13 @@ fn stored_state_is_separate_per_tenant() {
 fn without_keys_the_header_names_the_tenant() {
     let server =
         Server::with_models(|_| {}).config("[tenants.default]\n[tenants.a]\nrepository = 'a'");
-    add_puppet(&server.repository("a"), "puppet", 1);
-    add_puppet(server.models(), "puppet", 2);
+    add_scripted(&server.repository("a"), "scripted", 1);
+    add_scripted(server.models(), "scripted", 2);
     let server = server.start();
     server.until_tried();
-    assert_eq!(server.tenant("a").behave("puppet", "ok").number("version"), 1);
-    assert_eq!(server.behave("puppet", "ok").number("version"), 2);
-    server.tenant("b").behave("puppet", "ok").refused(404, "tenant_not_found");
+    assert_eq!(server.tenant("a").behave("scripted", "ok").number("version"), 1);
+    assert_eq!(server.behave("scripted", "ok").number("version"), 2);
+    server.tenant("b").behave("scripted", "ok").refused(404, "tenant_not_found");
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn slow_warm_ups_delay_no_other_tenant() {
         let models = setup.repository(name);
         for model in ["one", "two", "three", "four"] {
             models.settings(model, "[limits]\ndeadline = '10m'");
-            models.version(model, 1, puppet("warm=sleep:600000"));
+            models.version(model, 1, scripted("warm=sleep:600000"));
         }
         write(&folder, name, &tenant(name, name, ""));
     }
@@ -173,7 +178,7 @@ fn slow_warm_ups_delay_no_other_tenant() {
         others.iter().for_each(|name| server.holder(HOST).naming(name).until_holds("instances", 4))
     };
     warm_up();
-    models.bare("puppet", puppet("version=1"));
-    server.holder("e").until_ready("puppet", 1);
+    models.bare("scripted", scripted("version=1"));
+    server.holder("e").until_ready("scripted", 1);
     warm_up();
 }

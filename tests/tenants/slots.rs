@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{HOST, setup, tenant, write};
-use crate::harness::{Pending, Server, Setup, puppet, until, wat_model_with};
+use crate::harness::{Pending, Server, Setup, scripted, until, wat_model_with};
 
 /// A server, not yet started, with twelve slots. The tenants `a`, `b`, `c` and `default` are
 /// guaranteed one each.
@@ -15,22 +15,23 @@ fn twelve_slots() -> Setup {
     setup
 }
 
-/// Writes a puppet into a tenant's repository that may have as many instances as there are slots.
+/// Writes a scripted model into a tenant's repository that may have as many instances as there are
+/// slots.
 fn add(setup: &Setup, name: &str, settings: &str) {
     let models = setup.repository(name);
     models.settings(
-        "puppet",
+        "scripted",
         &format!(
             "{settings}[instances]\nmax = 100\nidle_timeout = '24h'\n[limits]\ndeadline = '10m'"
         ),
     );
-    models.version("puppet", 1, puppet("version=1"));
+    models.version("scripted", 1, scripted("version=1"));
 }
 
-/// Keeps this many instances of the tenant's puppet busy, or waiting.
+/// Keeps this many instances of the tenant's scripted model busy, or waiting.
 fn flood(server: &Server, name: &str, requests: usize) -> Vec<Pending> {
     let tenant = server.holder(name);
-    (0..requests).map(|_| tenant.begin_behave("puppet", "sleep:600000")).collect()
+    (0..requests).map(|_| tenant.begin_behave("scripted", "sleep:600000")).collect()
 }
 
 #[test]
@@ -38,7 +39,7 @@ fn guaranteed_slots_stay_available() {
     let setup = twelve_slots();
     ["a", "b", "c"].iter().for_each(|name| add(&setup, name, ""));
     let server = setup.start();
-    ["a", "b", "c"].iter().for_each(|name| server.holder(name).until_ready("puppet", 1));
+    ["a", "b", "c"].iter().for_each(|name| server.holder(name).until_ready("scripted", 1));
     let flooding = [flood(&server, "a", 20), flood(&server, "b", 20)];
     let host = server.holder(HOST);
     until("that all slots but those of others are taken", || {
@@ -47,17 +48,17 @@ fn guaranteed_slots_stay_available() {
     });
     let c = server.holder("c");
     for _ in 0..10 {
-        assert_eq!(c.behave("puppet", "ok").number("version"), 1);
+        assert_eq!(c.behave("scripted", "ok").number("version"), 1);
     }
-    server.repository("c").version("puppet", 2, puppet("version=2"));
-    until("the new version", || c.behave("puppet", "ok").number("version") == 2);
+    server.repository("c").version("scripted", 2, scripted("version=2"));
+    until("the new version", || c.behave("scripted", "ok").number("version") == 2);
     // Slots that are given back go to waiting requests.
     let [of_a, of_b] = flooding;
     of_a.into_iter().for_each(Pending::hang_up);
     host.naming("b").until_holds("queue", 20 - 9);
     of_b.into_iter().for_each(Pending::hang_up);
     ["a", "b"].iter().for_each(|name| host.naming(name).until_holds("instances", 0));
-    assert_eq!(server.holder("a").behave("puppet", "ok").number("version"), 1);
+    assert_eq!(server.holder("a").behave("scripted", "ok").number("version"), 1);
 }
 
 #[test]
@@ -66,9 +67,9 @@ fn idle_instances_of_other_tenants_are_reclaimed() {
     add(&setup, "a", "isolation = 'pooled'\n");
     add(&setup, "b", "");
     let server = setup.start();
-    ["a", "b"].iter().for_each(|name| server.holder(name).until_ready("puppet", 1));
+    ["a", "b"].iter().for_each(|name| server.holder(name).until_ready("scripted", 1));
     let together: Vec<_> =
-        (0..9).map(|_| server.holder("a").begin_behave("puppet", "sleep:500")).collect();
+        (0..9).map(|_| server.holder("a").begin_behave("scripted", "sleep:500")).collect();
     for pending in together {
         pending.answer().ok();
     }

@@ -2,7 +2,7 @@
 
 use wardian::api::{Route, routes};
 
-use super::{add_puppet, setup, tenant, until_known, write};
+use super::{add_scripted, setup, tenant, until_known, write};
 use crate::harness::{Response, Server};
 
 const THEIRS: &str = "theirs";
@@ -14,7 +14,7 @@ fn other_tenants_models_look_nonexistent() {
     let folder = setup.repository("tenants");
     write(&folder, "a", &tenant("a", "a-both", ""));
     write(&folder, "b", &tenant("b", "b-both", ""));
-    add_puppet(&setup.repository("a"), THEIRS, 1);
+    add_scripted(&setup.repository("a"), THEIRS, 1);
     setup.repository("b");
     let server = setup.start();
     server.until_tried();

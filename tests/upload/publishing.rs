@@ -4,36 +4,37 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{assert_ready, until_clean};
-use crate::harness::{Server, guest, puppet, version_path};
+use crate::harness::{Server, guest, scripted, version_path};
 
 #[test]
 fn an_uploaded_version_serves_at_once() {
     let server = Server::empty();
-    let (one, two) = (puppet("version=1"), puppet("version=2"));
-    assert_ready(&server.upload("puppet", 1, one.clone()), 201, "puppet", 1, &one);
-    assert_eq!(server.version_of("puppet"), 1);
-    let chunked = server.call("PUT", &version_path("puppet", 2)).body(two.clone()).chunked().send();
-    assert_ready(&chunked, 201, "puppet", 2, &two);
-    assert_eq!(server.version_of("puppet"), 2);
-    assert_eq!(fs::read(server.models().path("puppet/1/model.wasm")).unwrap(), one);
-    assert_eq!(fs::read(server.models().path("puppet/2/model.wasm")).unwrap(), two);
+    let (one, two) = (scripted("version=1"), scripted("version=2"));
+    assert_ready(&server.upload("scripted", 1, one.clone()), 201, "scripted", 1, &one);
+    assert_eq!(server.version_of("scripted"), 1);
+    let chunked =
+        server.call("PUT", &version_path("scripted", 2)).body(two.clone()).chunked().send();
+    assert_ready(&chunked, 201, "scripted", 2, &two);
+    assert_eq!(server.version_of("scripted"), 2);
+    assert_eq!(fs::read(server.models().path("scripted/1/model.wasm")).unwrap(), one);
+    assert_eq!(fs::read(server.models().path("scripted/2/model.wasm")).unwrap(), two);
     until_clean(&server);
     // It is a file like any other, so a restart finds it.
     let server = server.stop().start();
-    server.until_version_of("puppet", 2);
+    server.until_version_of("scripted", 2);
 }
 
 #[test]
 fn identical_content_changes_nothing() {
     let server = Server::empty();
-    let (one, two) = (puppet("version=1"), puppet("version=2"));
-    assert_ready(&server.upload("puppet", 7, one.clone()), 201, "puppet", 7, &one);
-    assert_ready(&server.upload("puppet", 7, two.clone()), 200, "puppet", 7, &two);
-    assert_eq!(server.version_of("puppet"), 2);
+    let (one, two) = (scripted("version=1"), scripted("version=2"));
+    assert_ready(&server.upload("scripted", 7, one.clone()), 201, "scripted", 7, &one);
+    assert_ready(&server.upload("scripted", 7, two.clone()), 200, "scripted", 7, &two);
+    assert_eq!(server.version_of("scripted"), 2);
     let file =
-        || fs::metadata(server.models().path("puppet/7/model.wasm")).unwrap().modified().unwrap();
+        || fs::metadata(server.models().path("scripted/7/model.wasm")).unwrap().modified().unwrap();
     let (changed, loads) = (file(), server.metric("wardian_loads_total"));
-    assert_ready(&server.upload("puppet", 7, two.clone()), 200, "puppet", 7, &two);
+    assert_ready(&server.upload("scripted", 7, two.clone()), 200, "scripted", 7, &two);
     assert_eq!((file(), server.metric("wardian_loads_total")), (changed, loads));
     until_clean(&server);
 }
@@ -41,13 +42,13 @@ fn identical_content_changes_nothing() {
 #[test]
 fn swaps_by_upload_fail_no_request() {
     let server = Server::empty();
-    server.upload("puppet", 1, puppet("version=1"));
+    server.upload("scripted", 1, scripted("version=1"));
     let (done, server) = (AtomicBool::new(false), &server);
     std::thread::scope(|scope| {
         let ask = || {
             let mut last = 0;
             while !done.load(Ordering::Relaxed) {
-                let version = server.version_of("puppet");
+                let version = server.version_of("scripted");
                 assert!(version >= last, "version {version} answered after version {last}");
                 last = version;
             }
@@ -55,11 +56,11 @@ fn swaps_by_upload_fail_no_request() {
         };
         let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
         for version in 2..=6 {
-            let component = puppet(&format!("version={version}"));
+            let component = scripted(&format!("version={version}"));
             // Alternately beside the previous version, and in its place.
-            let response = server.upload("puppet", version / 2 * 2, component);
+            let response = server.upload("scripted", version / 2 * 2, component);
             assert!(response.status < 300, "{response}");
-            assert_eq!(server.version_of("puppet"), version as i64);
+            assert_eq!(server.version_of("scripted"), version as i64);
         }
         done.store(true, Ordering::Relaxed);
         clients.into_iter().for_each(|client| assert!(client.join().unwrap() > 0));
@@ -70,33 +71,33 @@ fn swaps_by_upload_fail_no_request() {
 #[test]
 fn a_version_that_cannot_serve_is_refused() {
     let server = Server::with_models(|models| {
-        models.version("puppet", 1, puppet("version=1"));
-        models.put("puppet/1/golden.json", GOLDEN);
+        models.version("scripted", 1, scripted("version=1"));
+        models.put("scripted/1/golden.json", GOLDEN);
     })
     .config("[compile]\nload_deadline = '2s'")
     .start();
-    server.until_version_of("puppet", 1);
-    let before = fs::read(server.models().path("puppet/1/model.wasm")).unwrap();
+    server.until_version_of("scripted", 1);
+    let before = fs::read(server.models().path("scripted/1/model.wasm")).unwrap();
     for (script, version, says) in [
         ("load=fail", 2, "load: load failed: the weights are corrupt"),
         ("warm=trap", 2, "warm-up: "),
         ("load=spin", 2, "load: "),
         ("version=2", 1, "golden: "),
     ] {
-        let refused = server.upload("puppet", version, puppet(script));
+        let refused = server.upload("scripted", version, scripted(script));
         refused.refused(422, "load_failed");
         assert!(
-            refused.text().contains(&format!("model 'puppet' version {version}: {says}")),
+            refused.text().contains(&format!("model 'scripted' version {version}: {says}")),
             "{refused}"
         );
     }
-    assert_eq!(server.version_of("puppet"), 1);
-    assert_eq!(fs::read(server.models().path("puppet/1/model.wasm")).unwrap(), before);
-    assert_eq!(server.entry("puppet", 2), None);
+    assert_eq!(server.version_of("scripted"), 1);
+    assert_eq!(fs::read(server.models().path("scripted/1/model.wasm")).unwrap(), before);
+    assert_eq!(server.entry("scripted", 2), None);
     // A refused first upload leaves no empty folder.
-    server.upload("other", 1, puppet("load=fail")).refused(422, "load_failed");
+    server.upload("other", 1, scripted("load=fail")).refused(422, "load_failed");
     assert!(!server.models().path("other").exists());
-    assert!(server.upload("puppet", 2, puppet("version=2")).status == 201);
+    assert!(server.upload("scripted", 2, scripted("version=2")).status == 201);
     until_clean(&server);
 }
 
@@ -124,37 +125,36 @@ fn existing_settings_and_sidecars_apply() {
 #[test]
 fn an_unwanted_version_is_uploaded_without_serving() {
     let server = Server::empty();
-    server.upload("puppet", 2, puppet("version=2"));
-    let older = server.upload("puppet", 1, puppet("version=1"));
+    server.upload("scripted", 2, scripted("version=2"));
+    let older = server.upload("scripted", 1, scripted("version=1"));
     assert_eq!((older.status, &older.json()["state"]), (201, &"UNAVAILABLE".into()));
     assert_eq!(older.json()["reason"], "not wanted by the version policy");
-    assert_eq!(server.version_of("puppet"), 2);
-    server.unload("puppet").ok();
-    let unloaded = server.upload("puppet", 3, puppet("version=3"));
+    assert_eq!(server.version_of("scripted"), 2);
+    server.unload("scripted").ok();
+    let unloaded = server.upload("scripted", 3, scripted("version=3"));
     assert_eq!((unloaded.status, &unloaded.json()["reason"]), (201, &"unloaded on request".into()));
-    server.load("puppet").ok();
-    assert_eq!(server.version_of("puppet"), 3);
+    server.load("scripted").ok();
+    assert_eq!(server.version_of("scripted"), 3);
 }
 
 #[test]
 fn a_removed_version_drains() {
     let server = Server::empty();
-    server.upload("puppet", 1, puppet("version=1"));
-    server.upload("puppet", 2, puppet("version=2"));
-    let slow = server.begin_behave("puppet", "slow:300");
-    server.until_busy("puppet", 1);
-    let removed = server.remove("puppet", 2);
+    server.upload("scripted", 1, scripted("version=1"));
+    server.upload("scripted", 2, scripted("version=2"));
+    let slow = server.begin_behave("scripted", "slow:300");
+    server.until_busy("scripted", 1);
+    let removed = server.remove("scripted", 2);
     let reason = "deleted; it serves until version 1 has loaded";
-    let expected =
-        serde_json::json!({ "name": "puppet", "version": "2", "state": "READY", "reason": reason });
+    let expected = serde_json::json!({ "name": "scripted", "version": "2", "state": "READY", "reason": reason });
     assert_eq!(removed.ok().json(), expected);
     assert_eq!(slow.answer().number("version"), 2);
-    server.until_version_of("puppet", 1);
-    server.remove("puppet", 2).refused(404, "model_not_found");
-    server.remove("puppet", 1).ok();
-    server.until_gone("puppet");
-    server.behave("puppet", "ok").refused(404, "model_not_found");
-    assert!(!server.models().path("puppet").exists());
-    server.remove("puppet", 1).refused(404, "model_not_found");
+    server.until_version_of("scripted", 1);
+    server.remove("scripted", 2).refused(404, "model_not_found");
+    server.remove("scripted", 1).ok();
+    server.until_gone("scripted");
+    server.behave("scripted", "ok").refused(404, "model_not_found");
+    assert!(!server.models().path("scripted").exists());
+    server.remove("scripted", 1).refused(404, "model_not_found");
     until_clean(&server);
 }

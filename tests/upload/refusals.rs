@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::{digest, until_clean, used};
-use crate::harness::{Server, guest, puppet, until, version_path};
+use crate::harness::{Server, guest, scripted, until, version_path};
 
 #[test]
 fn no_name_leaves_the_repository() {
@@ -23,15 +23,15 @@ fn no_name_leaves_the_repository() {
     ];
     for model in names.into_iter().chain(ignored) {
         for method in ["PUT", "DELETE"] {
-            let refused = server.call(method, &version_path(model, 1)).body(puppet("")).send();
+            let refused = server.call(method, &version_path(model, 1)).body(scripted("")).send();
             assert!([400, 404].contains(&refused.status), "{method} {model}: {refused}");
         }
     }
     for version in
         ["0", "01", "-1", "x", "..", "%2e%2e", "1%2f..", "1.wasm", "99999999999999999999"]
     {
-        let path = format!("/v2/repository/models/puppet/versions/{version}");
-        server.call("PUT", &path).body(puppet("")).send().refused(400, "invalid_input");
+        let path = format!("/v2/repository/models/scripted/versions/{version}");
+        server.call("PUT", &path).body(scripted("")).send().refused(400, "invalid_input");
     }
     assert_eq!(fs::read_dir(server.models().path("")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(server.directory().join("outside")).unwrap().count(), 0);
@@ -40,7 +40,7 @@ fn no_name_leaves_the_repository() {
 #[test]
 fn only_components_are_accepted() {
     let server = Server::empty();
-    let cut = &puppet("")[..1000];
+    let cut = &scripted("")[..1000];
     for (content, says) in [
         (&b""[..], "the file is empty"),
         (b"\x7fELF\x02\x01\x01\0\0\0", "precompiled artifacts are never accepted"),
@@ -54,14 +54,14 @@ fn only_components_are_accepted() {
         (b"{\"learner\": {}}", "docs/writing-models.md"),
         (cut, "truncated"),
     ] {
-        let refused = server.upload("puppet", 1, content);
+        let refused = server.upload("scripted", 1, content);
         refused.refused(422, "load_failed");
         assert!(
             refused.text().contains("validate: ") && refused.text().contains(says),
             "{refused}"
         );
     }
-    assert!(!server.models().path("puppet").exists());
+    assert!(!server.models().path("scripted").exists());
     until_clean(&server);
 }
 
@@ -69,25 +69,25 @@ fn only_components_are_accepted() {
 fn bare_files_and_links_cannot_be_replaced() {
     let server = Server::with_models(|models| {
         models.bare("bare", guest("upper"));
-        models.version("puppet", 1, puppet("version=1"));
-        symlink("puppet", models.path("linked")).unwrap();
-        symlink("1", models.path("puppet/2")).unwrap();
+        models.version("scripted", 1, scripted("version=1"));
+        symlink("scripted", models.path("linked")).unwrap();
+        symlink("1", models.path("scripted/2")).unwrap();
     })
     .start();
     server.until_tried();
     for (model, version, says) in [
         ("bare", 1, "the model is the file bare.wasm"),
         ("linked", 1, "linked is a symbolic link"),
-        ("puppet", 2, "puppet/2 is a symbolic link"),
+        ("scripted", 2, "scripted/2 is a symbolic link"),
     ] {
         for refused in
-            [server.upload(model, version, puppet("version=9")), server.remove(model, version)]
+            [server.upload(model, version, scripted("version=9")), server.remove(model, version)]
         {
             refused.refused(409, "conflict");
             assert!(refused.text().contains(says), "{refused}");
         }
     }
-    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(server.version_of("scripted"), 1);
     until("that nothing is staged", || {
         fs::read_dir(server.models().path(".wardian-upload")).is_err()
     });
@@ -97,7 +97,7 @@ fn bare_files_and_links_cannot_be_replaced() {
 fn a_component_over_its_quota_is_refused() {
     let config = "[tenants.default.quota]\nartifact_size = '20KiB'\n";
     let server = Server::with_models(|_| {}).config(config).start();
-    let put = || server.call("PUT", &version_path("puppet", 1));
+    let put = || server.call("PUT", &version_path("scripted", 1));
     // Nothing of the body is sent, and the response still arrives.
     let early = put().announce(20 * 1024 + 1).send();
     let late = put().body(vec![0; 40 * 1024]).chunked().send();
@@ -113,46 +113,50 @@ fn a_component_over_its_quota_is_refused() {
 
 #[test]
 fn full_storage_refuses_uploads() {
-    let size = puppet("").len() as u64;
+    let size = scripted("").len() as u64;
     let server = Server::empty();
-    assert_eq!(server.upload("puppet", 1, puppet("")).status, 201);
+    assert_eq!(server.upload("scripted", 1, scripted("")).status, 201);
     let artifact = used(&server, "artifacts");
     let config = format!("[tenants.default.quota]\nstorage = '{}B'\n", 2 * size + artifact + 10);
     let server = server.stop().config(&config).start();
-    server.until_ready("puppet", 1);
+    server.until_ready("scripted", 1);
     // The same content has the same artifact.
-    assert_eq!(server.upload("puppet", 2, puppet("")).status, 201);
+    assert_eq!(server.upload("scripted", 2, scripted("")).status, 201);
     assert_eq!((used(&server, "storage"), used(&server, "artifacts")), (2 * size, artifact));
-    let early = server.upload("puppet", 3, puppet(""));
-    let late = server.call("PUT", &version_path("puppet", 3)).body(puppet("")).chunked().send();
+    let early = server.upload("scripted", 3, scripted(""));
+    let late = server.call("PUT", &version_path("scripted", 3)).body(scripted("")).chunked().send();
     for refused in [early, late] {
         assert_eq!(refused.refused(429, "quota_exceeded").json()["quota"], "storage");
     }
     until_clean(&server);
-    server.remove("puppet", 1).ok();
+    server.remove("scripted", 1).ok();
     until_clean(&server);
-    let refused = server.upload("puppet", 3, puppet("version=3"));
+    let refused = server.upload("scripted", 3, scripted("version=3"));
     assert!(refused.text().contains("of this tenant's quota of"), "{refused}");
-    assert_eq!(server.upload("puppet", 3, puppet("")).status, 201);
-    server.until_ready("puppet", 3);
+    assert_eq!(server.upload("scripted", 3, scripted("")).status, 201);
+    server.until_ready("scripted", 3);
 }
 
 #[test]
 fn a_disconnect_during_an_upload_leaves_nothing() {
     let server = Server::empty();
-    let half = &puppet("")[..50_000];
+    let half = &scripted("")[..50_000];
     let uploads: Vec<_> = (1..=4)
         .map(|version| {
-            server.call("PUT", &version_path("puppet", version)).announce(90_000).body(half).begin()
+            server
+                .call("PUT", &version_path("scripted", version))
+                .announce(90_000)
+                .body(half)
+                .begin()
         })
         .collect();
     until("that all of them are under way", || used(&server, "storage") == 4 * 50_000);
-    let fifth = server.upload("puppet", 5, puppet(""));
+    let fifth = server.upload("scripted", 5, scripted(""));
     assert_eq!(fifth.refused(429, "quota_exceeded").json()["quota"], "uploads");
     uploads.into_iter().for_each(|upload| upload.hang_up());
     until_clean(&server);
-    assert!(!server.models().path("puppet").exists());
-    assert_eq!(server.upload("puppet", 5, puppet("version=5")).status, 201);
+    assert!(!server.models().path("scripted").exists());
+    assert_eq!(server.upload("scripted", 5, scripted("version=5")).status, 201);
 }
 
 #[test]
@@ -160,9 +164,9 @@ fn the_body_must_match_its_digest() {
     let server = Server::empty();
     let put = |digest: &str| {
         server
-            .call("PUT", &version_path("puppet", 1))
+            .call("PUT", &version_path("scripted", 1))
             .header("repr-digest", digest)
-            .body(puppet(""))
+            .body(scripted(""))
             .send()
     };
     let refused = put("sha-256=:AAAA:");
@@ -185,12 +189,15 @@ fn uploads_require_the_manage_scope() {
     );
     let server = Server::with_models(|_| {}).config(&config).start();
     let with = |method, key| {
-        server.call(method, &version_path("puppet", 1)).header("x-api-key", key).body(puppet(""))
+        server
+            .call(method, &version_path("scripted", 1))
+            .header("x-api-key", key)
+            .body(scripted(""))
     };
     for method in ["PUT", "DELETE"] {
         server
-            .call(method, &version_path("puppet", 1))
-            .body(puppet(""))
+            .call(method, &version_path("scripted", 1))
+            .body(scripted(""))
             .send()
             .refused(401, "unauthenticated");
         with(method, "asks").send().refused(403, "forbidden");

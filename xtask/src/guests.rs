@@ -5,7 +5,7 @@
 //! target/models/iris.wasm
 //! target/models/digits/1/{model.wasm,golden.json,weights.bin}
 //! target/interceptors/redact.wasm
-//! target/test-guests/puppet.wasm
+//! target/test-guests/scripted.wasm
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -48,21 +48,21 @@ const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 /// Crates in `tests/guests/`.
 const TEST_GUESTS: &[&str] = &[
     "batcher",
-    "caller",
-    "canary",
-    "counter",
-    "gate",
-    "heir",
-    "keeper",
-    "ledger",
+    "http-caller",
+    "key-value-operations",
+    "memory-residue",
     "minimal",
-    "puppet",
+    "scripted",
+    "scripted-interceptor",
+    "session-migration",
+    "session-words",
     "side-by-side",
+    "sql-steps",
     "streamer",
 ];
 
 /// Those that are also built as components without a snapshot.
-const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];
+const NO_SNAPSHOT: &[&str] = &["memory-residue", "scripted"];
 
 /// Builds all guests and copies them into `target/`.
 pub(crate) fn build() -> Result<()> {

@@ -7,7 +7,7 @@
 
 use anyhow::{Result, ensure};
 
-/// `i64.const 0x5EED_CAFE_0DD5_EA75`, as `tests/guests/puppet/src/behaviour.rs` has it.
+/// `i64.const 0x5EED_CAFE_0DD5_EA75`, as `tests/guests/scripted/src/behaviour.rs` has it.
 const PUSH_THE_NUMBER: [u8; 11] =
     [0x42, 0xf5, 0xd4, 0xd7, 0xee, 0xe0, 0xdf, 0xf2, 0xf6, 0xde, 0x00];
 
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_puppet_without_the_number_is_an_error() {
+    fn a_scripted_without_the_number_is_an_error() {
         assert!(forbid_snapshot(vec![0; 100]).is_err());
     }
 }

@@ -75,12 +75,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn wardian(folder: &Path) -> Result<Server> {
-    let version = folder.join("models/counter/1");
+    let version = folder.join("models/key-value-operations/1");
     std::fs::create_dir_all(&version)?;
     let settings =
         "[instances]\nmax = 16\n[limits]\ndeadline = \"60s\"\n[capabilities]\nkey_value = true\n";
-    std::fs::write(folder.join("models/counter/model.toml"), settings)?;
-    std::fs::write(version.join("model.wasm"), models::test_guest("counter")?)?;
+    std::fs::write(folder.join("models/key-value-operations/model.toml"), settings)?;
+    std::fs::write(version.join("model.wasm"), models::test_guest("key-value-operations")?)?;
     let server = Server::wardian(&folder.join("models"), &folder.join("state"))?;
     wait_until_ready(&server)?;
     Ok(server)
@@ -103,7 +103,7 @@ fn guest_rate(
         let input = json!({ "name": "do", "datatype": "BYTES", "shape": [OPERATIONS_PER_REQUEST], "data": data });
         let request = http_client::infer(
             None,
-            "counter",
+            "key-value-operations",
             json!({ "inputs": [input] }).to_string().as_bytes(),
         );
         let mut client = Client::connect(server.address())?;

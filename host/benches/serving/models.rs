@@ -38,14 +38,14 @@ pub(crate) fn relabelled(component: &[u8], label: u64) -> Vec<u8> {
 }
 
 /// The test guest with that script, see `tests/guests/README.md`.
-pub(crate) fn puppet(script: &str) -> Result<Vec<u8>> {
-    const MARKER: &[u8] = b"@@PUPPET-SCRIPT:";
+pub(crate) fn scripted(script: &str) -> Result<Vec<u8>> {
+    const MARKER: &[u8] = b"@@SCRIPT-START@@";
     const LENGTH: usize = 240;
-    let mut component = test_guest("puppet")?;
+    let mut component = test_guest("scripted")?;
     let found = component.windows(MARKER.len()).position(|window| window == MARKER);
-    let start = found.context("the puppet has no place for a script")? + MARKER.len();
+    let start = found.context("the scripted has no place for a script")? + MARKER.len();
     let place =
-        component.get_mut(start..start + LENGTH).context("the puppet ends within its script")?;
+        component.get_mut(start..start + LENGTH).context("the scripted ends within its script")?;
     ensure!(script.len() <= LENGTH, "the script is longer than {LENGTH} bytes");
     place.fill(b' ');
     place[..script.len()].copy_from_slice(script.as_bytes());

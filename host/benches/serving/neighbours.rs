@@ -146,12 +146,12 @@ fn two_tenants(folder: &Path, weight: u32) -> Result<Server> {
     // Only the client ends a request here.
     let endless =
         format!("instances.max = {GREEDY}\nlimits = {{ deadline = \"1h\", cpu_time = \"1h\" }}\n");
-    let puppet = models::test_guest("puppet")?;
+    let scripted = models::test_guest("scripted")?;
 
     for tenant in ["a", "b"] {
-        let version = folder.join("models").join(tenant).join("puppet/1");
+        let version = folder.join("models").join(tenant).join("scripted/1");
         fs::create_dir_all(&version)?;
-        fs::write(version.join("model.wasm"), &puppet)?;
+        fs::write(version.join("model.wasm"), &scripted)?;
         fs::write(version.with_file_name("model.toml"), &endless)?;
     }
     models::install(&folder.join("models/a"), "house-price", &models::component()?, "")?;
@@ -174,7 +174,7 @@ impl Spinning {
     fn start(server: &Server, tenant: &str, requests: usize) -> Result<Self> {
         let request = http_client::infer(
             Some(tenant),
-            "puppet",
+            "scripted",
             br#"{"inputs":[],"parameters":{"behave":"spin"}}"#,
         );
         let start = || {

@@ -77,15 +77,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             );
         }
     }
-    table.print(&format!("keeper, a state of {STATE} bytes read and written at each request"));
+    table.print(&format!(
+        "session-words, a state of {STATE} bytes read and written at each request"
+    ));
 
     Ok(())
 }
 
 fn server(folder: &Path, durability: &str) -> Result<Server> {
-    let models = folder.join("models/keeper/1");
+    let models = folder.join("models/session-words/1");
     std::fs::create_dir_all(&models)?;
-    std::fs::write(models.join("model.wasm"), models::test_guest("keeper")?)?;
+    std::fs::write(models.join("model.wasm"), models::test_guest("session-words")?)?;
     std::fs::write(
         folder.join("wardian.toml"),
         format!("[data]\ndurability = \"{durability}\"\n"),
@@ -126,7 +128,7 @@ fn open_session(kind: &Kind, number: usize) -> Result<(Client, Vec<u8>)> {
             json!({ "do": "" })
         };
         let body = json!({ "inputs": [], "parameters": parameters }).to_string();
-        http_client::infer(None, "keeper", body.as_bytes())
+        http_client::infer(None, "session-words", body.as_bytes())
     };
     client.send(&request(true))?.context("a session does not begin")?;
 

@@ -77,10 +77,10 @@ fn compare(options: &Options, synchronous: &str) -> Result<()> {
 
 fn serve(folder: &Path, synchronous: &str) -> Result<Server> {
     let settings = "[capabilities]\nsql = true\n[limits]\ndeadline = '60s'\ncpu_time = '60s'\n";
-    let version = folder.join("models/ledger/1");
+    let version = folder.join("models/sql-steps/1");
     fs::create_dir_all(&version)?;
-    fs::write(folder.join("models/ledger/model.toml"), settings)?;
-    fs::write(version.join("model.wasm"), models::test_guest("ledger")?)?;
+    fs::write(folder.join("models/sql-steps/model.toml"), settings)?;
+    fs::write(version.join("model.wasm"), models::test_guest("sql-steps")?)?;
     fs::write(
         folder.join("wardian.toml"),
         format!("models = 'models'\n[database]\nsynchronous = '{synchronous}'\n"),
@@ -96,7 +96,7 @@ fn serve(folder: &Path, synchronous: &str) -> Result<Server> {
 fn send_step(server: &Server, step: &[&str]) -> Result<()> {
     let steps = json!([step.join("\u{1f}")]);
     let body = json!({ "inputs": [{ "name": "steps", "datatype": "BYTES", "shape": [1], "data": steps }] });
-    let request = http_client::infer(None, "ledger", &serde_json::to_vec(&body)?);
+    let request = http_client::infer(None, "sql-steps", &serde_json::to_vec(&body)?);
     let answer = Client::connect(server.address())?.send(&request)?.context("a call failed")?;
     let answer: Value = serde_json::from_slice(&answer)?;
     let result = answer["outputs"][0]["data"][0].as_str().unwrap_or_default();

@@ -23,7 +23,7 @@ pub(super) fn log(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let request = http_client::infer(
         Some(ATTACKER),
-        "puppet",
+        "scripted",
         br#"{"inputs":[],"parameters":{"behave":"log-flood"}}"#,
     );
     Ok(RunningAttack::default().repeat(4, move |_| send_once(address, &request)).wait(START))
@@ -68,7 +68,7 @@ pub(super) fn answers(scene: &AttackedServer) -> Result<RunningAttack> {
         r#"{{"inputs":[{{"name":"text","datatype":"BYTES","shape":[1],"data":["{text}"]}}]}}"#
     );
     let request = compressed(&body)?;
-    scene.wait_for("puppet")?;
+    scene.wait_for("scripted")?;
     let address = scene.server.address();
     let ask = |_| -> Option<TcpStream> {
         let mut stream = TcpStream::connect(address).ok()?;
@@ -83,7 +83,7 @@ pub(super) fn answers(scene: &AttackedServer) -> Result<RunningAttack> {
 pub(super) fn bodies(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
     let head = format!(
-        "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {ATTACKER}\r\ncontent-length: {}\r\n\r\n",
+        "POST /v2/models/scripted/infer HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {ATTACKER}\r\ncontent-length: {}\r\n\r\n",
         (600 << 20) + 1
     );
     let send = move |_| {
@@ -108,7 +108,7 @@ pub(super) fn compressed(body: &str) -> Result<Vec<u8>> {
     encoder.write_all(body.as_bytes())?;
     let body = encoder.finish()?;
     let head = format!(
-        "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {ATTACKER}\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        "POST /v2/models/scripted/infer HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {ATTACKER}\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     Ok([head.as_bytes(), &body].concat())

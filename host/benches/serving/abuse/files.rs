@@ -30,7 +30,7 @@ pub(super) fn folders(scene: &AttackedServer) -> Result<RunningAttack> {
 /// Versions whose `load` sleeps.
 pub(super) fn loads(scene: &AttackedServer) -> Result<RunningAttack> {
     for number in 0..12 {
-        let component = models::puppet(&format!("version={number};load=sleep:600000"))?;
+        let component = models::scripted(&format!("version={number};load=sleep:600000"))?;
         models::install_bare(
             &scene.repository(ATTACKER),
             &format!("sleeping{number}"),
@@ -47,7 +47,7 @@ pub(super) fn artifacts(scene: &AttackedServer) -> Result<RunningAttack> {
     let numbers = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(1));
     let upload = move |_| {
         let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let Ok(component) = models::puppet(&format!("version={number};ballast=120")) else {
+        let Ok(component) = models::scripted(&format!("version={number};ballast=120")) else {
             return;
         };
         send_once(address, &http_client::upload(ATTACKER, "large", number, &component));
@@ -58,7 +58,7 @@ pub(super) fn artifacts(scene: &AttackedServer) -> Result<RunningAttack> {
 /// Sparse sidecars whose modification time changes every few seconds.
 pub(super) fn sidecars(scene: &AttackedServer) -> Result<RunningAttack> {
     let repository = scene.repository(ATTACKER);
-    models::install_bare(&repository, "sparse", &models::test_guest("puppet")?, "")?;
+    models::install_bare(&repository, "sparse", &models::test_guest("scripted")?, "")?;
     let paths: Vec<_> =
         (0..8).map(|number| repository.join(format!("sparse/1/weights{number}.bin"))).collect();
     for path in &paths {

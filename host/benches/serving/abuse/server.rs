@@ -21,7 +21,7 @@ pub(super) const ATTACKER: &str = "attacker";
 pub(super) const VICTIM: &str = "victim";
 
 /// The attacker's models that every attack may use.
-const KEPT: [&str; 2] = ["puppet", "ledger"];
+const KEPT: [&str; 2] = ["scripted", "sql-steps"];
 
 /// The longest wait for a model.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -53,15 +53,15 @@ impl AttackedServer {
         for tenant in [VICTIM, ATTACKER] {
             models::install_bare(
                 &models.join(tenant),
-                "puppet",
-                &models::test_guest("puppet")?,
+                "scripted",
+                &models::test_guest("scripted")?,
                 SETTINGS,
             )?;
         }
         models::install_bare(
             &models.join(ATTACKER),
-            "ledger",
-            &models::test_guest("ledger")?,
+            "sql-steps",
+            &models::test_guest("sql-steps")?,
             "capabilities.sql = true",
         )?;
 

@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         (
             http_client::infer(
                 Some(VICTIM),
-                "puppet",
+                "scripted",
                 br#"{"inputs":[],"parameters":{"behave":"slow:5"}}"#,
             ),
             Duration::from_millis(50),

@@ -147,7 +147,7 @@ pub(super) fn short_request() -> Result<Vec<u8>> {
 fn long_request() -> Vec<u8> {
     http_client::infer(
         Some(VICTIM),
-        "puppet",
+        "scripted",
         br#"{"inputs":[],"parameters":{"behave":"slow:20"}}"#,
     )
 }

@@ -38,7 +38,7 @@ pub(super) fn statements(scene: &AttackedServer) -> Result<RunningAttack> {
         "select instr(printf('%.*c', 1000000, 'a'), printf('%.*c', 480000, 'a') || 'b')";
     let step = format!("query\u{1f}{searching}");
     let body = json!({ "inputs": [{ "name": "steps", "datatype": "BYTES", "shape": [1], "data": [step] }] });
-    let request = http_client::infer(Some(ATTACKER), "ledger", body.to_string().as_bytes());
+    let request = http_client::infer(Some(ATTACKER), "sql-steps", body.to_string().as_bytes());
     let address = scene.server.address();
     Ok(RunningAttack::default().repeat(6, move |_| send_once(address, &request)).wait(START))
 }
@@ -46,7 +46,7 @@ pub(super) fn statements(scene: &AttackedServer) -> Result<RunningAttack> {
 /// Versions without an artifact, one after another.
 pub(super) fn compiling(scene: &AttackedServer) -> Result<RunningAttack> {
     let address = scene.server.address();
-    let component = models::test_guest("ledger")?;
+    let component = models::test_guest("sql-steps")?;
     let labels = Arc::new(AtomicU64::new(1));
     let upload = move |thread: usize| {
         let label = labels.fetch_add(1, Ordering::Relaxed);
@@ -59,13 +59,13 @@ pub(super) fn compiling(scene: &AttackedServer) -> Result<RunningAttack> {
 
 /// Calls that never end.
 pub(super) fn spinning(scene: &AttackedServer) -> Result<RunningAttack> {
-    hold(scene, "puppet", "spin", 64)
+    hold(scene, "scripted", "spin", 64)
 }
 
 /// Sleeping calls, each in an instance that takes as much of the engine's pools as several ordinary
 /// ones.
 pub(super) fn instances(scene: &AttackedServer) -> Result<RunningAttack> {
-    let component = models::with_core_instances(&models::test_guest("puppet")?, 6)?;
+    let component = models::with_core_instances(&models::test_guest("scripted")?, 6)?;
     let settings = "limits = { deadline = \"1h\" }\ninstances.max = 250";
     models::install_bare(&scene.repository(ATTACKER), "large", &component, settings)?;
     scene.wait_for("large")?;
