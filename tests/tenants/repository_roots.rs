@@ -80,6 +80,24 @@ fn a_root_swapped_for_a_link_is_not_entered() {
 }
 
 #[test]
+fn a_start_accepts_a_link_and_logs_its_target() {
+    let server = homes().start();
+    server.holder("b").until_ready("good", 1);
+    let home = server.repository("homes/b");
+    fs::rename(home.path("models"), home.path("moved")).unwrap();
+    symlink("moved", home.path("models")).unwrap();
+    until_degraded(&server, "b", "restart the server to accept the link");
+    assert!(!server.log().contains("homes/b/moved"), "{}", server.log());
+
+    let server = server.stop().start();
+    server.holder("b").until_ready("good", 1);
+    let log = server.log();
+    let mut accepted = log.lines().filter(|line| line.contains("leads over symbolic links"));
+    assert!(accepted.any(|line| line.contains("homes/b/moved")), "{log}");
+    assert_eq!(statuses(&server, "b", "good"), [201, 200]);
+}
+
+#[test]
 fn a_recreated_root_is_served() {
     let server = homes().start();
     server.holder("b").until_ready("good", 1);

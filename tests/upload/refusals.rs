@@ -138,6 +138,25 @@ fn full_storage_refuses_uploads() {
 }
 
 #[test]
+fn an_unfinished_upload_counts_as_storage() {
+    let setup = Server::with_models(|_| {});
+    let server = setup.config("[tenants.default.quota]\nstorage = '100kB'\n").start();
+    let put = |version| server.call("PUT", &version_path("scripted", version));
+    let unfinished = put(1).announce(90_000).body(vec![0; 60_000]).begin();
+    until("that the first part is written", || used(&server, "storage") == 60_000);
+
+    let early = put(2).announce(50_000).send();
+    let late = put(2).body(vec![0; 50_000]).chunked().send();
+    for refused in [early, late] {
+        assert_eq!(refused.refused(429, "quota_exceeded").json()["quota"], "storage");
+    }
+
+    unfinished.hang_up();
+    until_clean(&server);
+    assert_ne!(put(2).body(vec![0; 50_000]).chunked().send().status, 429);
+}
+
+#[test]
 fn a_disconnect_during_an_upload_leaves_nothing() {
     let server = Server::empty();
     let half = &scripted("")[..50_000];
