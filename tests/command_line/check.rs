@@ -173,10 +173,10 @@ fn missing_versions_and_reserved_names_are_reported() {
         "mod version 1: OK in ",
         "mod version 7: FAILED (read)\n  `versions` in mod/model.toml names it",
     ])
-    .prints(&["stats: FAILED (read)\n  stats.wasm: no model can have this name"]);
+    .prints(&["stats: FAILED (read)\n  stats.wasm: this name is reserved and cannot be a model's"]);
     wardian(folder.directory(), &["check", "models/stats.wasm"])
         .exits(3)
-        .prints(&["no model can have this name"]);
+        .prints(&["this name is reserved and cannot be a model's"]);
     // A single version is checked by itself.
     wardian(folder.directory(), &["check", "models/mod/1"]).exits(0);
 }

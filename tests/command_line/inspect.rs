@@ -50,10 +50,10 @@ fn an_unloadable_component_is_shown() {
     let inspect = |file: &str, more: &[&str]| {
         wardian(folder.directory(), &[&["inspect", file], more].concat())
     };
-    let said = inspect("models/caller.wasm", &[]).exits(3);
+    let said = inspect("models/http-caller.wasm", &[]).exits(3);
     said.prints(&["\n  by [capabilities] http   wasi:http/", "\nNOT LOADED (validate)\n"]);
-    inspect("models/caller.wasm", &["--no-load"]).exits(0);
-    let json = inspect("models/caller.wasm", &["--no-load", "--json"]).exits(0).json();
+    inspect("models/http-caller.wasm", &["--no-load"]).exits(0);
+    let json = inspect("models/http-caller.wasm", &["--no-load", "--json"]).exits(0).json();
     let imports = json["imports"].as_array().unwrap();
     let http = imports
         .iter()

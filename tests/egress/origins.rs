@@ -63,7 +63,7 @@ fn unlisted_origins_are_refused() {
     let log = server.log();
     let line =
         log.lines().find(|line| line.contains("refused GET http://169.254.169.254")).unwrap();
-    for part in ["WARN", "tenant=default", "model=caller", "version=1"] {
+    for part in ["WARN", "tenant=default", "model=http-caller", "version=1"] {
         assert!(line.contains(part), "'{part}' is missing in {line}");
     }
     assert!(!log.contains("meta-data"), "a path can hold a secret: {log}");

@@ -61,7 +61,7 @@ fn works(server: &Server, name: &str) {
 }
 
 fn is_refused(server: &Server, name: &str) {
-    server.until_refused(name, 0, "no model can have this name");
+    server.until_refused(name, 0, "this name is reserved and cannot be a model's");
     let uploaded = server.call("PUT", &version_path(name, 2)).body(scripted("version=2")).send();
     assert!(
         uploaded.refused(400, "invalid_input").text().contains("cannot be uploaded to"),

@@ -1,7 +1,7 @@
 //! Properties that hold for arbitrary bytes read as one of the server's JSON formats.
 
 use super::extract::ModelPath;
-use super::golden::parse_golden;
+use super::golden_file::parse_golden;
 use super::oip::fuzzing::check_tensors;
 pub use super::oip::fuzzing::{infer_binary, infer_json};
 use crate::fuzzing::check_text;

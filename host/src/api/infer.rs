@@ -28,18 +28,18 @@ use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
 
 /// Answers an inference request.
-pub(super) async fn respond(
+pub(super) async fn handle(
     state: &ApiState,
     context: &RequestContext,
     caller: &Caller,
     path: ModelPath,
     request: Request<Body>,
 ) -> Response {
-    let answer = |resolved| answer(state, caller, resolved, request);
+    let answer = |resolved| infer_and_record(state, caller, resolved, request);
     inference::respond(state, context, caller, &path, answer).await
 }
 
-async fn answer(
+async fn infer_and_record(
     state: &ApiState,
     caller: &Caller,
     resolved: ResolvedRequest<'_>,

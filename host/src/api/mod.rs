@@ -21,7 +21,7 @@ mod docs;
 mod error;
 mod extract;
 mod generate;
-mod golden;
+mod golden_file;
 mod head_checks;
 mod health;
 mod host_work;
@@ -56,7 +56,7 @@ pub(crate) mod fuzzing;
 mod openapi_tests;
 
 pub use auth::Access;
-pub use golden::parse_golden;
+pub use golden_file::parse_golden;
 pub use http::connection::Connection;
 pub use http::guarded_body::GuardedBody;
 pub use origin_check::AllowedHosts;

@@ -183,14 +183,14 @@ fn model_endpoints() -> Vec<Endpoint> {
                 errors: errors::MODEL,
                 ..OPERATION
             }),
-        get("/v2/models/stats", Access::Key, stats::all).describe(Operation {
+        get("/v2/models/stats", Access::Key, stats::all_stats).describe(Operation {
             id: "all_statistics",
             tag: "models",
             summary: "What every model has done since it went live",
             response_body: "Statistics",
             ..OPERATION
         }),
-        get("/v2/models/{model}/stats", Access::Key, stats::model).describe(Operation {
+        get("/v2/models/{model}/stats", Access::Key, stats::model_stats).describe(Operation {
             id: "model_statistics",
             tag: "models",
             summary: "What a model's versions have done since they went live",
@@ -198,16 +198,15 @@ fn model_endpoints() -> Vec<Endpoint> {
             errors: errors::MODEL,
             ..OPERATION
         }),
-        get("/v2/models/{model}/versions/{version}/stats", Access::Key, stats::model).describe(
-            Operation {
+        get("/v2/models/{model}/versions/{version}/stats", Access::Key, stats::model_stats)
+            .describe(Operation {
                 id: "version_statistics",
                 tag: "models",
                 summary: "What a version has done since it went live",
                 response_body: "Statistics",
                 errors: errors::MODEL,
                 ..OPERATION
-            },
-        ),
+            }),
     ]
 }
 
@@ -511,7 +510,7 @@ async fn infer_model(
     path: ModelPath,
     request: Request<Body>,
 ) -> Response {
-    infer::respond(&state, &context, &caller, path, request).await
+    infer::handle(&state, &context, &caller, path, request).await
 }
 
 /// `GET /openapi.json`.

@@ -27,7 +27,7 @@ pub(super) async fn invocations(
     request: Request<Body>,
 ) -> Response {
     match requested_model(&state, &caller, request.headers()) {
-        Ok(path) => infer::respond(&state, &context, &caller, path, request).await,
+        Ok(path) => infer::handle(&state, &context, &caller, path, request).await,
         Err(error) => error.into_response(),
     }
 }

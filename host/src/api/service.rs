@@ -82,7 +82,7 @@ impl Api {
             return match auth::authorize(&self.state, request.headers(), Access::Infer) {
                 Ok(caller) => {
                     caller.record_on(&context.connection);
-                    infer::respond(&self.state, context, &caller, path, request).await
+                    infer::handle(&self.state, context, &caller, path, request).await
                 }
                 Err(refusal) => refusal.into_response(),
             };

@@ -18,7 +18,7 @@ use crate::tenant::Pacer;
 const BYTES_PER_VERSION: usize = 1024;
 
 /// `GET /v2/models/{m}[/versions/{v}]/stats`.
-pub(super) async fn model(
+pub(super) async fn model_stats(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
     path: ModelPath,
@@ -33,7 +33,7 @@ pub(super) async fn model(
 }
 
 /// `GET /v2/models/stats`: statistics of all serving models.
-pub(super) async fn all(
+pub(super) async fn all_stats(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
 ) -> Result<Response, ApiError> {

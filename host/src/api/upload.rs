@@ -166,7 +166,7 @@ impl From<UploadError> for ApiError {
             }
             UploadError::QuotaExceeded(refusal) => InferError::from(refusal).into(),
             UploadError::Invalid(fault) => CommandError::Failed(fault).into(),
-            UploadError::Unwritable(_) => {
+            UploadError::Io(_) => {
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "repository_unwritable", text)
             }
         }

@@ -2,7 +2,7 @@
 
 pub(super) mod client;
 pub(super) mod inputs;
-mod outputs;
+mod response_text;
 mod stream;
 
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl Infer {
         if self.json {
             print_raw(response)?;
         } else {
-            output::print(&outputs::lines(&response.body)?)?;
+            output::print(&response_text::format_response(&response.body)?)?;
         }
         Ok(Outcome::Success)
     }

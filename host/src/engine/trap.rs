@@ -20,7 +20,7 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
     }
 
     let detail = detail(error, state);
-    if is_starved(error, state) {
+    if is_host_out_of_memory(error, state) {
         tracing::warn!(detail, "a guest got no memory from the system");
         return InferError::Overloaded;
     }
@@ -36,7 +36,7 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
 
 /// True if a call failed because the system had no memory for the guest, which is no fault of the
 /// model.
-pub(super) fn is_starved(error: &wasmtime::Error, state: &State) -> bool {
+pub(super) fn is_host_out_of_memory(error: &wasmtime::Error, state: &State) -> bool {
     !error.is::<HostAbort>()
         && (matches!(state.memory.exceeded(), Some(ExceededLimit::Host)) || is_out_of_memory(error))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-use super::loader::{Loader, ValidatedVersion};
+use super::loader_traits::{Loader, ValidatedVersion};
 use super::migrate::{self, Validated, validation_transaction};
 use super::validation::{ParseGolden, validate};
 use crate::capability::http::{Egress, HttpGrant, TlsRoots};

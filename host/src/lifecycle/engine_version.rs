@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::drain::Drain;
-use super::loader::{ServingVersion, ValidatedVersion};
+use super::loader_traits::{ServingVersion, ValidatedVersion};
 use super::migrate::Validated;
 use crate::model::{ConfigTable, LoadError};
 use crate::servable::{Drained, InterceptorChainHandle, ServableHandle};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::error::CommandError;
-use super::index::IndexEntry;
-use super::loader::ServingVersion;
+use super::index_entry::IndexEntry;
+use super::loader_traits::ServingVersion;
 use crate::model::{LoadError, ModelName, Version};
 use crate::repository::{AspiredVersions, Digest};
 

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::loader::{Loader, ServingVersion, ValidatedVersion};
+use super::loader_traits::{Loader, ServingVersion, ValidatedVersion};
 use crate::model::{ConfigTable, LoadError, ModelId, Stage, TenantName};
 use crate::repository::Candidate;
 use crate::servable::{InterceptorChainHandle, ServableHandle};

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
 use super::event::Event;
-use super::loader::{Loader, ServingVersion};
+use super::loader_traits::{Loader, ServingVersion};
 use crate::model::{LoadError, ModelId, Stage};
 use crate::repository::Candidate;
 use crate::servable::InterceptorChain;

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::{CommandError, REFRESH_TIMEOUT, RefreshError};
 use super::event::{Event, Phase};
-use super::index::IndexEntry;
-use super::loader::Loader;
+use super::index_entry::IndexEntry;
+use super::loader_traits::Loader;
 use super::metrics::LifecycleMetrics;
 use super::readiness::Readiness;
 use super::reconciler::{Reconciler, ReconcilerParts};

@@ -27,10 +27,10 @@ mod error;
 mod event;
 #[cfg(test)]
 mod fake_loader;
-mod index;
+mod index_entry;
 mod interceptors;
 mod load_task;
-mod loader;
+mod loader_traits;
 mod log_rate_limit;
 mod manager;
 mod metrics;
@@ -49,8 +49,8 @@ mod waiters;
 
 pub use engine_loader::{EngineLoader, LoaderConfig};
 pub use error::{CommandError, RefreshError};
-pub use index::{IndexEntry, IndexState};
-pub use loader::Loader;
+pub use index_entry::{IndexEntry, IndexState};
+pub use loader_traits::Loader;
 pub use manager::{Manager, ManagerParts};
 pub use migrate::Validated;
 pub use publish::{PublishError, Published};

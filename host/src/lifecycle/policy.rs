@@ -2,11 +2,13 @@
 //!
 //! The policy preserves availability: a version that serves is not unloaded for one that has not
 //! been validated. It is stateless and idempotent. In particular
-//! - a version that failed does not count, so the next older one takes its place, and a restart
-//!   ends in the same state as the history before it;
+//! - content that failed does not count: if other content serves under its number, that stays, else
+//!   the next older version takes its place. A restart ends in the same state, apart from content
+//!   that stays only because it serves already;
 //! - a version that is no longer wanted is unloaded only once every wanted version serves;
-//! - if no present version can serve, the serving ones stay, unless they were deleted and no newer
-//!   version is present;
+//! - if no present version can serve, the serving ones stay. A deleted one goes once no selected
+//!   version is unsettled or loading, and neither a newer selected version nor an unversioned file
+//!   is present;
 //! - if the repository holds nothing of the model, all its versions are unloaded;
 //! - a version that is deleted while it loads, or would be unloaded at once, is never published.
 
@@ -23,7 +25,7 @@ pub(super) struct VersionSnapshot {
     pub(super) serving: Option<Digest>,
     /// The content that is being loaded.
     pub(super) loading: Option<Digest>,
-    /// The content that failed and is not retried by itself.
+    /// The content that failed and is not retried automatically.
     pub(super) failed: Option<Digest>,
 }
 
@@ -35,25 +37,25 @@ pub(super) enum Presence {
     /// Files that are still changing.
     Unsettled,
     /// Invalid files.
-    Faulty,
+    Invalid,
     /// No files.
     Absent,
 }
 
-/// The operator's demand for a model.
+/// The last request of the operator to load or unload a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Demand {
-    Wanted,
+pub(super) enum OperatorIntent {
+    Serve,
     /// The model was unloaded on request, and not loaded on request since.
-    Unwanted,
+    Unload,
 }
 
-/// An action on one model.
+/// The next step for one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Load the candidate of this version.
     Load(Version),
-    /// Drain this version.
+    /// Drain and unload this version.
     Unload(Version),
 }
 
@@ -63,12 +65,12 @@ pub(super) enum Action {
 pub(super) fn next_action(
     versions: &[VersionSnapshot],
     policy: &VersionPolicy,
-    demand: Demand,
+    demand: OperatorIntent,
     unversioned: bool,
 ) -> Option<Action> {
     let nothing_present =
         !unversioned && versions.iter().all(|snapshot| snapshot.presence == Presence::Absent);
-    if demand == Demand::Unwanted || nothing_present {
+    if demand == OperatorIntent::Unload || nothing_present {
         return versions
             .iter()
             .find(|snapshot| snapshot.serving.is_some())
@@ -84,24 +86,27 @@ pub(super) fn next_action(
     surplus(versions, &wanted).next().or(deleted).map(Action::Unload)
 }
 
-/// A version that serves, was deleted, and has no candidate left to replace it. A newer version
-/// that is present and invalid counts as a failed replacement and keeps it.
+/// Returns a version that serves, was deleted, and can go: no selected version is unsettled or
+/// loading, and no newer one is present. A newer version that is invalid counts as a failed
+/// replacement and keeps it.
 fn deleted_to_unload(versions: &[VersionSnapshot], policy: &VersionPolicy) -> Option<Version> {
-    let left = || {
+    let present_and_selected = || {
         versions.iter().filter(|snapshot| {
             snapshot.presence != Presence::Absent && selects(policy, snapshot.version)
         })
     };
-    let is_pending = left()
+    let is_pending = present_and_selected()
         .any(|snapshot| snapshot.presence == Presence::Unsettled || snapshot.loading.is_some());
-    let newest = left().map(|snapshot| snapshot.version).max();
-    let mut deleted = versions
-        .iter()
-        .filter(|snapshot| snapshot.serving.is_some() && snapshot.presence == Presence::Absent);
+    if is_pending {
+        return None;
+    }
 
-    deleted
-        .find(|snapshot| !is_pending && newest.is_none_or(|newest| newest < snapshot.version))
+    let newest = present_and_selected().map(|snapshot| snapshot.version).max();
+    versions
+        .iter()
+        .filter(|snapshot| snapshot.serving.is_some() && snapshot.presence == Presence::Absent)
         .map(|snapshot| snapshot.version)
+        .find(|&deleted| newest.is_none_or(|newest| newest < deleted))
 }
 
 /// True if the version policy may want a version.
@@ -116,7 +121,7 @@ pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
 pub(super) fn may_publish(
     versions: &[VersionSnapshot],
     policy: &VersionPolicy,
-    demand: Demand,
+    demand: OperatorIntent,
     version: Version,
 ) -> bool {
     let as_if_published = |snapshot: &VersionSnapshot| match snapshot.version == version {
@@ -128,7 +133,7 @@ pub(super) fn may_publish(
         .any(|snapshot| snapshot.version == version && snapshot.presence != Presence::Absent);
     let versions: Vec<_> = versions.iter().map(as_if_published).collect();
 
-    demand == Demand::Wanted
+    demand == OperatorIntent::Serve
         && present
         && !surplus(&versions, &wanted_versions(&versions, policy)).any(|other| other == version)
 }
@@ -139,12 +144,12 @@ fn surplus<'a>(
     wanted: &'a [&VersionSnapshot],
 ) -> impl Iterator<Item = Version> + 'a {
     let settled = !wanted.is_empty() && wanted.iter().all(|snapshot| is_settled(snapshot));
-    let surplus = |snapshot: &&VersionSnapshot| {
+    let is_surplus = |snapshot: &&VersionSnapshot| {
         snapshot.serving.is_some() && !wanted.iter().any(|other| other.version == snapshot.version)
     };
     versions
         .iter()
-        .filter(move |snapshot| settled && surplus(snapshot))
+        .filter(move |snapshot| settled && is_surplus(snapshot))
         .map(|snapshot| snapshot.version)
 }
 
@@ -174,7 +179,7 @@ fn can_serve(snapshot: &VersionSnapshot) -> bool {
             snapshot.failed != Some(digest)
                 || snapshot.serving.is_some_and(|serving| serving != digest)
         }
-        Presence::Unsettled | Presence::Faulty => snapshot.serving.is_some(),
+        Presence::Unsettled | Presence::Invalid => snapshot.serving.is_some(),
         Presence::Absent => false,
     }
 }
@@ -219,7 +224,7 @@ mod tests {
                 Some(("loading", name)) => snapshot.loading = Some(digest(name)),
                 Some(("failed", name)) => snapshot.failed = Some(digest(name)),
                 None if word == "changing" => snapshot.presence = Presence::Unsettled,
-                None if word == "bad" => snapshot.presence = Presence::Faulty,
+                None if word == "bad" => snapshot.presence = Presence::Invalid,
                 _ => panic!("{word}"),
             }
         }
@@ -229,7 +234,7 @@ mod tests {
 
     fn decide(versions: &[&str], policy: VersionPolicy) -> String {
         let versions: Vec<_> = versions.iter().map(|text| snapshot(text)).collect();
-        show(next_action(&versions, &policy, Demand::Wanted, false))
+        show(next_action(&versions, &policy, OperatorIntent::Serve, false))
     }
 
     fn show(action: Option<Action>) -> String {
@@ -291,7 +296,7 @@ mod tests {
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
         assert_eq!(decide(&["1 serving=a", "2 bad serving=b"], latest()), "unload 1");
         let bare = [snapshot("1 serving=a")];
-        assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
+        assert_eq!(show(next_action(&bare, &latest(), OperatorIntent::Serve, true)), "rest");
     }
 
     #[test]
@@ -329,7 +334,7 @@ mod tests {
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], only(7)), "rest");
 
         let bare = [snapshot("1 bad"), snapshot("2 serving=b")];
-        assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
+        assert_eq!(show(next_action(&bare, &latest(), OperatorIntent::Serve, true)), "rest");
     }
 
     #[test]
@@ -369,8 +374,8 @@ mod tests {
             (&[serving, "2 whole=b loading=b", "3 whole=c serving=c"], false),
             (&[serving, "2 whole=b loading=b", "3 whole=c failed=c"], true),
         ] {
-            assert_eq!(decide(versions, Demand::Wanted), expected, "{versions:?}");
-            assert!(!decide(versions, Demand::Unwanted), "{versions:?}");
+            assert_eq!(decide(versions, OperatorIntent::Serve), expected, "{versions:?}");
+            assert!(!decide(versions, OperatorIntent::Unload), "{versions:?}");
         }
     }
 
@@ -378,8 +383,11 @@ mod tests {
     fn an_unwanted_model_is_unloaded() {
         let versions = [snapshot("1 whole=a serving=a")];
         let latest = VersionPolicy::Latest(1);
-        assert_eq!(show(next_action(&versions, &latest, Demand::Unwanted, false)), "unload 1");
+        assert_eq!(
+            show(next_action(&versions, &latest, OperatorIntent::Unload, false)),
+            "unload 1"
+        );
         let none = [snapshot("1 whole=a")];
-        assert_eq!(show(next_action(&none, &latest, Demand::Unwanted, false)), "rest");
+        assert_eq!(show(next_action(&none, &latest, OperatorIntent::Unload, false)), "rest");
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::error::CommandError;
 use super::event::Event;
-use super::index::IndexEntry;
+use super::index_entry::IndexEntry;
 use super::manager::Manager;
 use crate::model::{LoadError, ModelId, Stage, TenantName};
 use crate::repository::upload::{

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::error::CommandError;
 use super::event::{Event, Phase};
-use super::index::IndexEntry;
-use super::loader::Loader;
+use super::index_entry::IndexEntry;
+use super::loader_traits::Loader;
 use super::log_rate_limit::LogRateLimit;
 use super::policy::Action;
 use super::readiness::{Readiness, TenantProgress};

@@ -6,8 +6,8 @@ mod version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::loader::ServingVersion;
-use super::policy::{Action, Demand, VersionSnapshot, may_publish, next_action};
+use super::loader_traits::ServingVersion;
+use super::policy::{Action, OperatorIntent, VersionSnapshot, may_publish, next_action};
 use super::version_state::ServingContent;
 use crate::model::{ConfigTable, LoadError, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::repository::{Candidate, Digest, Observed};
@@ -20,7 +20,7 @@ pub(super) struct ModelRecord {
     /// Present if the repository holds the model in a form without a version, with the fault if it
     /// is invalid.
     unversioned: Option<Option<String>>,
-    demand: Demand,
+    demand: OperatorIntent,
     policy: VersionPolicy,
     /// The live configuration. A version that is changing or invalid does not change it.
     live_config: Arc<ConfigTable>,
@@ -44,7 +44,7 @@ impl Default for ModelRecord {
         ModelRecord {
             versions: BTreeMap::new(),
             unversioned: None,
-            demand: Demand::Wanted,
+            demand: OperatorIntent::Serve,
             policy: VersionPolicy::default(),
             live_config: Arc::default(),
             model_quota: None,
@@ -140,7 +140,7 @@ impl ModelRecord {
 
     /// Sets the demand to wanted and forgets all failures, so that they are retried.
     pub(super) fn request_load(&mut self) {
-        self.demand = Demand::Wanted;
+        self.demand = OperatorIntent::Serve;
         for record in self.versions.values_mut() {
             record.clear_failures();
             if let Some(content) = record.serving() {
@@ -151,7 +151,7 @@ impl ModelRecord {
 
     /// Sets the demand to unwanted.
     pub(super) fn request_unload(&mut self) {
-        self.demand = Demand::Unwanted;
+        self.demand = OperatorIntent::Unload;
     }
 
     /// Starts to load a version. Returns its candidate.

@@ -1,7 +1,7 @@
 //! The state of one version, and its legal changes.
 
-use super::index::IndexState;
-use super::loader::ServingVersion;
+use super::index_entry::IndexState;
+use super::loader_traits::ServingVersion;
 use crate::repository::Digest;
 
 /// The state of one version of a model.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::error::CommandError;
-use super::index::IndexEntry;
+use super::index_entry::IndexEntry;
 use super::record::ModelRecord;
 use crate::model::{ModelName, Version};
 

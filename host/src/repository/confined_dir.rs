@@ -32,11 +32,11 @@ pub(super) struct ConfinedDir {
     real: PathBuf,
     stamp: Stamp,
     /// Number of entries that may still be listed.
-    entries: Cell<usize>,
+    entries_left: Cell<usize>,
 }
 
 /// Maximum number of entries that an upload may list.
-pub(super) const MAX_ENTRIES: usize = 100_000;
+pub(super) const MAX_UPLOAD_ENTRIES: usize = 100_000;
 
 /// An entry of a folder.
 pub(super) struct DirEntry {
@@ -68,7 +68,7 @@ impl ConfinedDir {
     pub(super) fn new(root: OpenRoot, entries: usize) -> io::Result<Self> {
         let OpenRoot { folder, real } = root;
         let stamp = stamp(&folder.metadata()?);
-        Ok(ConfinedDir { folder, real, stamp, entries: Cell::new(entries) })
+        Ok(ConfinedDir { folder, real, stamp, entries_left: Cell::new(entries) })
     }
 
     /// The root itself.
@@ -120,8 +120,8 @@ impl ConfinedDir {
     }
 
     fn count_entry(&self) -> io::Result<()> {
-        let left = self.entries.get().checked_sub(1);
-        self.entries.set(left.ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?);
+        let left = self.entries_left.get().checked_sub(1);
+        self.entries_left.set(left.ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?);
         Ok(())
     }
 
@@ -231,7 +231,7 @@ mod tests {
         let real = root.canonicalize().unwrap();
         ConfinedDir::new(
             OpenRoot { folder: Arc::new(OpenFolder::open(&real).unwrap()), real },
-            MAX_ENTRIES,
+            MAX_UPLOAD_ENTRIES,
         )
         .unwrap()
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::resolve::{ResolvedPath, resolve};
+use super::real_path::{ResolvedPath, resolve_symlinks};
 use crate::files::FolderId;
 use crate::model::TenantName;
 
@@ -59,7 +59,7 @@ impl FolderClaims {
     /// claimed.
     pub fn reserve(&self, tenant: &TenantName, path: &std::path::Path) {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if let Ok(resolved) = resolve(&path) {
+        if let Ok(resolved) = resolve_symlinks(&path) {
             let claim = Claim {
                 source: 0,
                 links: resolved.links.len(),
@@ -74,7 +74,8 @@ impl FolderClaims {
     /// claim.
     pub(super) fn claim(&self, tenant: &TenantName, claim: Claim) -> Result<(), Overlap> {
         // The folders behind the host's own paths may change as well.
-        let own = self.own.iter().filter_map(|(what, path)| Some((*what, resolve(path).ok()?)));
+        let own =
+            self.own.iter().filter_map(|(what, path)| Some((*what, resolve_symlinks(path).ok()?)));
         let hosts = own
             .into_iter()
             .find(|(_, ResolvedPath { folders, .. })| paths_overlap(folders, &claim.folders));
@@ -178,7 +179,7 @@ mod tests {
         std::fs::create_dir_all(state.join("a/b")).unwrap();
         let claims = FolderClaims::new(vec![("state directory", state.join("a"))]);
         let claim = |path: &std::path::Path| {
-            let folders = resolve(path).unwrap().folders;
+            let folders = resolve_symlinks(path).unwrap().folders;
             claims.claim(&name("a"), Claim { source: 1, folders, links: 0, moved: false })
         };
 

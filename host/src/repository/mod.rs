@@ -40,7 +40,7 @@ mod layout;
 mod misplaced;
 mod model_toml;
 mod operator_notes;
-mod resolve;
+mod real_path;
 mod root;
 mod scan;
 mod scan_meter;

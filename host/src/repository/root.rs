@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::aspired_versions::Degraded;
 use super::confined_dir::read_error_text;
 use super::folder_claims::{Claim, FolderClaims, Overlap};
-use super::resolve::{ResolvedPath, resolve};
+use super::real_path::{ResolvedPath, resolve_symlinks};
 use crate::files::OpenFolder;
 use crate::model::TenantName;
 
@@ -99,7 +99,7 @@ impl RepositoryRoot {
     /// one.
     pub(super) fn open(&self) -> Result<OpenRoot, RootError> {
         let mut before = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = resolve(&self.path)?;
+        let found = resolve_symlinks(&self.path)?;
 
         if let Some(opened) = &*before {
             self.check_links(&found, opened)?;

@@ -2,12 +2,14 @@
 //!
 //! A scan covers the whole repository, so its cost grows with the size of the repository and not
 //! with the change. After a quiet period the next change is scanned at once; during continuous
-//! changes, scans take a small share of the time.
+//! changes, scans take a small share of the time, unless a single one is so long that [`MAX_WAIT`]
+//! bounds the pause after it.
 
 use std::time::{Duration, Instant};
 
-/// Continuous scans take 1/20 of the time.
-const SHARE: u32 = 20;
+/// Continuous scans take 1/20 of the time, if one takes up to 100 ms. The pause after longer ones
+/// is [`MAX_WAIT`].
+const SHARE_DIVISOR: u32 = 20;
 /// Scan time available at once after a quiet period. A dropped file takes two or three scans.
 const BURST: Duration = Duration::from_millis(250);
 /// Maximum delay of a scan. A scan that reads large files is long only once.
@@ -17,31 +19,33 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct ScanRateLimiter {
     /// Remaining allowance.
-    left: Duration,
+    available: Duration,
     /// Time spent beyond the allowance.
     debt: Duration,
     /// Time at which both values were computed.
-    at: Instant,
+    updated_at: Instant,
 }
 
 impl ScanRateLimiter {
     pub(super) fn new(now: Instant) -> Self {
-        ScanRateLimiter { left: BURST, debt: Duration::ZERO, at: now }
+        ScanRateLimiter { available: BURST, debt: Duration::ZERO, updated_at: now }
     }
 
     /// Records a scan of this duration that ends now. Returns the instant at which the next may
     /// begin.
-    pub(super) fn record(&mut self, took: Duration, now: Instant) -> Instant {
-        let grown = now.saturating_duration_since(self.at) / SHARE;
-        let left = (self.left + grown.saturating_sub(self.debt)).min(BURST);
-        let debt = self.debt.saturating_sub(grown) + took.saturating_sub(left);
+    pub(super) fn record(&mut self, duration: Duration, now: Instant) -> Instant {
+        let refill = now.saturating_duration_since(self.updated_at) / SHARE_DIVISOR;
+        // The refill repays the debt first, then fills the allowance.
+        let available = (self.available + refill.saturating_sub(self.debt)).min(BURST);
+        let debt = self.debt.saturating_sub(refill) + duration.saturating_sub(available);
+
         *self = ScanRateLimiter {
-            left: left.saturating_sub(took),
-            debt: debt.min(MAX_WAIT / SHARE),
-            at: now,
+            available: available.saturating_sub(duration),
+            debt: debt.min(MAX_WAIT / SHARE_DIVISOR),
+            updated_at: now,
         };
 
-        now + self.debt * SHARE
+        now + self.debt * SHARE_DIVISOR
     }
 }
 
@@ -52,13 +56,14 @@ mod tests {
     /// Returns the number of scans of that duration within this time, if changes never stop.
     fn scans_within(took: Duration, seconds: u64) -> u32 {
         let start = Instant::now();
-        let (mut pace, mut now, mut count) = (ScanRateLimiter::new(start), start, 0);
+        let mut limiter = ScanRateLimiter::new(start);
+        let (mut now, mut count) = (start, 0);
 
         while now < start + Duration::from_secs(seconds) {
             now += took;
             count += 1;
             // The watch thread pauses at least this long between scans.
-            now = pace.record(took, now).max(now + Duration::from_millis(50));
+            now = limiter.record(took, now).max(now + Duration::from_millis(50));
         }
 
         count
@@ -73,7 +78,7 @@ mod tests {
 
         assert!(
             scans_within(Duration::from_millis(30), 10) <= 26,
-            "without an allowance it would be 125"
+            "without a rate limit it would be 125"
         );
     }
 

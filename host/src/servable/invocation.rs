@@ -104,7 +104,7 @@ impl<'a> Invocation<'a> {
         attempt.record(&outcome);
         let value = outcome?;
 
-        let session_wait = session.lock_wait;
+        let session_wait = session.session_wait;
         let after_response = session.commit(servable).await?;
         Ok(Committed { value, session_wait, after_response })
     }

@@ -108,7 +108,7 @@ impl Servable {
         Ok(CallContext {
             request_id,
             session,
-            tasks: Some(self.new_deferrals(Some(left))?),
+            tasks: Some(self.new_deferred_tasks(Some(left))?),
             ..CallContext::default()
         })
     }

@@ -20,7 +20,7 @@ pub struct GuardedBody<G> {
 
 /// The guard of a body, by the time of its release.
 enum Guard<G> {
-    /// Released when hyper has taken the last bytes.
+    /// Released when the body is dropped, which hyper does after taking the last bytes.
     UntilTaken {
         /// Only held.
         _guard: G,

@@ -38,27 +38,28 @@ impl MediaType {
 pub(in crate::api) struct AcceptHeader(Vec<(String, f32)>);
 
 impl AcceptHeader {
-    /// Parses the `Accept` header. Malformed entries are ignored.
+    /// Parses the `Accept` header. Malformed entries are ignored, and so are parameters other than
+    /// `q`.
     pub(in crate::api) fn from_headers(headers: &HeaderMap) -> AcceptHeader {
         let values = header_values(headers, ACCEPT);
         let entries = values.flat_map(|value| split(value, ',')).filter_map(|entry| {
             let media = MediaType::parse(entry)?;
-            let weight =
-                media.parameter("q").map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
+            let weight = media.parameter("q").map_or(Some(1.0), parse_weight)?;
             Some((media.name, weight))
         });
 
         AcceptHeader(entries.collect())
     }
 
-    /// Returns the weight of a media type from the most specific matching entry; 0 if there is
-    /// none.
+    /// Returns the weight of a media type from the most specific matching entry. Returns 0 if there
+    /// is none, also without the header.
     pub(in crate::api) fn weight(&self, name: &str) -> f32 {
         let range = name.split_once('/').map(|(kind, _)| format!("{kind}/*")).unwrap_or_default();
-        let weight = |wanted: &str| {
+        let find = |wanted: &str| {
             self.0.iter().find(|(found, _)| found == wanted).map(|(_, weight)| *weight)
         };
-        weight(name).or_else(|| weight(&range)).or_else(|| weight("*/*")).unwrap_or(0.0)
+
+        find(name).or_else(|| find(&range)).or_else(|| find("*/*")).unwrap_or(0.0)
     }
 
     /// True if the header lists exactly this media type with a weight above 0.
@@ -67,7 +68,12 @@ impl AcceptHeader {
     }
 }
 
-/// Returns all values of a header.
+/// Parses a weight: a number from 0 to 1 (RFC 9110, section 12.4.2).
+fn parse_weight(text: &str) -> Option<f32> {
+    text.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))
+}
+
+/// Returns the values of a header that are readable as text.
 fn header_values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
 }
@@ -173,6 +179,14 @@ mod tests {
             "a/b; =d",
         ] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn weights_outside_of_zero_to_one_are_ignored() {
+        for text in ["a/b;q=5", "a/b;q=-1", "a/b;q=NaN", "a/b;q=inf", "a/b;q=x"] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(text).unwrap())]);
+            assert!(!AcceptHeader::from_headers(&headers).lists("a/b"), "{text}");
         }
     }
 

@@ -12,19 +12,20 @@ const INLINE_LIMIT: usize = 256 << 10;
 
 /// Maximum size of inline work in bytes for a tenant that has used more than its share. Processing
 /// this much takes no longer than receiving it.
-const BUSY_INLINE_LIMIT: usize = 16 << 10;
+const OVER_SHARE_INLINE_LIMIT: usize = 16 << 10;
 
-/// Returns the maximum size of inline work in bytes. A tenant that has used more than its share
-/// queues for short work too, as for short calls.
+/// Returns the maximum size of inline work in bytes. It is lower for a tenant that has used more
+/// than its share, so that all but its smallest work waits for a turn.
 pub(in crate::api) fn inline_limit(workers: &Workers, share: &CpuShare) -> usize {
-    if workers.turns().may_start(share) { INLINE_LIMIT } else { BUSY_INLINE_LIMIT }
+    if workers.turns().may_start(share) { INLINE_LIMIT } else { OVER_SHARE_INLINE_LIMIT }
 }
 
 /// Time limit of work that belongs to no model call.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs work on `bytes` bytes that belongs to no model, at the tenant's expense. Work without a
-/// tenant is not charged. Fails with [`InferError::DeadlineExceeded`] after a minute.
+/// Runs work on `bytes` bytes that belongs to no model, at the tenant's expense, or the host's
+/// without a tenant. Work that is not inline fails with [`InferError::DeadlineExceeded`] after
+/// [`TIMEOUT`].
 pub(in crate::api) async fn run<T: Send + 'static>(
     workers: &Workers,
     tenant: Option<&Tenant>,
@@ -43,14 +44,14 @@ pub(in crate::api) async fn run<T: Send + 'static>(
     })
 }
 
-/// Converts the error of work that did not finish. `late` creates the error of work that missed its
-/// deadline.
+/// Converts the error of work that did not finish. `deadline_error` creates the error of work that
+/// missed its deadline.
 pub(in crate::api) fn to_infer_error(
     error: WorkError,
-    late: impl FnOnce() -> InferError,
+    deadline_error: impl FnOnce() -> InferError,
 ) -> InferError {
     match error {
-        WorkError::Stopped(Stopped::DeadlineExceeded) => late(),
+        WorkError::Stopped(Stopped::DeadlineExceeded) => deadline_error(),
         other => InferError::Internal(other.to_string()),
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::api) async fn compress(
     coding: Option<ContentCoding>,
     mut response: Response,
 ) -> Response {
-    if !is_large_text(&response) {
+    if !is_compressible(&response) {
         return response;
     }
 
@@ -41,7 +41,7 @@ pub(in crate::api) async fn compress(
     }
 }
 
-fn is_large_text(response: &Response) -> bool {
+fn is_compressible(response: &Response) -> bool {
     let headers = response.headers();
     let is_large =
         response.body().size_hint().exact().is_some_and(|length| length >= MIN_RESPONSE as u64);

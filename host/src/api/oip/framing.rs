@@ -3,7 +3,7 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::binary;
+use super::binary_request;
 use super::request_json::{DecodedRequest, read_request_text};
 use crate::api::http::content_type;
 use crate::model::{InferError, Metadata};
@@ -63,7 +63,7 @@ pub(in crate::api) fn decode(
     pacer: &Pacer,
 ) -> Result<DecodedRequest, String> {
     let json_length = match framing {
-        Framing::Raw => return binary::raw_request(metadata, body, pacer),
+        Framing::Raw => return binary_request::raw_request(metadata, body, pacer),
         Framing::Json => body.len(),
         Framing::Mixed(length) => length,
     };
@@ -74,7 +74,7 @@ pub(in crate::api) fn decode(
     })?;
     let mut json = read_request_text(text, pacer)?;
 
-    binary::attach_binary_inputs(&mut json, rest, pacer)?;
+    binary_request::attach_binary_inputs(&mut json, rest, pacer)?;
 
     Ok(json)
 }

@@ -1,7 +1,7 @@
 //! The wire codec of the Open Inference Protocol: tensors, requests, responses, parameters and the
 //! binary data extension.
 
-pub(super) mod binary;
+pub(super) mod binary_request;
 pub(super) mod framing;
 pub(super) mod parameters;
 pub(super) mod request_json;

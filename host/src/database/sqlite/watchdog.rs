@@ -49,9 +49,9 @@ pub(super) struct Watchdog {
 struct CurrentStatement {
     cancel_token: CancelToken,
     /// Time at which the statement must end, and its limit.
-    until: Option<(Instant, Duration)>,
+    deadline: Option<(Instant, Duration)>,
     /// Time at which the transaction must end.
-    open_until: Option<Instant>,
+    transaction_deadline: Option<Instant>,
     memory: Option<ThreadMemory>,
     stopped: Option<SqlError>,
 }
@@ -84,7 +84,8 @@ impl Watchdog {
         let mut current = self.lock();
 
         current.cancel_token = cancel_token.clone();
-        (current.until, current.open_until) = (Some((now + allowed, allowed)), open_until);
+        (current.deadline, current.transaction_deadline) =
+            (Some((now + allowed, allowed)), open_until);
         current.stopped = None;
         // The connection may have been moved from another thread.
         current.memory.take_if(|memory| memory.thread != thread::current().id());
@@ -101,7 +102,7 @@ impl Watchdog {
         self.meter.end_work();
 
         let mut current = self.lock();
-        (current.until, current.open_until, current.cancel_token) =
+        (current.deadline, current.transaction_deadline, current.cancel_token) =
             (None, None, CancelToken::default());
 
         if let Some(memory) = &mut current.memory {
@@ -114,7 +115,7 @@ impl Watchdog {
     /// True if the statement must end. Yields to other work if the statement's slice is over.
     pub(super) fn should_stop(&self) -> bool {
         let mut current = self.lock();
-        if current.until.is_none() {
+        if current.deadline.is_none() {
             // Statements of the host are short.
             return false;
         }
@@ -140,12 +141,12 @@ impl CurrentStatement {
             return Some(SqlError::Unavailable("the call has ended".into()));
         }
 
-        match self.until {
+        match self.deadline {
             Some((until, allowed)) if now >= until => return Some(statement_timeout(allowed)),
             _ => {}
         }
 
-        if self.open_until.is_some_and(|until| now >= until) {
+        if self.transaction_deadline.is_some_and(|until| now >= until) {
             return Some(transaction_timeout());
         }
 

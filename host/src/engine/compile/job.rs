@@ -300,7 +300,7 @@ impl From<wasmtime::Error> for CallError {
 impl CallError {
     fn explain(self, job: &Job, store: &Store<State>) -> LoadError {
         let error = match self {
-            CallError::Engine(error) if trap::is_starved(&error, store.data()) => {
+            CallError::Engine(error) if trap::is_host_out_of_memory(&error, store.data()) => {
                 return starved(&job.limits, &trap::detail(&error, store.data()));
             }
             CallError::Engine(error) => trap::classify(&error, store.data()),

@@ -257,7 +257,7 @@ impl<'a> ProcessMonitor<'a> {
     /// Gives the slot back and stops the child until it receives another.
     fn wait_for_slot(&mut self) -> Result<(), LoadError> {
         self.state = State::Working;
-        if !self.queued.requeue() {
+        if !self.queued.pause() {
             self.signal(Signal::STOP)?;
             self.clock.stop();
             self.state = State::Stopped;

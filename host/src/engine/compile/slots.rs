@@ -52,22 +52,23 @@ impl Slots {
 
     /// Adds a job of a tenant to the queue.
     pub(super) fn enqueue(&self, tenant: &Tenant) -> QueuedJob {
-        let bell = Arc::new(Notify::new());
+        let notifier = Arc::new(Notify::new());
         let ticket = self.change(|shared| {
             let ticket = shared.queue.enqueue(tenant.name(), tenant.account().weight());
-            shared.notifiers.insert(ticket.clone(), bell.clone());
+            shared.notifiers.insert(ticket.clone(), notifier.clone());
             ticket
         });
 
         QueuedJob {
             slots: self.clone(),
             ticket,
-            notifier: bell,
+            notifier,
             share: CpuShare::new(tenant.account().clone()),
         }
     }
 
-    /// Changes the queue, then assigns the free slots.
+    /// Adapts the number of slots to whether calls are running, changes the queue, and assigns the
+    /// free slots.
     fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
         let slots =
             if self.turns.is_busy() { self.slots_when_serving } else { self.slots_when_idle };
@@ -78,8 +79,8 @@ impl Slots {
         let outcome = change(&mut shared);
 
         for ticket in shared.queue.grant() {
-            if let Some(bell) = shared.notifiers.get(&ticket) {
-                bell.notify_one();
+            if let Some(notifier) = shared.notifiers.get(&ticket) {
+                notifier.notify_one();
             }
         }
 
@@ -104,19 +105,21 @@ impl QueuedJob {
         self.slots.lock().queue.is_running(&self.ticket)
     }
 
-    /// Charges CPU time of the child, to the job and to its tenant. The slot is the job's turn.
+    /// Charges CPU time of the compile process, to the job and to its tenant. The slot stands for a
+    /// turn of the fair scheduler.
     pub(super) fn charge(&self, time: Duration) {
         self.slots.turns.charge_in_turn(&self.share, time);
         self.slots.change(|shared| shared.queue.charge(&self.ticket, time));
     }
 
-    /// Frees the slot of a sleeping child.
+    /// Frees the slot of a sleeping compile process.
     pub(super) fn release_slot(&self) {
         self.slots.change(|shared| shared.queue.release_slot(&self.ticket));
     }
 
-    /// Frees the slot, if any, and waits for the next. Returns true if the job holds one already.
-    pub(super) fn requeue(&self) -> bool {
+    /// Gives up the slot, if any, and queues for another, without waiting. Returns true if the job
+    /// got one at once.
+    pub(super) fn pause(&self) -> bool {
         self.slots.change(|shared| shared.queue.pause(&self.ticket));
         self.is_running()
     }
@@ -155,7 +158,7 @@ mod tests {
         for job in &jobs {
             job.charge(Duration::ZERO);
             if job.must_pause() {
-                job.requeue();
+                job.pause();
             }
         }
 
@@ -192,7 +195,7 @@ mod tests {
         first.release_slot();
         let second = waiting.await.unwrap();
         assert!(second.is_running() && !first.is_running());
-        assert!(!first.requeue(), "the slot is taken");
+        assert!(!first.pause(), "the slot is taken");
 
         drop(second);
         first.wait_for_slot().await;

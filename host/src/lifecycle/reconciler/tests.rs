@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::time::Instant;
 
 use super::super::fake_loader::{FakeLoad, FakeLoader, FakeVersionControl};
-use super::super::index::IndexState;
+use super::super::index_entry::IndexState;
 use super::super::metrics::LifecycleMetrics;
 use super::*;
 use crate::files::ConfinedFile;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::super::event::Event;
 use super::super::load_task::{LoadTask, retry_delay, run_load};
-use super::super::loader::ServingVersion;
+use super::super::loader_traits::ServingVersion;
 use super::super::metrics::TenantMetrics;
 use super::Reconciler;
 use crate::model::{LoadError, ModelId, ModelName, Stage, Version};

@@ -1,7 +1,7 @@
 //! The reported state of a model: to callers, to the registry, and in the repository index.
 
-use super::super::index::{IndexEntry, IndexState};
-use super::super::policy::{Demand, selects};
+use super::super::index_entry::{IndexEntry, IndexState};
+use super::super::policy::{OperatorIntent, selects};
 use super::ModelRecord;
 use super::version::{ObservedContent, VersionRecord};
 use crate::model::{LoadError, ModelName, Stage, Version};
@@ -74,7 +74,7 @@ impl ModelRecord {
 
     /// The reason for which the model does not serve, as far as its callers may see it.
     pub(in crate::lifecycle) fn not_ready_reason(&self) -> String {
-        if self.demand == Demand::Unwanted {
+        if self.demand == OperatorIntent::Unload {
             return "it was unloaded on request".into();
         }
         if let Some(hold) = self.active_hold() {
@@ -156,7 +156,7 @@ impl ModelRecord {
     fn unavailable_reason(&self, record: &VersionRecord) -> String {
         match (&record.observed, self.demand) {
             (ObservedContent::Missing(reason), _) => reason.clone(),
-            (_, Demand::Unwanted) => "unloaded on request".into(),
+            (_, OperatorIntent::Unload) => "unloaded on request".into(),
             (ObservedContent::Unsettled, _) => "its files are still changing".into(),
             _ => match (record.fault(), self.active_hold()) {
                 (Some(fault), _) => fault.to_string(),

@@ -1,6 +1,6 @@
 //! The state of one version.
 
-use super::super::loader::ServingVersion;
+use super::super::loader_traits::ServingVersion;
 use super::super::policy::{Presence, VersionSnapshot};
 use super::super::version_state::{HostedContent, ServingContent, VersionState};
 use crate::model::{LoadError, Stage, Version};
@@ -182,7 +182,7 @@ impl VersionRecord {
         let presence = match &self.observed {
             ObservedContent::Candidate(candidate) => Presence::Candidate(candidate.digest),
             ObservedContent::Unsettled => Presence::Unsettled,
-            ObservedContent::Faulty(_) => Presence::Faulty,
+            ObservedContent::Faulty(_) => Presence::Invalid,
             ObservedContent::Missing(_) | ObservedContent::Absent => Presence::Absent,
         };
 

@@ -36,7 +36,7 @@ pub(super) struct ListedObject {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ContentTag {
     /// ETag, or the modification time if the store has no ETags.
-    pub(super) mark: String,
+    pub(super) validator: String,
     /// Size in bytes.
     pub(super) size: u64,
 }
@@ -105,7 +105,7 @@ impl ListedObject {
         ListedObject {
             path: meta.location,
             etag: meta.e_tag,
-            tag: ContentTag { mark, size: meta.size },
+            tag: ContentTag { validator: mark, size: meta.size },
             modified,
         }
     }

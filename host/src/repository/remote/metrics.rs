@@ -19,14 +19,14 @@ pub struct RemoteMetrics {
     refreshes: Family<Label, Counter>,
     failures: Family<Label, Counter>,
     bytes: Family<Label, Counter>,
-    refreshed: Family<Label, Seconds>,
+    last_success: Family<Label, Seconds>,
 }
 
 impl RemoteMetrics {
     /// Creates and registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = RemoteMetrics::default();
-        let RemoteMetrics { refreshes, failures, bytes, refreshed } = metrics.clone();
+        let RemoteMetrics { refreshes, failures, bytes, last_success: refreshed } = metrics.clone();
         registry.register(
             "repository_refreshes",
             "Refreshes of a remote repository, successful or not",
@@ -71,7 +71,7 @@ impl TenantMetrics {
 
         if well {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.all.refreshed.get_or_create(&self.label).set(now.as_secs_f64());
+            self.all.last_success.get_or_create(&self.label).set(now.as_secs_f64());
         } else {
             failures.inc();
         }
@@ -85,7 +85,7 @@ impl TenantMetrics {
 
 impl Drop for TenantMetrics {
     fn drop(&mut self) {
-        let RemoteMetrics { refreshes, failures, bytes, refreshed } = &self.all;
+        let RemoteMetrics { refreshes, failures, bytes, last_success: refreshed } = &self.all;
         for family in [refreshes, failures, bytes] {
             family.remove(&self.label);
         }

@@ -296,7 +296,7 @@ mod tests {
         files
             .entry(unit("iris.wasm"))
             .or_default()
-            .insert("iris.wasm".into(), ContentTag { mark: "e".into(), size: 1 });
+            .insert("iris.wasm".into(), ContentTag { validator: "e".into(), size: 1 });
         dir.save(&files).unwrap();
         dir.stage().unwrap();
         dir.make_visible().unwrap();

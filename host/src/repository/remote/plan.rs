@@ -169,7 +169,7 @@ pub(super) mod tests {
         let mut listed: Files<ListedObject> = Files::new();
         for &(path, mark, size, modified) in objects {
             let (unit, name) = SyncUnit::of(path).unwrap();
-            let tag = ContentTag { mark: mark.into(), size };
+            let tag = ContentTag { validator: mark.into(), size };
             let object = ListedObject { path: path.into(), etag: Some(mark.into()), tag, modified };
             listed.entry(unit).or_default().insert(name, object);
         }

@@ -37,7 +37,7 @@ pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<ContentTag>> 
 
     for (path, size) in found {
         let Some((unit, name)) = SyncUnit::of(&path) else { continue };
-        let unknown = ContentTag { mark: String::new(), size };
+        let unknown = ContentTag { validator: String::new(), size };
         let tag =
             recorded.files.get(&path).filter(|tag| tag.size == size).cloned().unwrap_or(unknown);
         mirrored.entry(unit).or_default().insert(name, tag);
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn tag(mark: &str, size: u64) -> ContentTag {
-        ContentTag { mark: mark.into(), size }
+        ContentTag { validator: mark.into(), size }
     }
 
     fn mirrored(files: &[(&str, ContentTag)]) -> Files<ContentTag> {

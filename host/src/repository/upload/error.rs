@@ -43,13 +43,15 @@ pub enum UploadError {
     Degraded(String),
     /// A file system error.
     #[error("the repository cannot be written to: {}", error_text(.0))]
-    Unwritable(#[from] io::Error),
+    Io(#[from] io::Error),
 }
 
 impl From<RootError> for UploadError {
     fn from(error: RootError) -> Self {
         match error {
-            RootError::Unreadable(error) => error.into(),
+            RootError::Unreadable(error) => {
+                UploadError::Degraded(format!("it cannot be read: {}", error_text(&error)))
+            }
             RootError::Refused(why) => UploadError::Degraded(why.reason),
         }
     }
@@ -57,6 +59,6 @@ impl From<RootError> for UploadError {
 
 impl From<rustix::io::Errno> for UploadError {
     fn from(error: rustix::io::Errno) -> Self {
-        UploadError::Unwritable(error.into())
+        UploadError::Io(error.into())
     }
 }

@@ -35,7 +35,7 @@ pub use received::ReceivedUpload;
 pub use target::UploadTarget;
 pub use version_dir::PutOutcome;
 
-use super::confined_dir::{ConfinedDir, MAX_ENTRIES};
+use super::confined_dir::{ConfinedDir, MAX_UPLOAD_ENTRIES};
 use super::root::RepositoryRoot;
 use super::scan_meter::ScanMeter;
 use crate::model::QuotaExceeded;
@@ -128,7 +128,7 @@ impl Uploads {
     }
 
     fn tree(&self) -> Result<ConfinedDir, UploadError> {
-        Ok(ConfinedDir::new(self.root.open()?, MAX_ENTRIES)?)
+        Ok(ConfinedDir::new(self.root.open()?, MAX_UPLOAD_ENTRIES)?)
     }
 
     fn slot(&self) -> Result<OwnedSemaphorePermit, UploadError> {

@@ -194,7 +194,7 @@ fn uploads_are_not_staged_through_a_link() {
     let outside = tempfile::tempdir().unwrap();
     fs::create_dir(outside.path().join("kept")).unwrap();
     symlink(outside.path(), bench.path(staging_dir::FOLDER)).unwrap();
-    assert!(matches!(bench.begin("iris", "1"), Err(UploadError::Unwritable(_))));
+    assert!(matches!(bench.begin("iris", "1"), Err(UploadError::Io(_))));
     bench.uploads.remove_abandoned();
 
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);

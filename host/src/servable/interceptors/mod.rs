@@ -11,9 +11,9 @@
 //! repository cannot serve, the chain is blocked and all calls fail; if an interceptor fails, the
 //! call fails.
 
-mod hooks;
 mod intercepted_request;
 mod interceptor_call;
+mod load_hooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,7 +21,7 @@ pub(in crate::servable) struct RequestSession {
     session: Option<LockedSession>,
     tasks: Option<Arc<DeferredTasks>>,
     /// Time spent waiting for the session's lock and loading its state.
-    pub(in crate::servable) lock_wait: Duration,
+    pub(in crate::servable) session_wait: Duration,
 }
 
 struct LockedSession {
@@ -51,7 +51,7 @@ impl Servable {
                 context,
                 session: None,
                 tasks: None,
-                lock_wait: Duration::ZERO,
+                session_wait: Duration::ZERO,
             });
         }
 
@@ -65,8 +65,11 @@ impl Servable {
         };
 
         let lock_wait = arrived.elapsed();
-        let tasks =
-            if template.has(Interface::Tasks) { Some(self.new_deferrals(None)?) } else { None };
+        let tasks = if template.has(Interface::Tasks) {
+            Some(self.new_deferred_tasks(None)?)
+        } else {
+            None
+        };
 
         let call_session = session.as_ref().map(|locked| locked.session.clone());
         let context = CallContext { session: call_session, tasks: tasks.clone(), ..context };
@@ -75,12 +78,12 @@ impl Servable {
             context,
             session,
             tasks,
-            lock_wait,
+            session_wait: lock_wait,
         })
     }
 
     /// Returns an empty task list, limited by the model's settings and by `at_most`.
-    pub(in crate::servable) fn new_deferrals(
+    pub(in crate::servable) fn new_deferred_tasks(
         &self,
         at_most: Option<u32>,
     ) -> Result<Arc<DeferredTasks>, InferError> {

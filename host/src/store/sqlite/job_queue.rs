@@ -514,12 +514,25 @@ mod tests {
         let huge = |connection: &Connection| {
             Ok(connection.execute("INSERT INTO t VALUES (zeroblob(90000000))", [])?)
         };
+        // The first job holds the worker until the others wait, so that they are one batch.
+        let (started, has_started) = tokio::sync::oneshot::channel();
         let (go, wait) = std::sync::mpsc::channel();
-        let until_all_are_there = write(&store, move |_| Ok(wait.recv()));
-        let (_, one, full, two, _) = tokio::join!(
-            biased;
-            until_all_are_there, write(&store, add), write(&store, huge), write(&store, add), async { go.send(()) }
-        );
+        let first = write(&store, move |_| {
+            let _ = started.send(());
+            Ok(wait.recv())
+        });
+        let others = async {
+            has_started.await.unwrap();
+            tokio::join!(
+                biased;
+                write(&store, add),
+                write(&store, huge),
+                write(&store, add),
+                async { go.send(()) }
+            )
+        };
+
+        let (_, (one, full, two, _)) = tokio::join!(first, others);
         assert_eq!((one.is_err(), full, two.is_err()), (true, Err(StoreError::Full), true));
         assert_eq!(write(&store, add).await, Ok(2));
     }

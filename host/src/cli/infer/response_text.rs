@@ -37,7 +37,7 @@ struct Output<'a> {
 }
 
 /// Returns the lines of a response. Fails if the body is no inference response.
-pub(super) fn lines(body: &[u8]) -> Result<Vec<String>> {
+pub(super) fn format_response(body: &[u8]) -> Result<Vec<String>> {
     let response: Response = serde_json::from_slice(body).map_err(|error| {
         let what = if error.is_data() { "no response to inference" } else { "not JSON" };
         anyhow!("the server's answer is {what}; --json prints it as it came: {error}")
@@ -121,14 +121,14 @@ mod tests {
 
     fn shown(shape: &[usize], data: Value) -> Vec<String> {
         let output = json!({ "name": "y", "datatype": "FP64", "shape": shape, "data": data });
-        lines(json!({ "outputs": [output] }).to_string().as_bytes()).unwrap().split_off(1)
+        format_response(json!({ "outputs": [output] }).to_string().as_bytes()).unwrap().split_off(1)
     }
 
     proptest! {
         #[test]
         fn a_number_is_shown_with_the_servers_own_digits(text in "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,25})?(e-?[0-9]{1,3})?") {
             let body = format!(r#"{{"outputs": [{{"name": "y", "datatype": "FP64", "shape": [1], "data": [{text}]}}]}}"#);
-            prop_assert_eq!(&lines(body.as_bytes()).unwrap()[1], &format!("  y FP64 [1]: [{text}]"));
+            prop_assert_eq!(&format_response(body.as_bytes()).unwrap()[1], &format!("  y FP64 [1]: [{text}]"));
         }
     }
 
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn an_invalid_response_is_an_error() {
         for odd in ["", "null", "[]", r#"{"outputs": [1]}"#, r#"{"outputs": [{"shape": "x"}]}"#] {
-            let error = lines(odd.as_bytes()).unwrap_err().to_string();
+            let error = format_response(odd.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("--json prints it as it came"), "{odd}: {error}");
         }
         shown(&[usize::MAX, 2], json!([1]));

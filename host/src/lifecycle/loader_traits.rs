@@ -1,11 +1,11 @@
-//! The seam between the reconcile loop and the engine.
+//! Traits through which the reconcile loop loads, publishes and drains versions, so that tests can
+//! replace the engine.
 //!
-//! The reconcile loop decides which versions load, serve and drain. It needs little of a version:
-//! that it can be validated, committed, published and drained. A [`Servable`] offers all of that,
-//! but cannot exist without a compiled component and the engine. So the loop works with these
-//! traits, which the engine's types implement (`engine_loader`, `engine_version`) and a fake
-//! implements in tests (`fake_loader`). They are trait objects and not type parameters: a load
-//! takes milliseconds at least, and a parameter would spread to the manager and all that holds it.
+//! A [`Servable`] cannot exist without a compiled component and the engine. So the loop works with
+//! these traits, which the engine's types implement (`engine_loader`, `engine_version`) and a fake
+//! implements in tests (`fake_loader`). They are trait objects: a load takes milliseconds, so
+//! dynamic dispatch costs nothing noticeable, and a type parameter would spread to the manager and
+//! its owners.
 //!
 //! [`Servable`]: crate::servable::Servable
 
@@ -43,22 +43,24 @@ pub trait Loader: Send + Sync {
     fn forget_tenant(&self, tenant: &TenantName);
 }
 
-/// A version that has passed its validation. Dropping it leaves nothing behind.
+/// A version that has passed its validation. Dropping it rolls back its migrations and frees its
+/// resources.
 pub trait ValidatedVersion: Send {
-    /// Commits the migrations of a version that is published now. Fails if they cannot be
+    /// Commits the migrations of a version that is about to be published. Fails if they cannot be
     /// committed; then the version must not be published.
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Box<dyn ServingVersion>, LoadError>>;
 }
 
 /// A version that is published, as the reconcile loop uses it.
 pub trait ServingVersion: Send + Sync {
-    /// The version for the registry and the interceptor chain; `None` for a fake.
+    /// The version for the registry and the interceptor chain; `None` if there is no
+    /// engine behind it.
     fn servable(&self) -> Option<&ServableHandle>;
 
     /// Replaces its live configuration.
     fn set_live_config(&self, values: Arc<ConfigTable>);
 
-    /// Sets the interceptors around its calls. The first call counts.
+    /// Sets the interceptors around its calls. Later calls have no effect.
     fn set_interceptors(&self, chain: &InterceptorChainHandle);
 
     /// True if an older version takes its place when it keeps failing.

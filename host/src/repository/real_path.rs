@@ -1,4 +1,4 @@
-//! Resolution of a path, with every folder and link on the way.
+//! The real path of a folder: every symbolic link followed, with the folders and links on the way.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,14 +9,14 @@ use std::path::{Component, Path, PathBuf};
 use crate::files::{FolderId, folder_id};
 
 /// Maximum number of links, as in the kernel.
-const MAX_LINKS: usize = 40;
+const MAX_SYMLINKS: usize = 40;
 
-/// The target of a path.
+/// A path with every symbolic link followed, and the folders and links on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResolvedPath {
     /// The path without links and dots.
     pub(super) real: PathBuf,
-    /// Every folder on that path, beginning with the file system's root.
+    /// The id of each component of that path, beginning with the file system's root.
     pub(super) folders: Vec<FolderId>,
     /// The links that were followed, by their own real paths.
     pub(super) links: BTreeSet<PathBuf>,
@@ -29,14 +29,16 @@ impl ResolvedPath {
     }
 }
 
-/// Resolves an absolute path. Fails on an I/O error, and with `ELOOP` after too many links.
-pub(super) fn resolve(path: &Path) -> io::Result<ResolvedPath> {
+/// Follows every symbolic link of an absolute path. Fails on an I/O error, and with `ELOOP` after
+/// too many links.
+pub(super) fn resolve_symlinks(path: &Path) -> io::Result<ResolvedPath> {
     let root = folder_id(&fs::symlink_metadata("/")?);
     let mut found = ResolvedPath { real: "/".into(), folders: vec![root], links: BTreeSet::new() };
     let (mut left, mut followed) = (steps(path), 0);
     while let Some(step) = left.pop() {
         if step == ".." {
             found.real.pop();
+            // The parent of the root is the root.
             found.folders.truncate(found.folders.len().saturating_sub(1).max(1));
             continue;
         }
@@ -51,7 +53,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<ResolvedPath> {
         }
 
         followed += 1;
-        if followed > MAX_LINKS {
+        if followed > MAX_SYMLINKS {
             return Err(rustix::io::Errno::LOOP.into());
         }
 
@@ -104,13 +106,15 @@ mod tests {
             ("absolute", &["absolute", "relative"]),
             ("absolute/../b", &["absolute", "relative"]),
         ] {
-            let found = resolve(&at(path)).unwrap();
+            let found = resolve_symlinks(&at(path)).unwrap();
             assert_eq!(found.real, at("a/b"), "{path}");
             assert_eq!(found.folder(), Some(folder_id(&fs::metadata(at(path)).unwrap())), "{path}");
             assert_eq!(found.folders.len(), found.real.components().count(), "{path}");
             assert_eq!(found.links, links.iter().map(|link| at(link)).collect(), "{path}");
         }
 
-        assert!(resolve(&at("loops")).is_err() && resolve(&at("a/nothing")).is_err());
+        assert!(
+            resolve_symlinks(&at("loops")).is_err() && resolve_symlinks(&at("a/nothing")).is_err()
+        );
     }
 }

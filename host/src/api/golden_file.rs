@@ -6,8 +6,8 @@
 //!  "cases": [{"request": {…}, "response": {"outputs": […]}}]}
 //! ```
 //!
-//! A number may differ from the expected one by `absolute` plus `relative` times the expected one.
-//! Both default to 0.
+//! A number may differ from the expected one by `absolute` plus `relative` times the magnitude of
+//! the expected one. Both default to 0.
 
 use super::json::{JsonError, Reader};
 use super::oip::request_json::{read_request, read_tensor};
