@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scripted_without_the_number_is_an_error() {
+    fn a_guest_without_the_number_is_an_error() {
         assert!(forbid_snapshot(vec![0; 100]).is_err());
     }
 }
