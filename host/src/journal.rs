@@ -164,19 +164,21 @@ impl Journal {
             tracing::debug!(%error, journal = %self.path.display(), "cannot begin a journal");
         }
         self.reserved = 0;
-        self.reserve();
+        self.reserve(self.length());
     }
 
     /// Runs a checkpoint if the journal is long. Must be called after each write.
     pub fn checkpoint_if_long(&mut self, connection: &Connection) {
-        let length = self.length();
+        let mut length = self.length();
         if length > self.checkpoint_above {
             // A reader keeps a long journal from being truncated. The next checkpoint is tried
             // after it has grown further.
             let is_empty = self.checkpoint(connection).unwrap_or(false);
             self.checkpoint_above = if is_empty { MAX_LENGTH } else { length + MAX_LENGTH };
+            length = self.length();
         }
-        self.reserve();
+
+        self.reserve(length);
     }
 
     /// Copies the content into the file. Returns false if another reader prevents it. Never blocks
@@ -194,15 +196,14 @@ impl Journal {
         let is_empty = truncate(connection)?;
         self.is_begun = !is_empty;
         self.reserved = 0;
-        self.reserve();
+        self.reserve(self.length());
 
         Ok(is_empty)
     }
 
-    /// Allocates disk space for the next writes, so that data can be deleted on a full disk. The
-    /// length of the journal does not change.
-    fn reserve(&mut self) {
-        let length = self.length();
+    /// Allocates disk space beyond the journal's present length for the next writes, so that data
+    /// can be deleted on a full disk. The length does not change.
+    fn reserve(&mut self, length: u64) {
         if length + RESERVE <= self.reserved {
             return;
         }
