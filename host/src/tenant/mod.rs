@@ -48,7 +48,7 @@ pub use slots::{SlotRequest, Slots};
 pub use tenants::{AuthError, Identity, TenantChanges, TenantConfigFaults, Tenants};
 pub use turn_future::TurnFuture;
 pub use virtual_time::{CpuAccount, CpuShare};
-pub use workers::{WorkError, Workers};
+pub use workers::{INLINE_LIMIT, WorkError, Workers};
 
 use crate::model::{QuotaExceeded, TenantName};
 use instance_limit::InstanceLimit;

@@ -14,6 +14,10 @@ use tokio::runtime::{Builder, Runtime};
 use super::pacer::{CancelOnDrop, Pacer, Stopped};
 use super::{CpuShare, FairScheduler, Payer, TurnFuture, set_idle_priority};
 
+/// Bytes that the host reads or writes in about a millisecond. Below it, a switch to another thread
+/// costs more than it saves the other tenants.
+pub const INLINE_LIMIT: usize = 256 << 10;
+
 /// Number of threads. Work beyond it waits for a thread.
 const MAX_THREADS: usize = 128;
 

@@ -4,11 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::model::{Deadline, InferError};
-use crate::tenant::{CpuShare, Pacer, Stopped, Tenant, WorkError, Workers};
-
-/// Maximum size of inline work in bytes. Reading or writing this much takes about a millisecond;
-/// below it, the thread switch costs more than it saves the other tenants.
-const INLINE_LIMIT: usize = 256 << 10;
+use crate::tenant::{CpuShare, INLINE_LIMIT, Pacer, Stopped, Tenant, WorkError, Workers};
 
 /// Maximum size of inline work in bytes for a tenant that has used more than its share. Processing
 /// this much takes no longer than receiving it.
