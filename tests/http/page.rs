@@ -18,8 +18,8 @@ fn the_page_shows_numbers_unchanged() {
     let expected = "{\n  \"data\": [\n    18446744073709551615,\n    -9223372036854775808,\n    0.9784924982845289,\n    1e-7\n  ],\n  \
                     \"text\": \"a, {\\\"b\\\"}\"\n}";
     assert_eq!(run(function, whole), expected);
-    // Where JavaScript represents every number exactly, the result equals that of JavaScript's own
-    // formatter.
+    // The result equals that of JavaScript's own formatter if JavaScript represents every number
+    // exactly.
     for json in ["{}", "[]", "1", "\"a\"", "[{\"a\":[]},[[]],{\"b\":{}}]", "[null,true,-1.5,[1,2]]"]
     {
         let parsed = "(json => JSON.stringify(JSON.parse(json), null, 2))";

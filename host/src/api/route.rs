@@ -63,6 +63,15 @@ pub(super) struct Undocumented {
 }
 
 impl Undocumented {
+    fn new(
+        method: &'static str,
+        path: &'static str,
+        access: Access,
+        handler: MethodRouter<Arc<ApiState>>,
+    ) -> Self {
+        Undocumented { route: Route { method, path, access }, handler }
+    }
+
     /// Adds the documentation.
     pub(super) fn describe(self, operation: Operation) -> Endpoint {
         Endpoint { route: self.route, handler: self.handler, operation }
@@ -75,7 +84,7 @@ where
     H: Handler<T, Arc<ApiState>>,
     T: 'static,
 {
-    Undocumented { route: Route { method: "GET", path, access }, handler: routing::get(handler) }
+    Undocumented::new("GET", path, access, routing::get(handler))
 }
 
 /// Creates a `POST` route.
@@ -84,7 +93,7 @@ where
     H: Handler<T, Arc<ApiState>>,
     T: 'static,
 {
-    Undocumented { route: Route { method: "POST", path, access }, handler: routing::post(handler) }
+    Undocumented::new("POST", path, access, routing::post(handler))
 }
 
 /// Creates a `PUT` route.
@@ -93,7 +102,7 @@ where
     H: Handler<T, Arc<ApiState>>,
     T: 'static,
 {
-    Undocumented { route: Route { method: "PUT", path, access }, handler: routing::put(handler) }
+    Undocumented::new("PUT", path, access, routing::put(handler))
 }
 
 /// Creates a `DELETE` route.
@@ -102,8 +111,5 @@ where
     H: Handler<T, Arc<ApiState>>,
     T: 'static,
 {
-    Undocumented {
-        route: Route { method: "DELETE", path, access },
-        handler: routing::delete(handler),
-    }
+    Undocumented::new("DELETE", path, access, routing::delete(handler))
 }

@@ -70,7 +70,7 @@ pub struct EngineLoader {
     store: ArtifactStore,
     compiler: Compiler,
     threads: Arc<GuestThreads>,
-    sequences: Sessions,
+    sessions: Sessions,
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
     /// Permits to read or write an artifact.
@@ -93,7 +93,7 @@ impl EngineLoader {
         store: ArtifactStore,
         compiler: Compiler,
         threads: Arc<GuestThreads>,
-        sequences: Sessions,
+        sessions: Sessions,
         metrics: ServableMetrics,
         parse_golden: ParseGolden,
     ) -> Self {
@@ -104,7 +104,7 @@ impl EngineLoader {
             store,
             compiler,
             threads,
-            sequences,
+            sessions,
             metrics,
             parse_golden,
             file_operations: Semaphore::new(MAX_FILE_OPERATIONS),
@@ -133,7 +133,7 @@ impl EngineLoader {
             settings.limits.clone(),
         );
         let (servable, drained) =
-            Servable::new(id, digest, settings, factory, &self.sequences, &self.metrics);
+            Servable::new(id, digest, settings, factory, &self.sessions, &self.metrics);
 
         let transaction = validation_transaction(&servable);
         let validation = self.validate(&servable, candidate, transaction.as_ref(), progress);

@@ -273,50 +273,25 @@ fn one_process_at_a_time() {
 fn every_part_of_the_key_counts() {
     let config = |value: &str| BTreeMap::from([("threshold".to_string(), value.to_string())]);
     let [a, b] = ["a", "b"].map(|name| TenantName::new(name).unwrap());
+    let none = BTreeMap::new();
+    let with_sidecar = |name, digest: &[u8; 32]| {
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [(name, digest)], &none, &[])
+    };
+    let with_config =
+        |value| ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &config(value), &[]);
+    let granted = &[Capability::Http];
     let keys = [
-        ArtifactKey::new(&b, "engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
-        ArtifactKey::new(&a, "other", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[1; 32], [], &BTreeMap::new(), &[]),
-        ArtifactKey::new(
-            &a,
-            "engine",
-            Role::Model,
-            &[0; 32],
-            [("a", &[0; 32])],
-            &BTreeMap::new(),
-            &[],
-        ),
-        ArtifactKey::new(
-            &a,
-            "engine",
-            Role::Model,
-            &[0; 32],
-            [("b", &[0; 32])],
-            &BTreeMap::new(),
-            &[],
-        ),
-        ArtifactKey::new(
-            &a,
-            "engine",
-            Role::Model,
-            &[0; 32],
-            [("a", &[1; 32])],
-            &BTreeMap::new(),
-            &[],
-        ),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &config("0.5"), &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &config("0.6"), &[]),
-        ArtifactKey::new(
-            &a,
-            "engine",
-            Role::Model,
-            &[0; 32],
-            [],
-            &BTreeMap::new(),
-            &[Capability::Http],
-        ),
-        ArtifactKey::new(&a, "engine", Role::Interceptor, &[0; 32], [], &BTreeMap::new(), &[]),
+        ArtifactKey::new(&b, "engine", Role::Model, &[0; 32], [], &none, &[]),
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &none, &[]),
+        ArtifactKey::new(&a, "other", Role::Model, &[0; 32], [], &none, &[]),
+        ArtifactKey::new(&a, "engine", Role::Model, &[1; 32], [], &none, &[]),
+        with_sidecar("a", &[0; 32]),
+        with_sidecar("b", &[0; 32]),
+        with_sidecar("a", &[1; 32]),
+        with_config("0.5"),
+        with_config("0.6"),
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &none, granted),
+        ArtifactKey::new(&a, "engine", Role::Interceptor, &[0; 32], [], &none, &[]),
     ];
 
     assert_eq!(HashSet::from(keys).len(), 11);
