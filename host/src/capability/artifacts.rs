@@ -32,6 +32,8 @@ mod bindings {
 #[derive(Clone, Default)]
 pub struct Sidecars {
     files: Arc<BTreeMap<String, Sidecar>>,
+    /// The name of the model file that a runtime serves.
+    model_file: Option<Arc<str>>,
     /// Charged for a file while it is being read; `None` in a compile process.
     tenant: Option<Arc<Tenant>>,
 }
@@ -48,7 +50,12 @@ impl Sidecars {
     /// These files, by name. A file that is read counts against the tenant's memory quota while the
     /// host holds it.
     pub fn new(files: BTreeMap<String, Sidecar>, tenant: Option<Arc<Tenant>>) -> Self {
-        Sidecars { files: Arc::new(files), tenant }
+        Sidecars { files: Arc::new(files), model_file: None, tenant }
+    }
+
+    /// The same files, one of which is the model file.
+    pub fn with_model_file(self, name: Option<&str>) -> Self {
+        Sidecars { model_file: name.map(Arc::from), ..self }
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, String> {
@@ -80,6 +87,10 @@ impl HostCapability for Sidecars {
 }
 
 impl Host for Ctx {
+    fn model_file(&mut self) -> Option<String> {
+        self.grants.sidecars.model_file.as_deref().map(str::to_owned)
+    }
+
     fn read(&mut self, name: String) -> Result<Vec<u8>, ReadError> {
         if !self.loading {
             return Err(ReadError::NotLoading);

@@ -1,0 +1,55 @@
+//! The formats of model files, told by their content.
+
+use std::fmt;
+
+/// A format of model file that this runtime reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An ONNX graph, as `skl2onnx` and `onnxmltools` write it.
+    Onnx,
+    /// XGBoost's own JSON.
+    XgboostJson,
+    /// XGBoost's own UBJSON.
+    XgboostUbjson,
+    /// LightGBM's text format.
+    Lightgbm,
+    /// The JSON in which `wardian.save` writes estimators that have no exporter.
+    WardianTrees,
+}
+
+impl Format {
+    /// Detects the format of a file; `None` if it is none of these.
+    pub fn detect(file: &[u8]) -> Option<Self> {
+        let start = file.trim_ascii_start();
+        match file {
+            [b'{', b'L' | b'l' | b'i' | b'U', ..] => Some(Self::XgboostUbjson),
+            _ if start.starts_with(b"{") => Some(json(start)),
+            _ if start.starts_with(b"tree\n") || start.starts_with(b"tree\r\n") => {
+                Some(Self::Lightgbm)
+            }
+            // The field `ir_version` comes first.
+            [8, ..] => Some(Self::Onnx),
+            _ => None,
+        }
+    }
+}
+
+/// Distinguishes the two formats in JSON by their first kilobyte.
+fn json(text: &[u8]) -> Format {
+    let start = &text[..text.len().min(1024)];
+    let marker: &[u8] = b"\"wardian-trees\"";
+    let is_ours = start.windows(marker.len()).any(|window| window == marker);
+    if is_ours { Format::WardianTrees } else { Format::XgboostJson }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Onnx => "ONNX",
+            Self::XgboostJson => "XGBoost JSON",
+            Self::XgboostUbjson => "XGBoost UBJSON",
+            Self::Lightgbm => "LightGBM text",
+            Self::WardianTrees => "wardian-trees",
+        })
+    }
+}

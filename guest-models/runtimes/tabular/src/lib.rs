@@ -1,0 +1,53 @@
+//! The runtime `tabular`: serves the files of scikit-learn (as ONNX), XGBoost and LightGBM, without
+//! any capability.
+//!
+//! `load` reads the model file of the version's folder, detects its [`Format`] by its content, and
+//! makes a [`Predictor`] of it, which answers every request.
+
+mod format;
+pub use format::Format;
+
+mod predictor;
+pub use predictor::Predictor;
+
+mod saved_metadata;
+pub use saved_metadata::SavedMetadata;
+
+use wardian_sdk::{Error, Metadata, Model, Request, Response};
+
+/// Reads a model file.
+///
+/// # Errors Failed if the file is not of a known format, or holds something that cannot be served
+/// as its library does; the text names the operator or field, and what to do.
+pub fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
+    let _ = saved;
+    match Format::detect(file) {
+        Some(format) => Err(Error::failed(format_args!("{format} files are not served yet"))),
+        None => Err(Error::failed(
+            "this is not a file of ONNX, XGBoost (JSON or UBJSON) or LightGBM (text)",
+        )),
+    }
+}
+
+struct Tabular {
+    predictor: Box<dyn Predictor>,
+}
+
+impl Model for Tabular {
+    fn load() -> Result<Self, Error> {
+        let name = wardian_sdk::artifacts::model_file()?;
+        let file = wardian_sdk::artifacts::read(&name)?;
+        let predictor = open(&file, &SavedMetadata::read()?)?;
+        Ok(Self { predictor })
+    }
+
+    fn metadata(&self) -> Metadata {
+        self.predictor.metadata()
+    }
+
+    fn infer(&self, request: Request) -> Result<Response, Error> {
+        self.predictor.predict(&request)
+    }
+}
+
+wardian_sdk::export!(Tabular);
