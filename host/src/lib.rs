@@ -148,6 +148,7 @@ pub mod essential;
 pub mod telemetry;
 
 mod disk_errors;
+mod mutex;
 mod toml_reader;
 
 #[cfg(fuzzing)]

@@ -5,7 +5,7 @@ mod text_format;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 pub(crate) use self::log_writer::{LogWriter, register as register_log};
 pub use self::text_format::to_text_format;
 use crate::model::TenantName;
+use crate::mutex::lock;
 
 /// The log writer of the process, once it has started.
 static LOG: OnceLock<LogWriter> = OnceLock::new();
@@ -42,7 +43,7 @@ pub struct Telemetry {
 impl Telemetry {
     /// Calls `register` with the registry of the prefix `wardian_`.
     pub fn register<M>(&self, register: impl FnOnce(&mut Registry) -> M) -> M {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = lock(&self.registry);
         register(registry.sub_registry_with_prefix("wardian"))
     }
 
@@ -59,7 +60,7 @@ impl Telemetry {
 
     /// All metrics in the OpenMetrics text format, version 1.0.0.
     pub fn render(&self) -> String {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = lock(&self.registry);
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &registry);

@@ -15,7 +15,8 @@ pub fn read(name: &str) -> Result<Vec<u8>, Error> {
     imp::read(name).map_err(missing)
 }
 
-/// Returns the whole content of a sidecar file, if there is one of that name. Otherwise as [`read`].
+/// Returns the whole content of a sidecar file; `None` if there is none of that name. Only
+/// [`Model::load`](crate::Model::load) may call it.
 ///
 /// # Errors Failed after `load`.
 pub fn find(name: &str) -> Result<Option<Vec<u8>>, Error> {

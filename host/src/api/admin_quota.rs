@@ -7,12 +7,13 @@
 //! built, until the last byte of the response has been sent.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::StatusCode;
 
 use super::error::ApiError;
 use crate::model::Digest;
+use crate::mutex::lock;
 
 /// Concurrent requests of one key: as many as the default quota `concurrency` of a tenant.
 const MAX_REQUESTS: u64 = 1024;
@@ -57,7 +58,7 @@ impl AdminQuota {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Usage>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -15,13 +15,14 @@ mod bindings {
 }
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
 use self::bindings::wardian::model::call_values::{self, Host, ValuesError};
 use super::{Ctx, CtxView, HasCtx, HostCapability};
+use crate::mutex::lock;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 
 /// The values of one call. They are dropped when the call is answered.
@@ -73,7 +74,7 @@ impl CallValues {
     }
 
     fn lock(&self) -> MutexGuard<'_, Values> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -5,7 +5,7 @@
 //! warning, and its further lines are dropped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
@@ -13,6 +13,7 @@ use wasmtime_wasi::WasiView;
 use self::bindings::wasi::logging::logging as generated;
 use super::{Ctx, CtxView, Grants, HasCtx, HostCapability};
 use crate::model::{RequestId, sanitize_lines};
+use crate::mutex::lock;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -93,7 +94,7 @@ impl CallLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, RequestId> {
-        self.request_id.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.request_id)
     }
 
     /// Charges the cost of a line. An instance runs one call at a time, so there are no races.

@@ -3,13 +3,14 @@
 //! The caller of the guest loads the state before the call and commits it after the call; the guest
 //! works on a copy.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
 use super::{Ctx, CtxView, HasCtx, HostCapability};
 use crate::model::{QuotaExceeded, format_size};
+use crate::mutex::lock;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 use bindings::wardian::model::session::{Host, SessionError};
 
@@ -131,7 +132,7 @@ impl Session {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -3,13 +3,14 @@
 //! A call only collects its tasks. The caller of the guest commits them together with the session
 //! state if the call succeeds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
 use super::{Ctx, CtxView, HasCtx, HostCapability};
 use crate::model::{QuotaExceeded, format_size};
+use crate::mutex::lock;
 use crate::store::tasks::NewTask;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 use bindings::wardian::model::tasks::{DeferError, Host};
@@ -70,7 +71,7 @@ impl DeferredTasks {
 
     /// Takes the collected tasks.
     pub fn take(&self) -> Vec<NewTask> {
-        std::mem::take(&mut self.collected.lock().unwrap_or_else(PoisonError::into_inner).tasks)
+        std::mem::take(&mut lock(&self.collected).tasks)
     }
 
     fn add(&self, name: String, payload: Vec<u8>) -> Result<(), DeferError> {
@@ -91,7 +92,7 @@ impl DeferredTasks {
             ));
         }
 
-        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collected = lock(&self.collected);
         if collected.tasks.len() >= room.tasks as usize {
             return limit(format!("this call may leave {} tasks behind and no more", room.tasks));
         }

@@ -3,7 +3,7 @@
 //! There are no arguments, environment variables, directories or sockets. Clocks have a resolution
 //! of one millisecond. Standard output and error become log lines.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmtime::StoreContextMut;
@@ -18,6 +18,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::logging::{CallLog, Level, sanitize_line, write_line};
 use super::{Ctx, CtxView, Grants, HostCapability};
+use crate::mutex::lock;
 
 /// The most bytes that a guest may read from the random source at once.
 const MAX_RANDOM: u64 = 64 << 10;
@@ -206,7 +207,7 @@ impl LogStream {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, LineBuffer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

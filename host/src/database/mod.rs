@@ -22,7 +22,7 @@ mod value;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -37,6 +37,7 @@ pub use value::{Fetch, SqlError, Statement, StatementResult, Value};
 
 use crate::journal;
 use crate::model::TenantName;
+use crate::mutex::lock;
 pub use crate::tenant::CpuMeter;
 use crate::tenant::{FairScheduler, PostgresSettings, Tenant};
 use metrics::StatementMetrics;
@@ -169,7 +170,7 @@ impl Databases {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantName, Arc<Database>>> {
-        self.inner.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.open)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Limits the number of concurrent deferred tasks of each model.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::{ModelName, TenantName};
+use crate::mutex::lock;
 
 /// One semaphore for each model with running tasks. Its size is fixed when the first of them
 /// starts.
@@ -35,7 +36,7 @@ impl TaskConcurrency {
     }
 
     fn semaphore(&self, tenant: &TenantName, model: &ModelName, instances: u32) -> Arc<Semaphore> {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = lock(&self.models);
         let key = (tenant.clone(), model.clone());
         if let Some(known) = models.get(&key).and_then(Weak::upgrade) {
             return known;

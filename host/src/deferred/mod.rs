@@ -16,13 +16,14 @@ mod concurrency;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 use crate::essential;
 use crate::model::{InferError, ModelName, TenantName};
+use crate::mutex::lock;
 use crate::registry::Registry;
 use crate::servable::{ModelSessions, Sessions, TaskChain, TaskChains, TaskOutcome};
 use crate::store::tasks::TaskInfo;
@@ -188,7 +189,7 @@ impl TaskRunner {
     /// session must not overtake its tasks.
     fn leave(&self, mut chain: TaskChain) {
         chain.leave_for_restart();
-        self.inner.left_for_restart.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
+        lock(&self.inner.left_for_restart).push(chain);
     }
 
     fn describe(&self, tenant: &Tenant, kept: TaskInfo) -> Task {
@@ -270,7 +271,7 @@ impl TaskRunner {
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Key, Arc<RunningChain>>> {
-        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.running)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::model::TenantName;
+use crate::mutex::lock;
 
 /// The progress of all tenants since the start, until the server is ready. It stays ready from then
 /// on.
@@ -85,7 +86,7 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, ReadinessState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -12,11 +12,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::real_path::{ResolvedPath, resolve_symlinks};
 use crate::files::FolderId;
 use crate::model::TenantName;
+use crate::mutex::lock;
 
 /// The folders of all tenants, and the host's own.
 #[derive(Debug, Default)]
@@ -103,7 +104,7 @@ impl FolderClaims {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TenantName, Claim>> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.claims)
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::aspired_versions::Degraded;
 use super::confined_dir::read_error_text;
@@ -17,6 +17,7 @@ use super::folder_claims::{Claim, FolderClaims, Overlap};
 use super::real_path::{ResolvedPath, resolve_symlinks};
 use crate::files::OpenFolder;
 use crate::model::TenantName;
+use crate::mutex::lock;
 
 /// The path of a tenant's repository, and the folder it led to last.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ impl RepositoryRoot {
     /// Opens the folder at the end of the path. Returns the folder already open if it is the same
     /// one.
     pub(super) fn open(&self) -> Result<OpenRoot, RootError> {
-        let mut before = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = lock(&self.opened);
         let found = resolve_symlinks(&self.path)?;
 
         if let Some(opened) = &*before {

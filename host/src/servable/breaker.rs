@@ -15,12 +15,13 @@ mod source;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use tokio::sync::watch;
 
 use crate::model::{Blame, BreakerSettings, InferError, ModelId};
+use crate::mutex::lock;
 use crate::tenant::Tenant;
 use circuit::Circuit;
 pub(super) use source::RequestSource;
@@ -169,7 +170,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.counts)
     }
 }
 

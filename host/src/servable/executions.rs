@@ -1,10 +1,11 @@
 //! Guest calls counted by batch size, for the protocol's statistics.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::Total;
+use crate::mutex::lock;
 
 /// The most batch sizes that are counted separately. Callers choose the sizes, so calls of further
 /// sizes are not counted.
@@ -26,7 +27,7 @@ pub(super) struct ExecutionCounts(Mutex<BTreeMap<u64, ExecutionTotals>>);
 impl ExecutionCounts {
     /// Counts a successful call with `rows` rows.
     pub(super) fn record(&self, rows: u64, instance: Duration, compute: Duration) {
-        let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sizes = lock(&self.0);
         if sizes.len() >= MAX_SIZES && !sizes.contains_key(&rows) {
             return;
         }
@@ -38,7 +39,7 @@ impl ExecutionCounts {
 
     /// Returns the current totals, sorted by batch size.
     pub(super) fn read(&self) -> Vec<(u64, ExecutionTotals)> {
-        let sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sizes = lock(&self.0);
         sizes.iter().map(|(rows, executions)| (*rows, *executions)).collect()
     }
 }

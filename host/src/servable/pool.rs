@@ -6,7 +6,7 @@
 //! while another model waits for the memory or slot that it occupies.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::InstanceFactory;
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, Isolation, ModelSettings};
+use crate::mutex::lock;
 use crate::tenant::{InstancePermit, Reclaim, Resource, Slots, Tenant};
 
 pub(super) struct InstancePool {
@@ -201,7 +202,7 @@ impl InstancePool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
 use super::key_value::{BucketName, IncrementError, Key, add};
 use super::{KeyValueStore, StoreError};
+use crate::mutex::lock;
 
 /// Limit of a store, in bytes: as much as a warm-up or golden request needs.
 const MAX_SIZE: usize = 16 << 20;
@@ -39,7 +40,7 @@ impl InMemoryKeyValue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pairs> {
-        self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pairs)
     }
 }
 

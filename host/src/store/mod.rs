@@ -14,7 +14,7 @@ pub mod tasks;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
@@ -25,6 +25,7 @@ pub use key_value::KeyValueStore;
 pub use sessions::SessionStore;
 
 use crate::model::{InferError, QuotaExceeded, TenantName};
+use crate::mutex::lock;
 use crate::tenant::{CpuShare, Resource, Tenant, UNLIMITED};
 use sqlite::SqliteStore;
 
@@ -171,6 +172,6 @@ impl Stores {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantName, SqliteStore>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }

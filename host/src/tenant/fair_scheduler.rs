@@ -22,7 +22,7 @@
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use thread_priority::unix::{
 };
 
 use super::{CpuAccount, CpuShare};
+use crate::mutex::lock;
 
 /// Nanoseconds, for each core, that a tenant may be ahead of the others before its calls have to
 /// wait. Differences below a tick are unknown; a few ticks more keep short bursts from paying for a
@@ -178,7 +179,7 @@ impl FairScheduler {
     /// last call.
     pub fn tick(&self, passed: Duration) {
         let now = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut active = lock(&self.active);
         active.retain(|account| {
             let here = account.waiting() > 0
                 || now.saturating_sub(account.last_active()) <= INACTIVE_TICKS;
@@ -230,7 +231,7 @@ impl FairScheduler {
     fn mark_active(&self, account: &Arc<CpuAccount>) {
         if account.mark_active(self.tick.load(Ordering::Relaxed)) {
             account.advance_to(self.min_virtual_time.load(Ordering::Relaxed));
-            self.active.lock().unwrap_or_else(PoisonError::into_inner).push(account.clone());
+            lock(&self.active).push(account.clone());
         }
     }
 
@@ -244,7 +245,7 @@ impl FairScheduler {
     }
 
     fn lock_queue(&self) -> MutexGuard<'_, RunQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 
@@ -353,7 +354,7 @@ impl RunQueue {
 
 impl TicketState {
     fn lock_waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waker)
     }
 }
 

@@ -2,10 +2,11 @@
 //! keeps guests from filling the operator's disk.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{ModelName, Version};
+use crate::mutex::lock;
 
 /// Bytes of kept lines.
 const MAX_KEPT_BYTES: usize = 256 << 10;
@@ -101,7 +102,7 @@ impl GuestLog {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

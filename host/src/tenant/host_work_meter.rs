@@ -4,12 +4,13 @@
 //! others. Work of a tenant that is ahead, and work that has run for a slice, waits for a turn. So
 //! host work is charged while it is done, and keeps no other tenant from its share of the cores.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{CpuMeter, CpuShare, FairScheduler, TurnTicket, set_idle_priority, thread_time};
+use crate::mutex::lock;
 
 /// Time for which work runs before it yields to others.
 const SLICE: Duration = Duration::from_millis(1);
@@ -116,7 +117,7 @@ impl HostWorkMeter {
     }
 
     fn lock(&self) -> MutexGuard<'_, MeterState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -25,7 +25,7 @@ mod virtual_time;
 mod workers;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -51,6 +51,7 @@ pub use virtual_time::{CpuAccount, CpuShare};
 pub use workers::{INLINE_LIMIT, WorkError, Workers};
 
 use crate::model::{QuotaExceeded, TenantName};
+use crate::mutex::lock;
 use instance_limit::InstanceLimit;
 use quota_counter::QuotaCounter;
 use rate_limiter::RateLimiter;
@@ -289,14 +290,14 @@ impl Tenant {
 
     /// Registers a pool, whose idle instances are dropped when the tenant needs one elsewhere.
     pub fn register_pool(&self, pool: Weak<dyn Reclaim>) {
-        let mut pools = self.reclaimable.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = lock(&self.reclaimable);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(pool);
     }
 
     /// Drops an idle instance with its permit and its memory. Returns false if there is none.
     pub fn reclaim(&self) -> bool {
-        let pools = self.reclaimable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pools = lock(&self.reclaimable).clone();
         // Dropping an instance frees its permit, which goes to the first waiting caller.
         pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim())
     }

@@ -8,12 +8,13 @@ mod division;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use tokio::sync::Notify;
 
 use super::Tenant;
 use crate::model::TenantName;
+use crate::mutex::lock;
 use division::{SlotDivision, Ticket};
 
 /// The slots of one engine.
@@ -118,7 +119,7 @@ impl Slots {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 }
 
@@ -180,7 +181,7 @@ impl QueuedRequest<'_> {
         while !self.is_granted() {
             let slots = &self.request.slots;
             // One request at a time: two choices at once could together take guaranteed slots.
-            let _reclaiming = slots.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
+            let _reclaiming = lock(&slots.reclaiming);
             let Some(name) = slots.lock().division.most_beyond_guarantee(&have_none) else { break };
             let holder = slots.lock().tenants.get(&name).and_then(Weak::upgrade);
             if !holder.is_some_and(|holder| holder.reclaim()) {

@@ -71,6 +71,7 @@ const LAYERS: &[Layer] = &[
             "engine",
             "lifecycle",
             "model",
+            "mutex",
             "repository",
             "servable",
             "store",
@@ -81,7 +82,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "dataplane", uses: &["engine", "model", "registry", "servable", "tenant"] },
     Layer {
         name: "deferred",
-        uses: &["essential", "model", "registry", "servable", "store", "tenant"],
+        uses: &["essential", "model", "mutex", "registry", "servable", "store", "tenant"],
     },
     Layer {
         name: "lifecycle",
@@ -92,6 +93,7 @@ const LAYERS: &[Layer] = &[
             "essential",
             "files",
             "model",
+            "mutex",
             "registry",
             "repository",
             "servable",
@@ -102,27 +104,28 @@ const LAYERS: &[Layer] = &[
     Layer { name: "registry", uses: &["model", "servable"] },
     Layer {
         name: "servable",
-        uses: &["capability", "database", "engine", "model", "store", "tenant"],
+        uses: &["capability", "database", "engine", "model", "mutex", "store", "tenant"],
     },
     Layer {
         name: "engine",
         uses: &["capability", "database", "disk_errors", "essential", "files", "model", "tenant"],
     },
-    Layer { name: "capability", uses: &["database", "model", "store", "tenant"] },
-    Layer { name: "store", uses: &["disk_errors", "journal", "model", "tenant"] },
-    Layer { name: "database", uses: &["disk_errors", "journal", "model", "tenant"] },
+    Layer { name: "capability", uses: &["database", "model", "mutex", "store", "tenant"] },
+    Layer { name: "store", uses: &["disk_errors", "journal", "model", "mutex", "tenant"] },
+    Layer { name: "database", uses: &["disk_errors", "journal", "model", "mutex", "tenant"] },
     Layer {
         name: "repository",
-        uses: &["disk_errors", "essential", "files", "model", "tenant", "toml_reader"],
+        uses: &["disk_errors", "essential", "files", "model", "mutex", "tenant", "toml_reader"],
     },
-    Layer { name: "tenant", uses: &["model"] },
+    Layer { name: "tenant", uses: &["model", "mutex"] },
     Layer { name: "essential", uses: &["telemetry"] },
-    Layer { name: "telemetry", uses: &["model"] },
+    Layer { name: "telemetry", uses: &["model", "mutex"] },
     Layer { name: "journal", uses: &["disk_errors"] },
     Layer { name: "disk_errors", uses: &[] },
     Layer { name: "files", uses: &["model"] },
     Layer { name: "toml_reader", uses: &["model"] },
     Layer { name: "model", uses: &[] },
+    Layer { name: "mutex", uses: &[] },
 ];
 
 /// Finds modules that use others which they may not, and entries of the table that nothing needs.

@@ -1,4 +1,4 @@
-//! What every format of model file becomes.
+//! The interface of a model that has been read from its file.
 
 use wardian_sdk::{Error, Metadata, Request, Response};
 

@@ -1,7 +1,7 @@
 //! The connection of a request, as far as its response affects it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use axum::http::HeaderValue;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::model::TenantName;
+use crate::mutex::lock;
 
 /// A handle to a client connection. It can end the connection: a response that the client does not
 /// read keeps its connection open and cannot end by itself. Clones share the connection.
@@ -84,7 +85,7 @@ impl Connection {
     }
 
     fn lock_tenant(&self) -> MutexGuard<'_, Option<TenantName>> {
-        self.0.tenant.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.tenant)
     }
 
     /// Announces in a response that the connection closes after it.

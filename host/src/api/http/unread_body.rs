@@ -6,7 +6,7 @@
 //! response carries `Connection: close`.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use axum::http::header::EXPECT;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
+
+use crate::mutex::lock;
 
 /// Limits on discarding a body before the response.
 #[derive(Clone, Copy)]
@@ -87,7 +89,7 @@ impl UnreadBody {
     }
 
     async fn discard_within(self, bounds: Bounds) -> bool {
-        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rest = lock(&self.rest).take();
 
         let (body, begun) = match rest {
             None => return true,
@@ -160,7 +162,7 @@ impl HttpBody for TrackedBody {
 
 impl TrackedBody {
     fn store_remainder(&self, rest: Remainder) {
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+        *lock(&self.rest) = Some(rest);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Keeps idle connections for reuse, for a limited time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::mutex::lock;
 
 /// A list of idle items. Items that are not reused in time are dropped, even if the list is not
 /// used again.
@@ -79,10 +81,6 @@ fn drop_expired_if_alive<T>(waiting: &Weak<Mutex<IdleItems<T>>>) -> Option<Insta
     waiting.has_dropper = next.is_some();
 
     next
-}
-
-fn lock<T>(waiting: &Mutex<IdleItems<T>>) -> MutexGuard<'_, IdleItems<T>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@
 //! are never cached: a guest that sends the same text would reuse the unchecked statement.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use super::super::own_tables::HOST_PREFIX;
+use crate::mutex::lock;
 
 /// Permitted pragmas, which read the schema.
 const ALLOWED_PRAGMAS: [&str; 11] = [
@@ -82,7 +83,7 @@ impl Authorizer {
 
     /// Returns and clears the reason of the last denial.
     pub(super) fn take_reason(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.reason).take()
     }
 
     /// Starts a new statement, for the limit of function calls.
@@ -100,7 +101,7 @@ impl Authorizer {
         match self.check_call_count(&request).or_else(|| denial(&request)) {
             None => Authorization::Allow,
             Some(reason) => {
-                *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                *lock(&self.reason) = Some(reason);
                 Authorization::Deny
             }
         }

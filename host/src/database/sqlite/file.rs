@@ -7,6 +7,7 @@ use super::super::{DatabaseConfig, SqlError};
 use super::connection::{GuestConnection, PAGE_SIZE};
 use crate::disk_errors;
 use crate::journal::{self, journal_path};
+use crate::mutex::lock;
 use crate::tenant::{CpuShare, FairScheduler, Resource, Tenant};
 
 /// Length of the journal, in bytes, above which readers are blocked until it is folded. It grows as
@@ -77,7 +78,7 @@ impl DatabaseFile {
     /// Checks, before the file is opened for the first time, that the journal beside it belongs to
     /// it.
     pub(super) fn check_log(&self) -> Result<(), SqlError> {
-        let mut checked = self.log_checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = lock(&self.log_checked);
         if *checked {
             return Ok(());
         }

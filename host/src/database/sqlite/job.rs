@@ -1,7 +1,7 @@
 //! Jobs for the threads of a database, and the replies to their callers.
 
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::super::Value;
 use super::super::{CpuMeter, Fetch, SqlError, Statement, StatementResult};
 use super::cancel_token::CancelToken;
+use crate::mutex::lock;
 
 /// Sends a result. The caller may be gone.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, SqlError>>;
@@ -78,11 +79,11 @@ pub(super) struct EndReason(Arc<Mutex<Option<SqlError>>>);
 
 impl EndReason {
     pub(super) fn set(&self, why: SqlError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *lock(&self.0) = Some(why);
     }
 
     pub(super) fn get(&self) -> SqlError {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let noted = lock(&self.0).clone();
         noted.unwrap_or_else(|| SqlError::Unavailable("the transaction has ended".into()))
     }
 }

@@ -19,6 +19,7 @@ use super::connection::Role;
 use super::file::DatabaseFile;
 use super::job::Job;
 use super::worker::Worker;
+use crate::mutex::lock;
 
 /// Idle time after which a thread closes its connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -180,7 +181,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 

@@ -7,13 +7,14 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::super::SqlError;
 use super::super::limits::{statement_timeout, transaction_timeout};
 use super::cancel_token::CancelToken;
+use crate::mutex::lock;
 use crate::tenant::HostWorkMeter;
 
 /// Virtual machine steps between two checks: a few microseconds for ordinary steps, a tenth of a
@@ -131,7 +132,7 @@ impl Watchdog {
     }
 
     fn lock(&self) -> MutexGuard<'_, CurrentStatement> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current)
     }
 }
 

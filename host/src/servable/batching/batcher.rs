@@ -1,7 +1,7 @@
 //! Groups the requests of one version: they wait here for each other and for their responses.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -13,6 +13,7 @@ use super::runner::Runner;
 use super::{BatchForm, BatchLimit, join};
 use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, Metadata, ModelSettings};
+use crate::mutex::lock;
 use crate::servable::Inference;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 
@@ -175,7 +176,7 @@ impl Batcher {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

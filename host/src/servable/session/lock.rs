@@ -4,9 +4,11 @@
 //! so the number of waiters is bounded by the queue limits.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::mutex::lock;
 
 /// The locked sessions of one model.
 #[derive(Default)]
@@ -55,7 +57,7 @@ impl SessionLocks {
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<AsyncMutex<()>>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sessions)
     }
 }
 

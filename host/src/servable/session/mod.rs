@@ -20,7 +20,7 @@ mod request_session;
 mod task_chain;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use prometheus_client::registry::Registry;
 use tokio::sync::{OnceCell, mpsc};
@@ -30,6 +30,7 @@ pub use task_chain::{AfterResponse, TaskChain};
 
 use super::InFlight;
 use crate::model::{InferError, ModelName, TenantName};
+use crate::mutex::lock;
 use crate::store::tasks::PendingChain;
 use crate::store::{SessionStore, StoreError, Stores, unix_millis};
 use crate::tenant::Tenant;
@@ -163,7 +164,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Models> {
-        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.models)
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::super::StoreError;
 use super::file::{OpenFile, StoreFile, used_pages};
 use crate::disk_errors;
+use crate::mutex::lock;
 use crate::tenant::Tenant;
 
 /// Limit of waiting jobs. Each belongs to a call or request that waits for it.
@@ -155,7 +156,7 @@ impl JobQueue {
     fn run_worker(self: &Arc<Self>) {
         let _guard = WorkerGuard(self);
 
-        let mut idle = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.connection);
         // Taken out of the lock, so that a panicking job drops the connection together with its
         // open transaction.
         let mut connection = idle.take();
@@ -205,7 +206,7 @@ impl JobQueue {
         let opened = self.file.open();
         let error = opened.as_ref().err().cloned();
 
-        let mut last_error = self.last_open_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last_error = lock(&self.last_open_error);
         if let (Some(error), true) = (&error, *last_error != error) {
             let (tenant, file) = (self.tenant().name(), self.file.path().display());
             tracing::error!(%tenant, %file, %error, "cannot open a tenant's store");
@@ -289,7 +290,7 @@ impl JobQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 

@@ -16,10 +16,12 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 pub(super) use connector::CheckingConnector;
 use entries::Entries;
+
+use crate::mutex::lock;
 
 /// The listing protocol of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +48,12 @@ impl SkippedObjects {
     /// Adds the count of one response.
     fn add(&self, count: usize, first: String) {
         if count > 0 {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((0, first)).0 +=
-                count;
+            lock(&self.0).get_or_insert((0, first)).0 += count;
         }
     }
 
     /// Returns and resets the count.
     pub(super) fn take(&self) -> Option<(usize, String)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
