@@ -99,3 +99,23 @@ fn a_json_log_has_one_object_per_line() {
         text.log()
     );
 }
+
+#[test]
+fn lines_of_a_request_carry_its_span_at_the_debug_level() {
+    let server = Server::with_models(|models| models.bare("scripted", scripted("version=7")));
+    let server = server.config("[log]\nformat = 'json'\nlevel = 'debug'").start();
+    server.until_version_of("scripted", 7);
+    let sent = server.call("POST", "/v2/models/scripted/infer").header("x-request-id", "the-one");
+    sent.json(&json!({ "inputs": [] })).send().ok();
+    server.until_logged("\"answered\"");
+    let lines = lines(&server.log());
+    let answered = lines
+        .iter()
+        .find(|line| {
+            line["fields"]["message"] == "answered" && line["span"]["request_id"] == "the-one"
+        })
+        .unwrap();
+    let span = json!({ "name": "request", "request_id": "the-one", "tenant": "default",
+                       "model": "scripted", "version": "1" });
+    assert_eq!(answered["span"], span);
+}

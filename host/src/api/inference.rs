@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use tracing::{Instrument, Span};
 
 use super::auth::Caller;
 use super::context::RequestContext;
@@ -51,7 +52,8 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
     let outcome = match state.dataplane.admit(tenant, &path.model, version) {
         Ok((admission, admitted)) => {
             let resolved = ResolvedRequest { context, tenant, path, admitted };
-            let answered = answer(resolved).await;
+            let span = resolved.span();
+            let answered = answer(resolved).instrument(span).await;
             answered.map(|(response, memory)| hold_until_sent((admission, memory), response))
         }
         Err(error) => {
@@ -69,6 +71,14 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
 }
 
 impl ResolvedRequest<'_> {
+    /// The span in which the request runs. It costs one comparison unless the log includes debug
+    /// messages, so lines of other levels name their request themselves.
+    fn span(&self) -> Span {
+        let id = self.admitted.servable().id();
+        let request_id = &self.context.request_id;
+        tracing::debug_span!("request", %request_id, tenant = %id.tenant, model = %id.name, version = %id.version)
+    }
+
     /// Logs the outcome, including details that only the model's owner may read.
     pub(super) fn log_outcome<T>(&self, outcome: &Result<T, InferError>) {
         let version = self.admitted.servable().id().version;
@@ -88,10 +98,8 @@ fn log_outcome<T>(
     let version = version.map(Version::number);
 
     let error = match outcome {
-        // The request reached a model, so the name is valid and printable.
-        Ok(_) => {
-            return tracing::debug!(%request_id, %tenant, model = path.model, version, "answered");
-        }
+        // Its span names the request.
+        Ok(_) => return tracing::debug!("answered"),
         Err(error) => error,
     };
 
