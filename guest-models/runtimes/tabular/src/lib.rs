@@ -13,6 +13,8 @@ pub use predictor::Predictor;
 mod saved_metadata;
 pub use saved_metadata::SavedMetadata;
 
+pub mod trees;
+
 use wardian_sdk::{Error, Metadata, Model, Request, Response};
 
 /// Reads a model file.
