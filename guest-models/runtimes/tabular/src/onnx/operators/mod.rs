@@ -1,0 +1,159 @@
+//! The operators: one place says which are served, in which versions, for which types, and how.
+//!
+//! # Adding an operator
+//!
+//! An operator is an [`Operator`] in a list of its file (`pub(super) const OPERATORS`), and each
+//! list is named once in [`LISTS`]. Its `build` is called once for each node when the graph is read.
+//! There it reads attributes, looks at the types of inputs, and returns a
+//! [`Kernel`](super::kernel::Kernel): the types of its outputs, and a closure that computes them.
+//!
+//! - `accepts` names the element types of the first input; the registry has checked them before
+//!   `build` is called. Other inputs are checked with [`Node::expect`]. A choice of a Rust type by an
+//!   element type is made in `build`, not in the closure: see [`for_types`].
+//! - An attribute that `build` never asks for makes the node refused, so ask for every attribute
+//!   whose meaning is implemented, and for no other.
+//! - An operator whose meaning changed has one entry for each range of versions, or asks
+//!   [`Node::version`].
+//! - `build` fails with [`Error::failed`]; the operator's name and node are added by the caller. A
+//!   closure fails with [`Error::rejected`] for shapes and values that the operator does not take.
+//! - Nothing panics: shapes are made by [`Shape::new`](super::tensor::Shape::new), which checks their
+//!   size; lists of a size that the request or file decides by
+//!   [`allocate`](super::tensor::allocate); work beyond the size of inputs and outputs is counted by
+//!   [`Arguments::charge`](super::kernel::Arguments::charge).
+
+mod identity;
+mod unary;
+
+use wardian_sdk::Error;
+
+use super::kernel::Kernel;
+use super::ml;
+use super::node::Node;
+use super::tensor::ElementType;
+
+/// An operator in a range of versions.
+pub(crate) struct Operator {
+    /// The domain.
+    pub(crate) domain: Domain,
+    /// The name.
+    pub(crate) name: &'static str,
+    /// The versions of the domain's operator set in which it has this meaning: first and last.
+    pub(crate) versions: (i64, i64),
+    /// The types of elements of the first input. Not looked at if there is no input.
+    pub(crate) accepts: &'static [ElementType],
+    /// Makes the kernel of a node.
+    pub(crate) build: fn(&Node<'_>) -> Result<Kernel, Error>,
+}
+
+/// A family of operators with versions of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// ai.onnx, written as nothing in files.
+    Onnx,
+    /// ai.onnx.ml.
+    Ml,
+    /// com.microsoft.
+    Microsoft,
+}
+
+/// All operators.
+const LISTS: &[&[Operator]] = &[identity::OPERATORS, unary::OPERATORS, ml::OPERATORS];
+
+/// Builds the kernel of a node.
+///
+/// # Errors Failed if the operator, its version, an attribute or a type is not served; the text names
+/// operator, domain, version and node.
+pub(crate) fn build(node: &Node<'_>) -> Result<Kernel, Error> {
+    let operator = find(node)?;
+    let refused = |error: Error| Error::failed(format_args!("{node}: {error}"));
+    if node.inputs() > 0 {
+        node.expect(0, operator.accepts).map_err(refused)?;
+    }
+    let kernel = (operator.build)(node).map_err(refused)?;
+    node.finish().map_err(refused)?;
+    Ok(kernel)
+}
+
+fn find(node: &Node<'_>) -> Result<&'static Operator, Error> {
+    let name = node.proto().op_type.as_str();
+    let domain = Domain::of(&node.proto().domain);
+    let named = |operator: &&Operator| Some(operator.domain) == domain && operator.name == name;
+    let operators = || LISTS.iter().flat_map(|list| list.iter()).filter(named);
+
+    let serves = |operator: &&Operator| {
+        let (first, last) = operator.versions;
+        (first..=last).contains(&node.version())
+    };
+    operators().find(serves).ok_or_else(|| {
+        let versions: Vec<_> = operators().map(|operator| operator.versions).collect();
+        let text = match (versions.first(), versions.iter().map(|(_, last)| last).max()) {
+            (Some((first, _)), Some(last)) => format!(
+                "{node} is not served in this version of its operators, {first} to {last} are; convert the model with such a target_opset"
+            ),
+            _ => format!(
+                "{node} is not served; convert the model without it, or serve it as a component of its own"
+            ),
+        };
+        Error::failed(text)
+    })
+}
+
+impl Domain {
+    /// The newest version of ai.onnx whose operators are known.
+    pub(crate) const NEWEST: i64 = 26;
+    /// The newest version of ai.onnx.ml.
+    pub(crate) const NEWEST_ML: i64 = 5;
+
+    /// Returns the domain of this name, if it is known.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        match name {
+            "" | "ai.onnx" => Some(Self::Onnx),
+            "ai.onnx.ml" => Some(Self::Ml),
+            "com.microsoft" => Some(Self::Microsoft),
+            _ => None,
+        }
+    }
+
+    /// Returns the oldest and newest versions of the operator set that are read.
+    pub(crate) fn versions(self) -> (i64, i64) {
+        match self {
+            Self::Onnx => (1, Self::NEWEST),
+            Self::Ml => (1, Self::NEWEST_ML),
+            Self::Microsoft => (1, 1),
+        }
+    }
+}
+
+/// Evaluates an expression in which `$T` is the Rust type of an element type, one of those listed:
+/// `for_types!(element, T in [F32(f32), F64(f64)] => kernel::<T>(node))`. The expression is a
+/// `Result`, as is the whole.
+///
+/// # Errors Failed if the type is not listed.
+macro_rules! for_types {
+    ($element:expr, $T:ident in [$($variant:ident($rust:ty)),* $(,)?] => $body:expr) => {
+        match $element {
+            $($crate::onnx::tensor::ElementType::$variant => {
+                type $T = $rust;
+                $body
+            })*
+            #[allow(unreachable_patterns)]
+            other => Err(::wardian_sdk::Error::failed(format_args!("the type {other} is not served"))),
+        }
+    };
+    ($element:expr, $T:ident in floats => $body:expr) => {
+        $crate::onnx::operators::for_types!($element, $T in [F32(f32), F64(f64)] => $body)
+    };
+    ($element:expr, $T:ident in common => $body:expr) => {
+        $crate::onnx::operators::for_types!(
+            $element, $T in [F32(f32), F64(f64), I64(i64), I32(i32)] => $body)
+    };
+    ($element:expr, $T:ident in numbers => $body:expr) => {
+        $crate::onnx::operators::for_types!(
+            $element,
+            $T in [
+                F32(f32), F64(f64), I64(i64), I32(i32), I16(i16), I8(i8), U64(u64), U32(u32),
+                U16(u16), U8(u8),
+            ] => $body)
+    };
+}
+pub(crate) use for_types;

@@ -1,0 +1,168 @@
+//! Tensors: the only values that exist while a graph runs.
+
+mod element;
+pub(crate) use element::{Data, Element, ElementType, Text, with_values};
+
+mod shape;
+pub(crate) use shape::{Shape, axis_of};
+
+mod read;
+pub(crate) use read::texts;
+
+use std::fmt;
+
+use wardian_sdk::{Error, OrError};
+
+/// A dense tensor. Its data fill its shape.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tensor {
+    shape: Shape,
+    data: Data,
+}
+
+impl Tensor {
+    /// Makes a tensor.
+    ///
+    /// # Errors Rejected if the values do not fill the shape.
+    pub(crate) fn new<T: Element>(shape: Shape, values: Vec<T>) -> Result<Self, Error> {
+        Self::from_data(shape, T::wrap(values))
+    }
+
+    /// Makes a tensor of data of any type.
+    ///
+    /// # Errors Rejected if the data do not fill the shape.
+    pub(crate) fn from_data(shape: Shape, data: Data) -> Result<Self, Error> {
+        if data.len() != shape.elements() {
+            let text = format!("{} elements do not fill the shape {shape:?}", data.len());
+            return Err(Error::rejected(text));
+        }
+        Ok(Self { shape, data })
+    }
+
+    /// Makes a tensor of one dimension.
+    ///
+    /// # Errors Rejected if there are more values than the limit.
+    pub(crate) fn vector<T: Element>(values: Vec<T>) -> Result<Self, Error> {
+        Self::new(Shape::new(&[values.len()])?, values)
+    }
+
+    /// Makes a tensor of one value without dimensions.
+    pub(crate) fn scalar<T: Element>(value: T) -> Self {
+        Self { shape: Shape::SCALAR, data: T::wrap(vec![value]) }
+    }
+
+    /// Returns the shape.
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Returns the elements.
+    pub(crate) fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// Unwraps the elements.
+    pub(crate) fn into_data(self) -> Data {
+        self.data
+    }
+
+    /// Returns the type of the elements.
+    pub(crate) fn element_type(&self) -> ElementType {
+        self.data.element_type()
+    }
+
+    /// Returns the number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Returns the elements in row-major order.
+    ///
+    /// # Errors Failed if they are of another type: the type of every value is checked when the
+    /// graph is read.
+    pub(crate) fn values<T: Element>(&self) -> Result<&[T], Error> {
+        let mismatch = Mismatch { given: self.element_type(), wanted: T::TYPE };
+        T::values(&self.data).or_failed(mismatch)
+    }
+
+    /// Unwraps the elements.
+    ///
+    /// # Errors As for [`Tensor::values`].
+    pub(crate) fn into_values<T: Element>(self) -> Result<Vec<T>, Error> {
+        let mismatch = Mismatch { given: self.element_type(), wanted: T::TYPE };
+        T::unwrap(self.data).or_failed(mismatch)
+    }
+
+    /// Returns the elements as whole numbers: of int64 or int32.
+    ///
+    /// # Errors As for [`Tensor::values`].
+    pub(crate) fn integers(&self) -> Result<Vec<i64>, Error> {
+        match &self.data {
+            Data::I64(values) => Ok(values.clone()),
+            Data::I32(values) => Ok(values.iter().map(|value| (*value).into()).collect()),
+            _ => {
+                let (given, wanted) = (self.element_type(), ElementType::I64);
+                Err(Error::failed(Mismatch { given, wanted }))
+            }
+        }
+    }
+
+    /// Returns this tensor with another shape of as many elements.
+    ///
+    /// # Errors Rejected if the number of elements differs.
+    pub(crate) fn reshape(self, shape: Shape) -> Result<Self, Error> {
+        let before = self.shape;
+        Self::from_data(shape, self.data)
+            .map_err(|_| Error::rejected(format_args!("{before:?} cannot become {shape:?}")))
+    }
+
+    /// Returns the number of rows and columns of a matrix. One dimension is one column, as
+    /// ai.onnx.ml takes it; several after the first are joined.
+    pub(crate) fn rows_and_columns(&self) -> (usize, usize) {
+        match **self.shape() {
+            [] => (1, 1),
+            [rows] => (rows, 1),
+            [rows, ref columns @ ..] => (rows, columns.iter().product()),
+        }
+    }
+}
+
+/// A text that says which type of elements was given in place of another.
+struct Mismatch {
+    given: ElementType,
+    wanted: ElementType,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a tensor of {} where one of {} belongs", self.given, self.wanted)
+    }
+}
+
+/// Makes an empty list with room for `length` values.
+///
+/// # Errors Rejected if there is not enough memory.
+pub(crate) fn allocate<T>(length: usize) -> Result<Vec<T>, Error> {
+    let mut values = Vec::new();
+    let room = values.try_reserve_exact(length);
+    room.or_rejected(format_args!("no memory for {length} elements"))?;
+    Ok(values)
+}
+
+/// Makes a list of equal values.
+///
+/// # Errors Rejected if there is not enough memory.
+pub(crate) fn filled<T: Clone>(length: usize, value: T) -> Result<Vec<T>, Error> {
+    let mut values = allocate(length)?;
+    values.resize(length, value);
+    Ok(values)
+}
+
+/// Collects an iterator of known length.
+///
+/// # Errors Rejected if there is not enough memory.
+pub(crate) fn collect<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>, Error> {
+    let mut list = allocate(values.len())?;
+    list.extend(values);
+    Ok(list)
+}
