@@ -1,4 +1,4 @@
-//! What a node becomes when its graph is read.
+//! Nodes that are ready to run.
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ mod node;
 mod operators;
 mod program;
 mod proto;
+mod registry;
 mod tensor;
 mod value_type;
 

@@ -7,8 +7,8 @@ use wardian_sdk::Error;
 use super::Program;
 use super::kernel::{Argument, Arguments, Outputs};
 use super::node::{Input, Node, Subgraphs};
-use super::operators;
 use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use super::registry;
 use super::tensor::{Element, Shape, Tensor, Text};
 use super::value_type::ValueType;
 
@@ -115,7 +115,7 @@ impl Case {
             constant: are_constants.then(|| Arc::new(tensor.clone())),
         };
         let known = inputs.iter().map(|input| input.as_ref().map(known)).collect();
-        let kernel = operators::build(&Node::new(&self.proto, self.version, known, &NoSubgraphs))?;
+        let kernel = registry::build(&Node::new(&self.proto, self.version, known, &NoSubgraphs))?;
 
         let argument = |(slot, input): (usize, &Option<Tensor>)| match input {
             Some(_) => Argument::Value { slot, is_last_use: true },

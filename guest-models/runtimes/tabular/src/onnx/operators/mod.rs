@@ -1,10 +1,11 @@
-//! The operators: one place says which are served, in which versions, for which types, and how.
+//! The operators of ai.onnx, and the form of every operator: one place says in which versions and for
+//! which types an operator is served, and how.
 //!
 //! # Adding an operator
 //!
-//! An operator is an [`Operator`] in a list of its file (`pub(super) const OPERATORS`), and each
-//! list is named once in [`LISTS`]. Its `build` is called once for each node when the graph is read.
-//! There it reads attributes, looks at the types of inputs, and returns a
+//! An operator is an [`Operator`] in a list of its file (`pub(super) const OPERATORS`), and each list
+//! is named once in [`OPERATORS`] or in `ml`. Its `build` is called once for each node when the graph
+//! is read. There it reads attributes, looks at the types of inputs, and returns a
 //! [`Kernel`](super::kernel::Kernel): the types of its outputs, and a closure that computes them.
 //!
 //! - `accepts` names the element types of the first input; the registry has checked them before
@@ -14,12 +15,12 @@
 //!   whose meaning is implemented, and for no other.
 //! - An operator whose meaning changed has one entry for each range of versions, or asks
 //!   [`Node::version`].
-//! - `build` fails with [`Error::failed`]; the operator's name and node are added by the caller. A
-//!   closure fails with [`Error::rejected`] for shapes and values that the operator does not take.
-//! - Nothing panics: shapes are made by [`Shape::new`](super::tensor::Shape::new), which checks their
-//!   size; lists of a size that the request or file decides by
-//!   [`allocate`](super::tensor::allocate); work beyond the size of inputs and outputs is counted by
-//!   [`Arguments::charge`](super::kernel::Arguments::charge).
+//! - `build` fails with `Error::failed`; the operator's name and node are added by the caller. A
+//!   closure fails with `Error::rejected` for shapes and values that the operator does not take.
+//! - Nothing panics: shapes are made by [`Shape::new`](super::tensor::Shape::new), which checks
+//!   their size; lists of a size that the request or file decides by
+//!   [`allocate`](super::tensor::allocate); work beyond the size of inputs and outputs is counted
+//!   by [`Arguments::charge`](super::kernel::Arguments::charge).
 
 mod identity;
 mod unary;
@@ -27,7 +28,6 @@ mod unary;
 use wardian_sdk::Error;
 
 use super::kernel::Kernel;
-use super::ml;
 use super::node::Node;
 use super::tensor::ElementType;
 
@@ -56,51 +56,12 @@ pub(crate) enum Domain {
     Microsoft,
 }
 
-/// All operators.
-const LISTS: &[&[Operator]] = &[identity::OPERATORS, unary::OPERATORS, ml::OPERATORS];
-
-/// Builds the kernel of a node.
-///
-/// # Errors Failed if the operator, its version, an attribute or a type is not served; the text names
-/// operator, domain, version and node.
-pub(crate) fn build(node: &Node<'_>) -> Result<Kernel, Error> {
-    let operator = find(node)?;
-    let refused = |error: Error| Error::failed(format_args!("{node}: {error}"));
-    if node.inputs() > 0 {
-        node.expect(0, operator.accepts).map_err(refused)?;
-    }
-    let kernel = (operator.build)(node).map_err(refused)?;
-    node.finish().map_err(refused)?;
-    Ok(kernel)
-}
-
-fn find(node: &Node<'_>) -> Result<&'static Operator, Error> {
-    let name = node.proto().op_type.as_str();
-    let domain = Domain::of(&node.proto().domain);
-    let named = |operator: &&Operator| Some(operator.domain) == domain && operator.name == name;
-    let operators = || LISTS.iter().flat_map(|list| list.iter()).filter(named);
-
-    let serves = |operator: &&Operator| {
-        let (first, last) = operator.versions;
-        (first..=last).contains(&node.version())
-    };
-    operators().find(serves).ok_or_else(|| {
-        let versions: Vec<_> = operators().map(|operator| operator.versions).collect();
-        let text = match (versions.first(), versions.iter().map(|(_, last)| last).max()) {
-            (Some((first, _)), Some(last)) => format!(
-                "{node} is not served in this version of its operators, {first} to {last} are; convert the model with such a target_opset"
-            ),
-            _ => format!(
-                "{node} is not served; convert the model without it, or serve it as a component of its own"
-            ),
-        };
-        Error::failed(text)
-    })
-}
+/// The lists of all files.
+pub(super) const OPERATORS: &[&[Operator]] = &[identity::OPERATORS, unary::OPERATORS];
 
 impl Domain {
     /// The newest version of ai.onnx whose operators are known.
-    pub(crate) const NEWEST: i64 = 26;
+    pub(crate) const NEWEST: i64 = 28;
     /// The newest version of ai.onnx.ml.
     pub(crate) const NEWEST_ML: i64 = 5;
 

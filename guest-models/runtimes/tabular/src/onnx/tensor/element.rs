@@ -171,7 +171,7 @@ impl ElementType {
     ];
     /// Floating point numbers that are computed with.
     pub(crate) const FLOATS: &'static [Self] = &[Self::F32, Self::F64];
-    /// What most operators of ai.onnx.ml take: numbers of 32 and 64 bits.
+    /// Numbers of 32 and 64 bits: those that most operators of ai.onnx.ml take.
     pub(crate) const COMMON_NUMBERS: &'static [Self] =
         &[Self::F32, Self::F64, Self::I64, Self::I32];
 }
