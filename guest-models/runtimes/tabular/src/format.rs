@@ -11,7 +11,7 @@ pub enum Format {
     XgboostJson,
     /// XGBoost's own UBJSON.
     XgboostUbjson,
-    /// LightGBM's text format.
+    /// LightGBM's text format, or the JSON of `dump_model`, which its reader refuses.
     Lightgbm,
     /// The JSON in which `wardian.save` writes estimators that have no exporter.
     WardianTrees,
@@ -34,12 +34,17 @@ impl Format {
     }
 }
 
-/// Distinguishes the two formats in JSON by their first kilobyte.
+/// Distinguishes the formats in JSON by their first kilobyte.
 fn json(text: &[u8]) -> Format {
     let start = &text[..text.len().min(1024)];
-    let marker: &[u8] = b"\"wardian-trees\"";
-    let is_ours = start.windows(marker.len()).any(|window| window == marker);
-    if is_ours { Format::WardianTrees } else { Format::XgboostJson }
+    let has = |marker: &[u8]| start.windows(marker.len()).any(|window| window == marker);
+    if has(b"\"wardian-trees\"") {
+        Format::WardianTrees
+    } else if has(b"\"num_tree_per_iteration\"") {
+        Format::Lightgbm
+    } else {
+        Format::XgboostJson
+    }
 }
 
 impl fmt::Display for Format {

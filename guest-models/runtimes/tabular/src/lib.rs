@@ -7,6 +7,10 @@
 #[allow(dead_code, unused_imports, unused_macros)]
 mod onnx;
 
+mod classes;
+
+mod lightgbm;
+
 mod format;
 pub use format::Format;
 
@@ -25,8 +29,8 @@ use wardian_sdk::{Error, Metadata, Model, Request, Response};
 /// # Errors Failed if the file is not of a known format, or holds something that cannot be served
 /// as its library does; the text names the operator or field, and what to do.
 pub fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
-    let _ = saved;
     match Format::detect(file) {
+        Some(Format::Lightgbm) => lightgbm::open(file, saved),
         Some(format) => Err(Error::failed(format_args!("{format} files are not served yet"))),
         None => Err(Error::failed(
             "this is not a file of ONNX, XGBoost (JSON or UBJSON) or LightGBM (text)",

@@ -18,6 +18,9 @@ pub struct SavedMetadata {
     pub classes: Option<Vec<Class>>,
     /// The names of a frame's columns and the inputs they became, where a converter changed them.
     pub columns: BTreeMap<String, String>,
+    /// The columns of the training frame that had categories, in their order, where a file lists
+    /// the categories without their columns' names.
+    pub categorical_columns: Option<Vec<String>>,
     /// The value that stands for a missing one, besides NaN.
     pub missing: Option<f64>,
     /// More properties for clients.
