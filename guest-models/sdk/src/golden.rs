@@ -10,10 +10,15 @@
 //!      "response": {"outputs": [
 //!          {"name": "y", "shape": [1], "datatype": "FP64", "data": [2.0]}]}}]}
 //! ```
+//!
+//! In tensors of floating-point numbers, the texts `NaN`, `Infinity` and `-Infinity` stand for what
+//! JSON has no number for.
 
 use serde_json::Value;
 
-use crate::{Element, Error, Model, OrError, Parameter, Request, Tensor, artifacts};
+use crate::{
+    Datatype, Element, Error, Model, OrError, Parameter, Request, Response, Tensor, artifacts,
+};
 
 /// Loads the model and runs every case of the `golden.json` in its crate's folder.
 ///
@@ -21,20 +26,34 @@ use crate::{Element, Error, Model, OrError, Parameter, Request, Tensor, artifact
 /// other error.
 pub fn check<M: Model>() -> Result<(), Error> {
     let model = M::load()?;
-    let file = artifacts::read("golden.json")?;
-    let golden: Value = serde_json::from_slice(&file).or_failed("golden.json")?;
+    check_file(&artifacts::read("golden.json")?, |request| model.infer(request))
+}
+
+/// Runs every case of a `golden.json` on a function that answers requests.
+///
+/// # Errors Fails with the first response that differs by more than the tolerance, or with any
+/// other error.
+pub fn check_file(
+    golden: &[u8],
+    infer: impl Fn(Request) -> Result<Response, Error>,
+) -> Result<(), Error> {
+    let golden: Value = serde_json::from_slice(golden).or_failed("golden.json")?;
     let tolerance = Tolerance::from_json(&golden["tolerance"]);
     for (index, case) in elements(&golden["cases"])?.iter().enumerate() {
-        check_case(&model, case, &tolerance).or_failed(format_args!("case {index}"))?;
+        check_case(&infer, case, &tolerance).or_failed(format_args!("case {index}"))?;
     }
     Ok(())
 }
 
-fn check_case<M: Model>(model: &M, case: &Value, tolerance: &Tolerance) -> Result<(), Error> {
+fn check_case(
+    infer: impl Fn(Request) -> Result<Response, Error>,
+    case: &Value,
+    tolerance: &Tolerance,
+) -> Result<(), Error> {
     // The host begins each case with an empty store too.
     #[cfg(not(target_family = "wasm"))]
     crate::key_value::forget_all();
-    let response = model.infer(request(&case["request"])?)?;
+    let response = infer(request(&case["request"])?)?;
     for expected in elements(&case["response"]["outputs"])? {
         let name = text(&expected["name"])?;
         let output = response.outputs.iter().find(|output| output.name == name);
@@ -53,12 +72,27 @@ fn check_output(output: &Tensor, expected: &Value, tolerance: &Tolerance) -> Res
             wanted.datatype, wanted.shape
         )));
     }
-    for (got, wanted) in values(output)?.iter().zip(values(&wanted)?) {
-        if !tolerance.allows(got, &wanted) {
-            return Err(Error::failed(format_args!("got {got}, not {wanted}")));
-        }
+    let (Some(got), Some(wanted_numbers)) = (float_values(output)?, float_values(&wanted)?) else {
+        return check_equal(output, &wanted);
+    };
+    let pairs = got.iter().zip(&wanted_numbers);
+    match pairs.clone().position(|(got, wanted)| !tolerance.allows(*got, *wanted)) {
+        Some(index) => Err(Error::failed(format_args!(
+            "got {} at {index}, not {}",
+            got[index], wanted_numbers[index]
+        ))),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn check_equal(output: &Tensor, wanted: &Tensor) -> Result<(), Error> {
+    let (got, wanted) = (values(output)?, values(wanted)?);
+    match got.iter().zip(&wanted).position(|(got, wanted)| got != wanted) {
+        Some(index) => {
+            Err(Error::failed(format_args!("got {} at {index}, not {}", got[index], wanted[index])))
+        }
+        None => Ok(()),
+    }
 }
 
 struct Tolerance {
@@ -72,13 +106,10 @@ impl Tolerance {
         Self { relative: part("relative"), absolute: part("absolute") }
     }
 
-    fn allows(&self, got: &Value, wanted: &Value) -> bool {
-        match (got.as_f64(), wanted.as_f64()) {
-            (Some(got), Some(wanted)) => {
-                (got - wanted).abs() <= self.absolute + self.relative * wanted.abs()
-            }
-            _ => got == wanted,
-        }
+    fn allows(&self, got: f64, wanted: f64) -> bool {
+        let same = got == wanted || (got.is_nan() && wanted.is_nan());
+        let bound = self.absolute + self.relative * wanted.abs();
+        same || ((got - wanted).abs() <= bound && bound.is_finite())
     }
 }
 
@@ -128,12 +159,19 @@ fn tensor(json: &Value) -> Result<Tensor, Error> {
     })
 }
 
+/// Returns the elements of a floating-point tensor; `None` for other datatypes.
+fn float_values(tensor: &Tensor) -> Result<Option<Vec<f64>>, Error> {
+    Ok(match tensor.datatype {
+        Datatype::Fp64 => Some(tensor.view::<f64>()?.iter().collect()),
+        Datatype::Fp32 => Some(tensor.view::<f32>()?.iter().map(f64::from).collect()),
+        _ => None,
+    })
+}
+
 fn values(tensor: &Tensor) -> Result<Vec<Value>, Error> {
     match tensor.datatype {
-        crate::Datatype::Fp64 => numbers::<f64>(tensor),
-        crate::Datatype::Fp32 => numbers::<f32>(tensor),
-        crate::Datatype::Int64 => numbers::<i64>(tensor),
-        crate::Datatype::Bool => numbers::<bool>(tensor),
+        Datatype::Int64 => numbers::<i64>(tensor),
+        Datatype::Bool => numbers::<bool>(tensor),
         _ => Ok(tensor.strings()?.into_iter().map(Value::from).collect()),
     }
 }
@@ -143,7 +181,12 @@ fn numbers<T: Element + Into<Value>>(tensor: &Tensor) -> Result<Vec<Value>, Erro
 }
 
 fn floats(data: &[Value]) -> impl Iterator<Item = f64> {
-    data.iter().filter_map(Value::as_f64)
+    data.iter().filter_map(|value| match value.as_str() {
+        Some("NaN") => Some(f64::NAN),
+        Some("Infinity") => Some(f64::INFINITY),
+        Some("-Infinity") => Some(f64::NEG_INFINITY),
+        _ => value.as_f64(),
+    })
 }
 
 fn elements(json: &Value) -> Result<&Vec<Value>, Error> {
