@@ -31,6 +31,7 @@ use wardian_sdk::{Error, Metadata, Model, Request, Response};
 pub fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
     match Format::detect(file) {
         Some(Format::Lightgbm) => lightgbm::open(file, saved),
+        Some(Format::Onnx) => onnx::open(file, saved),
         Some(format) => Err(Error::failed(format_args!("{format} files are not served yet"))),
         None => Err(Error::failed(
             "this is not a file of ONNX, XGBoost (JSON or UBJSON) or LightGBM (text)",

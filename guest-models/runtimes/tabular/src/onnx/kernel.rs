@@ -35,6 +35,8 @@ pub(crate) enum Argument {
     Absent,
     /// A constant, by its index.
     Constant(usize),
+    /// A value from around the graph, by its index among them; only while the graph is read.
+    Captured(usize),
     /// A value, by its slot.
     Value { slot: usize, is_last_use: bool },
 }
@@ -102,7 +104,7 @@ impl Arguments<'_> {
     /// Returns an input, if it is given.
     pub(crate) fn find(&self, index: usize) -> Option<&Tensor> {
         match *self.inputs.get(index)? {
-            Argument::Absent => None,
+            Argument::Absent | Argument::Captured(_) => None,
             Argument::Constant(constant) => self.constants.get(constant).map(|tensor| &**tensor),
             Argument::Value { slot, .. } => self.slots.get(slot)?.as_ref(),
         }

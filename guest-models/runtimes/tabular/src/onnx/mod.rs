@@ -1,7 +1,9 @@
 //! ONNX graphs, as `skl2onnx` and `onnxmltools` write them.
 
+mod graph;
 mod kernel;
 mod ml;
+mod model;
 mod node;
 mod operators;
 mod program;
@@ -14,3 +16,15 @@ mod value_type;
 mod testing;
 
 pub(crate) use program::Program;
+
+use wardian_sdk::Error;
+
+use crate::{Predictor, SavedMetadata};
+
+/// Reads an ONNX file.
+///
+/// # Errors Failed if it is damaged, or has something that is not served; the text names the
+/// operator and node, and what to do.
+pub(crate) fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
+    Ok(Box::new(model::open(file, saved)?))
+}

@@ -36,3 +36,15 @@ impl ValueType {
         }
     }
 }
+
+// === impl Classes ===
+
+impl Classes {
+    /// Returns the number of classes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Texts(texts) => texts.len(),
+        }
+    }
+}
