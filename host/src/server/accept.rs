@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::accept_queue::AcceptQueue;
 use super::connection_io::ConnectionIo;
 use super::connections::{ConnectionGuard, Connections, LimitReached};
+use super::eviction::Demand;
 use super::meter::{Meter, Pacer};
 use super::metrics::CloseReason;
 use super::peer::Peer;
@@ -54,7 +55,7 @@ impl Acceptor<'_> {
                         tracing::warn!(%error, "cannot accept a connection");
                         // Usually out of memory or file descriptors. Another attempt at once would
                         // only spin.
-                        self.connections.evict(LimitReached::Total, 1);
+                        self.connections.evict(LimitReached::Total, &Demand::of_one());
                         tokio::time::sleep(RETRY_PAUSE).await;
                     }
                 },
@@ -85,7 +86,8 @@ impl Acceptor<'_> {
                 Ok(guard) => self.serve(socket, peer, connection, timeouts, guard),
                 Err(limit) => {
                     queue.push_front(peer, socket);
-                    return self.connections.evict(limit, queue.len());
+                    let held = self.connections.count_per_peer(queue.peers());
+                    return self.connections.evict(limit, &queue.demand(&held));
                 }
             }
         }
@@ -114,6 +116,8 @@ impl Acceptor<'_> {
 
         tokio::spawn(async move {
             tokio::select! {
+                // A request that has arrived is served before the connection is closed.
+                biased;
                 ended = serving => if let Err(error) = ended {
                     // A client that disconnects or violates HTTP is no news.
                     tracing::debug!(%error, "a connection ended");

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::eviction::Demand;
 use super::peer::Peer;
 
 /// The length of the queue for a number of served connections.
@@ -22,10 +23,6 @@ impl<T> AcceptQueue<T> {
     /// Creates a queue of at most `max` connections.
     pub(super) fn new(max: usize) -> Self {
         AcceptQueue { max: max.max(1), waiting: Vec::new() }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,18 +47,41 @@ impl<T> AcceptQueue<T> {
             return false;
         }
 
-        let mut waiting: HashMap<Peer, usize> = HashMap::new();
-        self.peers().for_each(|peer| *waiting.entry(peer).or_default() += 1);
-
-        let held = held(self);
-        let holds =
-            |(index, peer): (usize, Peer)| (held.get(index).unwrap_or(&0) + waiting[&peer], index);
-        let largest = self.peers().enumerate().map(holds).max();
-
-        if let Some((_, index)) = largest {
+        if let Some(index) = self.newest_of_largest(&held(self)) {
             self.waiting.remove(index);
         }
         true
+    }
+
+    /// Returns what the waiting connections need. `held` has the number of open connections for each
+    /// waiting one.
+    pub(super) fn demand(&self, held: &[usize]) -> Demand {
+        let mut before: HashMap<Peer, usize> = HashMap::new();
+        let mut of_each: Vec<_> = self
+            .peers()
+            .zip(held)
+            .map(|(peer, held)| {
+                let before = before.entry(peer).or_default();
+                *before += 1;
+                held + *before - 1
+            })
+            .collect();
+        of_each.sort_unstable();
+
+        let is_full = self.waiting.len() >= self.max;
+        let last = is_full.then(|| self.newest_of_largest(held)).flatten();
+        let overflow = last.and_then(|index| self.waiting.get(index)).map(|(peer, _)| *peer);
+        Demand { held: of_each, overflow }
+    }
+
+    /// The newest waiting connection of the peer that has the most, open and waiting ones together.
+    fn newest_of_largest(&self, held: &[usize]) -> Option<usize> {
+        let mut waiting: HashMap<Peer, usize> = HashMap::new();
+        self.peers().for_each(|peer| *waiting.entry(peer).or_default() += 1);
+
+        let holds =
+            |(index, peer): (usize, Peer)| (held.get(index).unwrap_or(&0) + waiting[&peer], index);
+        self.peers().enumerate().map(holds).max().map(|(_, index)| index)
     }
 
     /// Removes the connection whose peer has the fewest open ones, and of several the first.
@@ -102,5 +122,21 @@ mod tests {
             order.push(number);
         }
         assert_eq!(order, [4, 1, 2]);
+    }
+
+    #[test]
+    fn the_demand_counts_those_that_wait_before() {
+        let held = |queue: &AcceptQueue<u8>| queue.peers().map(|_| 2).collect::<Vec<_>>();
+        let mut queue = AcceptQueue::new(4);
+        for (number, from) in [1, 1, 2].into_iter().enumerate() {
+            queue.push(peer(from), number as u8, held);
+        }
+        let demand = queue.demand(&held(&queue));
+        assert_eq!((demand.held, demand.overflow), (vec![2, 2, 3], None));
+
+        queue.push(peer(2), 3, |_| Vec::new());
+        let held = [2, 2, 9, 9];
+        let demand = queue.demand(&held);
+        assert_eq!((demand.held, demand.overflow), (vec![2, 3, 9, 10], Some(peer(2))));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::eviction::{Activity, EvictionCandidate, select_evictions};
+use super::eviction::{Activity, Demand, EvictionCandidate, select_evictions};
 use super::metrics::ConnectionMetrics;
 use super::peer::Peer;
 use super::timeouts::ConnectionTimeouts;
@@ -48,8 +48,18 @@ struct EvictionPlan {
     ids: VecDeque<u64>,
     /// The peer whose connections are evicted. `None` for all peers.
     peer: Option<Peer>,
-    /// The next plan is made no earlier.
-    not_before: Option<Instant>,
+    /// No other plan is made earlier, unless all connections of this one have been used.
+    next: Option<Instant>,
+}
+
+/// What happens to a connection of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Evict,
+    /// It is young, and nobody needs its place enough.
+    Spare,
+    /// It has work by now, or ends anyway.
+    Skip,
 }
 
 /// The limit that keeps a connection from being opened.
@@ -132,17 +142,17 @@ impl Connections {
         peers.map(|peer| open.count_by_peer.get(&peer).copied().unwrap_or_default()).collect()
     }
 
-    /// Evicts connections without work until `wanted` of them are about to end. Returns true if any
-    /// is.
-    pub(super) fn evict(&self, limit: LimitReached, wanted: usize) -> bool {
+    /// Evicts connections without work until one is about to end for each that waits. Returns true
+    /// if any is.
+    pub(super) fn evict(&self, limit: LimitReached, demand: &Demand) -> bool {
         let peer = match limit {
             LimitReached::Total => None,
             LimitReached::Peer(peer) => Some(peer),
         };
         let mut open = self.lock();
 
-        while open.evicting < wanted {
-            match open.next_eviction(peer) {
+        while open.evicting < demand.held.len() {
+            match open.next_eviction(peer, demand) {
                 Some(id) => open.start_eviction(id),
                 None if open.plan(peer, self.0.max) => {}
                 None => break,
@@ -171,27 +181,46 @@ impl Connections {
 }
 
 impl OpenConnections {
-    /// The next connection of the plan that is still without work.
-    fn next_eviction(&mut self, peer: Option<Peer>) -> Option<u64> {
-        if self.plan.peer != peer {
-            self.plan.ids.clear();
+    /// Takes the next connection of the plan that is still without work. A young one that may not be
+    /// evicted now stays in the plan.
+    fn next_eviction(&mut self, peer: Option<Peer>, demand: &Demand) -> Option<u64> {
+        if self.plan.peer != peer && !self.plan.ids.is_empty() {
+            self.plan = EvictionPlan::default();
         }
-        while let Some(id) = self.plan.ids.pop_front() {
-            if self
-                .entries
-                .get(&id)
-                .is_some_and(|entry| !entry.evicting && entry.activity() != Activity::Busy)
-            {
-                return Some(id);
+        while let Some(&id) = self.plan.ids.front() {
+            match self.verdict(id, demand) {
+                Verdict::Evict => {
+                    self.plan.pop();
+                    return Some(id);
+                }
+                Verdict::Spare => return None,
+                Verdict::Skip => self.plan.pop(),
             }
         }
         None
     }
 
-    /// Makes a plan. Returns false if it is empty.
+    /// Decides on a connection of the plan.
+    fn verdict(&self, id: u64, demand: &Demand) -> Verdict {
+        let Some(entry) = self.entries.get(&id).filter(|entry| !entry.evicting) else {
+            return Verdict::Skip;
+        };
+        let held = self.count_by_peer.get(&entry.peer).copied().unwrap_or_default();
+
+        match entry.activity() {
+            Activity::Busy => Verdict::Skip,
+            Activity::Idle(_) | Activity::Stalled(_) => Verdict::Evict,
+            Activity::Young(_) if demand.permits_young(entry.peer, held, self.evicting) => {
+                Verdict::Evict
+            }
+            Activity::Young(_) => Verdict::Spare,
+        }
+    }
+
+    /// Makes a plan. Returns false if it is too early for one, or if nothing can be evicted.
     fn plan(&mut self, peer: Option<Peer>, max: usize) -> bool {
         let now = Instant::now();
-        if self.plan.not_before.is_some_and(|until| now < until) {
+        if self.plan.next.is_some_and(|next| now < next) {
             return false;
         }
 
@@ -207,12 +236,8 @@ impl OpenConnections {
         if !found {
             tracing::debug!("a connection waits: all others have a request under way");
         }
-        let pause = if found {
-            Duration::ZERO
-        } else {
-            PLANNING_PAUSE.max(now.elapsed() * PLANNING_TIME_DIVISOR)
-        };
-        self.plan.not_before = Some(Instant::now() + pause);
+        let pause = PLANNING_PAUSE.max(now.elapsed() * PLANNING_TIME_DIVISOR);
+        self.plan.next = Some(Instant::now() + pause);
         found
     }
 
@@ -221,6 +246,16 @@ impl OpenConnections {
             entry.evicting = true;
             entry.evict.notify_one();
             self.evicting += 1;
+        }
+    }
+}
+
+impl EvictionPlan {
+    /// Removes the first connection. After the last one, another plan can be made at once.
+    fn pop(&mut self) {
+        self.ids.pop_front();
+        if self.ids.is_empty() {
+            self.next = None;
         }
     }
 }
@@ -351,10 +386,10 @@ mod tests {
         for timeouts in &clocks {
             timeouts.on_request();
         }
-        assert!(!all.evict(LimitReached::Total, 1), "all of them work");
+        assert!(!all.evict(LimitReached::Total, &Demand::of_one()), "all of them work");
         clocks[1].on_response();
         // The next scan is a moment later.
-        while !all.evict(LimitReached::Total, 1) {
+        while !all.evict(LimitReached::Total, &Demand::of_one()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         guards[1].evicted().await;
@@ -365,12 +400,33 @@ mod tests {
         drop((one, three));
     }
 
+    /// The demand of one connection of a peer that holds 9, in a queue that is full.
+    fn overflow(peer: Peer) -> Demand {
+        Demand { held: vec![9], overflow: Some(peer) }
+    }
+
+    #[test]
+    fn young_connections_are_spared_while_others_of_their_peer_can_wait() {
+        let all = connections(4);
+        let guards = open(&all, peer(1), 4, false).unwrap();
+        let of_same = Demand { held: vec![4, 5], overflow: None };
+        assert!(!all.evict(LimitReached::Total, &of_same), "they wait");
+        assert!(all.evict(LimitReached::Total, &overflow(peer(1))), "no more can wait");
+        drop(guards);
+
+        let all = connections(4);
+        let guards = open(&all, peer(1), 4, false).unwrap();
+        assert!(!all.evict(LimitReached::Total, &overflow(peer(2))), "another one is dropped");
+        assert!(all.evict(LimitReached::Total, &Demand::of_one()), "a smaller peer waits");
+        drop(guards);
+    }
+
     #[tokio::test]
     async fn a_new_request_cancels_the_eviction() {
         let all = connections(1);
         let timeouts = timeouts();
         let guard = all.open(peer(1), false, &timeouts, &Connection::default()).unwrap();
-        assert!(all.evict(LimitReached::Total, 1));
+        assert!(all.evict(LimitReached::Total, &overflow(peer(1))));
         timeouts.on_request();
         assert!(tokio::time::timeout(Duration::from_millis(20), guard.evicted()).await.is_err());
     }

@@ -3,6 +3,10 @@
 //! A connection with a request under way is never evicted. Of the others, stalled ones go first,
 //! the longest stalled first. Then go idle ones of the peer with the most connections, of these the
 //! ones of the tenant with the most, and of these the least recently used.
+//!
+//! The first request of a young connection is likely to be on its way, and would fail. So young ones
+//! are the last of their peer, and go only in favour of a peer that holds fewer, or where a waiting
+//! connection of the same peer would be dropped in their place.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -27,13 +31,42 @@ pub(super) struct EvictionCandidate {
 pub(super) enum Activity {
     /// A request is under way, or its response is being taken.
     Busy,
+    /// It has waited since then, which is a moment, for its first request or the rest of a head.
+    Young(Instant),
     /// It has waited since then for a request, or for the rest of one that is already refused.
     Idle(Instant),
     /// Its client has taken nothing of a response since then.
     Stalled(Instant),
 }
 
-/// Returns at most `max` connections to evict, in order.
+/// The connections that wait for room.
+pub(super) struct Demand {
+    /// For each waiting connection the number that its peer holds before it, ascending.
+    pub(super) held: Vec<usize>,
+    /// The peer whose waiting connection is dropped when another one arrives. `None` while more can
+    /// wait.
+    pub(super) overflow: Option<Peer>,
+}
+
+impl Demand {
+    /// The demand of one connection whose peer holds no other.
+    pub(super) fn of_one() -> Self {
+        Demand { held: vec![0], overflow: None }
+    }
+
+    /// Returns true if a young connection of a peer may be evicted, which holds `held` connections.
+    /// `evicting` connections are already about to end.
+    pub(super) fn permits_young(&self, peer: Peer, held: usize, evicting: usize) -> bool {
+        let left = held.saturating_sub(evicting);
+        let evens_out = |waiting: &usize| left > waiting + 1;
+
+        self.held.get(evicting).is_some_and(evens_out)
+            || (evicting == 0 && self.overflow == Some(peer))
+    }
+}
+
+/// Returns at most `max` connections to evict, in order. `Demand` decides on each young one when it
+/// is its turn.
 pub(super) fn select_evictions(candidates: &[EvictionCandidate], max: usize) -> Vec<u64> {
     let stalled = stalled_ids(candidates);
     let idle = idle_ids(candidates, max.saturating_sub(stalled.len()));
@@ -44,14 +77,14 @@ pub(super) fn select_evictions(candidates: &[EvictionCandidate], max: usize) -> 
 fn stalled_ids(candidates: &[EvictionCandidate]) -> Vec<u64> {
     let since = |candidate: &EvictionCandidate| match candidate.activity {
         Activity::Stalled(since) => Some((since, candidate.id)),
-        Activity::Busy | Activity::Idle(_) => None,
+        Activity::Busy | Activity::Young(_) | Activity::Idle(_) => None,
     };
     let mut stalled: Vec<_> = candidates.iter().filter_map(since).collect();
     stalled.sort_unstable();
     stalled.into_iter().map(|(_, id)| id).collect()
 }
 
-/// At most `max` idle connections. Each one that is chosen reduces the count of its peer.
+/// At most `max` idle or young connections. Each one that is chosen reduces the count of its peer.
 fn idle_ids(candidates: &[EvictionCandidate], max: usize) -> Vec<u64> {
     let of_peer = count(candidates, |candidate| candidate.peer);
     let of_tenant = count(candidates, |candidate| candidate.tenant.clone());
@@ -59,10 +92,14 @@ fn idle_ids(candidates: &[EvictionCandidate], max: usize) -> Vec<u64> {
     // The last entry of each peer goes first.
     let mut idle: HashMap<Peer, Vec<_>> = HashMap::new();
     for candidate in candidates {
-        if let Activity::Idle(since) = candidate.activity {
-            let held = of_tenant.get(&candidate.tenant).copied().unwrap_or_default();
-            idle.entry(candidate.peer).or_default().push((held, Reverse(since), candidate.id));
-        }
+        let (settled, since) = match candidate.activity {
+            Activity::Idle(since) => (true, since),
+            Activity::Young(since) => (false, since),
+            Activity::Busy | Activity::Stalled(_) => continue,
+        };
+        let held = of_tenant.get(&candidate.tenant).copied().unwrap_or_default();
+        let rank = (settled, held, Reverse(since), candidate.id);
+        idle.entry(candidate.peer).or_default().push(rank);
     }
     idle.values_mut().for_each(|of_peer| of_peer.sort_unstable());
 
@@ -74,7 +111,7 @@ fn idle_ids(candidates: &[EvictionCandidate], max: usize) -> Vec<u64> {
     while chosen.len() < max
         && let Some((held, peer)) = peers.pop()
     {
-        if let Some((_, _, id)) = idle.get_mut(&peer).and_then(Vec::pop) {
+        if let Some((.., id)) = idle.get_mut(&peer).and_then(Vec::pop) {
             chosen.push(id);
             peers.push((held - 1, peer));
         }
@@ -142,8 +179,44 @@ mod tests {
         assert_eq!(select_evictions(&connections[3..4], 9), [0u64; 0]);
     }
 
+    #[test]
+    fn young_connections_are_the_last_of_their_peer() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let connections = table(&[
+            (1, 0, Activity::Young(at(1))),
+            (1, 0, Activity::Young(at(0))),
+            (1, 1, Activity::Idle(at(9))),
+            (2, 2, Activity::Idle(at(0))),
+        ]);
+        assert_eq!(select_evictions(&connections, 9), [2, 1, 3, 0]);
+    }
+
     fn activities() -> impl Strategy<Value = (u8, u64)> {
-        (0..3u8, 0..20u64)
+        (0..4u8, 0..20u64)
+    }
+
+    proptest! {
+        #[test]
+        fn a_young_connection_yields_only_to_a_smaller_holder_or_to_a_full_queue(
+            mut waiting in prop::collection::vec(0..20usize, 0..12),
+            overflow in prop::option::of(0..3u8),
+            of in 0..3u8,
+            held in 1..20usize,
+            evicting in 0..12usize,
+        ) {
+            waiting.sort_unstable();
+            let demand = Demand { held: waiting.clone(), overflow: overflow.map(peer) };
+
+            if demand.permits_young(peer(of), held, evicting) {
+                let smaller = waiting.get(evicting).is_some_and(|waiting| waiting + 1 < held);
+                prop_assert!(smaller || (evicting == 0 && overflow == Some(of)));
+            } else {
+                prop_assert!(evicting > 0 || overflow != Some(of), "the queue would drop one");
+                let first = waiting.first().copied().unwrap_or(usize::MAX);
+                prop_assert!(evicting > 0 || held <= first.saturating_add(1), "a small peer waits");
+            }
+        }
     }
 
     proptest! {
@@ -154,7 +227,8 @@ mod tests {
             let start = Instant::now();
             let activity = |(kind, seconds)| {
                 let since = start + Duration::from_secs(seconds);
-                [Activity::Busy, Activity::Idle(since), Activity::Stalled(since)][usize::from(kind)]
+                [Activity::Busy, Activity::Idle(since), Activity::Stalled(since), Activity::Young(since)]
+                    [usize::from(kind)]
             };
             let rows: Vec<_> = rows.into_iter().map(|(peer, tenant, kind)| (peer, tenant, activity(kind))).collect();
             let connections = table(&rows);
@@ -177,16 +251,24 @@ mod tests {
                     Activity::Stalled(since) => prop_assert!(
                         others().all(|other| !matches!(other.activity, Activity::Stalled(earlier) if earlier < since))
                     ),
-                    Activity::Idle(_) => {
+                    Activity::Idle(_) | Activity::Young(_) => {
                         let smaller = |other: &EvictionCandidate| match other.activity {
-                            Activity::Idle(_) => left[&other.peer] <= left[&one.peer],
+                            Activity::Idle(_) | Activity::Young(_) => {
+                                left[&other.peer] <= left[&one.peer]
+                            }
                             Activity::Stalled(_) => false,
                             Activity::Busy => true,
                         };
                         prop_assert!(others().all(smaller), "a larger holder, or a stalled one, was passed over");
                     }
                 }
-                if let Activity::Idle(_) = one.activity {
+                if let Activity::Young(_) = one.activity {
+                    let idle = |other: &EvictionCandidate| {
+                        other.peer == one.peer && matches!(other.activity, Activity::Idle(_))
+                    };
+                    prop_assert!(!others().any(idle), "an idle one of the same peer was passed over");
+                }
+                if let Activity::Idle(_) | Activity::Young(_) = one.activity {
                     *left.get_mut(&one.peer).unwrap() -= 1;
                 }
                 gone[id as usize] = true;

@@ -152,10 +152,13 @@ impl ConnectionTimeouts {
             (Some(since), _) if since.elapsed() >= STALL_AFTER => Activity::Stalled(since),
             (Some(_), _) => Activity::Busy,
             (None, Phase::New(due) | Phase::ReadingHead(due)) => {
-                Activity::Idle(began(due, header_read_timeout))
+                match began(due, header_read_timeout) {
+                    since if since.elapsed() < EXPECTED_WITHIN => Activity::Young(since),
+                    since => Activity::Idle(since),
+                }
             }
             // The next request is likely to be on its way, and would fail.
-            (None, Phase::Idle(due)) if began(due, keep_alive).elapsed() < STALL_AFTER => {
+            (None, Phase::Idle(due)) if began(due, keep_alive).elapsed() < EXPECTED_WITHIN => {
                 Activity::Busy
             }
             (None, Phase::Idle(due)) => Activity::Idle(began(due, keep_alive)),
@@ -190,6 +193,10 @@ impl ConnectionTimeouts {
 /// A client that takes nothing for this long is stalled. One that reads a large response takes some
 /// of it all the time.
 const STALL_AFTER: Duration = Duration::from_secs(1);
+
+/// A client that has connected, has begun a head or has got a response is likely to send a request
+/// within this time. It covers a slow network and a busy machine.
+const EXPECTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The shortest interval between two checks of the deadline.
 const PRECISION: Duration = Duration::from_millis(10);
@@ -277,15 +284,19 @@ mod tests {
     fn only_a_connection_with_a_request_works() {
         let timeouts = timeouts();
         let idle = |refusing| matches!(timeouts.activity(refusing), Activity::Idle(since) if since.elapsed() < SECOND);
-        assert!(idle(false), "before the first request");
+        let young = || matches!(timeouts.activity(false), Activity::Young(_));
+        assert!(young(), "before the first request");
         timeouts.on_received();
-        assert!(idle(false), "in the middle of a head");
+        assert!(young(), "in the middle of a head");
+        timeouts.progress().phase =
+            Phase::ReadingHead(Instant::now() + timeouts.0.header_read_timeout - EXPECTED_WITHIN);
+        assert!(matches!(timeouts.activity(false), Activity::Idle(_)), "a slow head");
         timeouts.on_request();
         assert_eq!((timeouts.activity(false), idle(true)), (Activity::Busy, true));
         timeouts.on_response();
         assert_eq!(timeouts.activity(false), Activity::Busy, "the next request may be on its way");
         timeouts.progress().phase =
-            Phase::Idle(Instant::now() + timeouts.0.keep_alive - STALL_AFTER);
+            Phase::Idle(Instant::now() + timeouts.0.keep_alive - EXPECTED_WITHIN);
         assert!(matches!(timeouts.activity(false), Activity::Idle(_)), "between requests");
         timeouts.on_blocked();
         assert_eq!(
