@@ -1,8 +1,9 @@
 """Models of LightGBM: objectives, boosters, missing values, categories, early stopping."""
 
-import data_sets
 import lightgbm
 import numpy as np
+
+import data_sets
 from case import case
 
 PARAMETERS = {

@@ -51,6 +51,7 @@ def _beside(chosen, seen, random):
 
 def _extreme(sample, random):
     """Rows in which a third of the numbers are the least or greatest, zero, or far beyond."""
+
     def change(values):
         low, high = np.nanmin(values), np.nanmax(values)
         return random.choice([low, high, 0, low - (high - low), high + (high - low)], len(values))

@@ -1,15 +1,36 @@
 """Estimators and pipelines of scikit-learn: each family that skl2onnx converts."""
 
-import data_sets
 import numpy as np
-from case import case
 from sklearn import (
-    calibration, cluster, compose, cross_decomposition, decomposition, discriminant_analysis,
-    ensemble, feature_extraction, feature_selection, gaussian_process, impute, kernel_approximation,
-    linear_model, mixture, model_selection, multiclass, multioutput, naive_bayes, neighbors,
-    neural_network, preprocessing, random_projection, svm, tree,
+    calibration,
+    cluster,
+    compose,
+    cross_decomposition,
+    decomposition,
+    discriminant_analysis,
+    ensemble,
+    feature_extraction,
+    feature_selection,
+    gaussian_process,
+    impute,
+    kernel_approximation,
+    linear_model,
+    mixture,
+    model_selection,
+    multiclass,
+    multioutput,
+    naive_bayes,
+    neighbors,
+    neural_network,
+    preprocessing,
+    random_projection,
+    svm,
+    tree,
 )  # fmt: skip
 from sklearn.pipeline import FeatureUnion, make_pipeline
+
+import data_sets
+from case import case
 
 # === Numbers only: (name, data set, model, reason or refusal) ===
 

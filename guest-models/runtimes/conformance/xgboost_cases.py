@@ -1,11 +1,18 @@
 """Models of XGBoost: objectives, boosters, missing values, categories, early stopping."""
 
-import data_sets
 import numpy as np
 import xgboost
+
+import data_sets
 from case import case
 
-ESTIMATOR = {"n_estimators": 25, "max_depth": 4, "learning_rate": 0.2, "random_state": 0, "n_jobs": 1}
+ESTIMATOR = {
+    "n_estimators": 25,
+    "max_depth": 4,
+    "learning_rate": 0.2,
+    "random_state": 0,
+    "n_jobs": 1,
+}
 BOOSTER = {"max_depth": 4, "eta": 0.2, "seed": 0, "nthread": 1}
 
 

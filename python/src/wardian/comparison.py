@@ -66,9 +66,7 @@ def _difference(exported: Exported, rows: Sample) -> str | None:
     return None
 
 
-def _differing_row(
-    wanted: Tensor, got: Tensor, tolerance: Tolerance, ties: Any
-) -> int | None:
+def _differing_row(wanted: Tensor, got: Tensor, tolerance: Tolerance, ties: Any) -> int | None:
     import numpy as np
 
     if wanted.datatype in FLOATS and got.datatype in FLOATS:

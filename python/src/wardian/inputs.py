@@ -91,7 +91,7 @@ def _columns_of(
 
 
 def _by_name(rows: Table, wanted: Sequence[str], properties: Mapping[str, str]) -> list[int]:
-    renamed = json.loads(properties.get("columns", "{}"))
+    renamed = _renamed(properties.get("columns"))
     positions: dict[str, int] = {}
     for number, name in enumerate(rows.names or ()):
         positions.setdefault(name, number)
@@ -114,8 +114,21 @@ def _is_unnamed(names: Sequence[str]) -> bool:
 
 
 def _names(text: str | None) -> list[str] | None:
-    names = json.loads(text) if text else None
-    return [str(name) for name in names] if names else None
+    names = _json(text)
+    return [str(name) for name in names] if isinstance(names, list) and names else None
+
+
+def _renamed(text: str | None) -> dict[str, str]:
+    columns = _json(text)
+    return columns if isinstance(columns, dict) else {}
+
+
+def _json(text: str | None) -> Any:
+    """Reads a property; ``None`` if it has text for people, as models of other authors may."""
+    try:
+        return json.loads(text or "null")
+    except ValueError:
+        return None
 
 
 def _refuse_missing_values(rows: Table) -> None:

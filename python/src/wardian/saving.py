@@ -83,7 +83,9 @@ def folder_of(exported: Exported, golden: str, description: str | None = None) -
     if description:
         metadata["description"] = description
     if metadata:
-        files["metadata.json"] = (json.dumps(metadata, ensure_ascii=False, indent=1) + "\n").encode()
+        files["metadata.json"] = (
+            json.dumps(metadata, ensure_ascii=False, indent=1) + "\n"
+        ).encode()
     return VersionFolder(files, _settings(len(exported.content)))
 
 

@@ -52,7 +52,9 @@ class Tensor:
     @staticmethod
     def of(name: str, datatype: str, shape: Iterable[int], values: Any) -> Tensor:
         """Makes a tensor of a numpy array or a flat sequence of values."""
-        return Tensor(name, datatype, tuple(int(extent) for extent in shape), pack(values, datatype))
+        return Tensor(
+            name, datatype, tuple(int(extent) for extent in shape), pack(values, datatype)
+        )
 
     def values(self) -> list[Any]:
         """Returns the elements, flat: numbers, booleans or texts."""

@@ -16,7 +16,7 @@ _OURS = ("golden.json", "metadata.json")
 
 @dataclass(frozen=True)
 class VersionFolder:
-    """The files of a version, by name; ``settings`` is the model's ``model.toml``, if it has one."""
+    """The files of a version by name, and the model's ``model.toml``, if it needs one."""
 
     files: dict[str, bytes]
     settings: str | None = None

@@ -21,19 +21,25 @@ def category_inputs(
         names: The names that the library gives to the columns.
         datatype: The datatype of the other columns.
     """
-    if sample.kind != "frame":
+    texts = {
+        number
+        for number in category_columns(sample)
+        if any(isinstance(value, str) for value in sample.rows.dtypes.iloc[number].categories)
+    }
+    if not texts:
         return None
+    return [
+        TensorSpec(name, "BYTES" if number in texts else datatype, (-1, 1))
+        for number, name in enumerate(names or sample.names or [])
+    ]
+
+
+def category_columns(sample: Sample) -> list[int]:
+    """Returns the numbers of the columns that have categories."""
+    if sample.kind != "frame":
+        return []
 
     import pandas as pd
 
-    words = [
-        isinstance(dtype, pd.CategoricalDtype)
-        and any(isinstance(category, str) for category in dtype.categories)
-        for dtype in sample.rows.dtypes
-    ]
-    if not any(words):
-        return None
-    return [
-        TensorSpec(name, "BYTES" if is_text else datatype, (-1, 1))
-        for name, is_text in zip(names or sample.names or [], words, strict=True)
-    ]
+    dtypes = enumerate(sample.rows.dtypes)
+    return [number for number, dtype in dtypes if isinstance(dtype, pd.CategoricalDtype)]

@@ -9,7 +9,7 @@ from ..errors import NotSaved
 from ..exported import Exported, Tolerance, class_values, float_tensor, label_tensor
 from ..sample import Sample
 from ..tensors import Tensor, TensorSpec
-from .categories import category_inputs
+from .categories import category_columns, category_inputs
 
 # Everything is computed in doubles; exp and log may differ in their last bits.
 _TOLERANCE = Tolerance(relative=1e-6, absolute=1e-12)
@@ -34,6 +34,9 @@ def export(model: Any, sample: Sample, classes: Any = None) -> Exported:
         metadata["classes"] = class_values(classes)
     if columns:
         metadata["columns"] = columns
+    categories = category_columns(sample)
+    if categories and len(categories) == len(booster.pandas_categorical or ()):
+        metadata["categorical_columns"] = [names[number] for number in categories]
     properties = {} if categorical else {"feature_names": json.dumps(names)}
     if columns:
         properties["columns"] = json.dumps(columns)

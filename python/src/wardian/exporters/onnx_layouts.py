@@ -66,9 +66,7 @@ def _layouts(sample: Sample, number: str, integer: str, cast: bool) -> Iterator[
             yield Layout((("features", matrix.pop(), sample.width),), cast)
     if sample.kind == "frame":
         names = sample.names or []
-        yield Layout(
-            tuple((name, kind, 1) for name, kind in zip(names, kinds, strict=True)), cast
-        )
+        yield Layout(tuple((name, kind, 1) for name, kind in zip(names, kinds, strict=True)), cast)
     elif integer == "int64" and set(kinds) == {"int64"}:
         yield Layout((("features", "int64", sample.width),), cast)
 

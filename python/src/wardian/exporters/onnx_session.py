@@ -63,8 +63,6 @@ def _with_plain_locale(file: bytes) -> bytes:
 
 def _tensor(name: str, value: Any) -> Tensor:
     datatypes = [
-        datatype
-        for datatype, numpy_type in NUMPY_TYPES.items()
-        if value.dtype == numpy_type
+        datatype for datatype, numpy_type in NUMPY_TYPES.items() if value.dtype == numpy_type
     ]
     return Tensor.of(name, datatypes[0] if datatypes else "BYTES", value.shape, value)

@@ -198,9 +198,7 @@ def _votes_unflattened(model: Any) -> Iterator[None]:
 
     It concerns ``transform`` only, which no file is asked for.
     """
-    voters = [
-        step for step in _steps(model) if type(step).__name__ == "VotingClassifier"
-    ]
+    voters = [step for step in _steps(model) if type(step).__name__ == "VotingClassifier"]
     settings = [step.flatten_transform for step in voters]
     for step in voters:
         step.flatten_transform = False

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..errors import NotSaved
 from ..exported import Exported, Tolerance, class_values, float_tensor
 from ..sample import Sample
 from ..tensors import Tensor, TensorSpec
@@ -19,9 +18,7 @@ from .categories import category_inputs
 _TOLERANCE = Tolerance(relative=1e-6, absolute=2e-7)
 
 
-def export(
-    model: Any, sample: Sample, format: str = "json", classes: Any = None
-) -> Exported:
+def export(model: Any, sample: Sample, format: str = "json", classes: Any = None) -> Exported:
     """Exports a ``Booster`` or an estimator of XGBoost's scikit-learn interface.
 
     Args:
@@ -126,5 +123,3 @@ class _Answers:
             feature_names=None if sample.kind == "frame" else self._booster.feature_names,
             enable_categorical=True,
         )
-
-
