@@ -1,17 +1,37 @@
 //! Trees that have been checked, ready to answer.
 
 use super::builder::Tree;
+use super::columns::Columns;
+use super::run::{Block, Run};
+use super::threshold::Comparison;
 use super::{Leaf, Node, Number};
+
+/// Numbers in a block of prepared rows: they and a tree fit in the processor's first cache.
+const BLOCK: usize = 4096;
+
+/// The most rows in a block. More would not spread the cost of a tree any further.
+const BLOCK_ROWS: usize = 128;
 
 /// Decision trees whose leaves are added.
 #[derive(Debug)]
 pub struct Ensemble<T> {
     features: usize,
     outputs: usize,
-    trees: Vec<Tree<T>>,
+    trees: usize,
+    columns: Columns,
+    parts: Vec<Part<T>>,
 }
 
-/// Which of the trees' leaves counts.
+/// Trees that follow each other.
+#[derive(Debug)]
+enum Part<T> {
+    /// All splits compare.
+    Run(Run<T>),
+    /// Some split asks something else.
+    Tree(Tree<T>),
+}
+
+/// The leaf that counts, of all trees'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extreme {
     /// The lowest.
@@ -24,7 +44,13 @@ pub enum Extreme {
 
 impl<T: Number> Ensemble<T> {
     pub(super) fn new(features: usize, outputs: usize, trees: Vec<Tree<T>>) -> Self {
-        Self { features, outputs, trees }
+        let count = trees.len();
+        let mut columns = Columns::default();
+        let mut parts = Vec::new();
+        for tree in trees {
+            push(&mut parts, tree, &mut columns);
+        }
+        Self { features, outputs, trees: count, columns, parts }
     }
 
     /// Returns the number of features of a row.
@@ -39,65 +65,134 @@ impl<T: Number> Ensemble<T> {
 
     /// Returns the number of trees.
     pub fn trees(&self) -> usize {
-        self.trees.len()
+        self.trees
     }
 
     /// Adds every tree's leaf to `sums`, in the order of the trees. `rows` is `[n, features]`,
     /// `sums` is `[n, outputs]` and holds what the sums start with.
     pub fn add_to(&self, rows: &[T], sums: &mut [T]) {
-        if self.features == 0 || self.outputs == 0 {
-            return;
-        }
-        let rows = rows.chunks_exact(self.features);
-        for (row, sums) in rows.zip(sums.chunks_exact_mut(self.outputs)) {
-            for tree in &self.trees {
-                add(leaf(tree, row), row, sums);
+        let outputs = self.outputs;
+        let count = sums.len().checked_div(outputs).unwrap_or_default();
+        self.visit(rows, count, |row, output, value| sums[row * outputs + output] += value);
+    }
+
+    /// Sets each output's lowest or highest leaf in `extremes`, `[n, outputs]` for `rows` of
+    /// `[n, features]`. Outputs that no leaf is for keep their value.
+    pub fn extremes(&self, which: Extreme, rows: &[T], extremes: &mut [T]) {
+        let outputs = self.outputs;
+        let count = extremes.len().checked_div(outputs).unwrap_or_default();
+        let mut found = vec![false; extremes.len()];
+        self.visit(rows, count, |row, output, value| {
+            let place = row * outputs + output;
+            let is_better = match which {
+                Extreme::Lowest => value < extremes[place],
+                Extreme::Highest => value > extremes[place],
+            };
+            if is_better || !found[place] {
+                extremes[place] = value;
+                found[place] = true;
+            }
+        });
+    }
+
+    /// Calls `put` with a row's number, an output and a leaf's number, for every row in the order
+    /// of the trees. `count` is the number of rows.
+    #[inline(always)]
+    fn visit(&self, rows: &[T], count: usize, mut put: impl FnMut(usize, usize, T)) {
+        let columns = self.columns.len();
+        let block_rows = (BLOCK / columns).clamp(8, BLOCK_ROWS);
+        let mut prepared = vec![T::default(); columns * block_rows.min(count)];
+        for first in (0..count).step_by(block_rows) {
+            let count = block_rows.min(count - first);
+            let start = first.saturating_mul(self.features);
+            let Some(rows) = rows.get(start..start + count * self.features) else { return };
+            self.prepare(rows, count, &mut prepared);
+            let block =
+                Block { rows, features: self.features, prepared: &prepared, columns, count };
+            for part in &self.parts {
+                let put = &mut |row: usize, output, value| put(first + row, output, value);
+                match part {
+                    Part::Run(run) => run.visit(block, put),
+                    Part::Tree(tree) => tree.visit(block, put),
+                }
             }
         }
     }
 
-    /// Returns each output's lowest or highest leaf, `[n, outputs]` for `rows` of `[n, features]`;
-    /// `None` where no leaf is for the output.
-    pub fn extremes(&self, which: Extreme, rows: &[T]) -> Vec<Option<T>> {
-        let _ = (which, rows);
-        Vec::new()
+    fn prepare(&self, rows: &[T], count: usize, prepared: &mut [T]) {
+        for (number, prepared) in prepared.chunks_mut(self.columns.len()).take(count).enumerate() {
+            let row = rows.get(number * self.features..).unwrap_or_default();
+            self.columns.prepare(row, prepared);
+        }
     }
 }
 
-fn leaf<'a, T: Number>(tree: &'a Tree<T>, row: &[T]) -> Option<&'a Leaf<T>> {
-    let mut index = tree.root;
-    loop {
-        match tree.nodes.get(index)? {
-            Node::Leaf(leaf) => return Some(leaf),
-            Node::Split(split) => {
-                let yes = split.answer(*row.get(split.feature)?);
-                index = if yes { split.yes } else { split.no };
-            }
-        }
+/// Adds a tree, to the last run if it is of its kind.
+fn push<T: Number>(parts: &mut Vec<Part<T>>, tree: Tree<T>, columns: &mut Columns) {
+    let Some(comparisons) = comparisons(&tree) else {
+        return parts.push(Part::Tree(tree));
+    };
+    let output = only_output(&tree);
+    let is_alike = match parts.last() {
+        Some(Part::Run(run)) => run.is_in_nodes() == output.is_some(),
+        _ => false,
+    };
+    if !is_alike {
+        parts.push(Part::Run(Run::new(output.is_some())));
+    }
+    if let Some(Part::Run(run)) = parts.last_mut() {
+        run.push(tree, &comparisons, columns, output.unwrap_or_default());
     }
 }
 
-fn add<T: Number>(leaf: Option<&Leaf<T>>, row: &[T], sums: &mut [T]) {
-    match leaf {
-        None => {}
-        Some(Leaf::One { output, value }) => sums[*output] += *value,
-        Some(Leaf::Some(weights)) => {
-            for (output, value) in weights {
-                sums[*output] += *value;
+/// Returns the comparison of every node that can be reached; `None` if a split asks something else.
+fn comparisons<T: Number>(tree: &Tree<T>) -> Option<Vec<Option<Comparison<T>>>> {
+    let mut comparisons = Vec::with_capacity(tree.nodes.len());
+    for node in &tree.nodes {
+        comparisons.push(match node {
+            Node::Leaf(_) => None,
+            Node::Split(split) => Some(Comparison::of(split)?),
+        });
+    }
+    Some(comparisons)
+}
+
+/// Returns the output that all leaves add one number to, if there is one.
+fn only_output<T: Number>(tree: &Tree<T>) -> Option<u32> {
+    let mut only = None;
+    for node in &tree.nodes {
+        let Node::Leaf(leaf) = node else { continue };
+        let Leaf::One { output, value } = leaf else { return None };
+        if value.is_nan() || only.is_some_and(|only| only != *output) {
+            return None;
+        }
+        only = Some(*output);
+    }
+    u32::try_from(only?).ok()
+}
+
+// === impl Tree ===
+
+impl<T: Number> Tree<T> {
+    fn visit(&self, block: Block<'_, T>, put: &mut impl FnMut(usize, usize, T)) {
+        for number in 0..block.count {
+            let row = block.rows.get(number * block.features..).unwrap_or_default();
+            if let Some(leaf) = self.leaf(row) {
+                leaf.visit(row, &mut |output, value| put(number, output, value));
             }
         }
-        Some(Leaf::All(values)) => {
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += *value;
+    }
+
+    fn leaf(&self, row: &[T]) -> Option<&Leaf<T>> {
+        let mut index = self.root;
+        loop {
+            match self.nodes.get(index)? {
+                Node::Leaf(leaf) => return Some(leaf),
+                Node::Split(split) => {
+                    let yes = split.answer(*row.get(split.feature)?);
+                    index = if yes { split.yes } else { split.no };
+                }
             }
-        }
-        Some(Leaf::Linear { output, constant, terms, otherwise }) => {
-            let is_missing = terms.iter().any(|(feature, _)| row[*feature].is_nan());
-            let mut value = *constant;
-            for (feature, coefficient) in terms {
-                value += row[*feature] * *coefficient;
-            }
-            sums[*output] += if is_missing { *otherwise } else { value };
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct Split<T> {
     pub feature: usize,
     /// The question.
     pub test: Test<T>,
-    /// What happens to a value that is missing.
+    /// The values that are missing, and the answer for them.
     pub missing: Missing,
     /// The node that follows if the answer is yes.
     pub yes: usize,
@@ -26,28 +26,28 @@ pub struct Split<T> {
     pub no: usize,
 }
 
-/// A question about a value. NaN, if it gets here, compares as numbers do: only `NotEqual` is true.
+/// A question about a value. Where NaN is not missing, all answers but that of `NotEqual` are no.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test<T> {
-    /// Whether it is below the threshold.
+    /// Is it below the threshold?
     Less(T),
-    /// Whether it is at most the threshold.
+    /// Is it at most the threshold?
     LessOrEqual(T),
-    /// Whether it is above the threshold.
+    /// Is it above the threshold?
     Greater(T),
-    /// Whether it is at least the threshold.
+    /// Is it at least the threshold?
     GreaterOrEqual(T),
-    /// Whether it equals the number.
+    /// Does it equal the number?
     Equal(T),
-    /// Whether it differs from the number.
+    /// Does it differ from the number?
     NotEqual(T),
-    /// Whether it equals one of the numbers.
+    /// Does it equal one of the numbers?
     OneOf(Vec<T>),
-    /// Whether it is the code of one of the categories.
+    /// Is it the code of one of the categories?
     Category(Categories),
 }
 
-/// Which values are missing, and what follows then.
+/// The values that are missing, and the answer for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// None: NaN is tested as any value.
@@ -72,12 +72,12 @@ pub struct Categories {
     /// The codes that training has seen, as `members`. Other values are missing if this is given,
     /// otherwise the answer is no.
     pub known: Option<Vec<u32>>,
-    /// Whether values between -1 and 0 are code 0; otherwise they are no code. Other values lose
-    /// their fraction.
+    /// Makes code 0 of values between -1 and 0; otherwise they are no code. Other values lose their
+    /// fraction.
     pub below_zero_is_zero: bool,
 }
 
-/// What a leaf adds.
+/// The numbers that a leaf adds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Leaf<T> {
     /// A number to one output.
@@ -100,7 +100,7 @@ pub enum Leaf<T> {
         constant: T,
         /// The features' indices and their coefficients.
         terms: Vec<(usize, T)>,
-        /// What is added instead if one of these features is NaN.
+        /// The number that is added instead if one of these features is NaN.
         otherwise: T,
     },
 }
@@ -129,7 +129,7 @@ impl Missing {
     pub const ZERO: f64 = 1.000_000_018_002_509_5e-35;
 
     /// Returns the answer for a missing value.
-    fn answer(self) -> bool {
+    pub(super) fn answer(self) -> bool {
         matches!(self, Self::NanIsYes | Self::ZeroIsYes)
     }
 }
@@ -186,4 +186,36 @@ impl Categories {
 
 fn contains(words: &[u32], code: usize) -> bool {
     words.get(code / 32).is_some_and(|word| word >> (code % 32) & 1 == 1)
+}
+
+// === impl Leaf ===
+
+impl<T: Number> Leaf<T> {
+    /// Calls `put` with each output and the number that is added to it.
+    #[inline]
+    pub(super) fn visit(&self, row: &[T], put: &mut impl FnMut(usize, T)) {
+        match self {
+            Self::One { output, value } => put(*output, *value),
+            Self::Some(weights) => weights.iter().for_each(|(output, value)| put(*output, *value)),
+            Self::All(values) => {
+                values.iter().enumerate().for_each(|(output, value)| put(output, *value));
+            }
+            Self::Linear { output, constant, terms, otherwise } => {
+                put(*output, linear(row, *constant, terms).unwrap_or(*otherwise));
+            }
+        }
+    }
+}
+
+/// Returns the constant plus the products; `None` if one of the features is NaN.
+fn linear<T: Number>(row: &[T], constant: T, terms: &[(usize, T)]) -> Option<T> {
+    let mut sum = constant;
+    for (feature, coefficient) in terms {
+        let value = *row.get(*feature)?;
+        if value.is_nan() {
+            return None;
+        }
+        sum += value * *coefficient;
+    }
+    Some(sum)
 }

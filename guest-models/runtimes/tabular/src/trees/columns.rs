@@ -1,0 +1,74 @@
+//! A row as the walk reads it: one column for each way in which the splits look at a feature.
+
+use std::collections::BTreeMap;
+
+use super::{Missing, Number};
+
+/// A feature in the form in which a split compares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Column {
+    pub(super) feature: u32,
+    /// Changes the sign, which turns "NaN is above" into "NaN is below".
+    pub(super) negated: bool,
+    pub(super) replaced: Replaced,
+}
+
+/// The values of a feature that are replaced before it is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Replaced {
+    Nothing,
+    /// NaN becomes zero.
+    NanByZero,
+    /// What counts as zero becomes NaN.
+    ZeroByNan,
+}
+
+/// The columns that an ensemble's splits need. Column [`LOWEST`] is constant.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    columns: Vec<Column>,
+    numbers: BTreeMap<Column, u32>,
+}
+
+/// The column that holds minus infinity in every row.
+pub(super) const LOWEST: u32 = 0;
+
+// === impl Column ===
+
+impl Column {
+    fn view<T: Number>(self, row: &[T]) -> T {
+        let value = row.get(self.feature as usize).copied().unwrap_or(T::NAN);
+        let value = match self.replaced {
+            Replaced::NanByZero if value.is_nan() => T::default(),
+            Replaced::ZeroByNan if value.widen().abs() <= Missing::ZERO => T::NAN,
+            _ => value,
+        };
+        if self.negated { -value } else { value }
+    }
+}
+
+// === impl Columns ===
+
+impl Columns {
+    /// Returns the number of a column, which is added if there is none like it.
+    pub(super) fn number(&mut self, column: Column) -> u32 {
+        *self.numbers.entry(column).or_insert_with(|| {
+            self.columns.push(column);
+            self.columns.len() as u32
+        })
+    }
+
+    /// Returns the number of columns, the constant one among them.
+    pub(super) fn len(&self) -> usize {
+        self.columns.len() + 1
+    }
+
+    /// Writes the columns of a row to `prepared`, which is as long as they are many.
+    pub(super) fn prepare<T: Number>(&self, row: &[T], prepared: &mut [T]) {
+        let Some((lowest, prepared)) = prepared.split_first_mut() else { return };
+        *lowest = T::NEG_INFINITY;
+        for (place, column) in prepared.iter_mut().zip(&self.columns) {
+            *place = column.view(row);
+        }
+    }
+}
