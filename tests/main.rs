@@ -29,6 +29,7 @@ mod key_value;
 mod lifecycle;
 mod lifespan;
 mod memory_residue;
+mod model_files;
 mod remote;
 mod repository;
 mod sessions;

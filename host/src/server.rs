@@ -51,6 +51,7 @@ use crate::deferred::TaskRunner;
 use crate::essential;
 use crate::lifecycle::{Manager, ManagerParts};
 use crate::registry::Registry;
+use crate::repository::RuntimeFolder;
 use crate::store::Stores;
 use crate::telemetry::{Telemetry, register_log};
 use crate::tenant::{self, Tenants};
@@ -111,7 +112,11 @@ impl Server {
         slots.divide(&tenants.all());
 
         let workers = loader.workers().clone();
-        let sources = SourceFactory::new(&config, &watched, &tenants, workers.clone(), &telemetry);
+        let folder = RuntimeFolder::read(&config.runtimes.dir);
+        let runtimes = folder.runtimes().clone();
+        essential::spawn("runtimes", folder.follow(config.runtimes_directory()));
+        let sources =
+            SourceFactory::new(&config, &watched, &tenants, runtimes, workers.clone(), &telemetry);
 
         let registry = Registry::default();
         let ready = Arc::default();

@@ -17,14 +17,14 @@ use crate::harness::{Models, Server, Setup};
 
 /// The output and the exit status of the program.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
 /// Runs the program in a directory until it ends.
-fn wardian(directory: &Path, arguments: &[&str]) -> Said {
+pub(crate) fn wardian(directory: &Path, arguments: &[&str]) -> Said {
     run(program(directory, arguments))
 }
 
@@ -50,7 +50,7 @@ fn ask(server: &Server, command: &str, arguments: &[&str]) -> Said {
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// Returns a directory with these models in its folder `models`, and with this `wardian.toml`.
-fn folder(config: &str, fill: impl FnOnce(&Models)) -> Setup {
+pub(crate) fn folder(config: &str, fill: impl FnOnce(&Models)) -> Setup {
     let folder = Server::with_models(fill);
     std::fs::write(folder.directory().join("wardian.toml"), config).unwrap();
     folder
@@ -59,14 +59,14 @@ fn folder(config: &str, fill: impl FnOnce(&Models)) -> Setup {
 impl Said {
     /// Asserts the exit code.
     #[track_caller]
-    fn exits(self, code: i32) -> Said {
+    pub(crate) fn exits(self, code: i32) -> Said {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 
     /// Asserts that standard output contains all of these texts.
     #[track_caller]
-    fn prints(self, words: &[&str]) -> Said {
+    pub(crate) fn prints(self, words: &[&str]) -> Said {
         words.iter().for_each(|word| {
             assert!(self.out.contains(word), "'{word}' is not on standard output of {self:?}")
         });
@@ -75,7 +75,7 @@ impl Said {
 
     /// Asserts that standard error contains all of these texts.
     #[track_caller]
-    fn complains(self, words: &[&str]) -> Said {
+    pub(crate) fn complains(self, words: &[&str]) -> Said {
         words.iter().for_each(|word| {
             assert!(self.err.contains(word), "'{word}' is not on standard error of {self:?}")
         });
@@ -84,7 +84,7 @@ impl Said {
 
     /// Returns standard output as a JSON document.
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 }

@@ -92,7 +92,7 @@ fn a_version_serves_once_it_is_complete() {
     assert!(
         told.refused(503, "repository_degraded")
             .text()
-            .contains("digits/1: no model.wasm in it yet"),
+            .contains("digits/1: no model.wasm or model file in it yet"),
         "{told}"
     );
     bucket.delete("models/digits/1/weights.bin");

@@ -116,7 +116,10 @@ fn an_interceptor_stays_until_its_replacement_arrives() {
             .send()
             .refused(503, "repository_degraded")
             .text();
-        assert!(told.contains("interceptors/audit/2: no model.wasm in it yet"), "{told}");
+        assert!(
+            told.contains("interceptors/audit/2: no model.wasm or model file in it yet"),
+            "{told}"
+        );
         // The load command waits until the current state is settled and applied.
         server.load("scripted").ok();
         server.behave("scripted", "ok").refused(451, "rejected_by_interceptor");

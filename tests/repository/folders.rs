@@ -52,7 +52,7 @@ fn a_version_without_component_is_reported() {
         Server::with_models(|models| models.version("scripted", 1, scripted("version=1"))).start();
     server.until_version_of("scripted", 1);
     server.models().put("scripted/2/notes.txt", "soon");
-    server.until_refused("scripted", 2, "no model.wasm in it yet");
+    server.until_refused("scripted", 2, "no model.wasm or model file in it yet");
     assert_eq!(server.version_of("scripted"), 1);
     server.models().version("scripted", 2, scripted("version=2"));
     server.until_version_of("scripted", 2);

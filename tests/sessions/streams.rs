@@ -149,7 +149,7 @@ async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     let candidate = Candidate {
         name: ModelName::new(model).unwrap(),
         version: Version::new(1).unwrap(),
-        component: ConfinedFile::from_path(&path).unwrap(),
+        component: ConfinedFile::from_path(&path).unwrap().into(),
         component_digest: digest,
         component_size: component.len() as u64,
         changed_at: (0, 0),

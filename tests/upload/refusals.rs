@@ -48,7 +48,7 @@ fn only_components_are_accepted() {
         (b"PK\x03\x04", "not WebAssembly"),
         (
             b"\x08\x08\x12\x07pytorch",
-            "an ONNX model, not WebAssembly; this server takes models as WebAssembly components",
+            "an ONNX model, not WebAssembly; a version holds a model file",
         ),
         (b"\x80\x04\x95\x14\0\0\0\0\0\0\0", "a Python pickle, not WebAssembly"),
         (b"{\"learner\": {}}", "docs/writing-models.md"),

@@ -59,6 +59,7 @@ const TEST_GUESTS: &[&str] = &[
     "side-by-side",
     "sql-steps",
     "streamer",
+    "toy",
 ];
 
 /// Those that are also built as components without a snapshot.

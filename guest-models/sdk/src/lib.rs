@@ -64,6 +64,8 @@ pub mod interceptor;
 pub mod kernels;
 pub mod key_value;
 pub mod logging;
+#[doc(hidden)]
+pub mod runtime;
 pub mod session;
 pub mod sql;
 pub mod stream;

@@ -116,7 +116,7 @@ async fn load(
     let candidate = Candidate {
         name: ModelName::new("house-price")?,
         version: Version::new(1).context("no version")?,
-        component: ConfinedFile::from_path(&path)?,
+        component: ConfinedFile::from_path(&path)?.into(),
         component_digest: digest,
         component_size: component.len() as u64,
         changed_at: (0, 0),

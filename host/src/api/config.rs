@@ -12,6 +12,7 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{ModelPath, json_response};
 use super::oip::PLATFORM;
+use super::repository::runtime_json;
 use super::state::ApiState;
 use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
 use crate::servable::{BatchForm, Servable};
@@ -116,6 +117,7 @@ fn effective_settings(servable: &Servable, versions: &[Version]) -> Value {
         "version": servable.id().version.number(),
         "versions": version_numbers(versions),
         "digest": report.digest,
+        "runtime": servable.template().runtime().map(runtime_json),
         "snapshot": report.snapshot.is_ok(),
         "snapshot_reason": report.snapshot.err(),
         "isolation": match settings.isolation { Isolation::Request => "request", Isolation::Pooled => "pooled" },

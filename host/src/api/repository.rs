@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::error::ApiError;
@@ -18,7 +19,7 @@ use super::http::offload;
 use super::repository_body;
 use super::state::ApiState;
 use crate::lifecycle::{IndexEntry, IndexState};
-use crate::model::{InferError, ModelName};
+use crate::model::{InferError, ModelName, RuntimeInfo};
 use crate::tenant::Pacer;
 
 /// Approximate size of an index entry without its reason, in bytes.
@@ -117,6 +118,8 @@ struct Entry<'a> {
     version: Option<String>,
     state: &'static str,
     reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<Value>,
 }
 
 impl<'a> Entry<'a> {
@@ -126,8 +129,15 @@ impl<'a> Entry<'a> {
             version: entry.version.map(|version| version.to_string()),
             state: state_name(entry.state),
             reason: &entry.reason,
+            runtime: entry.runtime.as_ref().map(runtime_json),
         }
     }
+}
+
+/// Describes the runtime of a version.
+pub(super) fn runtime_json(runtime: &RuntimeInfo) -> Value {
+    let RuntimeInfo { name, digest, format, model_file } = runtime;
+    json!({"name": name, "digest": digest.to_string(), "format": format, "model_file": model_file})
 }
 
 /// Returns the protocol's name of a state.

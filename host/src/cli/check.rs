@@ -28,8 +28,8 @@ whether or not model.toml wants it. Nothing is served and nothing in PATH is cha
 
 Exit codes: 0 all would serve, 1 it could not be checked, 2 wrong usage, 3 something would not serve.")]
 pub(super) struct Check {
-    /// A component (.wasm), a version's folder (with a model.wasm), a model's folder (with numbered
-    /// versions), or a whole repository
+    /// A model file (such as .onnx), a component (.wasm), a version's folder (with a model.wasm or
+    /// a model file), a model's folder (with numbered versions), or a whole repository
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Print the result as JSON, and no progress
@@ -41,14 +41,11 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<Outcome> {
-        let (kind, path) = classify(&self.path)?;
+        let loader = OfflineLoader::new(self.host, Progress::start(self.json))?;
+        let (kind, path) = classify(&self.path, &loader.runtimes())?;
         let reports = match check_name(kind, &path) {
             Some(report) => vec![report],
-            None => block_on(check(
-                kind,
-                &path,
-                OfflineLoader::new(self.host, Progress::start(self.json))?,
-            ))?,
+            None => block_on(check(kind, &path, loader))?,
         };
 
         match self.json {
@@ -65,7 +62,7 @@ impl Check {
 fn check_name(kind: PathKind, path: &Path) -> Option<VersionReport> {
     let name = layout::model_name_of(path);
     let reason = match (kind, ModelName::new(&name)) {
-        (PathKind::Version | PathKind::Repository, _) => return None,
+        (PathKind::ModelFile | PathKind::Version | PathKind::Repository, _) => return None,
         (_, Ok(model)) if model.is_reserved() => reserved_name(&name),
         (_, Ok(_)) => return None,
         (_, Err(error)) => {
@@ -87,11 +84,11 @@ async fn check(kind: PathKind, path: &Path, loader: OfflineLoader) -> Result<Vec
         _ => loader.empty_repository()?,
     };
 
-    lay_out(kind, path, &root)?;
+    lay_out(kind, path, &loader.runtimes(), &root)?;
     let aspired = loader.scan(&root).await?;
     if aspired.observed.is_empty() {
         bail!(
-            "there is no model in {}; models lie there as NAME.wasm or as NAME/1/model.wasm",
+            "there is no model in {}; models lie there as NAME.onnx or NAME.wasm, or in NAME/1/",
             path.display()
         );
     }
@@ -160,6 +157,7 @@ fn checked_version(
     started: Instant,
 ) -> CheckedVersion {
     CheckedVersion {
+        runtime: template.runtime().cloned(),
         metadata: Metadata::clone(template.metadata()),
         snapshot: template.snapshot().clone(),
         memory: template.initial_memory(),

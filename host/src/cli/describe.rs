@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::engine::Snapshot;
-use crate::model::{Metadata, Parameter, ParameterValue, TensorSpec, is_unprintable};
+use crate::model::{Metadata, Parameter, ParameterValue, RuntimeInfo, TensorSpec, is_unprintable};
 
 /// The model's metadata: a name and a text for each line.
 pub(super) fn metadata_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {
@@ -18,6 +18,18 @@ pub(super) fn metadata_lines(metadata: &Metadata) -> Vec<(&'static str, String)>
     }
     lines.extend(metadata.properties.iter().map(|property| ("property", property_text(property))));
     lines
+}
+
+/// The runtime of a model file as text.
+pub(super) fn runtime_line(runtime: &RuntimeInfo) -> (&'static str, String) {
+    let RuntimeInfo { name, digest, format, model_file } = runtime;
+    ("runtime", format!("{name} {digest}, for {} of the format {format}", to_printable(model_file)))
+}
+
+/// The runtime of a model file as JSON.
+pub(super) fn runtime_json(runtime: &RuntimeInfo) -> Value {
+    let RuntimeInfo { name, digest, format, model_file } = runtime;
+    json!({"name": name, "digest": digest.to_string(), "format": format, "model_file": model_file})
 }
 
 /// The model's metadata as JSON.

@@ -1,6 +1,7 @@
 //! `wardian inspect`.
 
 mod component;
+mod model_file;
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -17,17 +18,18 @@ use crate::engine::{Interface, Template};
 use crate::model::{LoadError, Stage};
 use crate::repository::{Observed, check_whole};
 use component::ComponentSummary;
+use model_file::ModelFileSummary;
 
 /// Options of `wardian inspect`.
 #[derive(Args)]
 #[command(after_help = "\
-A file called model.wasm is taken as a version in its folder: its load() may read the files beside it. Any other \
-file is taken by itself. The model is loaded in a confined process, but asked nothing; `wardian check` asks.
+A file called model.wasm, or a model file in a version's folder, is taken as a version: its load() may read the \
+files beside it. Any other file is taken by itself. The model is loaded in a confined process, but asked nothing; `wardian check` asks.
 
-Exit codes: 0 shown, 1 not a component or not readable, 2 wrong usage, 3 shown, but it cannot be loaded.")]
+Exit codes: 0 shown, 1 not a model or not readable, 2 wrong usage, 3 shown, but it cannot be loaded.")]
 pub(super) struct Inspect {
-    /// The component
-    #[arg(value_name = "FILE.wasm")]
+    /// The component, or the model file
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Do not compile and load it: show only what the file holds
     #[arg(long)]
@@ -41,16 +43,14 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> Result<Outcome> {
-        let parts =
-            read(&self.file).with_context(|| format!("cannot inspect {}", self.file.display()))?;
-
         let quiet = self.json;
+        let loader = OfflineLoader::new(self.host, Progress::start(quiet))?;
+        let parts = read(&self.file, &loader)
+            .with_context(|| format!("cannot inspect {}", self.file.display()))?;
+
         let loaded = match self.no_load {
             true => None,
-            false => Some(block_on(load(
-                &self.file,
-                OfflineLoader::new(self.host, Progress::start(quiet))?,
-            ))?),
+            false => Some(block_on(load(&self.file, loader))?),
         };
 
         match quiet {
@@ -63,22 +63,48 @@ impl Inspect {
     }
 }
 
-fn read(file: &Path) -> Result<ComponentSummary> {
-    if file.is_dir() {
-        bail!("it is a folder; name the .wasm file in it, or use `wardian check`");
+/// The content of the file, read without loading it.
+enum Summary {
+    Component(ComponentSummary),
+    ModelFile(ModelFileSummary),
+}
+
+impl Summary {
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Summary::Component(parts) => parts.lines(),
+            Summary::ModelFile(file) => file.lines(),
+        }
     }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Summary::Component(parts) => parts.to_json(),
+            Summary::ModelFile(file) => file.to_json(),
+        }
+    }
+}
+
+fn read(file: &Path, loader: &OfflineLoader) -> Result<Summary> {
+    if file.is_dir() {
+        bail!("it is a folder; name the file in it, or use `wardian check`");
+    }
+    if let Some(summary) = ModelFileSummary::read(file, &loader.runtimes())? {
+        return Ok(Summary::ModelFile(summary));
+    }
+
     let bytes = std::fs::read(file)?;
     // It has the clearest message for a file that is no component.
     check_whole(Cursor::new(&bytes), bytes.len() as u64)?;
-    ComponentSummary::parse(&bytes)
+    ComponentSummary::parse(&bytes).map(Summary::Component)
 }
 
 type Loaded = std::result::Result<Template, LoadError>;
 
 async fn load(file: &Path, loader: OfflineLoader) -> Result<Loaded> {
     let root = loader.empty_repository()?;
-    let (kind, path) = classify(file)?;
-    lay_out(kind, &path, &root)?;
+    let (kind, path) = classify(file, &loader.runtimes())?;
+    lay_out(kind, &path, &loader.runtimes(), &root)?;
     let aspired = loader.scan(&root).await?;
 
     let loaded = match aspired.observed.iter().find(|seen| seen.is_present()) {
@@ -124,7 +150,7 @@ fn lines(loaded: &Loaded) -> Vec<String> {
     }
 }
 
-fn to_json(parts: &ComponentSummary, loaded: Option<&Loaded>) -> Value {
+fn to_json(parts: &Summary, loaded: Option<&Loaded>) -> Value {
     let mut json = parts.to_json();
     match loaded {
         None => {}

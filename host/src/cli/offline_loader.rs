@@ -18,7 +18,9 @@ use super::value_parsers::parse_tenant_name;
 use crate::config::{Config, Overrides, Tenancy};
 use crate::lifecycle::EngineLoader;
 use crate::model::{LoadError, Stage, TenantName, nearest};
-use crate::repository::{AspiredVersions, Candidate, Directory, WatchMode};
+use crate::repository::{
+    AspiredVersions, Candidate, Directory, RuntimeCatalog, RuntimeFolder, Runtimes, WatchMode,
+};
 use crate::server::{Storage, build_loader};
 use crate::telemetry::Telemetry;
 use crate::tenant::{Tenant, TenantSettings, Tenants};
@@ -41,6 +43,7 @@ pub(super) struct HostArgs {
 /// Loads models of one tenant without serving them.
 pub(super) struct OfflineLoader {
     config: Config,
+    runtimes: Runtimes,
     loader: EngineLoader,
     tenant: Arc<Tenant>,
     /// The tenant has a database, in which a check must not run statements.
@@ -84,6 +87,7 @@ impl OfflineLoader {
         let tenants = Tenants::default();
         let loader = build_loader(&config, program, &storage, &tenants, &telemetry)?;
         Ok(OfflineLoader {
+            runtimes: RuntimeFolder::read(&config.runtimes.dir).runtimes().clone(),
             config,
             loader,
             tenant,
@@ -97,6 +101,11 @@ impl OfflineLoader {
     /// statements hold locks and use up sequence numbers there even if they are rolled back.
     pub(super) fn can_validate(&self, candidate: &Candidate) -> bool {
         !(self.has_shared_database && candidate.settings.capabilities.sql)
+    }
+
+    /// The runtimes of model files: the embedded ones and the operator's.
+    pub(super) fn runtimes(&self) -> Arc<RuntimeCatalog> {
+        self.runtimes.catalog()
     }
 
     /// Creates an empty directory for a repository, which is removed on drop.
@@ -113,7 +122,7 @@ impl OfflineLoader {
         config.state = self.scratch.path().join("numbers");
         config.watch = WatchMode::Poll;
 
-        let directory = Directory::spawn(config)?;
+        let directory = Directory::spawn(config, &self.runtimes)?;
         let mut announced = directory.subscribe();
 
         let done = |aspired: &Arc<AspiredVersions>| {

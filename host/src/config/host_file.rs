@@ -76,6 +76,7 @@ fn read_settings(keys: &mut TableReader<'_>, base: &Path, file: &Arc<str>, host:
     });
     keys.read("models", &mut host.models, |value| repository_location(base)(value).map(Some));
     repository(keys, &mut config.repository);
+    keys.table("runtimes", |keys| keys.read("dir", &mut config.runtimes.dir, path(base)));
     keys.table("log", |keys| log(keys, &mut config.log));
     keys.table("http", |keys| http(keys, &mut config.http));
     keys.table("egress", |keys| egress(keys, base, &mut config.egress));

@@ -41,7 +41,7 @@ use self::watched_file::Observation;
 use crate::database::DatabaseConfig;
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileLimits;
-use crate::model::{Host, ModelName};
+use crate::model::{Host, ModelName, TenantName};
 use crate::repository::remote::RemoteConfig;
 use crate::repository::{DirectoryConfig, SourceConfig, WatchMode};
 use crate::store::Durability;
@@ -64,6 +64,8 @@ pub struct Config {
     pub default_model: Option<ModelName>,
     /// Repositories and how they are scanned.
     pub repository: RepositoryConfig,
+    /// Runtimes of model files.
+    pub runtimes: RuntimesConfig,
     /// Logging.
     pub log: LogConfig,
     /// HTTP connections.
@@ -99,6 +101,13 @@ pub struct RepositoryConfig {
     pub settle: Duration,
     /// Limit of versions scanned in one repository.
     pub max_versions: u32,
+}
+
+/// Runtimes of model files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimesConfig {
+    /// Folder of the operator's runtimes, which are added to the embedded ones or replace them.
+    pub dir: PathBuf,
 }
 
 /// Logging.
@@ -249,6 +258,13 @@ impl Config {
         }
     }
 
+    /// Returns the settings of the source of the operator's runtimes.
+    pub fn runtimes_directory(&self) -> DirectoryConfig {
+        let host = Tenant::unlimited(TenantName::default_tenant());
+        let state = self.state.join("runtimes");
+        DirectoryConfig { state, ..self.directory_config(&host, self.runtimes.dir.clone()) }
+    }
+
     /// Returns the directory of the artifact store.
     pub fn artifacts_dir(&self) -> PathBuf {
         self.state.join("artifacts")
@@ -283,6 +299,7 @@ impl Default for Config {
             ready_timeout: Duration::from_secs(120),
             default_model: None,
             repository: RepositoryConfig::default(),
+            runtimes: RuntimesConfig::default(),
             log: LogConfig::default(),
             http: HttpConfig::default(),
             egress: EgressConfig::default(),
@@ -313,6 +330,13 @@ impl Default for RepositoryConfig {
             // each.
             max_versions: 10_000,
         }
+    }
+}
+
+impl Default for RuntimesConfig {
+    fn default() -> Self {
+        // Beside the models, and like them in the working directory.
+        RuntimesConfig { dir: "runtimes".into() }
     }
 }
 

@@ -11,14 +11,14 @@ use toml::de::DeValue;
 use super::credentials::{KeyOwner, LocatedKey, SourceLine, read_keys};
 use super::values::{REFRESH_RANGE, path, repository_location};
 use crate::database::postgres;
-use crate::model::{TenantName, parse_size};
+use crate::model::{ModelName, TenantName, parse_size};
 use crate::repository::{parse_limits, parse_streaming_ceilings};
 use crate::tenant::{
-    AllowedOrigins, PasswordSource, PostgresSettings, Quota, RepositoryLocation, TenantGrants,
-    TenantSettings, UNLIMITED,
+    AllowedOrigins, AllowedRuntimes, PasswordSource, PostgresSettings, Quota, RepositoryLocation,
+    TenantGrants, TenantSettings, UNLIMITED,
 };
 use crate::toml_reader::{
-    self, TableReader, duration, expected, number, origins, text, whole_number,
+    self, TableReader, duration, expected, list, number, origins, text, whole_number,
 };
 
 /// Settings of a tenant as written.
@@ -69,6 +69,9 @@ pub(super) fn tenant(
         parse_streaming_ceilings(keys, &mut settings.ceilings.streaming)
     });
     keys.table("grants", |keys| grants(keys, &mut settings.grants));
+    keys.read("runtimes", &mut settings.runtimes, |value| {
+        list(runtime_name)(value).map(AllowedRuntimes::Listed)
+    });
     keys.table("database", |keys| settings.database = database(keys, base));
 
     match TenantName::new(name) {
@@ -111,6 +114,12 @@ fn grants(keys: &mut TableReader<'_>, grants: &mut TenantGrants) {
     keys.read("http", &mut grants.http, |value| {
         origins(MAX_ORIGINS)(value).map(AllowedOrigins::Listed)
     });
+}
+
+fn runtime_name(value: &DeValue<'_>) -> Result<String, String> {
+    let name = text(value)?;
+    ModelName::new(&name).map_err(|error| format!("not the name of a runtime: {error}"))?;
+    Ok(name)
 }
 
 fn database(keys: &mut TableReader<'_>, base: &Path) -> Option<PostgresSettings> {

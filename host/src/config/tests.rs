@@ -7,7 +7,6 @@ use std::path::Path;
 use super::host_file::HostFile;
 use super::*;
 use crate::database::Synchronous;
-use crate::model::TenantName;
 
 fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -47,6 +46,8 @@ fn every_key_lands_in_its_setting() {
         rescan_interval = "1m"
         settle = "250ms"
         max_versions = 20000
+        [runtimes]
+        dir = "/srv/runtimes"
         [log]
         format = "json"
         level = "debug"
@@ -96,6 +97,7 @@ fn every_key_lands_in_its_setting() {
             settle: Duration::from_millis(250),
             max_versions: 20_000,
         },
+        runtimes: RuntimesConfig { dir: "/srv/runtimes".into() },
         log: LogConfig { format: LogFormat::Json, level: LogLevel::Debug },
         http: HttpConfig {
             max_connections: 10,

@@ -42,13 +42,16 @@ pub struct ArtifactKey(String);
 impl ArtifactKey {
     /// Computes the key of a component's artifact. `component` and the digests of `sidecars` are
     /// SHA-256 over the content. `config` is included because `load` may read it, `granted` because
-    /// it decides whether the component's imports are permitted.
+    /// it decides whether the component's imports are permitted. `model_file` names the sidecar
+    /// that a runtime serves.
+    #[allow(clippy::too_many_arguments)] // Everything that an artifact depends on.
     pub fn new<'a>(
         tenant: &TenantName,
         fingerprint: &str,
         role: Role,
         component: &[u8; 32],
         sidecars: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
+        model_file: Option<&str>,
         config: &BTreeMap<String, String>,
         granted: &[Capability],
     ) -> Self {
@@ -61,6 +64,11 @@ impl ArtifactKey {
         for (name, digest) in sidecars {
             field(&mut hasher, name.as_bytes());
             field(&mut hasher, digest);
+        }
+
+        if let Some(name) = model_file {
+            field(&mut hasher, b"model file");
+            field(&mut hasher, name.as_bytes());
         }
 
         field(&mut hasher, b"config");

@@ -11,7 +11,7 @@ use super::store_state::State;
 use super::{Engine, config, map_artifact};
 use crate::capability::{ConfigValues, Grants, LogLine, Sidecar, Sidecars};
 use crate::database::Database;
-use crate::model::{LoadError, Metadata, Stage};
+use crate::model::{LoadError, Metadata, RuntimeInfo, Stage};
 use crate::tenant::SlotRequest;
 
 /// A compiled component, mapped and linked. Shared by all models of its tenant that have the same
@@ -88,16 +88,31 @@ pub struct Template {
 struct TemplateInner {
     code: Arc<Code>,
     grants: Grants,
+    runtime: Option<RuntimeInfo>,
     memory_limit: u64,
     response_limit: u64,
 }
 
 impl Template {
     /// A template of that code. The limits are in bytes. The artifact's sidecar files replace those
-    /// of `grants`.
-    pub fn new(code: Arc<Code>, grants: Grants, memory_limit: u64, response_limit: u64) -> Self {
-        let grants = Grants { sidecars: code.sidecars.clone(), ..grants };
-        Template { inner: Arc::new(TemplateInner { code, grants, memory_limit, response_limit }) }
+    /// of `grants`. `runtime` says which of them the component serves, if it is a runtime.
+    pub fn new(
+        code: Arc<Code>,
+        grants: Grants,
+        runtime: Option<RuntimeInfo>,
+        memory_limit: u64,
+        response_limit: u64,
+    ) -> Self {
+        let served = runtime.as_ref().map(|runtime| runtime.model_file.as_str());
+        let sidecars = code.sidecars.clone().with_model_file(served);
+        let grants = Grants { sidecars, ..grants };
+        let inner = TemplateInner { code, grants, runtime, memory_limit, response_limit };
+        Template { inner: Arc::new(inner) }
+    }
+
+    /// The runtime that the component is; `None` for a model.
+    pub fn runtime(&self) -> Option<&RuntimeInfo> {
+        self.inner.runtime.as_ref()
     }
 
     /// The metadata that the model reports.

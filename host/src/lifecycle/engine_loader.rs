@@ -14,15 +14,14 @@ use crate::capability::http::{Egress, HttpGrant, TlsRoots};
 use crate::capability::{ConfigValues, Grants, KeyValueGrant, Level, LogLine, LogSink, Sidecars};
 use crate::database::{Databases, ValidationTransaction};
 use crate::engine::compile::{
-    CompileLimits, Compiler, InputFile, Job, LoadLimits, Role, StorageLeft,
+    CompileLimits, Compiler, InputFile, InputSource, Job, LoadLimits, Role, StorageLeft,
 };
 use crate::engine::{
     Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template,
     TenantArtifacts, write_error,
 };
-use crate::files::ConfinedFile;
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
-use crate::repository::{Candidate, Digest};
+use crate::repository::{Candidate, ComponentSource, Digest, ModelFile};
 use crate::servable::{InstanceFactory, Servable, ServableHandle, ServableMetrics, Sessions};
 use crate::store::Stores;
 use crate::tenant::{LogDecision, LogEntry, SlotRequest, Slots, Tenant, Tenants, Workers};
@@ -189,7 +188,8 @@ impl EngineLoader {
         let sql = settings.capabilities.sql.then(|| self.config.databases.for_tenant(tenant));
         let grants = Grants { config, sidecars: Sidecars::default(), http, key_value, sql, log };
 
-        Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
+        let runtime = candidate.runtime();
+        Ok(Template::new(code, grants, runtime, settings.limits.memory, settings.limits.response))
     }
 
     /// The engine's slots, shared by all tenants.
@@ -274,6 +274,7 @@ impl EngineLoader {
             role,
             component,
             sidecars,
+            model_file_name(candidate),
             &granted.config,
             &granted.granted(),
         )
@@ -337,13 +338,14 @@ impl EngineLoader {
     }
 
     fn job(&self, candidate: &Candidate, output: std::path::PathBuf, storage: StorageLeft) -> Job {
-        let input = |file: &ConfinedFile, digest: &Digest| InputFile {
-            sha256: digest.to_string(),
-            file: Some(file.clone()),
-        };
+        let input =
+            |source: InputSource, digest: &Digest| InputFile { sha256: digest.to_string(), source };
         let sidecars = candidate.sidecars.iter();
-        let sidecars: BTreeMap<_, _> =
-            sidecars.map(|file| (file.name.clone(), input(&file.file, &file.digest))).collect();
+        let sidecars = sidecars.map(|sidecar| {
+            let source = InputSource::File(sidecar.file.clone());
+            (sidecar.name.clone(), input(source, &sidecar.digest))
+        });
+        let sidecars: BTreeMap<_, _> = sidecars.collect();
         let load = LoadLimits {
             memory: candidate.settings.limits.memory,
             deadline_ms: self.config.load_deadline.as_millis() as u64,
@@ -351,8 +353,9 @@ impl EngineLoader {
 
         Job {
             role: Role::from_name(&candidate.name),
-            component: input(&candidate.component, &candidate.component_digest),
+            component: input(component_input(&candidate.component), &candidate.component_digest),
             sidecars,
+            model_file: model_file_name(candidate).map(str::to_owned),
             config: candidate.settings.capabilities.config.clone(),
             granted: candidate.settings.capabilities.granted(),
             output: std::path::absolute(&output).unwrap_or(output),
@@ -414,7 +417,7 @@ impl Loader for EngineLoader {
 }
 
 /// The candidate's settings within the ceilings of its tenant. Fails with `Stage::Quota` if they
-/// exceed them.
+/// exceed them, or if the tenant may not use the candidate's runtime.
 fn effective_settings(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, LoadError> {
     let settings = &*candidate.settings;
     let allowed = tenant.settings();
@@ -424,7 +427,26 @@ fn effective_settings(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSet
 
     allowed.grants.http.check(&settings.capabilities.http).map_err(too_much)?;
     let deferred = allowed.ceilings.apply_to_deferred(&settings.deferred).map_err(too_much)?;
+    if let Some(model_file) = candidate.component.model_file() {
+        allowed.runtimes.check(model_file.runtime.name()).map_err(too_much)?;
+    }
+
     Ok(ModelSettings { limits, streaming, deferred, ..settings.clone() })
+}
+
+/// The content of a version's component.
+fn component_input(component: &ComponentSource) -> InputSource {
+    match component {
+        ComponentSource::File(file) => InputSource::File(file.clone()),
+        ComponentSource::Runtime(ModelFile { runtime, .. }) => {
+            InputSource::Content(runtime.component().clone())
+        }
+    }
+}
+
+/// The name of the sidecar that a runtime serves; `None` for a component that is a model itself.
+fn model_file_name(candidate: &Candidate) -> Option<&str> {
+    candidate.component.model_file().map(|file| file.name.as_str())
 }
 
 fn model_id(tenant: &Tenant, candidate: &Candidate) -> ModelId {

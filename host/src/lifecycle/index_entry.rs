@@ -1,6 +1,6 @@
 //! Entries of the repository index.
 
-use crate::model::{ModelName, Version};
+use crate::model::{ModelName, RuntimeInfo, Version};
 
 /// The state of a version, as the protocol names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,4 +26,7 @@ pub struct IndexEntry {
     pub state: IndexState,
     /// The reason for the state; empty if there is none to give.
     pub reason: String,
+    /// The runtime of the content that serves, or else of the one in the repository; `None` if that
+    /// is a component, or faulty.
+    pub runtime: Option<RuntimeInfo>,
 }

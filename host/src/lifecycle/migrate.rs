@@ -60,6 +60,7 @@ impl Validated {
         if let Some(transaction) = self.transaction {
             transaction.commit().await.map_err(|error| commit_error(&error))?;
         }
+        self.servable.record_runtime();
         Ok((self.servable, self.drained))
     }
 }

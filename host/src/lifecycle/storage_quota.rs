@@ -54,7 +54,7 @@ mod tests {
         Observed::Candidate(Candidate {
             name: ModelName::new(name).unwrap(),
             version: Version::new(1).unwrap(),
-            component: ConfinedFile::from_path(&Path::new("/").join(name)).unwrap(),
+            component: ConfinedFile::from_path(&Path::new("/").join(name)).unwrap().into(),
             component_digest: Digest::sha256(b""),
             component_size: size,
             changed_at: (changed, 0),

@@ -15,6 +15,7 @@ mod metadata;
 mod origin;
 mod request;
 mod request_id;
+mod runtime_info;
 mod settings;
 mod shape_fit;
 mod similar_names;
@@ -35,6 +36,7 @@ pub use origin::{Host, InvalidOrigin, Origin, Scheme};
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, SessionControl};
 pub(crate) use request::{MAX_PARAMETERS, payload_size};
 pub use request_id::RequestId;
+pub use runtime_info::RuntimeInfo;
 pub use settings::{
     Batching, BreakerSettings, Capabilities, Capability, ConfigTable, DeferredTasks, Instances,
     Isolation, Limits, ModelSettings, Sessions, Streaming, VersionPolicy, Warmup,

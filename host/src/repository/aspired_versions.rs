@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Digest;
+use super::{Digest, Runtime};
 use crate::files::ConfinedFile;
-use crate::model::{ConfigTable, ModelName, ModelSettings, TenantName, Version};
+use crate::model::{ConfigTable, ModelName, ModelSettings, RuntimeInfo, TenantName, Version};
 
 /// The complete result of one scan of a tenant's repository. It replaces every earlier
 /// announcement: a model or version that is not in it is no longer wanted.
@@ -161,16 +161,16 @@ pub struct Candidate {
     pub name: ModelName,
     /// The version.
     pub version: Version,
-    /// The component file.
-    pub component: ConfinedFile,
+    /// The component that runs.
+    pub component: ComponentSource,
     /// Digest of the component.
     pub component_digest: Digest,
-    /// Size of the component in bytes.
+    /// Size of the component's file in bytes; 0 for a runtime, which is not the version's.
     pub component_size: u64,
-    /// Time of the component file's last status change by the file system's clock, in seconds and
-    /// nanoseconds.
+    /// Time of the last status change of the component's or model's file by the file system's
+    /// clock, in seconds and nanoseconds.
     pub changed_at: (i64, i64),
-    /// The other files of the version, sorted by name.
+    /// The other files of the version, sorted by name. A model file is one of them.
     pub sidecars: Vec<Sidecar>,
     /// The golden requests, which the version must answer as recorded before it is published.
     pub golden: Option<Sidecar>,
@@ -178,13 +178,74 @@ pub struct Candidate {
     pub settings: Arc<ModelSettings>,
     /// The model's live configuration.
     pub live: Arc<LiveConfig>,
-    /// Identity of the candidate: equal for equal component, sidecars, golden requests and
-    /// settings, at any path. The version policy and the live configuration are not part of it,
-    /// because a change of these does not reload a version.
+    /// Identity of the candidate: equal for equal component or runtime, model file, sidecars,
+    /// golden requests and settings, at any path. The version policy and the live configuration are
+    /// not part of it, because a change of these does not reload a version.
     pub digest: Digest,
 }
 
+/// The place that a version's component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComponentSource {
+    /// `model.wasm` of the version.
+    File(ConfinedFile),
+    /// A runtime, which serves the version's model file.
+    Runtime(ModelFile),
+}
+
+/// The model file of a version, with its runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFile {
+    /// File name, which is one of the sidecars.
+    pub name: String,
+    /// Format of the content, such as `onnx`; the extension of the name if the format is unknown.
+    pub format: String,
+    /// The runtime that serves it.
+    pub runtime: Arc<Runtime>,
+}
+
+impl ComponentSource {
+    /// The file of a component that is a model itself; `None` for a runtime.
+    pub fn file(&self) -> Option<&ConfinedFile> {
+        match self {
+            ComponentSource::File(file) => Some(file),
+            ComponentSource::Runtime(_) => None,
+        }
+    }
+
+    /// The model file; `None` for a component that is a model itself.
+    pub fn model_file(&self) -> Option<&ModelFile> {
+        match self {
+            ComponentSource::File(_) => None,
+            ComponentSource::Runtime(model_file) => Some(model_file),
+        }
+    }
+}
+
+impl ModelFile {
+    /// Describes the runtime.
+    pub fn info(&self) -> RuntimeInfo {
+        RuntimeInfo {
+            name: self.runtime.name().to_owned(),
+            digest: self.runtime.digest(),
+            format: self.format.clone(),
+            model_file: self.name.clone(),
+        }
+    }
+}
+
+impl From<ConfinedFile> for ComponentSource {
+    fn from(file: ConfinedFile) -> Self {
+        ComponentSource::File(file)
+    }
+}
+
 impl Candidate {
+    /// The runtime that serves its model file; `None` for a component that is a model itself.
+    pub fn runtime(&self) -> Option<RuntimeInfo> {
+        self.component.model_file().map(ModelFile::info)
+    }
+
     /// Total size of all files in bytes.
     pub fn size(&self) -> u64 {
         let beside = self.sidecars.iter().chain(&self.golden);
@@ -216,6 +277,7 @@ pub struct Sidecar {
 
 /// Returns the identity of a candidate. Compared only within one run of the host.
 pub(super) fn identity(
+    source: &ComponentSource,
     component: &Digest,
     sidecars: &[Sidecar],
     golden: Option<&Sidecar>,
@@ -227,6 +289,7 @@ pub(super) fn identity(
         settings;
     let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();
     let golden = golden.map(|sidecar| sidecar.digest);
+    let served = source.model_file().map(|file| (&file.name, &file.format, file.runtime.name()));
     let in_force = (
         isolation,
         instances,
@@ -239,5 +302,5 @@ pub(super) fn identity(
     );
 
     // `Debug` quotes and escapes texts, so two different inputs never produce the same text.
-    Digest::sha256(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
+    Digest::sha256(format!("{component} {served:?} {files:?} {golden:?} {in_force:?}").as_bytes())
 }

@@ -10,7 +10,7 @@
 
 use std::io::{self, BufReader, Read, Seek};
 
-use super::file_kind::{PREFIX_LENGTH, by_content};
+use super::file_kind::{MODELS, PREFIX_LENGTH, by_content};
 
 /// The reason why a file is not a complete component.
 #[derive(Debug, thiserror::Error)]
@@ -18,11 +18,11 @@ pub enum IncompleteComponent {
     /// The file is empty.
     #[error("the file is empty")]
     Empty,
-    /// Another file format, with its name.
-    #[error("{0}, not WebAssembly; {COMPONENTS}")]
-    OtherFormat(&'static str),
+    /// A file of another kind, with its name and what to do.
+    #[error("{0}")]
+    OtherFormat(String),
     /// An unknown file format.
-    #[error("not WebAssembly: the file does not begin with `\\0asm`; {COMPONENTS}")]
+    #[error("not WebAssembly: the file does not begin with `\\0asm`; {MODELS}")]
     NotWasm,
     /// Native code, which is unconfined and therefore never loaded.
     #[error(
@@ -50,10 +50,6 @@ pub enum IncompleteComponent {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
 }
-
-/// The accepted format, for operators who provided another one.
-pub(super) const COMPONENTS: &str = "this server takes models as WebAssembly components (.wasm): `wardian new` makes a \
-                                     crate for one, and docs/writing-models.md describes the rest";
 
 /// Maximum number of sections. Components have a few hundred; reading a hostile gigabyte of empty
 /// ones would take minutes.
@@ -116,8 +112,9 @@ fn other_kind(reader: &mut (impl Read + Seek)) -> io::Result<IncompleteComponent
     let mut beginning = Vec::with_capacity(PREFIX_LENGTH);
     reader.rewind()?;
     reader.take(PREFIX_LENGTH as u64).read_to_end(&mut beginning)?;
-    Ok(by_content(&beginning)
-        .map_or(IncompleteComponent::NotWasm, IncompleteComponent::OtherFormat))
+    Ok(by_content(&beginning).map_or(IncompleteComponent::NotWasm, |kind| {
+        IncompleteComponent::OtherFormat(format!("{kind}, not WebAssembly; {}", kind.remedy()))
+    }))
 }
 
 fn check_version(version: u16, layer: u8) -> Result<(), IncompleteComponent> {

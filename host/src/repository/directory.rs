@@ -12,10 +12,12 @@ use tokio::sync::watch;
 use super::aspired_versions::AspiredVersions;
 use super::folder_claims::FolderClaims;
 use super::root::RepositoryRoot;
+use super::runtimes::Runtimes;
 use super::scan::Scanner;
 use super::scan_meter::ScanMeter;
 use super::upload::Uploads;
-use super::watch_thread::{Wakeup, WatchThread};
+use super::wakeup::Wakeup;
+use super::watch_thread::WatchThread;
 use crate::essential;
 use crate::model::TenantName;
 use crate::tenant::{Tenant, Workers};
@@ -82,10 +84,10 @@ pub struct Directory {
 pub struct RescanRequest(u64);
 
 impl Directory {
-    /// Starts a thread that scans at once, and again after each possible change. No tenant is
-    /// charged for it.
-    pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
-        Directory::start(config, ScanMeter::unmetered(), None)
+    /// Starts a thread that scans at once, and again after each possible change. `runtimes` serve
+    /// its model files. No tenant is charged for it.
+    pub fn spawn(config: DirectoryConfig, runtimes: &Runtimes) -> Result<Self, DirectoryError> {
+        Directory::start(config, runtimes, ScanMeter::unmetered(), None)
     }
 
     /// Like [`Directory::spawn`], but charges the tenant. `workers` hash large files. With
@@ -93,14 +95,16 @@ impl Directory {
     pub fn spawn_for_tenant(
         tenant: &Arc<Tenant>,
         config: DirectoryConfig,
+        runtimes: &Runtimes,
         workers: &Workers,
         claims: Option<Arc<FolderClaims>>,
     ) -> Result<Self, DirectoryError> {
-        Directory::start(config, ScanMeter::for_tenant(workers, tenant), claims)
+        Directory::start(config, runtimes, ScanMeter::for_tenant(workers, tenant), claims)
     }
 
     fn start(
         config: DirectoryConfig,
+        runtimes: &Runtimes,
         meter: ScanMeter,
         claims: Option<Arc<FolderClaims>>,
     ) -> Result<Self, DirectoryError> {
@@ -109,10 +113,11 @@ impl Directory {
 
         let tenant = config.tenant.clone();
         let root = Arc::new(RepositoryRoot::new(tenant.clone(), &config.root, number, claims));
-        let uploads = Uploads::new(root.clone(), meter.clone());
-        let scanner = Scanner::new(&config, root, meter.clone());
+        let uploads = Uploads::new(root.clone(), runtimes.clone(), meter.clone());
+        let scanner = Scanner::new(&config, root, runtimes.clone(), meter.clone());
 
         let (wakeup, wakeups) = Wakeup::new(meter.stopped());
+        runtimes.subscribe(wakeup.clone());
         let empty = Arc::new(AspiredVersions::empty(tenant.clone()));
         let (announce, announced) = watch::channel(empty);
         let watch_thread =

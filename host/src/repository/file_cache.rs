@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::Digest;
 use super::component_check::{self, IncompleteComponent};
 use super::confined_dir::{ConfinedDir, FileRef, read_error_text, stamp};
+use super::file_kind::PREFIX_LENGTH;
 use super::model_toml::{parse_config_toml, parse_model_toml};
 use super::scan_meter::ScanMeter;
 use super::stability::Stability;
@@ -24,6 +25,10 @@ use crate::model::{ConfigTable, ModelName, ModelSettings};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum FileRole {
     Component,
+    /// A model file, which a runtime serves.
+    ModelFile,
+    /// A file that is a model file if its content is one. Only its first bytes are read.
+    PossibleModelFile,
     Sidecar,
     Golden,
     Settings,
@@ -51,6 +56,8 @@ pub(super) struct FileContent {
 pub(super) enum ParsedFile {
     /// Any other file, which is not parsed.
     Opaque,
+    /// The first bytes of a model file, or of what may be one.
+    Beginning(Arc<[u8]>),
     /// A `model.toml`.
     Settings(Arc<ModelSettings>),
     /// A `config.toml`.
@@ -73,7 +80,8 @@ impl FileRole {
         match self {
             FileRole::Component => MAX_COMPONENT_SIZE,
             // A larger file would not fit into a guest's memory.
-            FileRole::Sidecar => 4 << 30,
+            FileRole::Sidecar | FileRole::ModelFile => 4 << 30,
+            FileRole::PossibleModelFile => u64::MAX,
             FileRole::Golden => MAX_GOLDEN_SIZE,
             // A thousand times the size of a file that sets every key.
             FileRole::Settings | FileRole::Live => 256 << 10,
@@ -222,12 +230,26 @@ fn read_if_stable(
         return Ok(None);
     }
 
+    if role == FileRole::PossibleModelFile {
+        return read_beginning(opened, size)
+            .map(|parsed| Some(Ok(FileContent { digest: Digest::sha256(b""), size, parsed })));
+    }
+
     let (opened, digest) = meter.hash_file(opened, before);
     let (Some(mut opened), Some(digest)) = (opened, digest?) else { return Ok(None) };
     let parsed = check_content(&mut opened, role, size)?;
 
     let is_stable = stamp(&opened.metadata()?) == file.stamp;
     Ok(is_stable.then(|| parsed.map(|parsed| FileContent { digest, size, parsed })))
+}
+
+/// Reads the bytes that tell the kind of a file.
+fn read_beginning(mut file: impl Read + Seek, size: u64) -> io::Result<ParsedFile> {
+    let length = size.min(PREFIX_LENGTH as u64);
+    let mut beginning = Vec::with_capacity(PREFIX_LENGTH);
+    file.rewind()?;
+    file.take(length).read_to_end(&mut beginning)?;
+    Ok(ParsedFile::Beginning(beginning.into()))
 }
 
 fn check_content(
@@ -237,6 +259,7 @@ fn check_content(
 ) -> io::Result<Result<ParsedFile, String>> {
     match role {
         FileRole::Sidecar | FileRole::Golden => Ok(Ok(ParsedFile::Opaque)),
+        FileRole::ModelFile | FileRole::PossibleModelFile => read_beginning(file, size).map(Ok),
         FileRole::Component => match component_check::check(file, size) {
             Ok(()) => Ok(Ok(ParsedFile::Opaque)),
             Err(IncompleteComponent::Unreadable(error)) => Err(error),

@@ -15,7 +15,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use super::confined_dir::FileRef;
 use super::directory::{DirectoryError, WatchMode};
 use super::layout::is_temporary;
-use super::watch_thread::Wakeup;
+use super::wakeup::Wakeup;
 
 /// Maximum number of watched folders of one repository. All tenants share the system's limit.
 const MAX_WATCHED_FOLDERS: usize = 4096;

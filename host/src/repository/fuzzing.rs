@@ -7,6 +7,7 @@ use super::layout::{
     EntryMeaning, INTERCEPTORS, Namespace, classify_file, classify_folder, is_temporary, printable,
 };
 use super::parse_model_toml;
+use super::runtimes::RuntimeCatalog;
 use crate::fuzzing::check_text;
 use crate::model::{
     InvalidName, ModelName, TenantName, Version, VersionPolicy, format_duration, format_size,
@@ -25,7 +26,8 @@ pub fn names(text: &str) {
     }
 
     for namespace in [Namespace::Models, Namespace::Interceptors] {
-        for entry in [classify_file(namespace, text), classify_folder(namespace, text)] {
+        let file = classify_file(namespace, text, RuntimeCatalog::embedded());
+        for entry in [file, classify_folder(namespace, text)] {
             check_entry(text, namespace, entry);
         }
     }
@@ -45,6 +47,15 @@ fn check_entry(text: &str, namespace: Namespace, entry: EntryMeaning) {
 
     match entry {
         EntryMeaning::Bare(model) => assert_eq!(format!("{}.wasm", model.base_name()), text),
+        EntryMeaning::BareModelFile(model, extension)
+        | EntryMeaning::PossibleModelFile(model, extension) => {
+            let name = format!("{}.{extension}", model.base_name());
+            assert!(namespace == Namespace::Models && name.eq_ignore_ascii_case(text));
+        }
+        EntryMeaning::RefusedModel(model, kind) => {
+            assert!(text.starts_with(model.base_name()));
+            check_text(kind.remedy(), 1500);
+        }
         EntryMeaning::Precompiled(model) => {
             assert_eq!(format!("{}.cwasm", model.base_name()), text)
         }

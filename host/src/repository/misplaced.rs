@@ -4,9 +4,10 @@
 //! Each message is derived from the name alone. A name without a known meaning, such as
 //! `README.md`, produces none.
 
-use super::component_check::COMPONENTS;
-use super::file_kind::by_name;
-use super::layout::{COMPONENT, GOLDEN, LIVE_CONFIG, SETTINGS, printable};
+use super::file_kind::{FileClass, FileKind, MODELS, by_name};
+use super::layout::{
+    COMPONENT, GOLDEN, LIVE_CONFIG, SAVED_METADATA, SETTINGS, model_file_name, printable,
+};
 use crate::model::{ModelName, Version};
 
 /// Returns a message about an ignored file in the root, if it may have been meant as part of a
@@ -30,9 +31,15 @@ pub(super) fn file_in_root(name: &str) -> Option<String> {
         return Some(format!("'{shown}' is not read; settings go into {stem}/{SETTINGS}"));
     }
 
-    let kind = by_name(name)?;
+    (name == SAVED_METADATA).then(|| {
+        format!("{shown} is ignored: it lies beside its model file, in NAME/1/{SAVED_METADATA}")
+    })
+}
 
-    Some(format!("{shown} is ignored: it is {kind}; {COMPONENTS}"))
+/// Returns a message about a file in the root, or in the folder of interceptors, that is of this
+/// kind.
+pub(super) fn other_file_in_root(name: &str, kind: FileKind) -> String {
+    format!("{} is ignored: it is {kind}; {}", printable(name), kind.remedy())
 }
 
 /// Returns a message about an ignored file in a model folder.
@@ -45,7 +52,7 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
     }
 
     if let Some(kind) = by_name(name) {
-        return Some(format!("{model}/{shown} is ignored: it is {kind}; {COMPONENTS}"));
+        return Some(kind_in_model(model, name, kind));
     }
 
     let beside =
@@ -54,6 +61,29 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
     beside.then(|| {
         format!("{model}/{shown} is ignored: the files of a version lie in its folder; move it to {model}/1/{shown}")
     })
+}
+
+fn kind_in_model(model: &ModelName, name: &str, kind: FileKind) -> String {
+    let shown = printable(name);
+    match kind.class {
+        FileClass::Model(_) => {
+            let right = right_name(name);
+            format!(
+                "{model}/{shown} is ignored: model files lie in version folders; move it to {model}/1/{right}"
+            )
+        }
+        _ => format!("{model}/{shown} is ignored: it is {kind}; {}", kind.remedy()),
+    }
+}
+
+/// The name that a model file should have in a version's folder.
+fn right_name(name: &str) -> String {
+    let extension = name.rsplit_once('.').map_or("onnx", |(_, extension)| extension);
+    match extension.to_ascii_lowercase().as_str() {
+        "xgb" => model_file_name("ubj"),
+        "lgb" => model_file_name("txt"),
+        extension => model_file_name(extension),
+    }
 }
 
 /// Returns a message about a folder in a model folder that is not a version.
@@ -86,21 +116,24 @@ pub(super) fn no_versions(model: &ModelName) -> String {
             "{model}/ is taken for a model called '{model}', which has no versions; version {version} of a model lies \
              in its folder, in NAME/{version}/{COMPONENT}"
         ),
-        None => format!("{model}/ has no versions; put a component at {model}/1/{COMPONENT}"),
+        None => format!("{model}/ has no versions; put one into {model}/1/: {MODELS}"),
     }
 }
 
-/// Returns the fault of a version folder that contains these sidecars but no component.
-pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> String {
-    let missing = format!("no {COMPONENT} in it yet");
+/// Returns the fault of a version folder that contains these sidecars but no component and no model
+/// file.
+pub(super) fn no_model<'a>(sidecars: impl Iterator<Item = &'a str>) -> String {
+    let missing = format!("no {COMPONENT} or model file in it yet");
     for name in sidecars {
         let shown = printable(name);
         if name.ends_with(".wasm") {
             return format!("{missing}; rename {shown} to {COMPONENT}");
         }
-        if let Some(kind) = by_name(name) {
-            return format!("{missing}; {shown} is {kind}, and {COMPONENTS}");
-        }
+        let Some(kind) = by_name(name) else { continue };
+        return match kind.class {
+            FileClass::Model(_) => format!("{missing}; rename {shown} to {}", right_name(name)),
+            _ => format!("{missing}; {shown} is {kind}; {}", kind.remedy()),
+        };
     }
 
     missing
@@ -132,26 +165,31 @@ mod tests {
         let version = Version::new(1).unwrap();
 
         for (told, says) in [
-            (
-                file_in_root("a.onnx"),
-                "it is an ONNX model; this server takes models as WebAssembly components",
-            ),
+            (file_in_root("metadata.json"), "in NAME/1/metadata.json"),
             (file_in_root("golden.json"), "in NAME/1/golden.json"),
             (file_in_root("model.toml"), "in NAME/model.toml"),
             (file_in_root("a.toml"), "settings go into a/model.toml"),
             (file_in_model(&a, "model.wasm"), "move it to a/1/model.wasm"),
             (file_in_model(&a, "upper.wasm"), "move it to a/1/model.wasm"),
             (file_in_model(&a, "golden.json"), "move it to a/1/golden.json"),
-            (file_in_model(&a, "model.pt"), "it is a PyTorch model"),
+            (file_in_model(&a, "model.pt"), "a pickle runs code when it is opened"),
+            (file_in_model(&a, "model.onnx"), "move it to a/1/model.onnx"),
+            (file_in_model(&a, "rent.xgb"), "move it to a/1/model.ubj"),
+            (file_in_model(&a, "model.h5"), "it is a Keras model; export it to ONNX"),
             (file_in_version(&a, version, "model.toml"), "lie in a/model.toml"),
             (Some(folder_in_model(&a, "v1")), "rename it to a/1"),
             (Some(folder_in_model(&a, "b")), "models lie directly in the repository"),
-            (Some(no_versions(&a)), "put a component at a/1/model.wasm"),
+            (Some(no_versions(&a)), "put one into a/1/: a version holds a model file"),
             (Some(no_versions(&model("1"))), "taken for a model called '1'"),
-            (Some(no_component(["upper.wasm"].into_iter())), "rename upper.wasm to model.wasm"),
+            (Some(no_model(["upper.wasm"].into_iter())), "rename upper.wasm to model.wasm"),
+            (Some(no_model(["x.bin", "rent.onnx"].into_iter())), "rename rent.onnx to model.onnx"),
             (
-                Some(no_component(["x.bin", "model.onnx"].into_iter())),
-                "model.onnx is an ONNX model",
+                Some(no_model(["model.joblib"].into_iter())),
+                "model.joblib is a Python pickle; a pickle runs code when it is opened, so it is never opened here",
+            ),
+            (
+                Some(no_model(["saved_model.pb"].into_iter())),
+                "saved_model.pb is a TensorFlow model; export it to ONNX",
             ),
         ] {
             let told = told.unwrap_or_default();
@@ -169,7 +207,7 @@ mod tests {
             );
         }
 
-        assert_eq!(no_component(["x.bin"].into_iter()), "no model.wasm in it yet");
+        assert_eq!(no_model(["x.bin"].into_iter()), "no model.wasm or model file in it yet");
     }
 
     #[test]

@@ -18,6 +18,10 @@
 //! unmounted volume, so an operator who mounts a new, empty volume must put a file into it before
 //! the old models are removed.
 //!
+//! A version is a component, or a model file with the runtime that serves it ([`RuntimeCatalog`]).
+//! The content of a model file decides its format, and only if that is unknown its name. The host
+//! reads no more of it than its first bytes.
+//!
 //! A bare `iris.wasm` has no settings of its own: a model with settings needs a folder.
 //!
 //! The root is opened again at each scan and must not overlap another tenant's root (`root`,
@@ -42,10 +46,12 @@ mod model_toml;
 mod operator_notes;
 mod real_path;
 mod root;
+mod runtimes;
 mod scan;
 mod scan_meter;
 mod scan_rate_limiter;
 mod source;
+mod wakeup;
 mod watch_thread;
 
 pub mod remote;
@@ -65,7 +71,9 @@ mod tests;
 
 pub use crate::model::Digest;
 pub use crate::toml_reader::TomlFaults;
-pub use aspired_versions::{AspiredVersions, Candidate, Degraded, LiveConfig, Observed, Sidecar};
+pub use aspired_versions::{
+    AspiredVersions, Candidate, ComponentSource, Degraded, LiveConfig, ModelFile, Observed, Sidecar,
+};
 pub use component_check::{IncompleteComponent, check as check_whole};
 pub(crate) use confined_dir::{
     error_text as disk_error_text, read_error_text as unreadable_error, stamp,
@@ -74,13 +82,18 @@ pub use directory::{
     Directory, DirectoryConfig, DirectoryError, RescanRequest, SourceStopped, WatchMode,
 };
 pub use file_cache::MAX_GOLDEN_SIZE;
+pub(crate) use file_kind::{FileKind, by_name as kind_by_name};
 pub use folder_claims::FolderClaims;
 pub use folder_watcher::check_events;
-pub(crate) use layout::{is_temporary, reserved_name_message as reserved_name};
+pub(crate) use layout::{
+    is_temporary, model_file_name, reserved_name_message as reserved_name, split_extension,
+};
 pub use model_toml::parse_model_toml;
 pub(crate) use model_toml::{
     limits as parse_limits, streaming_ceilings as parse_streaming_ceilings,
 };
 pub use root::refused_roots;
+pub use runtimes::{Declaration, Runtime, RuntimeCatalog, RuntimeFolder, Runtimes};
+pub(crate) use scan::find_model_file;
 pub use source::{Source, SourceConfig};
 pub(crate) use stability::Stamp;

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 use super::remote::{Mirror, RemoteConfig, RemoteMetrics};
 use super::upload::{UploadError, Uploads};
 use super::{
-    AspiredVersions, Directory, DirectoryConfig, DirectoryError, FolderClaims, SourceStopped,
+    AspiredVersions, Directory, DirectoryConfig, DirectoryError, FolderClaims, Runtimes,
+    SourceStopped,
 };
 use crate::tenant::{Tenant, Workers};
 
@@ -32,6 +33,7 @@ impl Source {
     pub fn spawn(
         tenant: &Arc<Tenant>,
         config: SourceConfig,
+        runtimes: &Runtimes,
         workers: &Workers,
         metrics: &RemoteMetrics,
         claims: &Arc<FolderClaims>,
@@ -39,7 +41,8 @@ impl Source {
         let SourceConfig { directory, remote } = config;
         // A mirror lies in the state directory, where only the host writes.
         let claims = remote.is_none().then(|| claims.clone());
-        let directory = Arc::new(Directory::spawn_for_tenant(tenant, directory, workers, claims)?);
+        let directory = Directory::spawn_for_tenant(tenant, directory, runtimes, workers, claims)?;
+        let directory = Arc::new(directory);
         let mirror = remote.map(|remote| {
             let url = remote.url.to_string();
             (Mirror::start(tenant.clone(), remote, directory.clone(), metrics), url)

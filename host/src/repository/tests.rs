@@ -11,6 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use super::runtimes::{Origin, test_runtime};
 use super::*;
 use crate::model::{ModelName, TenantName, VersionPolicy};
 
@@ -24,9 +25,19 @@ fn component(label: char) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0\0\x06\x05label".as_slice(), &[0, 3, 1, b'l', label as u8]].concat()
 }
 
+/// A runtime for files that end in `.toy`.
+fn toy_runtime(name: &str, salt: u8) -> Runtime {
+    test_runtime(name, &["toy"], &["toy"], Origin::Folder, salt)
+}
+
+fn catalog(runtime: Runtime) -> RuntimeCatalog {
+    RuntimeCatalog::of([Arc::new(runtime)])
+}
+
 struct Bench {
     folder: TempDir,
     watch: WatchMode,
+    runtimes: Runtimes,
     directory: Directory,
     announced: watch::Receiver<Arc<AspiredVersions>>,
 }
@@ -39,8 +50,9 @@ impl Bench {
     }
 
     fn over(folder: TempDir, watch: WatchMode) -> Self {
-        let directory = Directory::spawn(config(folder.path(), watch)).unwrap();
-        Bench { announced: directory.subscribe(), directory, folder, watch }
+        let runtimes = Runtimes::default();
+        let directory = Directory::spawn(config(folder.path(), watch), &runtimes).unwrap();
+        Bench { announced: directory.subscribe(), directory, folder, watch, runtimes }
     }
 
     /// Restarts the source over the same files and state.
@@ -134,7 +146,14 @@ fn line(seen: &Observed) -> String {
             let sidecars: String =
                 candidate.sidecars.iter().map(|sidecar| format!(" +{}", sidecar.name)).collect();
             let golden = candidate.golden.as_ref().map_or("", |_| " golden");
-            format!("{id} {}{sidecars}{golden}", ('a'..='z').find(held).unwrap_or('?'))
+            let component = match &candidate.component {
+                ComponentSource::File(_) => ('a'..='z').find(held).unwrap_or('?').to_string(),
+                ComponentSource::Runtime(ModelFile { name, format, runtime }) => {
+                    assert_eq!(candidate.component_digest, runtime.digest());
+                    format!("{} {format} {name}", runtime.name())
+                }
+            };
+            format!("{id} {component}{sidecars}{golden}")
         }
     }
 }
@@ -180,7 +199,7 @@ fn bare_components_and_folders_are_models() {
         assert!(aspired.first_settled && aspired.is_settled());
         let Observed::Candidate(house) = &aspired.observed[1] else { panic!() };
         assert_eq!(house.settings.versions, VersionPolicy::All);
-        assert_eq!(house.component.path(), Path::new("house/2/model.wasm"));
+        assert_eq!(house.component.file().unwrap().path(), Path::new("house/2/model.wasm"));
         assert_eq!(house.component_size, component('c').len() as u64);
         assert_eq!(house.sidecars[1].digest, Digest::sha256(b"w"));
     });
@@ -250,10 +269,104 @@ fn faults_are_reported_with_their_reason() {
             "elf faulty: elf.wasm: native code: precompiled artifacts are never accepted",
             "empty faulty: empty.wasm: the file is empty",
             "file/1 faulty: 1: a file, where a folder is expected",
-            "none/1 faulty: no model.wasm in it yet",
+            "none/1 faulty: no model.wasm or model file in it yet",
             "sidecars/1 faulty: 65 sidecar files are more than the 64 allowed",
             "toml faulty: model.toml line 2: isolation: expected \"request\" or \"pooled\", found \"x\"; model.toml line 3: speed",
         ]);
+    });
+}
+
+const ONNX: &[u8] = b"\x08\x08\x12\x07skl2onnx";
+const XGBOOST: &str = "{\"learner\": {}}";
+
+#[test]
+fn model_files_are_given_to_their_runtime() {
+    everywhere(|mut bench| {
+        bench.write("rent.onnx", ONNX);
+        bench.write("churn.json", XGBOOST);
+        bench.write("notes.txt", "no model");
+        bench.write("list.json", "[1, 2]");
+        bench.write("price/1/model.ONNX", ONNX);
+        bench.write("price/1/metadata.json", "{}");
+        bench.write("price/1/golden.json", "{}");
+        bench.write("price/2/model.json", XGBOOST);
+        bench.write("trees/1/model.trees.json", "{\"format\": \"wardian-trees\"}");
+        let aspired = bench.sees(&[
+            "churn/1 tabular xgboost-json model.json +model.json",
+            "price/1 tabular onnx model.ONNX +metadata.json +model.ONNX golden",
+            "price/2 tabular xgboost-json model.json +model.json",
+            "rent/1 tabular onnx model.onnx +model.onnx",
+            "trees/1 tabular wardian-trees model.trees.json +model.trees.json",
+        ]);
+        let Observed::Candidate(rent) = &aspired.observed[3] else { panic!() };
+        assert_eq!((rent.component_size, rent.size()), (0, ONNX.len() as u64));
+        assert_eq!(rent.sidecars[0].file.path(), Path::new("rent.onnx"));
+
+        bench.write("rent.onnx", [ONNX, b"2"].concat());
+        bench.write("churn.json", "{}");
+        bench.sees(&[
+            "price/1 tabular",
+            "price/2 tabular",
+            "rent/2 tabular onnx model.onnx +model.onnx",
+            "trees/1 tabular",
+        ]);
+    });
+}
+
+#[test]
+fn files_that_cannot_be_served_are_reported_with_what_to_do() {
+    everywhere(|mut bench| {
+        bench.write("a/1/model.wasm", component('a'));
+        bench.write("a/1/model.json", XGBOOST);
+        bench.write("b/1/model.onnx", ONNX);
+        bench.write("b/1/model.txt", "tree\n");
+        bench.write("c/1/model.onnx", b"\x80\x04\x95\x14\0\0\0\0\0\0\0");
+        bench.write("d/1/model.pkl", "");
+        bench.write("e.onnx", ONNX);
+        bench.write("e/1/model.onnx", ONNX);
+        bench.write("f.joblib", "");
+        bench.write("g.h5", "");
+        bench.write("h/1/h.onnx", ONNX);
+        bench.write("i.json", XGBOOST);
+        bench.write("i.pkl", "");
+        bench.sees(&[
+            "a/1 faulty: both model.wasm and model.json are in it",
+            "b/1 faulty: model.onnx and model.txt are all model files",
+            "c/1 faulty: model.onnx: it is a Python pickle; a pickle runs code when it is opened",
+            "d/1 faulty: no model.wasm or model file in it yet; model.pkl is a Python pickle; a pickle runs",
+            "e faulty: both e.onnx and e/ exist; remove one of them",
+            "f faulty: f.joblib: it is a Python pickle; a pickle runs code when it is opened",
+            "g faulty: g.h5: it is a Keras model; export it to ONNX",
+            "h/1 faulty: no model.wasm or model file in it yet; rename h.onnx to model.onnx",
+            "i/1 tabular xgboost-json",
+        ]);
+    });
+}
+
+#[test]
+fn another_runtime_makes_another_candidate() {
+    let toy = |salt| toy_runtime("toy", salt);
+    everywhere(|mut bench| {
+        bench.write("a/1/model.toy", "toy");
+        bench.write("b.toy", "toy");
+        bench.sees(&["a/1 faulty: no model.wasm or model file in it yet"]);
+
+        bench.runtimes.replace(catalog(toy(0)));
+        let first = bench.sees(&["a/1 toy toy model.toy", "b/1 toy toy model.toy"]);
+        bench.runtimes.replace(catalog(toy(1)));
+        let digests = |aspired: &AspiredVersions| {
+            let digest = |seen: &Observed| match seen {
+                Observed::Candidate(candidate) => Some(candidate.digest),
+                _ => None,
+            };
+            aspired.observed.iter().map(digest).collect::<Vec<_>>()
+        };
+        bench.until("another identity", |aspired| {
+            digests(aspired).iter().zip(digests(&first)).all(|(now, before)| *now != before)
+        });
+
+        bench.runtimes.replace(catalog(toy_runtime("other", 0)));
+        bench.sees(&["a/1 other toy model.toy", "b/1 other toy model.toy"]);
     });
 }
 
@@ -475,7 +588,7 @@ fn a_rescan_waits_for_a_scan_that_began_after_it() {
         ..config(folder.path(), WatchMode::Poll)
     };
 
-    let directory = Directory::spawn(patient).unwrap();
+    let directory = Directory::spawn(patient, &Runtimes::default()).unwrap();
     for label in 'a'..='z' {
         fs::write(folder.path().join(format!("models/{label}.wasm")), component(label)).unwrap();
         let answer = patiently(directory.rescan()).unwrap().unwrap();
@@ -511,7 +624,8 @@ fn unreadable_version_numbers_degrade_the_repository() {
     fs::create_dir(folder.path().join("models")).unwrap();
     fs::write(folder.path().join("models/iris.wasm"), component('a')).unwrap();
     fs::write(folder.path().join("state/versions.json"), "{").unwrap();
-    let directory = Directory::spawn(config(folder.path(), WatchMode::Poll)).unwrap();
+    let directory =
+        Directory::spawn(config(folder.path(), WatchMode::Poll), &Runtimes::default()).unwrap();
     let mut announced = directory.subscribe();
     let degraded = patiently(announced.wait_for(|aspired| aspired.degraded.is_some()))
         .unwrap()

@@ -1,8 +1,7 @@
 //! The thread that scans a directory whenever it may have changed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -13,17 +12,10 @@ use super::folder_watcher::FolderWatcher;
 use super::scan::{ScanOutcome, Scanner};
 use super::scan_meter::ScanMeter;
 use super::scan_rate_limiter::ScanRateLimiter;
+use super::wakeup::Wakeup;
 
 /// Minimum time between two scans, whatever the number of events: at most twenty scans a second.
 const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Wakes the thread. Several wake-ups before it runs count as one.
-#[derive(Clone, Debug)]
-pub(super) struct Wakeup {
-    sender: SyncSender<()>,
-    rescans_requested: Arc<AtomicU64>,
-    stopped: Arc<AtomicBool>,
-}
 
 /// The thread's state.
 pub(super) struct WatchThread {
@@ -37,42 +29,6 @@ pub(super) struct WatchThread {
     announce: watch::Sender<Arc<AspiredVersions>>,
     /// Time of the last announcement.
     announced_at: Option<Instant>,
-}
-
-impl Wakeup {
-    /// Creates a wakeup with the channel that the thread waits on. `stopped` ends the thread.
-    pub(super) fn new(stopped: Arc<AtomicBool>) -> (Self, Receiver<()>) {
-        let (sender, receiver) = sync_channel(1);
-        (Wakeup { sender, rescans_requested: Arc::default(), stopped }, receiver)
-    }
-
-    /// Wakes the thread after a change.
-    pub(super) fn wake(&self) {
-        // If the channel is full, the thread has yet to receive an earlier wake-up; the scan that
-        // follows covers this one too.
-        let _ = self.sender.try_send(());
-    }
-
-    /// Requests a scan at once. Returns the number of requests so far.
-    pub(super) fn request_rescan(&self) -> u64 {
-        let number = self.rescans_requested.fetch_add(1, Ordering::SeqCst) + 1;
-        self.wake();
-        number
-    }
-
-    /// Ends the thread.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        self.wake();
-    }
-
-    fn rescans_requested(&self) -> u64 {
-        self.rescans_requested.load(Ordering::SeqCst)
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-    }
 }
 
 impl WatchThread {

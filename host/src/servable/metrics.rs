@@ -1,12 +1,14 @@
 //! Prometheus metrics of a version's requests.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -17,7 +19,8 @@ pub(super) use streams::OpenStream;
 
 use super::Timings;
 use super::statistics::VersionCounters;
-use crate::model::{InferError, ModelId};
+use crate::model::{InferError, ModelId, RuntimeInfo};
+use crate::mutex;
 use batches::{BatchFamilies, BatchMetrics};
 use streams::{StreamFamilies, StreamMetrics};
 
@@ -44,6 +47,16 @@ struct FailureLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuntimeLabels {
+    tenant: String,
+    model: String,
+    version: u64,
+    runtime: String,
+    format: String,
+    digest: String,
+}
+
 const PHASES: [&str; 3] = ["queue", "instance", "compute"];
 const REASONS: [&str; 7] = ["caller", "busy", "trap", "memory", "time", "output", "interceptor"];
 
@@ -55,6 +68,9 @@ pub struct ServableMetrics {
     succeeded: Family<VersionLabels, Counter>,
     failed: Family<FailureLabels, Counter>,
     phases: Phases,
+    runtimes: Family<RuntimeLabels, Gauge>,
+    /// The labels of each version's runtime, to remove them.
+    runtime_labels: Arc<Mutex<HashMap<ModelId, RuntimeLabels>>>,
     streams: StreamFamilies,
     batches: BatchFamilies,
 }
@@ -70,9 +86,30 @@ impl ServableMetrics {
 
         let help = "Where the time of answered requests went, by phase";
         registry.register_with_unit("request_phase", help, Unit::Seconds, phases.clone());
+        let runtimes = Family::default();
+        let help = "1 for the runtime that serves a version's model file";
+        registry.register("model_runtime", help, runtimes.clone());
         let streams = StreamFamilies::register(registry);
         let batches = BatchFamilies::register(registry);
-        ServableMetrics { succeeded, failed, phases, streams, batches }
+        let runtime_labels = Arc::default();
+        ServableMetrics { succeeded, failed, phases, runtimes, runtime_labels, streams, batches }
+    }
+
+    /// Records the runtime of a version that is published, in place of an earlier one.
+    pub fn set_runtime(&self, id: &ModelId, runtime: Option<&RuntimeInfo>) {
+        let labels = runtime.map(|runtime| runtime_labels(id, runtime));
+        let mut known = mutex::lock(&self.runtime_labels);
+        let before = match &labels {
+            Some(labels) => known.insert(id.clone(), labels.clone()),
+            None => known.remove(id),
+        };
+
+        if let Some(before) = before {
+            self.runtimes.remove(&before);
+        }
+        if let Some(labels) = labels {
+            self.runtimes.get_or_create(&labels).set(1);
+        }
     }
 
     /// Returns one version's series, looked up once and not for each request.
@@ -99,6 +136,7 @@ impl ServableMetrics {
             self.phases.remove(&phase_labels(id, phase));
         }
 
+        self.set_runtime(id, None);
         self.streams.forget(&version_labels(id));
         self.batches.forget(&version_labels(id));
     }
@@ -192,6 +230,13 @@ fn version_labels(id: &ModelId) -> VersionLabels {
         model: id.name.to_string(),
         version: id.version.number(),
     }
+}
+
+fn runtime_labels(id: &ModelId, runtime: &RuntimeInfo) -> RuntimeLabels {
+    let VersionLabels { tenant, model, version } = version_labels(id);
+    let (name, format) = (runtime.name.clone(), runtime.format.clone());
+    let digest = runtime.digest.to_string();
+    RuntimeLabels { tenant, model, version, runtime: name, format, digest }
 }
 
 fn phase_labels(id: &ModelId, phase: &'static str) -> PhaseLabels {

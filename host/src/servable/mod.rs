@@ -174,6 +174,11 @@ impl Servable {
         self.factory.template()
     }
 
+    /// Shows in the metrics which runtime serves, once the version is published.
+    pub fn record_runtime(&self) {
+        self.metric_families.set_runtime(&self.id, self.template().runtime());
+    }
+
     /// The model's sessions and tasks; `None` if this version uses neither.
     pub fn sessions(&self) -> Option<&Arc<ModelSessions>> {
         let template = self.template();

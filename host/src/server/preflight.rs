@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::descriptors::{self, DescriptorShortage};
 use super::error::ServerError;
-use super::tenancy::STATE_DIRECTORY;
+use super::tenancy::{STATE_DIRECTORY, runtimes_folder};
 use crate::capability::http::TlsRoots;
 use crate::config::Config;
 use crate::database::check_password;
@@ -75,7 +75,10 @@ fn overlap_warnings(config: &Config) -> Vec<String> {
     });
     let places: Vec<_> = places.collect();
 
-    let grounds = Arc::new(FolderClaims::new(vec![(STATE_DIRECTORY, config.state.clone())]));
+    let grounds = Arc::new(FolderClaims::new(vec![
+        (STATE_DIRECTORY, config.state.clone()),
+        runtimes_folder(config),
+    ]));
     let refused = refused_roots(&grounds, &places).into_iter();
     refused.map(|(tenant, why)| format!("tenant {tenant}: {why}")).collect()
 }

@@ -1,18 +1,20 @@
 //! Tenants that come and go with the configuration, and the sources of their models.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{Config, KeyMarker, Tenancy, TenancyWatch, WatchedConfig};
 use crate::deferred::TaskRunner;
 use crate::lifecycle::Manager;
 use crate::repository::remote::RemoteMetrics;
-use crate::repository::{DirectoryError, FolderClaims, Source};
+use crate::repository::{DirectoryError, FolderClaims, Runtimes, Source};
 use crate::telemetry::Telemetry;
 use crate::tenant::{Slots, Tenant, TenantChanges, Tenants, Workers};
 
 /// The parts that every source of models is built from.
 pub(super) struct SourceFactory {
     config: Config,
+    runtimes: Runtimes,
     workers: Workers,
     metrics: RemoteMetrics,
     claims: Arc<FolderClaims>,
@@ -24,11 +26,13 @@ impl SourceFactory {
         config: &Config,
         watched: &WatchedConfig,
         tenants: &Tenants,
+        runtimes: Runtimes,
         workers: Workers,
         telemetry: &Telemetry,
     ) -> Self {
         SourceFactory {
             config: config.clone(),
+            runtimes,
             workers,
             metrics: telemetry.register(RemoteMetrics::register),
             claims: Arc::new(folder_claims(config, watched, tenants)),
@@ -48,6 +52,7 @@ impl SourceFactory {
         Source::spawn(
             tenant,
             self.config.source(tenant),
+            &self.runtimes,
             &self.workers,
             &self.metrics,
             &self.claims,
@@ -58,9 +63,16 @@ impl SourceFactory {
 /// The name of the state directory in messages.
 pub(super) const STATE_DIRECTORY: &str = "state directory";
 
+/// The folder of the operator's runtimes, with its name in messages. A tenant that could write
+/// there would decide what serves the model files of all.
+pub(super) fn runtimes_folder(config: &Config) -> (&'static str, PathBuf) {
+    ("folder of runtimes", config.runtimes.dir.clone())
+}
+
 /// The directories that no repository may overlap, with the present repositories of all tenants.
 fn folder_claims(config: &Config, watched: &WatchedConfig, tenants: &Tenants) -> FolderClaims {
-    let own = [(STATE_DIRECTORY, config.state.clone())].into_iter().chain(watched.paths());
+    let own = [(STATE_DIRECTORY, config.state.clone()), runtimes_folder(config)];
+    let own = own.into_iter().chain(watched.paths());
     let claims = FolderClaims::new(own.collect());
 
     for tenant in tenants.all() {

@@ -41,8 +41,8 @@ pub use payer::Payer;
 pub use quota_counter::QuotaGuard;
 pub use repository_location::RepositoryLocation;
 pub use settings::{
-    AllowedOrigins, Ceilings, DEFAULT_REFRESH, HostKey, PasswordSource, PostgresSettings, Quota,
-    StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+    AllowedOrigins, AllowedRuntimes, Ceilings, DEFAULT_REFRESH, HostKey, PasswordSource,
+    PostgresSettings, Quota, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
 };
 pub use slots::{SlotRequest, Slots};
 pub use tenants::{AuthError, Identity, TenantChanges, TenantConfigFaults, Tenants};

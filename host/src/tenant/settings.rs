@@ -26,6 +26,8 @@ pub struct TenantSettings {
     pub ceilings: Ceilings,
     /// Capabilities that its models may be granted.
     pub grants: TenantGrants,
+    /// The runtimes that may serve its model files.
+    pub runtimes: AllowedRuntimes,
     /// Its database; `None` for a file of its own in the state directory.
     pub database: Option<PostgresSettings>,
 }
@@ -106,6 +108,31 @@ pub struct TenantGrants {
     pub http: AllowedOrigins,
 }
 
+/// The runtimes that may serve a tenant's model files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AllowedRuntimes {
+    /// Every runtime: each is confined like the tenant's own components.
+    #[default]
+    Any,
+    /// Those of these names and no others.
+    Listed(Vec<String>),
+}
+
+impl AllowedRuntimes {
+    /// Checks the runtime of a model file. Fails with the setting that excludes it.
+    pub fn check(&self, runtime: &str) -> Result<(), String> {
+        match self {
+            AllowedRuntimes::Listed(listed) if !listed.iter().any(|name| name == runtime) => {
+                Err(format!(
+                    "the runtime '{runtime}' may not serve this tenant's model files; the operator can list it in the \
+                 tenant's `runtimes`"
+                ))
+            }
+            AllowedRuntimes::Any | AllowedRuntimes::Listed(_) => Ok(()),
+        }
+    }
+}
+
 /// Origins that a tenant's models may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
@@ -156,6 +183,7 @@ impl Default for TenantSettings {
             quota: Quota::default(),
             ceilings: Ceilings::default(),
             grants: TenantGrants::default(),
+            runtimes: AllowedRuntimes::default(),
             database: None,
         }
     }

@@ -25,7 +25,11 @@ const CONFINED: &[Confined] = &[
     Confined { name: "wasmtime_wizer", places: &["host/src/engine/compile/snapshot.rs"] },
     Confined {
         name: "wasmparser",
-        places: &["host/src/cli/inspect", "host/src/engine/compile/validate.rs"],
+        places: &[
+            "host/src/cli/inspect",
+            "host/src/engine/compile/validate.rs",
+            "host/src/repository/runtimes/declaration.rs",
+        ],
     },
     Confined {
         name: "axum",

@@ -91,7 +91,6 @@ const LAYERS: &[Layer] = &[
             "database",
             "engine",
             "essential",
-            "files",
             "model",
             "mutex",
             "registry",

@@ -61,3 +61,9 @@ impl Model for Tabular {
 }
 
 wardian_sdk::export!(Tabular);
+
+wardian_sdk::runtime! {
+    name: "tabular",
+    formats: ["onnx", "xgboost-json", "xgboost-ubjson", "lightgbm", "wardian-trees"],
+    extensions: ["onnx", "json", "ubj", "txt", "trees.json"],
+}

@@ -6,6 +6,10 @@ use serde_json::{Map, Value, json};
 pub(super) fn schemas() -> Map<String, Value> {
     let text = json!({ "type": "string" });
     let object = json!({ "type": "object" });
+    let runtime = record(
+        &[("name", &text), ("digest", &text), ("format", &text), ("model_file", &text)],
+        &[],
+    );
     // A cursor is null on the last page.
     let text_or_null = json!({ "type": ["string", "null"] });
     // A tensor under its own key: a single element or an array.
@@ -86,7 +90,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "Index",
             list(record(
                 &[("name", &text), ("state", &text)],
-                &[("version", &text), ("reason", &text)],
+                &[("version", &text), ("reason", &text), ("runtime", &runtime)],
             )),
         ),
         (

@@ -9,14 +9,18 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::engine::compile::validate::read_surface;
 use crate::model::{ModelName, Version};
-use crate::repository::check_whole;
+use crate::repository::{
+    FileKind, RuntimeCatalog, check_whole, kind_by_name, model_file_name, split_extension,
+};
 
 /// The kind of a path, by the files that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum PathKind {
     /// A component file.
     Bare,
-    /// A folder with a component called `model.wasm`.
+    /// A file that was meant as a model, and is not WebAssembly.
+    ModelFile,
+    /// A folder with a component called `model.wasm`, or with a model file.
     Version,
     /// A folder with numbered versions, or with settings for them.
     Model,
@@ -26,15 +30,23 @@ pub(in crate::cli) enum PathKind {
 
 const COMPONENT: &str = "model.wasm";
 const SETTINGS: &str = "model.toml";
+const GOLDEN: &str = "golden.json";
+const SAVED_METADATA: &str = "metadata.json";
+/// The name of a model file in a version's folder, without its extension.
+const MODEL: &str = "model";
 
 /// Returns the kind of a path, and the path without links. A file called `model.wasm` stands for
-/// its version. Fails if the path holds nothing that could be served.
-pub(in crate::cli) fn classify(path: &Path) -> Result<(PathKind, PathBuf)> {
+/// its version, and so does a model file in a version's folder. Fails if the path holds nothing
+/// that could be served.
+pub(in crate::cli) fn classify(
+    path: &Path,
+    runtimes: &RuntimeCatalog,
+) -> Result<(PathKind, PathBuf)> {
     let unreadable = || format!("cannot read {}", path.display());
     let real = path.canonicalize().with_context(unreadable)?;
 
     if real.is_dir() {
-        let kind = folder_kind(&real).with_context(unreadable)?;
+        let kind = folder_kind(&real, runtimes).with_context(unreadable)?;
         ensure!(
             kind != PathKind::Repository || !real.join("Cargo.toml").exists(),
             crate_hint(path)
@@ -42,13 +54,47 @@ pub(in crate::cli) fn classify(path: &Path) -> Result<(PathKind, PathBuf)> {
         return Ok((kind, real));
     }
     if !real.is_file() || real.extension().is_none_or(|extension| extension != "wasm") {
-        bail!("{} is neither a .wasm file nor a folder: {}", path.display(), describe_file(&real));
+        if real.is_file() && is_model_file(&real, runtimes) {
+            return Ok(classify_model_file(real, runtimes));
+        }
+        let what = describe_file(&real);
+        bail!("{} is neither a model file nor a .wasm file nor a folder: {what}", path.display());
     }
 
     match real.parent() {
         Some(folder) if real.ends_with(COMPONENT) => Ok((PathKind::Version, folder.to_owned())),
         _ => Ok((PathKind::Bare, real)),
     }
+}
+
+/// True for a file that was meant as a model by its name, whether or not it can be served.
+fn is_model_file(file: &Path, runtimes: &RuntimeCatalog) -> bool {
+    let name = name_of(file);
+    let is_model = |kind: FileKind| kind.format().is_some() || kind.is_refused_model();
+    split_extension(&name, runtimes).is_some() || kind_by_name(&name).is_some_and(is_model)
+}
+
+/// A model file stands for its version if it lies in one. Other files beside it are none of its.
+fn classify_model_file(file: PathBuf, runtimes: &RuntimeCatalog) -> (PathKind, PathBuf) {
+    let is_named = is_model_file_name(&name_of(&file), runtimes);
+    let version = file.parent().filter(|folder| is_named && is_version_folder(folder));
+    match version {
+        Some(folder) => (PathKind::Version, folder.to_owned()),
+        None => (PathKind::ModelFile, file),
+    }
+}
+
+fn is_model_file_name(name: &str, runtimes: &RuntimeCatalog) -> bool {
+    split_extension(name, runtimes).is_some_and(|(stem, _)| stem == MODEL)
+}
+
+fn is_version_folder(folder: &Path) -> bool {
+    let is_numbered = Version::parse(&name_of(folder)).is_some();
+    is_numbered || [GOLDEN, SAVED_METADATA].iter().any(|file| folder.join(file).exists())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Describes a file that cannot be a model under its name.
@@ -72,15 +118,22 @@ fn crate_hint(path: &Path) -> String {
     )
 }
 
-fn folder_kind(path: &Path) -> io::Result<PathKind> {
+fn folder_kind(path: &Path, runtimes: &RuntimeCatalog) -> io::Result<PathKind> {
     if path.join(COMPONENT).exists() {
         return Ok(PathKind::Version);
     }
-    let mut model = path.join(SETTINGS).exists();
+    let (mut model, mut model_file) = (path.join(SETTINGS).exists(), false);
     for entry in fs::read_dir(path)? {
-        model |= Version::parse(&entry?.file_name().to_string_lossy()).is_some();
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        model |= Version::parse(&name).is_some();
+        model_file |= is_model_file_name(&name, runtimes);
     }
-    Ok(if model { PathKind::Model } else { PathKind::Repository })
+
+    Ok(match (model, model_file) {
+        (true, _) => PathKind::Model,
+        (false, true) => PathKind::Version,
+        (false, false) => PathKind::Repository,
+    })
 }
 
 /// The name of a model by its file or folder. It may be empty.
@@ -89,9 +142,14 @@ pub(in crate::cli) fn model_name_of(path: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Copies the component, version or model at `path` into the empty repository `root`. A name that
-/// no model may have becomes `model`.
-pub(in crate::cli) fn lay_out(kind: PathKind, path: &Path, root: &Path) -> Result<()> {
+/// Copies the component, model file, version or model at `path` into the empty repository `root`. A
+/// name that no model may have becomes `model`.
+pub(in crate::cli) fn lay_out(
+    kind: PathKind,
+    path: &Path,
+    runtimes: &RuntimeCatalog,
+    root: &Path,
+) -> Result<()> {
     let interceptors = root.join("interceptors");
     let root = if is_interceptor(kind, path) { interceptors.as_path() } else { root };
     let made = fs::create_dir_all(root);
@@ -100,6 +158,7 @@ pub(in crate::cli) fn lay_out(kind: PathKind, path: &Path, root: &Path) -> Resul
         PathKind::Bare => {
             fs::copy(path, root.join(format!("{}.wasm", name_or_model(path)))).map(drop)
         }
+        PathKind::ModelFile => lay_out_model_file(path, runtimes, root),
         PathKind::Version => lay_out_version(path, root),
         PathKind::Model => lay_out_model(path, &root.join(name_or_model(path))),
         PathKind::Repository => Ok(()),
@@ -117,7 +176,7 @@ fn is_interceptor(kind: PathKind, path: &Path) -> bool {
             Some(version) => version.join(COMPONENT),
             None => return false,
         },
-        PathKind::Repository => return false,
+        PathKind::ModelFile | PathKind::Repository => return false,
     };
     // A file that cannot be read, or is no component, is reported by the scan.
     let read = fs::read(component).ok();
@@ -132,9 +191,35 @@ fn versions(model: &Path) -> Vec<PathBuf> {
     numbered.map(|entry| entry.path()).collect()
 }
 
+/// Copies a model file into a version's folder, whatever its content is. One that is refused for
+/// its name stays beside the models, where the reason is clearest.
+fn lay_out_model_file(path: &Path, runtimes: &RuntimeCatalog, root: &Path) -> io::Result<()> {
+    let name = name_of(path);
+    let known = split_extension(&name, runtimes);
+    let last = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+    let stem = known.as_ref().map_or(last, |(stem, _)| stem);
+    let model = model_name(stem);
+
+    let refused = kind_by_name(&name).is_some_and(FileKind::is_refused_model);
+    if known.is_none() && refused {
+        let ending = name.rsplit('.').next().unwrap_or_default();
+        return fs::copy(path, root.join(format!("{model}.{ending}"))).map(drop);
+    }
+
+    let version = root.join(model).join("1");
+    let file = known.map_or(name.clone(), |(_, extension)| model_file_name(&extension));
+    fs::create_dir_all(&version)?;
+    fs::copy(path, version.join(file)).map(drop)
+}
+
 fn name_or_model(path: &Path) -> String {
-    let named = ModelName::new(&model_name_of(path)).ok().filter(|name| !name.is_reserved());
-    named.map_or("model".into(), |name| name.to_string())
+    model_name(&model_name_of(path))
+}
+
+/// The name if a model may have it, and `model` if not.
+fn model_name(name: &str) -> String {
+    let named = ModelName::new(name).ok().filter(|name| !name.is_reserved());
+    named.map_or(MODEL.into(), |name| name.to_string())
 }
 
 /// Copies a version. A folder whose name is a number lies in its model's folder, which may hold
@@ -218,6 +303,29 @@ mod tests {
         (folder, root)
     }
 
+    fn kind_of(path: &Path) -> Result<(PathKind, PathBuf)> {
+        classify(path, RuntimeCatalog::embedded())
+    }
+
+    fn lay_out(kind: PathKind, path: &Path, root: &Path) -> Result<()> {
+        super::lay_out(kind, path, RuntimeCatalog::embedded(), root)
+    }
+
+    #[test]
+    fn a_model_file_is_laid_out_as_a_version() {
+        let (_folder, root) =
+            folder(&["rent.v2.onnx", "rent.JOBLIB", "a b.json", "rent.xgb", "to/"]);
+        for (file, placed) in [
+            ("rent.v2.onnx", "rent.v2/1/model.onnx"),
+            ("rent.JOBLIB", "rent.JOBLIB"),
+            ("a b.json", "model/1/model.json"),
+            ("rent.xgb", "rent/1/rent.xgb"),
+        ] {
+            lay_out(PathKind::ModelFile, &root.join(file), &root.join("to")).unwrap();
+            assert!(root.join("to").join(placed).exists(), "{file}");
+        }
+    }
+
     #[test]
     fn a_path_is_classified_by_its_files() {
         let files = [
@@ -227,8 +335,14 @@ mod tests {
             "s/model.toml",
             "v/model.wasm",
             "e/",
-            "a.txt",
+            "a.md",
             "c/Cargo.toml",
+            "f/1/model.onnx",
+            "saved/model.json",
+            "saved/golden.json",
+            "loose/model.json",
+            "rent.onnx",
+            "rent.pkl",
         ];
         let (_folder, root) = folder(&files);
         for (path, expected) in [
@@ -239,20 +353,27 @@ mod tests {
             ("s", PathKind::Model),
             ("e", PathKind::Repository),
             ("", PathKind::Repository),
+            ("f", PathKind::Model),
+            ("f/1", PathKind::Version),
+            ("saved", PathKind::Version),
+            ("loose/model.json", PathKind::ModelFile),
+            ("rent.onnx", PathKind::ModelFile),
+            ("rent.pkl", PathKind::ModelFile),
         ] {
-            assert_eq!(classify(&root.join(path)).unwrap(), (expected, root.join(path)), "{path}");
+            assert_eq!(kind_of(&root.join(path)).unwrap(), (expected, root.join(path)), "{path}");
         }
-        assert_eq!(
-            classify(&root.join("v/model.wasm")).unwrap(),
-            (PathKind::Version, root.join("v"))
-        );
+        for (file, folder) in
+            [("v/model.wasm", "v"), ("f/1/model.onnx", "f/1"), ("saved/model.json", "saved")]
+        {
+            assert_eq!(kind_of(&root.join(file)).unwrap(), (PathKind::Version, root.join(folder)));
+        }
         for (path, says) in [
-            ("a.txt", "neither"),
-            ("a.txt", "text, not WebAssembly"),
+            ("a.md", "neither"),
+            ("a.md", "text, not WebAssembly"),
             ("absent", "cannot read"),
             ("c", "is a crate"),
         ] {
-            let error = classify(&root.join(path)).unwrap_err().to_string();
+            let error = kind_of(&root.join(path)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
     }

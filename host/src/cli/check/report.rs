@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::describe;
 use crate::engine::Snapshot;
-use crate::model::{LoadError, Metadata};
+use crate::model::{LoadError, Metadata, RuntimeInfo};
 
 /// The result for one version, or for a model as a whole.
 pub(super) struct VersionReport {
@@ -18,6 +18,8 @@ pub(super) struct VersionReport {
 
 /// The properties of a version that would serve.
 pub(super) struct CheckedVersion {
+    /// `None` for a component that is a model itself.
+    pub(super) runtime: Option<RuntimeInfo>,
     pub(super) metadata: Metadata,
     pub(super) snapshot: Snapshot,
     pub(super) memory: u64,
@@ -71,6 +73,7 @@ impl VersionReport {
         match outcome {
             Ok(passed) => {
                 json["seconds"] = passed.elapsed.as_secs_f64().into();
+                json["runtime"] = passed.runtime.as_ref().map(describe::runtime_json).into();
                 json["metadata"] = describe::metadata_json(&passed.metadata);
                 json["snapshot"] = describe::snapshot_json(&passed.snapshot);
                 json["memory_bytes"] = passed.memory.into();
@@ -89,7 +92,8 @@ impl VersionReport {
 
 impl CheckedVersion {
     fn lines(&self) -> Vec<String> {
-        let mut lines = describe::metadata_lines(&self.metadata);
+        let mut lines: Vec<_> = self.runtime.iter().map(describe::runtime_line).collect();
+        lines.extend(describe::metadata_lines(&self.metadata));
         lines.push(("snapshot", describe::snapshot_text(&self.snapshot)));
         let memory = describe::format_bytes(self.memory);
         let compiled = describe::format_bytes(self.compiled);

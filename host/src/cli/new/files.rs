@@ -41,6 +41,7 @@ macro_rules! vendored {
                 "src/model.rs",
                 "src/request.rs",
                 "src/response.rs",
+                "src/runtime.rs",
                 "src/session.rs",
                 "src/sql.rs",
                 "src/sql/parameters.rs",

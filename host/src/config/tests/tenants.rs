@@ -6,8 +6,8 @@ use crate::model::Limits;
 use crate::model::Origin;
 use crate::model::TenantName;
 use crate::tenant::{
-    AllowedOrigins, ApiKey, Ceilings, KeyScope, PasswordSource, PostgresSettings, Quota,
-    RepositoryLocation, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+    AllowedOrigins, AllowedRuntimes, ApiKey, Ceilings, KeyScope, PasswordSource, PostgresSettings,
+    Quota, RepositoryLocation, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
 };
 
 /// Creates a folder with these files.
@@ -68,6 +68,7 @@ const EVERYTHING: &str = r#"
     repository = "s3://bucket/acme"
     refresh = "2m"
     weight = 2
+    runtimes = ["tabular"]
     [quota]
     requests_per_second = 500
     concurrency = 64
@@ -110,6 +111,7 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
         repository: RepositoryLocation::parse("s3://bucket/acme", Path::new("")).unwrap(),
         refresh: Duration::from_secs(120),
         weight: 2,
+        runtimes: AllowedRuntimes::Listed(vec!["tabular".into()]),
         keys: vec![
             key("ci", &[KeyScope::Infer, KeyScope::Manage]),
             key("boss", &[KeyScope::Admin]),
@@ -261,7 +263,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/c.toml line 3: keys[1].id: use 1 to 64",
         "tenants/c.toml line 3: keys[1].sha256: missing",
         "tenants/c.toml line 3: keys[1].scopes: missing",
-        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, refresh, weight, keys, quota, limits, streaming, grants, database",
+        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, refresh, weight, keys, quota, limits, streaming, grants, runtimes, database",
         "tenants/d e.toml line 1: 'd e' is not a tenant name",
         "tenants/f.toml line 2: quota.queue: expected a whole number or \"unlimited\", found \"many\"",
         "tenants/f.toml line 3: quota.storage: '1XB' is not a size",

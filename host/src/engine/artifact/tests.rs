@@ -19,6 +19,7 @@ fn key(name: &str) -> ArtifactKey {
         Role::Model,
         &[0; 32],
         [],
+        None,
         &BTreeMap::new(),
         &[],
     )
@@ -275,24 +276,27 @@ fn every_part_of_the_key_counts() {
     let [a, b] = ["a", "b"].map(|name| TenantName::new(name).unwrap());
     let none = BTreeMap::new();
     let with_sidecar = |name, digest: &[u8; 32]| {
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [(name, digest)], &none, &[])
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [(name, digest)], None, &none, &[])
     };
-    let with_config =
-        |value| ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &config(value), &[]);
+    let with_config = |value| {
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], None, &config(value), &[])
+    };
     let granted = &[Capability::Http];
+    let sidecar = [("a", &[0; 32])];
     let keys = [
-        ArtifactKey::new(&b, "engine", Role::Model, &[0; 32], [], &none, &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &none, &[]),
-        ArtifactKey::new(&a, "other", Role::Model, &[0; 32], [], &none, &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[1; 32], [], &none, &[]),
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], sidecar, Some("a"), &none, &[]),
+        ArtifactKey::new(&b, "engine", Role::Model, &[0; 32], [], None, &none, &[]),
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], None, &none, &[]),
+        ArtifactKey::new(&a, "other", Role::Model, &[0; 32], [], None, &none, &[]),
+        ArtifactKey::new(&a, "engine", Role::Model, &[1; 32], [], None, &none, &[]),
         with_sidecar("a", &[0; 32]),
         with_sidecar("b", &[0; 32]),
         with_sidecar("a", &[1; 32]),
         with_config("0.5"),
         with_config("0.6"),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &none, granted),
-        ArtifactKey::new(&a, "engine", Role::Interceptor, &[0; 32], [], &none, &[]),
+        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], None, &none, granted),
+        ArtifactKey::new(&a, "engine", Role::Interceptor, &[0; 32], [], None, &none, &[]),
     ];
 
-    assert_eq!(HashSet::from(keys).len(), 11);
+    assert_eq!(HashSet::from(keys).len(), 12);
 }

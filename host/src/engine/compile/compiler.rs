@@ -1,21 +1,21 @@
 //! Starting compile processes when their tenant's turn comes.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use rustix::fs::MemfdFlags;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use super::monitor::ProcessMonitor;
 use super::slots::Slots;
-use super::{Job, descriptors, host_error};
+use super::{InputSource, Job, descriptors, host_error};
 use crate::capability::LogSink;
-use crate::files::ConfinedFile;
 use crate::model::{LoadError, Stage};
 use crate::tenant::{FairScheduler, Tenant};
 
@@ -92,7 +92,7 @@ async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
     let component = std::iter::once(("component", &job.component));
     let sidecars = job.sidecars.iter().map(|(name, input)| (name.as_str(), input));
     let inputs =
-        component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.file.clone()));
+        component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.source.clone()));
     let inputs: Vec<_> = inputs.collect();
 
     let opened =
@@ -100,7 +100,37 @@ async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
     opened.map_err(|error| host_error(format!("opening the files ended early: {error}")))?
 }
 
-fn open_one((name, file): (String, Option<ConfinedFile>)) -> Result<File, LoadError> {
-    let file = file.ok_or_else(|| host_error(format!("{name}: no file is given")))?;
-    file.open().map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))
+fn open_one((name, source): (String, InputSource)) -> Result<File, LoadError> {
+    match source {
+        InputSource::Unknown => Err(host_error(format!("{name}: no file is given"))),
+        InputSource::File(file) => file
+            .open()
+            .map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}"))),
+        InputSource::Content(content) => memory_file(&content)
+            .map_err(|error| host_error(format!("{name}: cannot hold it in memory: {error}"))),
+    }
+}
+
+/// Returns an open file without a name that holds the content.
+fn memory_file(content: &[u8]) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("runtime", MemfdFlags::CLOEXEC)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn content_in_memory_is_read_like_a_file() {
+        let source = InputSource::Content(bytes::Bytes::from_static(b"component"));
+        let mut read = String::new();
+        open_one(("a".into(), source)).unwrap().read_to_string(&mut read).unwrap();
+        assert_eq!(read, "component");
+        assert_eq!(open_one(("a".into(), InputSource::Unknown)).unwrap_err().stage, Stage::Host);
+    }
 }

@@ -232,7 +232,8 @@ async fn load(
     let config = ConfigValues::new(job.config.clone(), Arc::default());
     let sidecars =
         sidecars.iter().map(|(name, content)| (name.clone(), Sidecar::Content(content.clone())));
-    let sidecars = Sidecars::new(sidecars.collect(), None);
+    let sidecars =
+        Sidecars::new(sidecars.collect(), None).with_model_file(job.model_file.as_deref());
     let grants = Grants {
         config,
         sidecars,

@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use compiler::Compiler;
@@ -48,6 +49,8 @@ pub struct Job {
     pub component: InputFile,
     /// The files that `load` may read, by name.
     pub sidecars: BTreeMap<String, InputFile>,
+    /// The sidecar that the component serves as a runtime; `None` if it is a model itself.
+    pub model_file: Option<String>,
     /// The values that `wasi:config` returns to `load`.
     pub config: BTreeMap<String, String>,
     /// The granted capabilities. None can be used during `load`, but the component may import only
@@ -92,7 +95,19 @@ pub struct InputFile {
     /// The file. It is passed as an open descriptor: the component's first, then those of the
     /// sidecars in the order of their names.
     #[serde(skip)]
-    pub file: Option<ConfinedFile>,
+    pub source: InputSource,
+}
+
+/// The place of a file's content.
+#[derive(Clone, Debug, Default)]
+pub enum InputSource {
+    /// Unknown, as in the compile process.
+    #[default]
+    Unknown,
+    /// A file in a repository.
+    File(ConfinedFile),
+    /// This content, such as that of a runtime.
+    Content(Bytes),
 }
 
 /// The limit on an artifact's size, in bytes.

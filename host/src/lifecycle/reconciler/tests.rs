@@ -131,7 +131,7 @@ fn candidate(text: &str) -> Candidate {
     Candidate {
         name,
         version,
-        component: ConfinedFile::from_path("/model.wasm".as_ref()).unwrap(),
+        component: ConfinedFile::from_path("/model.wasm".as_ref()).unwrap().into(),
         component_digest: Digest::sha256(content.as_bytes()),
         component_size: 1,
         changed_at: (0, 0),

@@ -101,21 +101,25 @@ impl ModelRecord {
 
     /// The index entries of the model's versions, newest first.
     pub(in crate::lifecycle) fn index_entries(&self, name: &ModelName) -> Vec<IndexEntry> {
-        let entry =
-            |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
+        let entry = |version, (state, reason), runtime| IndexEntry {
+            name: name.clone(),
+            version,
+            state,
+            reason,
+            runtime,
+        };
         let whole = self.unversioned.as_ref().map(|fault| {
             let reason = fault.clone().unwrap_or_else(|| "its file is still changing".into());
-            entry(None, (IndexState::Unavailable, reason))
+            entry(None, (IndexState::Unavailable, reason), None)
         });
         let versions = self.versions.iter().rev();
 
         whole
             .into_iter()
-            .chain(
-                versions.map(|(version, record)| {
-                    entry(Some(*version), self.index_state(*version, record))
-                }),
-            )
+            .chain(versions.map(|(version, record)| {
+                let state = self.index_state(*version, record);
+                entry(Some(*version), state, record.runtime())
+            }))
             .collect()
     }
 

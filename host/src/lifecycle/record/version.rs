@@ -3,7 +3,7 @@
 use super::super::loader_traits::ServingVersion;
 use super::super::policy::{Presence, VersionSnapshot};
 use super::super::version_state::{HostedContent, ServingContent, VersionState};
-use crate::model::{LoadError, Stage, Version};
+use crate::model::{LoadError, RuntimeInfo, Stage, Version};
 use crate::repository::{Candidate, Digest};
 
 /// One version: its content in the repository, and what the host does with it.
@@ -210,6 +210,15 @@ impl VersionRecord {
         match &self.observed {
             ObservedContent::Candidate(candidate) => self.failed_digest() != Some(candidate.digest),
             _ => false,
+        }
+    }
+
+    /// The runtime of the content that serves, or else of the one in the repository.
+    pub(super) fn runtime(&self) -> Option<RuntimeInfo> {
+        match (self.serving(), &self.observed) {
+            (Some(content), _) => content.version.servable()?.template().runtime().cloned(),
+            (None, ObservedContent::Candidate(candidate)) => candidate.runtime(),
+            (None, _) => None,
         }
     }
 

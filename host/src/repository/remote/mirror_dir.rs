@@ -87,7 +87,7 @@ impl MirrorDir {
         let folder = place.parent().unwrap_or(&self.base);
         let ready = match unit {
             SyncUnit::Version(..) => staged.to_owned(),
-            SyncUnit::Settings(..) | SyncUnit::Bare(_) => {
+            SyncUnit::Settings(..) | SyncUnit::Bare(..) => {
                 staged.join(place.file_name().unwrap_or_default())
             }
         };
@@ -112,7 +112,7 @@ impl MirrorDir {
             _ => {}
         }
 
-        if !matches!(unit, SyncUnit::Bare(_)) {
+        if !matches!(unit, SyncUnit::Bare(..)) {
             // Fails while the folder is not empty.
             let _ = fs::remove_dir(self.root().join(unit.model().as_str()));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::{ContentTag, ListedObject, tags};
-use super::sync_unit::{Files, SyncUnit};
+use super::sync_unit::{COMPONENT_EXTENSION, Files, SyncUnit};
 use crate::model::{ModelName, format_size};
 use crate::repository::file_cache::FileRole;
 use crate::repository::layout::{COMPONENT, GOLDEN};
@@ -111,7 +111,7 @@ fn check(
     quota: &Quota,
 ) -> Result<(), String> {
     if !unit.is_complete(files) {
-        return Err(format!("no {COMPONENT} in it yet"));
+        return Err(format!("no {COMPONENT} or model file in it yet"));
     }
 
     // The component and the golden requests are not sidecars.
@@ -151,7 +151,8 @@ fn check_storage(used: u64, quota: &Quota) -> Result<(), String> {
 fn role(unit: &SyncUnit, name: &str) -> FileRole {
     match unit {
         SyncUnit::Settings(..) => FileRole::Settings, // `config.toml` may be as large.
-        SyncUnit::Bare(_) => FileRole::Component,
+        SyncUnit::Bare(_, extension) if extension == COMPONENT_EXTENSION => FileRole::Component,
+        SyncUnit::Bare(..) => FileRole::ModelFile,
         SyncUnit::Version(..) if name == COMPONENT => FileRole::Component,
         SyncUnit::Version(..) if name == GOLDEN => FileRole::Golden,
         SyncUnit::Version(..) => FileRole::Sidecar,
@@ -221,7 +222,7 @@ pub(super) mod tests {
         assert_eq!((paths(&plan.fetch), paths(&plan.remove)), (vec![], vec![]));
 
         assert!(
-            plan.refused.values().all(|why| why == "no model.wasm in it yet")
+            plan.refused.values().all(|why| why == "no model.wasm or model file in it yet")
                 && plan.refused.len() == 1
         );
     }

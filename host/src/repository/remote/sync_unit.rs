@@ -7,14 +7,15 @@ use crate::repository::layout::{
     COMPONENT, EntryMeaning, INTERCEPTORS, LIVE_CONFIG, Namespace, SETTINGS, classify_file,
     classify_folder, is_printable_name, is_temporary,
 };
+use crate::repository::runtimes::{RuntimeCatalog, is_reserved_extension};
 
 /// Files that are mirrored or removed together. A model's settings sort before its versions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SyncUnit {
     /// A file in a model's folder that applies to all of its versions.
     Settings(ModelName, String),
-    /// A component without a folder.
-    Bare(ModelName),
+    /// A component or model file without a folder, with its extension.
+    Bare(ModelName, String),
     /// A version's folder.
     Version(ModelName, Version),
 }
@@ -53,9 +54,9 @@ impl SyncUnit {
     /// The model that the unit belongs to.
     pub(super) fn model(&self) -> &ModelName {
         match self {
-            SyncUnit::Settings(model, _) | SyncUnit::Bare(model) | SyncUnit::Version(model, _) => {
-                model
-            }
+            SyncUnit::Settings(model, _)
+            | SyncUnit::Bare(model, _)
+            | SyncUnit::Version(model, _) => model,
         }
     }
 
@@ -63,7 +64,7 @@ impl SyncUnit {
     pub(super) fn path(&self) -> String {
         match self {
             SyncUnit::Settings(model, file) => format!("{model}/{file}"),
-            SyncUnit::Bare(model) => format!("{model}.wasm"),
+            SyncUnit::Bare(model, extension) => format!("{model}.{extension}"),
             SyncUnit::Version(model, version) => format!("{model}/{version}"),
         }
     }
@@ -72,7 +73,7 @@ impl SyncUnit {
     pub(super) fn file(&self, name: &str) -> String {
         match self {
             SyncUnit::Version(..) => format!("{}/{name}", self.path()),
-            SyncUnit::Settings(..) | SyncUnit::Bare(_) => self.path(),
+            SyncUnit::Settings(..) | SyncUnit::Bare(..) => self.path(),
         }
     }
 
@@ -83,7 +84,8 @@ impl SyncUnit {
 
     /// Returns true if the unit's required files are present.
     pub(super) fn is_complete<T>(&self, files: &BTreeMap<String, T>) -> bool {
-        !matches!(self, SyncUnit::Version(..)) || files.contains_key(COMPONENT)
+        let has_model = || files.keys().any(|name| is_model(name));
+        !matches!(self, SyncUnit::Version(..)) || has_model()
     }
 }
 
@@ -92,17 +94,40 @@ fn is_shared_file(file: &str) -> bool {
     file == SETTINGS || file == LIVE_CONFIG
 }
 
-fn bare(shelf: Namespace, file: &str) -> Option<(SyncUnit, String)> {
-    match classify_file(shelf, file) {
-        // A reserved name is refused when the mirror is scanned, and reported in the index.
-        EntryMeaning::Bare(model) | EntryMeaning::Reserved(model)
-            if file == format!("{}.wasm", model.base_name()) =>
-        {
-            Some((SyncUnit::Bare(model), file.into()))
-        }
-        _ => None,
-    }
+/// Returns true if a file of this name can be the model of a version. Not only embedded runtimes
+/// count, since an operator's runtimes come and go.
+fn is_model(file: &str) -> bool {
+    let extension = file.strip_prefix(MODEL_STEM).and_then(|rest| rest.strip_prefix('.'));
+    file == COMPONENT
+        || extension.is_some_and(|extension| {
+            !is_reserved_extension(extension) && extension != WEIGHTS_EXTENSION
+        })
 }
+
+const MODEL_STEM: &str = "model";
+
+/// `model.bin` lies beside a component and holds its weights.
+const WEIGHTS_EXTENSION: &str = "bin";
+
+/// Returns the unit of a file in the root. A file in JSON or text belongs into a version's folder:
+/// whether it is a model is not known before it is fetched.
+fn bare(shelf: Namespace, file: &str) -> Option<(SyncUnit, String)> {
+    let model = match classify_file(shelf, file, RuntimeCatalog::embedded()) {
+        // A reserved name is refused when the mirror is scanned, and reported in the index.
+        EntryMeaning::Bare(model)
+        | EntryMeaning::BareModelFile(model, _)
+        | EntryMeaning::Reserved(model) => model,
+        _ => return None,
+    };
+
+    let extension = file.strip_prefix(model.base_name())?.strip_prefix('.')?;
+    let is_mirrored = extension == COMPONENT_EXTENSION
+        || RuntimeCatalog::embedded().for_extension(&extension.to_ascii_lowercase()).is_some();
+    let unit = || (SyncUnit::Bare(model.clone(), extension.into()), file.into());
+    is_mirrored.then(unit)
+}
+
+pub(super) const COMPONENT_EXTENSION: &str = "wasm";
 
 fn folder(shelf: Namespace, name: &str) -> Option<ModelName> {
     match classify_folder(shelf, name) {
@@ -130,6 +155,9 @@ mod tests {
             ("iris/2/model.wasm", "iris/2 model.wasm"),
             ("iris/2/weights.bin", "iris/2 weights.bin"),
             ("stats.wasm", "stats.wasm stats.wasm"),
+            ("rent.onnx", "rent.onnx rent.onnx"),
+            ("rent.trees.json", "rent.trees.json rent.trees.json"),
+            ("rent/3/model.json", "rent/3 model.json"),
             ("Interceptors/1/model.wasm", "Interceptors/1 model.wasm"),
             ("interceptors/audit.wasm", "interceptors/audit.wasm audit.wasm"),
             ("interceptors/audit/1/model.wasm", "interceptors/audit/1 model.wasm"),
@@ -163,10 +191,32 @@ mod tests {
             "iris.cwasm",
             "stats.cwasm",
             "iris/02/model.wasm",
+            "rent.json",
+            "rent.pkl",
+            "interceptors/audit.onnx",
             "iris/0/model.wasm",
         ] {
             assert_eq!(of(path), None, "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_version_is_complete_with_its_component_or_model_file() {
+        let is_complete = |names: &[&str]| {
+            let files = names.iter().map(|name| (name.to_string(), ())).collect();
+            SyncUnit::of("a/1/model.wasm").unwrap().0.is_complete::<()>(&files)
+        };
+
+        for complete in ["model.wasm", "model.onnx", "model.trees.json", "model.toy"] {
+            assert!(is_complete(&["x.bin", complete]), "{complete}");
+        }
+        assert!(!is_complete(&[
+            "golden.json",
+            "model.bin",
+            "model.toml",
+            "metadata.json",
+            "model"
+        ]));
     }
 
     proptest! {

@@ -151,7 +151,7 @@ async fn an_old_version_stays_until_its_replacement_is_mirrored() {
 
     assert_eq!(mirrored.refresh().await, "");
     for (file, content, why) in [
-        ("w.bin", "two", "no model.wasm in it yet"),
+        ("w.bin", "two", "no model.wasm or model file in it yet"),
         ("model.wasm", "too large", "model.wasm has 9 bytes"),
     ] {
         for model in models {
@@ -319,8 +319,9 @@ async fn a_source_with_an_unreachable_store_is_degraded() {
         crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
     let workers = Workers::new(FairScheduler::new(1)).unwrap();
     let (source, metrics) = (config.source(&tenant), RemoteMetrics::default());
+    let (runtimes, claims) = Default::default();
     let source =
-        crate::repository::Source::spawn(&tenant, source, &workers, &metrics, &Default::default());
+        crate::repository::Source::spawn(&tenant, source, &runtimes, &workers, &metrics, &claims);
     let source = source.unwrap();
     assert!(source.degraded_reason().unwrap().contains("has not been read yet"));
     let told = source.refresh().await.unwrap().unwrap();

@@ -1,5 +1,6 @@
 //! Scan of a whole repository: from directory entries to the state of each model and version.
 
+mod model_files;
 mod model_folder;
 mod scanner;
 mod steps;
@@ -13,11 +14,15 @@ use crate::repository::aspired_versions::Observed;
 use crate::repository::confined_dir::{ConfinedDir, DirEntry, EntryKind, FileRef, read_error_text};
 use crate::repository::file_cache::{FileCache, FileRole};
 use crate::repository::layout::{
-    EntryMeaning, INTERCEPTORS, Namespace, classify_file, classify_folder, reserved_name_message,
+    EntryMeaning, INTERCEPTORS, Namespace, classify_file, classify_folder, model_file_name,
+    printable, reserved_name_message,
 };
 use crate::repository::operator_notes::OperatorNotes;
+use crate::repository::runtimes::RuntimeCatalog;
 use crate::repository::version_numbers::VersionNumbers;
 
+use model_files::Peeked;
+pub(crate) use model_files::find_model_file;
 pub(super) use model_folder::MAX_SIDECARS;
 pub(super) use scanner::{ScanOutcome, Scanner};
 pub(super) use steps::VersionParts;
@@ -46,6 +51,8 @@ pub(super) struct ScanLimits<'a> {
     pub(super) versions: usize,
     /// Models that were present before. They are scanned before others.
     pub(super) known: &'a BTreeSet<ModelName>,
+    /// The runtimes of model files.
+    pub(super) runtimes: &'a RuntimeCatalog,
 }
 
 /// Scans everything in the tree up to the limit. Fails if the root cannot be listed, or if some
@@ -63,7 +70,8 @@ pub(super) fn scan(
         empty: entries.is_empty(),
         ..ScanResult::default()
     };
-    let mut scan = Scan { tree, cache, numbers, result, left: limits.versions };
+    let runtimes = limits.runtimes;
+    let mut scan = Scan { tree, cache, numbers, runtimes, result, left: limits.versions };
 
     let claims = scan.name_claims(Namespace::Models, entries)?;
     let (interceptors, models): (Vec<_>, Vec<_>) =
@@ -93,12 +101,13 @@ pub(super) fn scan(
 pub(in crate::repository) fn read_parts(
     tree: &ConfinedDir,
     cache: &mut FileCache,
+    runtimes: &RuntimeCatalog,
     name: &ModelName,
     version: Version,
 ) -> Result<VersionParts, String> {
     let numbers = &mut VersionNumbers::default();
     let result = ScanResult::default();
-    Scan { tree, cache, numbers, result, left: 1 }.read_parts(name, version)
+    Scan { tree, cache, numbers, runtimes, result, left: 1 }.read_parts(name, version)
 }
 
 /// A scan in progress.
@@ -106,6 +115,7 @@ pub(super) struct Scan<'a> {
     pub(super) tree: &'a ConfinedDir,
     cache: &'a mut FileCache,
     numbers: &'a mut VersionNumbers,
+    runtimes: &'a RuntimeCatalog,
     pub(super) result: ScanResult,
     /// Number of versions that may still be scanned.
     left: usize,
@@ -114,8 +124,25 @@ pub(super) struct Scan<'a> {
 /// An entry in the root that claims a model's name.
 enum NameClaim {
     Bare(FileRef),
+    /// A model file with this extension.
+    ModelFile(FileRef, String),
     Folder(FileRef),
     Refused(String),
+    /// Possibly a model file, and still changing.
+    Unsettled,
+}
+
+impl NameClaim {
+    /// Returns the entry's name, as it is shown.
+    fn entry(&self, model: &ModelName) -> String {
+        match self {
+            NameClaim::Bare(_) => format!("{model}.wasm"),
+            NameClaim::ModelFile(_, extension) => format!("{model}.{extension}"),
+            NameClaim::Folder(_) | NameClaim::Refused(_) | NameClaim::Unsettled => {
+                format!("{model}/")
+            }
+        }
+    }
 }
 
 impl Scan<'_> {
@@ -128,7 +155,7 @@ impl Scan<'_> {
     ) -> io::Result<BTreeMap<ModelName, Vec<NameClaim>>> {
         let mut claims: BTreeMap<ModelName, Vec<NameClaim>> = BTreeMap::new();
         for DirEntry { name, kind } in entries {
-            let meaning = classify(namespace, &name, &kind);
+            let meaning = classify(namespace, &name, &kind, self.runtimes);
 
             if meaning == EntryMeaning::Interceptors {
                 claims.append(&mut self.interceptors(kind)?);
@@ -174,15 +201,40 @@ impl Scan<'_> {
             (EntryMeaning::Precompiled(model), _) => {
                 Some((model, NameClaim::Refused(precompiled_message(name))))
             }
+            (EntryMeaning::RefusedModel(model, kind), _) => {
+                let reason = format!("{}: it is {kind}; {}", printable(name), kind.remedy());
+                self.result.notes.add(reason.clone());
+                Some((model, NameClaim::Refused(reason)))
+            }
+            (EntryMeaning::PossibleModelFile(model, extension), EntryKind::File(file_ref)) => {
+                Some((model, self.possible_model_file(file_ref, extension)?))
+            }
+            (EntryMeaning::PossibleModelFile(..), _) => None,
             (EntryMeaning::Bare(model), EntryKind::File(file_ref)) => {
                 Some((model, NameClaim::Bare(file_ref)))
+            }
+            (EntryMeaning::BareModelFile(model, extension), EntryKind::File(file_ref)) => {
+                Some((model, NameClaim::ModelFile(file_ref, extension)))
             }
             (EntryMeaning::Model(model), EntryKind::Folder(file_ref)) => {
                 Some((model, NameClaim::Folder(file_ref)))
             }
-            (EntryMeaning::Bare(model) | EntryMeaning::Model(model), kind) => {
-                Some((model, NameClaim::Refused(wrong_kind_message(name, kind))))
-            }
+            (
+                EntryMeaning::Bare(model)
+                | EntryMeaning::BareModelFile(model, _)
+                | EntryMeaning::Model(model),
+                kind,
+            ) => Some((model, NameClaim::Refused(wrong_kind_message(name, kind)))),
+        }
+    }
+
+    /// Returns the claim of a file whose content decides whether it is a model; `None` if it is
+    /// not.
+    fn possible_model_file(&mut self, file_ref: FileRef, extension: String) -> Option<NameClaim> {
+        match self.peek(&file_ref) {
+            Peeked::Model => Some(NameClaim::ModelFile(file_ref, extension)),
+            Peeked::Unsettled => Some(NameClaim::Unsettled),
+            Peeked::Other => None,
         }
     }
 
@@ -210,18 +262,25 @@ impl Scan<'_> {
         for claim in claims {
             match claim {
                 NameClaim::Refused(reason) => refused.push(reason),
+                NameClaim::Unsettled => {}
                 other => others.push(other),
             }
         }
 
+        let mut entries: Vec<_> = others.iter().map(|claim| claim.entry(name)).collect();
+        entries.sort_by_key(|entry| entry.ends_with('/'));
         match (others.pop(), others.is_empty()) {
+            (None, _) if refused.is_empty() => self.add_unsettled(name, None),
             (None, _) => self.add_faulty(name, None, refused.join("; ")),
             (Some(NameClaim::Bare(file_ref)), true) => self.scan_bare(name, &file_ref),
+            (Some(NameClaim::ModelFile(file_ref, extension)), true) => {
+                self.scan_bare_model_file(name, &file_ref, &extension)
+            }
             (Some(NameClaim::Folder(file_ref)), true) => self.scan_model_folder(name, file_ref),
             _ => self.add_faulty(
                 name,
                 None,
-                format!("both {name}.wasm and {name}/ exist; remove one of them"),
+                format!("both {} exist; remove one of them", entries.join(" and ")),
             ),
         }
     }
@@ -236,19 +295,51 @@ impl Scan<'_> {
 
         match self.numbers.number(name, component.digest) {
             Some(version) => {
-                self.add_candidate(name, version, (file_ref, component), VersionParts::default())
+                let component = self.component(file_ref, &component);
+                self.add_candidate(name, version, component, VersionParts::default())
             }
-            None => self.add_faulty(name, None, "there are no version numbers left".into()),
+            None => self.add_faulty(name, None, NO_NUMBERS.into()),
+        }
+    }
+
+    /// Scans a model file without a folder. The runtime sees it under the name that it would have
+    /// in a version's folder.
+    fn scan_bare_model_file(&mut self, name: &ModelName, file_ref: &FileRef, extension: &str) {
+        let mut problems = Problems::default();
+        let shown = format!("{name}.{extension}");
+        let content = self.read(file_ref, &shown, FileRole::ModelFile, &mut problems);
+        let Some(content) = content.filter(|_| problems.is_empty()) else {
+            return self.add_problems(name, None, problems);
+        };
+
+        let file_name = model_file_name(extension);
+        let component = match self.runtime_of(&file_name, file_ref, &content) {
+            Ok(component) => component,
+            Err(reason) => return self.add_faulty(name, None, format!("{shown}: {reason}")),
+        };
+        let sidecars = vec![self.sidecar(file_name, file_ref.clone(), &content)];
+        let parts = VersionParts { sidecars, ..VersionParts::default() };
+
+        match self.numbers.number(name, content.digest) {
+            Some(version) => self.add_candidate(name, version, component, parts),
+            None => self.add_faulty(name, None, NO_NUMBERS.into()),
         }
     }
 }
 
-fn classify(namespace: Namespace, name: &str, kind: &EntryKind) -> EntryMeaning {
+const NO_NUMBERS: &str = "there are no version numbers left";
+
+fn classify(
+    namespace: Namespace,
+    name: &str,
+    kind: &EntryKind,
+    runtimes: &RuntimeCatalog,
+) -> EntryMeaning {
     match kind {
         EntryKind::Folder(_) => classify_folder(namespace, name),
         // A broken link without an extension may have been meant as a folder.
         EntryKind::Broken(_) if !name.contains('.') => classify_folder(namespace, name),
-        _ => classify_file(namespace, name),
+        _ => classify_file(namespace, name, runtimes),
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Scan;
-use super::steps::{Problems, VersionParts, wrong_kind_message};
+use super::model_files::several_models;
+use super::steps::{LocatedComponent, Problems, VersionParts, wrong_kind_message};
 use crate::model::{ModelName, ModelSettings, Version, VersionPolicy};
 use crate::repository::aspired_versions::{LiveConfig, Observed, Sidecar};
 use crate::repository::confined_dir::{DirEntry, EntryKind, FileRef};
 use crate::repository::file_cache::{FileContent, FileRole, ParsedFile};
 use crate::repository::layout::{
-    COMPONENT, GOLDEN, LIVE_CONFIG, SETTINGS, is_printable_name, printable,
+    COMPONENT, GOLDEN, LIVE_CONFIG, SETTINGS, is_printable_name, model_file_extension, printable,
 };
 use crate::repository::misplaced;
 
@@ -115,7 +116,7 @@ impl Scan<'_> {
         }
 
         for file in files.into_iter().filter(|file| file.name != COMPONENT) {
-            self.add_part(name, version, file, &mut None, &mut parts, &mut problems);
+            self.add_part(name, version, file, &mut Models::default(), &mut parts, &mut problems);
         }
 
         limit_sidecars(&parts, &mut problems);
@@ -167,25 +168,47 @@ impl Scan<'_> {
         let Some(entries) = self.list_folder(name, Some(version), &folder) else { return };
         let mut problems = Problems::default();
         self.check_settled(&folder, &mut problems);
-        let mut component = None;
+        let mut models = Models::default();
 
         for entry in entries {
-            self.add_part(name, version, entry, &mut component, &mut parts, &mut problems);
+            self.add_part(name, version, entry, &mut models, &mut parts, &mut problems);
         }
 
         limit_sidecars(&parts, &mut problems);
 
-        match component.filter(|_| problems.is_empty()) {
-            Some((file_ref, content)) => {
-                self.add_candidate(name, version, (&file_ref, content), parts)
-            }
-            None => {
-                let missing = misplaced::no_component(
-                    parts.sidecars.iter().map(|sidecar| sidecar.name.as_str()),
-                );
-                self.add_problems(name, Some(version), problems.or_else_fault(&missing));
-            }
+        match self.choose_component(models, &parts, &mut problems) {
+            Some(component) => self.add_candidate(name, version, component, parts),
+            None => self.add_problems(name, Some(version), problems),
         }
+    }
+
+    /// Returns the component of a version: its own, or the runtime of its model file. `None` with a
+    /// problem if there is none, or more than one.
+    fn choose_component(
+        &self,
+        models: Models,
+        parts: &VersionParts,
+        problems: &mut Problems,
+    ) -> Option<LocatedComponent> {
+        let Models { component, model_files } = models;
+        let names: Vec<_> = model_files.iter().map(|(name, ..)| name.as_str()).collect();
+        problems.faults.extend(several_models(component.is_some(), &names));
+        if !problems.is_empty() {
+            return None;
+        }
+
+        let found = match (component, model_files.first()) {
+            (Some((file_ref, content)), _) => Ok(self.component(&file_ref, &content)),
+            (None, Some((name, file_ref, content))) => {
+                let found = self.runtime_of(name, file_ref, content);
+                found.map_err(|reason| format!("{name}: {reason}"))
+            }
+            (None, None) => {
+                let names = parts.sidecars.iter().map(|sidecar| sidecar.name.as_str());
+                Err(misplaced::no_model(names))
+            }
+        };
+        found.map_err(|reason| problems.faults.push(reason)).ok()
     }
 
     fn add_part(
@@ -193,13 +216,14 @@ impl Scan<'_> {
         name: &ModelName,
         version: Version,
         DirEntry { name: entry, kind }: DirEntry,
-        component: &mut Option<(FileRef, FileContent)>,
+        models: &mut Models,
         parts: &mut VersionParts,
         problems: &mut Problems,
     ) {
         let role = match entry.as_str() {
             COMPONENT => FileRole::Component,
             GOLDEN => FileRole::Golden,
+            name if model_file_extension(name, self.runtimes).is_some() => FileRole::ModelFile,
             _ => FileRole::Sidecar,
         };
 
@@ -241,16 +265,32 @@ impl Scan<'_> {
 
         let Some(content) = self.read(&file_ref, &entry, role, problems) else { return };
         match role {
-            FileRole::Component => *component = Some((file_ref, content)),
+            FileRole::Component => models.component = Some((file_ref, content)),
+            FileRole::ModelFile => {
+                parts.sidecars.push(self.sidecar(entry.clone(), file_ref.clone(), &content));
+                models.model_files.push((entry, file_ref, content));
+            }
             FileRole::Golden => parts.golden = Some(self.sidecar(entry, file_ref, &content)),
             _ => parts.sidecars.push(self.sidecar(entry, file_ref, &content)),
         }
     }
 
-    fn sidecar(&self, name: String, file_ref: FileRef, content: &FileContent) -> Sidecar {
+    pub(super) fn sidecar(
+        &self,
+        name: String,
+        file_ref: FileRef,
+        content: &FileContent,
+    ) -> Sidecar {
         let file = self.tree.file(file_ref.path);
         Sidecar { name, file, digest: content.digest, size: content.size }
     }
+}
+
+/// The files of a version's folder of which each would make it a model.
+#[derive(Default)]
+struct Models {
+    component: Option<(FileRef, FileContent)>,
+    model_files: Vec<(String, FileRef, FileContent)>,
 }
 
 fn limit_sidecars(parts: &VersionParts, problems: &mut Problems) {

@@ -14,6 +14,7 @@ use crate::repository::directory::DirectoryConfig;
 use crate::repository::file_cache::FileCache;
 use crate::repository::operator_notes::OperatorNotes;
 use crate::repository::root::{RepositoryRoot, RootError};
+use crate::repository::runtimes::Runtimes;
 use crate::repository::scan_meter::ScanMeter;
 use crate::repository::version_numbers::VersionNumbers;
 
@@ -28,6 +29,7 @@ const ENTRIES_PER_VERSION: usize = 100;
 /// Scans one repository repeatedly.
 pub(in crate::repository) struct Scanner {
     root: Arc<RepositoryRoot>,
+    runtimes: Runtimes,
     settle: Duration,
     max_versions: usize,
     cache: FileCache,
@@ -57,11 +59,13 @@ impl Scanner {
     pub(in crate::repository) fn new(
         config: &DirectoryConfig,
         root: Arc<RepositoryRoot>,
+        runtimes: Runtimes,
         meter: ScanMeter,
     ) -> Self {
         let DirectoryConfig { tenant, state, settle, max_versions, .. } = config.clone();
         Scanner {
             root,
+            runtimes,
             settle,
             max_versions: max_versions as usize,
             cache: FileCache::new(settle, meter),
@@ -95,7 +99,8 @@ impl Scanner {
             };
 
         let known = self.present.keys().map(|(name, _)| name.clone()).collect();
-        let limits = ScanLimits { versions: self.max_versions, known: &known };
+        let runtimes = self.runtimes.catalog();
+        let limits = ScanLimits { versions: self.max_versions, known: &known, runtimes: &runtimes };
         let result = match scan(&tree, &mut self.cache, numbers, limits) {
             Ok(result) => result,
             Err(error) => return self.unreadable(&error, vec![tree.absolute(tree.root())]),
@@ -297,7 +302,8 @@ mod tests {
         };
 
         let root = RepositoryRoot::new(config.tenant.clone(), folder.path(), 1, None);
-        let mut scanner = Scanner::new(&config, Arc::new(root), ScanMeter::unmetered());
+        let mut scanner =
+            Scanner::new(&config, Arc::new(root), Runtimes::default(), ScanMeter::unmetered());
         let name = ModelName::new("iris").unwrap();
         let key = (name.clone(), Version::new(1).unwrap());
         let there = [Observed::Unsettled { name: name.clone(), version: Some(key.1) }];

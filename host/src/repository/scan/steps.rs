@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Scan;
-use crate::model::{ModelName, ModelSettings, Version};
-use crate::repository::aspired_versions::{Candidate, LiveConfig, Observed, Sidecar, identity};
+use crate::model::{Digest, ModelName, ModelSettings, Version};
+use crate::repository::aspired_versions::{
+    Candidate, ComponentSource, LiveConfig, Observed, Sidecar, identity,
+};
 use crate::repository::confined_dir::{DirEntry, EntryKind, FileRef, error_text, read_error_text};
 use crate::repository::file_cache::{FileContent, FileRole, ParsedFile, ReadOutcome};
 use crate::repository::layout::{LIVE_CONFIG, SETTINGS};
@@ -127,22 +129,34 @@ impl Scan<'_> {
         Arc::new(LiveConfig { values: self.cache.live_config(name, values), fault })
     }
 
+    /// Returns a component that is a file of the repository.
+    pub(super) fn component(&self, file_ref: &FileRef, content: &FileContent) -> LocatedComponent {
+        LocatedComponent {
+            source: self.tree.file(file_ref.path.clone()).into(),
+            digest: content.digest,
+            size: content.size,
+            changed_at: file_ref.stamp.changed,
+        }
+    }
+
     pub(super) fn add_candidate(
         &mut self,
         name: &ModelName,
         version: Version,
-        (file_ref, component): (&FileRef, FileContent),
+        component: LocatedComponent,
         parts: VersionParts,
     ) {
         let VersionParts { settings, live, sidecars, golden } = parts;
-        let digest = identity(&component.digest, &sidecars, golden.as_ref(), &settings);
+        let LocatedComponent { source, digest: component_digest, size, changed_at } = component;
+        let golden_requests = golden.as_ref();
+        let digest = identity(&source, &component_digest, &sidecars, golden_requests, &settings);
         self.result.observed.push(Observed::Candidate(Candidate {
             name: name.clone(),
             version,
-            component: self.tree.file(file_ref.path.clone()),
-            component_digest: component.digest,
-            changed_at: file_ref.stamp.changed,
-            component_size: component.size,
+            component: source,
+            component_digest,
+            changed_at,
+            component_size: size,
             sidecars,
             golden,
             settings,
@@ -160,10 +174,14 @@ impl Scan<'_> {
         problems: Problems,
     ) {
         if problems.unsettled {
-            self.result.observed.push(Observed::Unsettled { name: name.clone(), version });
+            self.add_unsettled(name, version);
         } else {
             self.add_faulty(name, version, problems.faults.join("; "));
         }
+    }
+
+    pub(super) fn add_unsettled(&mut self, name: &ModelName, version: Option<Version>) {
+        self.result.observed.push(Observed::Unsettled { name: name.clone(), version });
     }
 
     pub(super) fn add_faulty(
@@ -175,7 +193,7 @@ impl Scan<'_> {
         self.result.observed.push(Observed::Faulty { name: name.clone(), version, reason });
     }
 
-    fn set_due(&mut self, due: Instant) {
+    pub(super) fn set_due(&mut self, due: Instant) {
         self.result.due = Some(self.result.due.map_or(due, |other| other.min(due)));
     }
 
@@ -194,6 +212,16 @@ impl Scan<'_> {
             }
         }
     }
+}
+
+/// The component of a version, and where it comes from.
+pub(super) struct LocatedComponent {
+    pub(super) source: ComponentSource,
+    pub(super) digest: Digest,
+    /// Size of its file in the repository in bytes.
+    pub(super) size: u64,
+    /// Time of the last status change of the component's or model's file.
+    pub(super) changed_at: (i64, i64),
 }
 
 /// The parts of a version besides its component.
@@ -217,13 +245,6 @@ impl Problems {
             (true, true) => Err("the files beside it are still changing".into()),
             (true, false) => Ok(()),
         }
-    }
-
-    pub(super) fn or_else_fault(mut self, fault: &str) -> Self {
-        if self.is_empty() {
-            self.faults.push(fault.into());
-        }
-        self
     }
 }
 

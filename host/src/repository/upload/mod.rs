@@ -37,6 +37,7 @@ pub use version_dir::PutOutcome;
 
 use super::confined_dir::{ConfinedDir, MAX_UPLOAD_ENTRIES};
 use super::root::RepositoryRoot;
+use super::runtimes::Runtimes;
 use super::scan_meter::ScanMeter;
 use crate::model::QuotaExceeded;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
@@ -50,6 +51,7 @@ const MAX_UPLOADS: usize = 4;
 #[derive(Debug)]
 pub struct Uploads {
     root: Arc<RepositoryRoot>,
+    runtimes: Runtimes,
     meter: ScanMeter,
     slots: Arc<Semaphore>,
     /// Held while a version is placed or removed, so that each such step sees the result of the
@@ -69,10 +71,16 @@ struct UploadContext {
 }
 
 impl Uploads {
-    /// Creates the uploads of a repository. `meter` charges the tenant.
-    pub(super) fn new(root: Arc<RepositoryRoot>, meter: ScanMeter) -> Arc<Self> {
+    /// Creates the uploads of a repository, whose model files `runtimes` serve. `meter` charges the
+    /// tenant.
+    pub(super) fn new(
+        root: Arc<RepositoryRoot>,
+        runtimes: Runtimes,
+        meter: ScanMeter,
+    ) -> Arc<Self> {
         Arc::new(Uploads {
             root,
+            runtimes,
             meter,
             slots: Arc::new(Semaphore::new(MAX_UPLOADS)),
             lock: Mutex::default(),

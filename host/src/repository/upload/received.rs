@@ -75,15 +75,17 @@ impl ReceivedUpload {
     /// Returns the candidate that it will be, with the files now present next to its place.
     pub fn candidate(&mut self) -> Result<Candidate, UploadError> {
         let UploadTarget { name, version } = self.context.target.clone();
-        let parts = read_parts(&self.context.tree, &mut self.cache, &name, version);
+        let runtimes = self.context.uploads.runtimes.catalog();
+        let parts = read_parts(&self.context.tree, &mut self.cache, &runtimes, &name, version);
         let VersionParts { settings, live, sidecars, golden } =
             parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
-        let digest = identity(&self.digest, &sidecars, golden.as_ref(), &settings);
+        let component = self.context.tree.file(self.context.staged.component()).into();
+        let digest = identity(&component, &self.digest, &sidecars, golden.as_ref(), &settings);
 
         Ok(Candidate {
             name,
             version,
-            component: self.context.tree.file(self.context.staged.component()),
+            component,
             component_digest: self.digest,
             component_size: self.size,
             changed_at: self.changed_at,

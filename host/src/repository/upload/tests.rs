@@ -39,7 +39,7 @@ impl Bench {
             None,
         );
 
-        let uploads = Uploads::new(Arc::new(root), ScanMeter::unmetered());
+        let uploads = Uploads::new(Arc::new(root), Runtimes::default(), ScanMeter::unmetered());
 
         Bench { folder, tenant, uploads }
     }
@@ -122,7 +122,7 @@ fn a_candidate_includes_the_files_at_its_place() {
     let mut received = bench.receive("iris", "2", &component('b')).unwrap();
     let candidate = received.candidate().unwrap();
     assert_eq!(candidate.component_digest, Digest::sha256(&component('b')));
-    assert_eq!(candidate.component.read(u64::MAX).unwrap(), component('b'));
+    assert_eq!(candidate.component.file().unwrap().read(u64::MAX).unwrap(), component('b'));
     assert_eq!(candidate.settings.isolation, crate::model::Isolation::Pooled);
     let sidecars: Vec<_> =
         candidate.sidecars.iter().map(|sidecar| (sidecar.name.as_str(), sidecar.digest)).collect();

@@ -1,0 +1,110 @@
+//! Runtimes in the operator's folder.
+
+use serde_json::json;
+
+use super::{index_line, lightgbm, until_predicts, until_toy};
+use crate::harness::{Server, Setup, toy, until};
+
+/// A server that looks at its folders often.
+fn setup() -> Setup {
+    let config = "poll_interval = '50ms'\nrescan_interval = '200ms'\n";
+    Server::with_models(|models| models.put("a/1/model.toy", "3")).config(config)
+}
+
+#[test]
+fn a_runtime_serves_as_soon_as_it_is_dropped() {
+    let server = setup().start();
+    server.until_refused("a", 1, "no model.wasm or model file in it yet");
+
+    let runtimes = server.repository("runtimes");
+    runtimes.put("toy.wasm", toy("1"));
+    until_toy(&server, "a", 31);
+    let runtime = index_line(&server, "a")["runtime"].clone();
+    assert_eq!((&runtime["name"], &runtime["format"]), (&json!("toy"), &json!("toy")));
+
+    server.models().put("b.toy", "7");
+    until_toy(&server, "b", 71);
+    runtimes.put("toy.wasm", toy("2"));
+    until_toy(&server, "a", 32);
+    until_toy(&server, "b", 72);
+    assert_ne!(index_line(&server, "a")["runtime"]["digest"], runtime["digest"]);
+}
+
+#[test]
+fn a_bad_runtime_leaves_the_old_one_serving() {
+    let setup = setup();
+    let runtimes = setup.repository("runtimes");
+    runtimes.put("toy.wasm", toy("1"));
+    let server = setup.start();
+    until_toy(&server, "a", 31);
+
+    runtimes.put("toy.wasm", toy("fail"));
+    server.until_entry("a", 1, "a load failure", |entry| {
+        entry.state == "READY" && entry.reason.contains("this toy is broken")
+    });
+    until_toy(&server, "a", 31);
+
+    runtimes.put("toy.wasm", "no component");
+    server.until_logged("not a usable runtime");
+    runtimes.put("toy.wasm", toy("4"));
+    until_toy(&server, "a", 34);
+
+    runtimes.put("misnamed.wasm", toy("9"));
+    server.until_logged("it declares the name 'toy'; rename the file to toy.wasm");
+    until_toy(&server, "a", 34);
+
+    // Nothing replaces it, so what serves stays, as with any fault.
+    runtimes.remove("toy.wasm");
+    server.until_entry("a", 1, "a fault", |entry| {
+        entry.reason.contains("no model.wasm or model file")
+    });
+    until_toy(&server, "a", 34);
+}
+
+#[test]
+fn a_tenant_is_limited_to_listed_runtimes() {
+    let setup = Server::with_models(|_| {}).config(
+        "[tenants.default]\n[tenants.free]\nrepository = 'free'\n\
+         [tenants.bound]\nrepository = 'bound'\nruntimes = ['toy']\n",
+    );
+    setup.repository("runtimes").put("toy.wasm", toy("1"));
+    for tenant in ["free", "bound"] {
+        setup.repository(tenant).put("toys/1/model.toy", "2");
+        setup.repository(tenant).put("rent/1/model.txt", lightgbm(1));
+    }
+    let server = setup.start();
+    let (free, bound) = (server.tenant("free"), server.tenant("bound"));
+    free.until_ready("toys", 1);
+    free.until_ready("rent", 1);
+    bound.until_ready("toys", 1);
+    bound.until_refused("rent", 1, "the runtime 'tabular' may not serve this tenant's model files");
+    bound.until_refused("rent", 1, "`runtimes`");
+}
+
+#[test]
+fn the_folder_can_be_elsewhere_and_replaces_an_embedded_runtime() {
+    let setup = Server::with_models(|models| models.put("rent/1/model.txt", lightgbm(1)))
+        .config("poll_interval = '50ms'\n[runtimes]\ndir = 'elsewhere'\n");
+    let server = setup.start();
+    until_predicts(&server, "rent", 1.0);
+    let embedded = index_line(&server, "rent")["runtime"]["digest"].clone();
+
+    let mut replaced = std::fs::read(embedded_runtime()).unwrap();
+    // A custom section of one byte at its end makes it another component.
+    replaced.extend([0, 2, 1, b'x']);
+    server.repository("elsewhere").put("tabular.wasm", replaced);
+    until("the operator's runtime", || {
+        let line = index_line(&server, "rent");
+        line["state"] == "READY" && line["runtime"]["digest"] != embedded
+    });
+    until_predicts(&server, "rent", 1.0);
+    server.repository("elsewhere").remove("tabular.wasm");
+    until("the embedded runtime", || index_line(&server, "rent")["runtime"]["digest"] == embedded);
+}
+
+/// The component of the embedded runtime, where the build script has built it.
+fn embedded_runtime() -> std::path::PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map(std::path::PathBuf::from);
+    let folder = folder.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into());
+    folder.join("runtimes/wasm32-wasip2/guest/tabular.wasm")
+}
