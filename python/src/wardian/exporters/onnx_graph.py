@@ -40,6 +40,15 @@ def renamed_columns(columns: list[str], inputs: list[str]) -> dict[str, str]:
     return renamed
 
 
+def sort_opsets(document: Any) -> None:
+    """Sorts the versions of the operators, whose order is another one each time."""
+    opsets = sorted(document.opset_import, key=lambda opset: opset.domain)
+    copies = [(opset.domain, opset.version) for opset in opsets]
+    del document.opset_import[:]
+    for domain, version in copies:
+        document.opset_import.add(domain=domain, version=version)
+
+
 def rename_outputs(graph: Any, names: dict[str, str]) -> None:
     """Gives outputs of a graph other names, if those are free."""
     taken = {value.name for value in [*graph.input, *graph.output, *graph.initializer]}

@@ -133,6 +133,7 @@ def convert(
     onnx_graph.rename_outputs(
         graph, {old: output.name for old, output in zip(names, outputs, strict=False)}
     )
+    onnx_graph.sort_opsets(document)
     content = document.SerializeToString()
     run = onnx_session.session(content)
     inputs = onnx_graph.specs(graph.input)
@@ -182,6 +183,7 @@ def _convert(model: Any, layout: Layout, opsets: Any) -> Any:
                 warnings.simplefilter("ignore")
                 return convert_sklearn(
                     model,
+                    name=type(model).__name__,  # By default, it is a random one.
                     initial_types=types,
                     options={**_text_options(model), **({id(model): options} if options else {})},
                     target_opset=opsets,
