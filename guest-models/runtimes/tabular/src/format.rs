@@ -20,9 +20,12 @@ pub enum Format {
 impl Format {
     /// Detects the format of a file; `None` if it is none of these.
     pub fn detect(file: &[u8]) -> Option<Self> {
-        let start = file.trim_ascii_start();
+        // Some editors put a mark of the byte order first.
+        let start = file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file).trim_ascii_start();
         match file {
-            [b'{', b'L' | b'l' | b'i' | b'U', ..] => Some(Self::XgboostUbjson),
+            [b'{', b'L' | b'l' | b'I' | b'i' | b'U' | b'#' | b'$' | b'N', ..] => {
+                Some(Self::XgboostUbjson)
+            }
             _ if start.starts_with(b"{") => Some(json(start)),
             _ if start.starts_with(b"tree\n") || start.starts_with(b"tree\r\n") => {
                 Some(Self::Lightgbm)

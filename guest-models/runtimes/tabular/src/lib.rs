@@ -22,6 +22,8 @@ pub use saved_metadata::SavedMetadata;
 
 pub mod trees;
 
+mod xgboost;
+
 use wardian_sdk::{Error, Metadata, Model, Request, Response};
 
 /// Reads a model file.
@@ -32,10 +34,13 @@ pub fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Er
     match Format::detect(file) {
         Some(Format::Lightgbm) => lightgbm::open(file, saved),
         Some(Format::Onnx) => onnx::open(file, saved),
+        Some(format @ (Format::XgboostJson | Format::XgboostUbjson)) => {
+            xgboost::open(file, format, saved)
+        }
         Some(format) => Err(Error::failed(format_args!("{format} files are not served yet"))),
-        None => Err(Error::failed(
-            "this is not a file of ONNX, XGBoost (JSON or UBJSON) or LightGBM (text)",
-        )),
+        None => Err(xgboost::unserved(file).unwrap_or_else(|| {
+            Error::failed("this is not a file of ONNX, XGBoost (JSON or UBJSON) or LightGBM (text)")
+        })),
     }
 }
 

@@ -16,6 +16,9 @@ pub struct SavedMetadata {
     pub description: Option<String>,
     /// The classes of a classifier, in the order of its outputs: all whole numbers or all texts.
     pub classes: Option<Vec<Class>>,
+    /// The categories of columns, by the column's name, in the order of their codes: where the file
+    /// lacks them, or has them wrong.
+    pub categories: BTreeMap<String, Vec<Class>>,
     /// The names of a frame's columns and the inputs they became, where a converter changed them.
     pub columns: BTreeMap<String, String>,
     /// The columns of the training frame that had categories, in their order, where a file lists
@@ -27,7 +30,7 @@ pub struct SavedMetadata {
     pub properties: BTreeMap<String, String>,
 }
 
-/// A class of a classifier.
+/// A class of a classifier, or a category of a column.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Class {
