@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A number may differ from the expected one by `absolute` plus `relative` times the magnitude of
-//! the expected one. Both default to 0.
+//! the expected one. Both default to 0. The texts `NaN`, `Infinity` and `-Infinity` stand for these
+//! numbers, which JSON cannot write.
 
 use super::json::{JsonError, Reader};
 use super::oip::request_json::{read_request, read_tensor};
@@ -22,7 +23,7 @@ pub fn parse_golden(text: &[u8], pacer: &Pacer) -> Result<Golden, String> {
 }
 
 fn read(text: &[u8], pacer: &Pacer) -> Result<Golden, JsonError> {
-    let mut reader = Reader::paced(text, pacer)?;
+    let mut reader = Reader::paced(text, pacer)?.with_non_finite_texts();
     let mut golden = Golden { tolerance: Tolerance::default(), cases: Vec::new() };
     reader.object_with_keys(&["tolerance", "cases"], |reader, key| match key {
         "tolerance" => read_tolerance(reader).map(|tolerance| golden.tolerance = tolerance),
@@ -108,6 +109,34 @@ mod tests {
         ] {
             assert!(!parse_golden(text, &Pacer::unmetered()).unwrap().cases.is_empty());
         }
+    }
+
+    #[test]
+    fn texts_stand_for_numbers_that_are_not_finite() {
+        let tensor = |datatype: &str| {
+            format!(
+                r#"{{"name": "x", "datatype": "{datatype}", "shape": [4],
+                    "data": ["NaN", "Infinity", "-Infinity", 0]}}"#
+            )
+        };
+        let file = |datatype: &str| {
+            let tensor = tensor(datatype);
+            format!(
+                r#"{{"cases": [{{"request": {{"inputs": [{tensor}]}},
+                    "response": {{"outputs": [{tensor}]}}}}]}}"#
+            )
+        };
+
+        let golden = parse_golden(file("FP32").as_bytes(), &Pacer::unmetered()).unwrap();
+        let data = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0].map(f32::to_le_bytes).concat();
+        assert_eq!(golden.cases[0].request.inputs[0].data, data);
+        assert_eq!(golden.cases[0].outputs[0].data, data);
+
+        for datatype in ["FP16", "BF16", "FP64"] {
+            assert!(parse_golden(file(datatype).as_bytes(), &Pacer::unmetered()).is_ok());
+        }
+        let error = parse_golden(file("INT64").as_bytes(), &Pacer::unmetered()).unwrap_err();
+        assert!(error.contains("expected a number, found a string"), "{error}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(in crate::api) struct Reader<'a> {
     /// Position of the next checkpoint.
     checkpoint: usize,
     pacer: Option<&'a Pacer>,
+    /// True if texts may stand for numbers that are not finite.
+    non_finite_texts: bool,
 }
 
 /// Bytes between two checkpoints. Reading them takes about 0.1 ms.
@@ -57,12 +59,18 @@ impl<'a> Reader<'a> {
     pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(text)
             .map_err(|error| JsonError::new("the JSON is not UTF-8", error.valid_up_to()))?;
-        Ok(Reader { text, at: 0, checkpoint: usize::MAX, pacer: None })
+        Ok(Reader { text, at: 0, checkpoint: usize::MAX, pacer: None, non_finite_texts: false })
     }
 
     /// Like [`Reader::new`], for long texts: yields at checkpoints of `pacer`.
     pub(in crate::api) fn paced(text: &'a [u8], pacer: &'a Pacer) -> Result<Self, JsonError> {
         Ok(Reader { checkpoint: STEP, pacer: Some(pacer), ..Reader::new(text)? })
+    }
+
+    /// Lets the texts `NaN`, `Infinity` and `-Infinity` stand for these numbers in tensors.
+    pub(in crate::api) fn with_non_finite_texts(mut self) -> Self {
+        self.non_finite_texts = true;
+        self
     }
 
     /// Yields if the next checkpoint has been reached. Fails if the work has been stopped.
@@ -202,6 +210,27 @@ impl<'a> Reader<'a> {
         self.at += number.text.len();
 
         Ok(number)
+    }
+
+    /// Reads a text that stands for a number that is not finite. Returns `None` if another token is
+    /// next, or such texts have no meaning here.
+    #[cold]
+    pub(in crate::api) fn non_finite(&mut self) -> Option<f64> {
+        if !self.non_finite_texts {
+            return None;
+        }
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let (text, number) = [
+            (r#""NaN""#, f64::NAN),
+            (r#""Infinity""#, f64::INFINITY),
+            (r#""-Infinity""#, f64::NEG_INFINITY),
+        ]
+        .into_iter()
+        .find(|(text, _)| rest.starts_with(text))?;
+
+        self.at += text.len();
+
+        Some(number)
     }
 
     /// Reads `true` or `false`.

@@ -155,26 +155,38 @@ fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
 
 #[inline]
 fn float64(reader: &mut Reader<'_>) -> Result<f64, JsonError> {
-    let number = reader.number()?;
+    let number = match reader.number() {
+        Ok(number) => number,
+        Err(error) => return reader.non_finite().ok_or(error),
+    };
     let value = number.float64();
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
 
 #[inline]
 fn float32(reader: &mut Reader<'_>) -> Result<f32, JsonError> {
-    let number = reader.number()?;
+    let number = match reader.number() {
+        Ok(number) => number,
+        Err(error) => return reader.non_finite().map(|value| value as f32).ok_or(error),
+    };
     let value = number.float32();
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
 
 fn float16(reader: &mut Reader<'_>) -> Result<f16, JsonError> {
-    let number = reader.number()?;
+    let number = match reader.number() {
+        Ok(number) => number,
+        Err(error) => return reader.non_finite().map(f16::from_f64).ok_or(error),
+    };
     let value = f16::from_f64(number.float64());
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
 
 fn bfloat16(reader: &mut Reader<'_>) -> Result<bf16, JsonError> {
-    let number = reader.number()?;
+    let number = match reader.number() {
+        Ok(number) => number,
+        Err(error) => return reader.non_finite().map(bf16::from_f64).ok_or(error),
+    };
     let value = bf16::from_f64(number.float64());
     if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
 }
