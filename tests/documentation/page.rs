@@ -169,7 +169,7 @@ const TEMPLATE: &str = "host/src/cli/new/template/README.md.in";
 pub(super) fn all() -> Vec<String> {
     let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", TEMPLATE];
     let mut found: Vec<_> = top.map(str::to_owned).to_vec();
-    for folder in ["docs", "examples", "fuzz", "guest-models", "tests"] {
+    for folder in ["docs", "examples", "fuzz", "guest-models", "python", "tests"] {
         collect(&root().join(folder), &mut found);
     }
     found.sort();

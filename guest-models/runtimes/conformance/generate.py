@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 
 import wardian
+from threadpoolctl import threadpool_limits
 from wardian.comparison import first_difference, requests
 from wardian.exporters import export
 from wardian.exporters.scikit_learn import convert
@@ -23,7 +24,8 @@ from wardian.golden import golden_of
 from wardian.sample import sample_of
 from wardian.saving import folder_of
 
-import lightgbm_cases  # noqa: F401  (adds its cases)
+import column_cases  # noqa: F401  (adds its cases)
+import lightgbm_cases  # noqa: F401
 import scikit_learn_cases  # noqa: F401
 import xgboost_cases  # noqa: F401
 from case import all_cases
@@ -35,6 +37,8 @@ def main():
     wanted = sys.argv[2] if len(sys.argv) > 2 else ""
     warnings.simplefilter("ignore")
     cases = [case for case in all_cases() if wanted in case.name]
+    # The libraries' own threads would wait for each other on a busy machine.
+    threadpool_limits(1)
     faults = []
     for case in cases:
         started = time.perf_counter()

@@ -155,3 +155,12 @@ def _():
 def _():
     rows, target = data_sets.diabetes()
     return trained(rows, target, rounds=3, min_data_in_leaf=400, objective="regression")
+
+
+@case("lightgbm-category-numbers")
+def _():
+    rows, miles = data_sets.cars()
+    rows = rows.drop(columns=["Origin"])
+    rows["Cylinders"] = rows["Cylinders"].astype("category")
+    model = lightgbm.LGBMRegressor(min_data_per_group=5, cat_smooth=1.0, **PARAMETERS)
+    return model.fit(rows, miles), rows

@@ -193,3 +193,28 @@ def _():
 def _():
     rows, target = positive()
     return trained(rows, target // 100, rounds=3, objective="count:poisson", gamma=1e9)
+
+
+@case("xgboost-several-labels")
+def _():
+    rows, species = data_sets.iris()
+    labels = np.column_stack([species == 1, species == 2])
+    return xgboost.XGBClassifier(**ESTIMATOR).fit(rows, labels), rows
+
+
+@case("xgboost-category-numbers")
+def _():
+    rows, miles = data_sets.cars()
+    rows = rows.drop(columns=["Origin"])
+    rows["Cylinders"] = rows["Cylinders"].astype("category")
+    model = xgboost.XGBRegressor(enable_categorical=True, **ESTIMATOR)
+    return model.fit(rows, miles), rows
+
+
+@case("xgboost-categories-beyond-ascii")
+def _():
+    rows, miles = data_sets.categorical_cars()
+    rows = rows.copy()
+    rows["Origin"] = rows["Origin"].cat.rename_categories(["США", "日本", "Österreich"])
+    model = xgboost.XGBRegressor(enable_categorical=True, **ESTIMATOR)
+    return model.fit(rows, miles), rows

@@ -11,7 +11,7 @@ from typing import Any
 from ..exported import Exported, Tolerance, class_values, float_tensor
 from ..sample import Sample
 from ..tensors import Tensor, TensorSpec
-from .categories import category_inputs
+from .categories import category_columns, category_inputs
 
 # The sums are those of the library; the last steps (exp, division) may differ in the last bit of a
 # 32-bit number, which counts most where a probability is subtracted from 1.
@@ -43,6 +43,7 @@ def export(model: Any, sample: Sample, format: str = "json", classes: Any = None
     missing = getattr(model, "missing", None)
     if missing is not None and not math.isnan(missing):
         metadata["missing"] = float(missing)
+    metadata["categories"] = _cut_categories(sample)
 
     return Exported(
         file_name=f"model.{format}",
@@ -53,6 +54,16 @@ def export(model: Any, sample: Sample, format: str = "json", classes: Any = None
         properties={"feature_names": json.dumps(names)} if names and not categorical else {},
         metadata=metadata,
     )
+
+
+def _cut_categories(sample: Sample) -> dict[str, list[str]]:
+    """Returns the categories beyond ASCII, whose names XGBoost before 3.4 cuts in its file."""
+    found = {}
+    for number in category_columns(sample):
+        categories = sample.rows.dtypes.iloc[number].categories.tolist()
+        if any(isinstance(value, str) and not value.isascii() for value in categories):
+            found[str(sample.rows.columns[number])] = categories
+    return found
 
 
 def _content(model: Any, format: str) -> bytes:
@@ -72,6 +83,7 @@ class _Answers:
         self._classes = classes
         learner = json.loads(booster.save_config())["learner"]
         self._objective = learner["objective"]["name"]
+        self._targets = int(learner["learner_model_param"].get("num_target", 1))
 
     def __call__(self, sample: Sample) -> list[Tensor]:
         import numpy as np
@@ -80,7 +92,9 @@ class _Answers:
             probabilities = self._probabilities(sample)
             if probabilities is None:
                 return [self._label(self._predict(sample))]
-            label = self._label(np.argmax(probabilities, axis=1))
+            several = self._objective == "binary:logistic" and self._targets > 1
+            labels = probabilities > 0.5 if several else np.argmax(probabilities, axis=1)
+            label = self._label(labels)
             return [label, float_tensor("probabilities", probabilities, "FP32")]
 
         predicted = self._predict(sample)
