@@ -22,6 +22,9 @@ pub use saved_metadata::SavedMetadata;
 
 pub mod trees;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 mod xgboost;
 
 use wardian_sdk::{Error, Metadata, Model, Request, Response};

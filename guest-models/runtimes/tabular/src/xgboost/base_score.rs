@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use wardian_sdk::{Error, OrError};
 
+use super::document::shown;
+
 /// A text is one number in files before 3.1, and an array of them since.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -16,8 +18,10 @@ enum Written {
 /// # Errors Failed if the text is not of numbers, or of another number of them.
 pub(super) fn read(text: &str, outputs: usize) -> Result<Vec<f32>, Error> {
     let plain = text.trim().replace('(', "[").replace(')', "]");
-    let written = serde_json::from_str(&plain)
-        .or_failed(format_args!("base_score {text:?} is neither a number nor an array of them"))?;
+    let written = serde_json::from_str(&plain).or_failed(format_args!(
+        "base_score {} is neither a number nor an array of them",
+        shown(text)
+    ))?;
     let scores = match written {
         Written::One(score) => vec![score as f32; outputs],
         Written::Each(scores) if scores.len() == 1 => {
@@ -31,7 +35,7 @@ pub(super) fn read(text: &str, outputs: usize) -> Result<Vec<f32>, Error> {
         return Err(Error::failed(text));
     }
     if scores.iter().any(|score| !score.is_finite()) {
-        return Err(Error::failed(format_args!("base_score {text:?} is not finite")));
+        return Err(Error::failed(format_args!("base_score {} is not finite", shown(text))));
     }
     Ok(scores)
 }

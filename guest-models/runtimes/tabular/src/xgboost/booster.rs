@@ -3,7 +3,7 @@
 use wardian_sdk::{Error, OrError};
 
 use super::categories::Categories;
-use super::document::Fields;
+use super::document::{Fields, shown};
 use super::gblinear::Linear;
 use super::gbtree::Forest;
 use super::objective::Objective;
@@ -74,7 +74,8 @@ impl Booster {
                 Ok(Self { kind, outputs, base, categories: Vec::new(), summary })
             }
             _ => Err(Error::failed(format_args!(
-                "the booster {name:?} is not served; gbtree, dart and gblinear are"
+                "the booster {} is not served; gbtree, dart and gblinear are",
+                shown(&name)
             ))),
         }
     }
@@ -119,6 +120,6 @@ impl Context {
         let asked = best.trim().parse::<usize>().ok().and_then(|best| best.checked_add(1));
         asked
             .filter(|asked| *asked <= rounds)
-            .or_failed(format_args!("best_iteration {best:?} is not one of {rounds} rounds"))
+            .or_failed(format_args!("best_iteration {} is not one of {rounds} rounds", shown(best)))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wardian_sdk::{Error, OrError};
 
-use super::document::{Fields, Value};
+use super::document::{Fields, Value, shown};
 use super::version::Version;
 use crate::SavedMetadata;
 use crate::saved_metadata::Class;
@@ -79,19 +79,20 @@ impl Categories {
     /// # Errors Failed if there are none and the file's are cut, or if their number is not that of
     /// the file's.
     pub(super) fn or_saved(self, column: &str, saved: &SavedMetadata) -> Result<Self, Error> {
+        let shown = shown(column);
         let Some(saved) = saved.categories.get(column) else {
             return match self {
                 Self::Cut(_) => Err(Error::failed(format_args!(
-                    "the names of the categories of {column:?} are cut, as XGBoost's Python package \
+                    "the names of the categories of {shown} are cut, as XGBoost's Python package \
                      did beyond ASCII before 3.4: give them in metadata.json, {{\"categories\": \
-                     {{{column:?}: [..]}}}}, in the order of their codes, or train with 3.4"
+                     {{{shown}: [..]}}}}, in the order of their codes, or train with 3.4"
                 ))),
                 categories => Ok(categories),
             };
         };
         let named = Self::named(saved).filter(|named| named.count() == saved.len());
         named.filter(|named| named.count() == self.count()).or_failed(format_args!(
-            "metadata.json must name the {} categories of {column:?}, all different numbers or texts",
+            "metadata.json must name the {} categories of {shown}, all different numbers or texts",
             self.count()
         ))
     }

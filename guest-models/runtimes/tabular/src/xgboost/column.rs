@@ -1,9 +1,12 @@
 //! A column of a model whose file names categories.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 use wardian_sdk::{Error, Metadata, Tensor};
 
 use super::categories::Categories;
+use super::document::shown;
 
 /// A column.
 pub(super) struct Column {
@@ -47,7 +50,7 @@ impl Column {
     /// # Errors Rejected if it is not one column, or a value is no category.
     pub(super) fn read(&self, input: &Tensor, missing: Option<f64>) -> Result<Vec<f32>, Error> {
         if !matches!(*input.shape, [_, 1]) {
-            return Err(Error::rejected(format_args!("{:?} is not one column", self.name)));
+            return Err(Error::rejected(format_args!("{} is not one column", shown(&self.name))));
         }
         let is_missing = |value: f64| missing.is_some_and(|missing| missing == value);
         match &self.categories {
@@ -88,15 +91,15 @@ impl Column {
         match code {
             Some(code) => Ok(*code as f32),
             None if text.is_empty() => Ok(f32::NAN),
-            None => Err(self.unknown(text)),
+            None => Err(self.unknown(shown(text))),
         }
     }
 
-    fn unknown(&self, category: impl std::fmt::Debug) -> Error {
+    fn unknown(&self, category: impl Display) -> Error {
         Error::rejected(format_args!(
-            "the column {:?} had no category {category:?} in training; a missing value is an empty \
+            "the column {} had no category {category} in training; a missing value is an empty \
              text, or NaN",
-            self.name
+            shown(&self.name)
         ))
     }
 }

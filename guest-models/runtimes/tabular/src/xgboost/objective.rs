@@ -4,6 +4,7 @@ use std::fmt;
 
 use wardian_sdk::{Error, OrError};
 
+use super::document::shown;
 use super::version::Version;
 
 /// The smallest distance from the end of a range, and between expectiles.
@@ -105,8 +106,9 @@ impl Objective {
             },
             _ => {
                 return Err(Error::failed(format_args!(
-                    "the objective {name:?} is not served: it is none that XGBoost has built in \
-                     (reg:*, binary:*, multi:*, count:poisson, survival:*, rank:*)"
+                    "the objective {} is not served: it is none that XGBoost has built in (reg:*, \
+                     binary:*, multi:*, count:poisson, survival:*, rank:*)",
+                    shown(name)
                 )));
             }
         };
@@ -128,7 +130,7 @@ impl Objective {
         };
         margins
             .filter(|margins| margins.iter().all(|margin| margin.is_finite()))
-            .or_failed(format_args!("the objective {self} cannot have the base_score {scores:?}"))
+            .or_failed(format_args!("the objective {self} cannot have this base_score"))
     }
 
     /// Turns the sums of rows of `outputs` numbers into predictions.

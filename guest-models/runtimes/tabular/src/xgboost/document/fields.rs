@@ -2,7 +2,7 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::{Object, Value};
+use super::{Object, Value, shown};
 
 /// An object whose fields are taken by name. A field that is left is one that this reader does
 /// not know, and may change the meaning of the model: [`Fields::finish`] refuses it.
@@ -111,9 +111,10 @@ impl Fields {
         match self.object.into_keys().next() {
             None => Ok(()),
             Some(field) => Err(Error::failed(format_args!(
-                "the field {field:?} of {} is not known here, and may change the answers: save the \
+                "the field {} of {} is not known here, and may change the answers: save the \
                  model with a version of XGBoost that this runtime knows (1.0 to 3.4), or serve it \
                  with a newer runtime",
+                shown(&field),
                 self.name
             ))),
         }

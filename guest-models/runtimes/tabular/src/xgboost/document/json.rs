@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{ArrayBuilder, Object, Value, is_skipped};
+use super::{ArrayBuilder, Object, Value, is_skipped, shown};
 
 /// The mark of the byte order, which some editors put first.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -118,7 +118,10 @@ impl<'de> Visitor<'de> for Values {
                 entries.next_value()?
             };
             if let Some(field) = insert(&mut object, field, value) {
-                return Err(A::Error::custom(format_args!("the field {field:?} appears twice")));
+                return Err(A::Error::custom(format_args!(
+                    "the field {} appears twice",
+                    shown(&field)
+                )));
             }
         }
         Ok(Value::Object(object))

@@ -9,6 +9,9 @@ mod ubjson;
 mod fields;
 pub(super) use fields::Fields;
 
+mod shown;
+pub(super) use shown::shown;
+
 mod value;
 use value::{ArrayBuilder, is_skipped};
 pub(super) use value::{Object, Value};

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{ArrayBuilder, MAX_DEPTH, Object, Value, is_skipped};
+use super::{ArrayBuilder, MAX_DEPTH, Object, Value, is_skipped, shown};
 
 /// The fault of the bytes, and its place.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ impl Reader<'_> {
             let value = self.value(kind, depth)?;
             let value = if is_skipped(&field) { Value::Null } else { value };
             if object.contains_key(&field) {
-                return Err(self.fault(format!("the field {field:?} appears twice")));
+                return Err(self.fault(format!("the field {} appears twice", shown(&field))));
             }
             object.insert(field, value);
         }
