@@ -109,10 +109,12 @@ fn clear_outer_build(cargo: &mut Command) {
         "DEP_",
         "CARGO_PROFILE_",
     ];
-    const OF_THE_BUILD: [&str; 11] = [
+    // Incremental compilation, among others, excludes the link-time optimisation of guests.
+    const OF_THE_BUILD: [&str; 12] = [
         "CARGO_BUILD_RUSTFLAGS",
         "CARGO_BUILD_TARGET",
         "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_INCREMENTAL",
         "DEBUG",
         "HOST",
         "NUM_JOBS",

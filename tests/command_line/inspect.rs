@@ -82,10 +82,9 @@ fn other_files_are_errors() {
         "error: cannot inspect models/core.wasm: a core module, not a component; build it with `cargo build --target \
          wasm32-wasip2`\n"
     );
-    folder.models().put("net.onnx", b"\x08\x08\x12\x07pytorch");
-    let onnx = ["an ONNX model, not WebAssembly", "docs/writing-models.md"];
-    inspect(&["models/net.onnx"]).exits(1).complains(&onnx);
-    wardian(folder.directory(), &["check", "models/net.onnx"]).exits(1).complains(&onnx);
+    folder.models().put("net.h5", b"\x89HDF\r\n\x1a\n");
+    let keras = ["an HDF5 file, such as Keras writes (.h5), not WebAssembly", "export it to ONNX"];
+    inspect(&["models/net.h5"]).exits(1).complains(&keras);
     inspect(&["models"]).exits(1).complains(&["it is a folder"]);
     inspect(&["absent.wasm"]).exits(1).complains(&["cannot inspect absent.wasm: No such file"]);
     inspect(&[]).exits(2).complains(&["Usage: wardian inspect"]);

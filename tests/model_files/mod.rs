@@ -1,6 +1,7 @@
 //! Model files, served by the embedded runtime and by an operator's own.
 
 mod check;
+mod formats;
 mod operator;
 mod refusals;
 mod serving;

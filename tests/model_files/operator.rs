@@ -1,6 +1,7 @@
 //! Runtimes in the operator's folder.
 
 use serde_json::json;
+use wardian::repository::RuntimeCatalog;
 
 use super::{index_line, lightgbm, until_predicts, until_toy};
 use crate::harness::{Server, Setup, toy, until};
@@ -89,7 +90,8 @@ fn the_folder_can_be_elsewhere_and_replaces_an_embedded_runtime() {
     until_predicts(&server, "rent", 1.0);
     let embedded = index_line(&server, "rent")["runtime"]["digest"].clone();
 
-    let mut replaced = std::fs::read(embedded_runtime()).unwrap();
+    let runtime = RuntimeCatalog::embedded().for_format("lightgbm").unwrap();
+    let mut replaced = runtime.component().to_vec();
     // A custom section of one byte at its end makes it another component.
     replaced.extend([0, 2, 1, b'x']);
     server.repository("elsewhere").put("tabular.wasm", replaced);
@@ -100,11 +102,4 @@ fn the_folder_can_be_elsewhere_and_replaces_an_embedded_runtime() {
     until_predicts(&server, "rent", 1.0);
     server.repository("elsewhere").remove("tabular.wasm");
     until("the embedded runtime", || index_line(&server, "rent")["runtime"]["digest"] == embedded);
-}
-
-/// The component of the embedded runtime, where the build script has built it.
-fn embedded_runtime() -> std::path::PathBuf {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map(std::path::PathBuf::from);
-    let folder = folder.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into());
-    folder.join("runtimes/wasm32-wasip2/guest/tabular.wasm")
 }
