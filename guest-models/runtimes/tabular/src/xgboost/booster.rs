@@ -10,6 +10,9 @@ use super::objective::Objective;
 use super::version::Version;
 use crate::trees::Ensemble;
 
+/// The most sums of one request: a quarter of a gigabyte, which a file of few classes never has.
+const MAX_SUMS: usize = 1 << 26;
+
 /// The parts of the learner that a booster depends on.
 pub(super) struct Context {
     /// The number of columns.
@@ -81,8 +84,14 @@ impl Booster {
     }
 
     /// Returns the sums, `[n, outputs]`, of `n` `rows` of columns.
-    pub(super) fn sums(&self, rows: &[f32], n: usize) -> Vec<f32> {
-        let mut sums = Vec::with_capacity(n.saturating_mul(self.outputs));
+    ///
+    /// # Errors Rejected if they are more than [`MAX_SUMS`].
+    pub(super) fn sums(&self, rows: &[f32], n: usize) -> Result<Vec<f32>, Error> {
+        let count = n.checked_mul(self.outputs).filter(|count| *count <= MAX_SUMS);
+        let count = count.or_rejected(format_args!(
+            "{n} rows have more than {MAX_SUMS} answers together; ask in smaller parts"
+        ))?;
+        let mut sums = Vec::with_capacity(count);
         (0..n).for_each(|_| sums.extend_from_slice(&self.base));
         match &self.kind {
             Kind::Trees(ensemble) => ensemble.add_to(rows, &mut sums),
@@ -91,7 +100,7 @@ impl Booster {
                 linear.sums(rows, self.base.first().copied().unwrap_or_default(), &mut sums);
             }
         }
-        sums
+        Ok(sums)
     }
 }
 

@@ -45,7 +45,7 @@ impl Predictor for XgboostPredictor {
 
     fn predict(&self, request: &Request) -> Result<Response, Error> {
         let rows = self.inputs.read(request)?;
-        let sums = self.booster.sums(&rows.values, rows.count);
+        let sums = self.booster.sums(&rows.values, rows.count)?;
         Ok(self.outputs.respond(sums, rows.count))
     }
 }

@@ -174,6 +174,19 @@ fn many_small_trees_are_served_in_time() {
 }
 
 #[test]
+fn more_answers_than_memory_are_rejected() {
+    let file = changed(data!("no_tree.json"), |file| {
+        file["learner"]["objective"]["name"] = json!("multi:softprob");
+        file["learner"]["learner_model_param"]["num_class"] = json!("400");
+        file["learner"]["attributes"]["padding"] = json!(" ".repeat(1000));
+    });
+    let rows = 1 << 18;
+    let inputs = vec![Tensor::new("features", [rows, 1], vec![0.0_f32; rows])];
+    let answer = open(&file).predict(&request(inputs));
+    assert!(matches!(answer, Err(Error::Rejected(_))), "{:?}", answer.map(|_| ()));
+}
+
+#[test]
 fn depth_is_bounded_in_both_formats() {
     let depth = 1_000_000;
     for (open, start) in [("[", "{\"learner\":"), ("{\"a\":", "{\"learner\":")] {
