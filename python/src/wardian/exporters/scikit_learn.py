@@ -51,7 +51,7 @@ def export(
     Raises:
         NotSaved: if skl2onnx does not convert the model, or no file answers as the original.
     """
-    _need("skl2onnx", "sklearn")
+    _need("skl2onnx")
     model = _best_of_search(model)
     tolerance = tolerance or _tolerance(model, sample)
     difference = failure = None
@@ -76,11 +76,13 @@ def export(
     )
 
 
-def _need(package: str, extra: str) -> None:
+def _need(package: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(package) is None:
-        raise NotSaved(f"{package} is not installed: pip install 'wardian[{extra}]'")
+        raise NotSaved(
+            f"{package} is not installed, which converts the model: pip install {package}"
+        )
 
 
 def _best_of_search(model: Any) -> Any:
