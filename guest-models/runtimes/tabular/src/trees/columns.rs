@@ -19,7 +19,7 @@ pub(super) enum Replaced {
     Nothing,
     /// NaN becomes zero.
     NanByZero,
-    /// What counts as zero becomes NaN.
+    /// All that counts as zero becomes NaN.
     ZeroByNan,
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Run<T> {
     leaves: Leaves<T>,
 }
 
-/// Where a tree starts.
+/// The start of a tree.
 #[derive(Clone, Copy, Debug)]
 struct Root {
     node: u32,
@@ -23,7 +23,7 @@ struct Root {
     output: u32,
 }
 
-/// Where the leaves' numbers are.
+/// The place of the leaves' numbers.
 #[derive(Debug)]
 enum Leaves<T> {
     /// In the place of a threshold: each tree adds to one output.

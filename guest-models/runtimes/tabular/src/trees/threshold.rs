@@ -13,7 +13,8 @@ pub(super) struct Comparison<T> {
 }
 
 impl<T: Number> Comparison<T> {
-    /// Returns the split in this form; `None` if it does not have it, as a question about a category.
+    /// Returns the split in this form; `None` if it does not have it, as a question about a
+    /// category.
     pub(super) fn of(split: &Split<T>) -> Option<Self> {
         let (threshold, yes_is_low) = highest_low(&split.test)?;
         let (low, high) = if yes_is_low { (split.yes, split.no) } else { (split.no, split.yes) };

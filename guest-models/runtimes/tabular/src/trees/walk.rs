@@ -1,8 +1,8 @@
 //! The walk: several at once, without branches.
 //!
 //! In the sandbox every iteration of a loop checks the time, and a branch that depends on data is
-//! mispredicted every other time. So a step is arithmetic only, a leaf leads to itself, and the walks
-//! of [`LANES`] rows or trees take their steps side by side.
+//! mispredicted every other time. So a step is arithmetic only, a leaf leads to itself, and the
+//! walks of [`LANES`] rows or trees take their steps side by side.
 
 use super::Number;
 

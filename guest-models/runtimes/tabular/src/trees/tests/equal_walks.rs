@@ -24,7 +24,7 @@ const NUMBERS: [f64; 13] = [
     1e30,
 ];
 
-/// What a random tree is drawn from.
+/// The kinds that a random tree is drawn from.
 #[derive(Clone, Copy, Debug)]
 struct Kinds {
     tests: u32,

@@ -1,0 +1,89 @@
+//! Decision trees: TreeEnsembleRegressor, TreeEnsembleClassifier and TreeEnsemble.
+
+mod attributes;
+mod classifier;
+mod regressor;
+mod tensors;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use wardian_sdk::Error;
+
+use super::matrix::{floats, rows_of};
+use crate::onnx::kernel::Arguments;
+use crate::onnx::tensor::{ElementType, Tensor, filled};
+use crate::trees::{Ensemble, Number};
+
+pub(super) use classifier::CLASSIFIER;
+pub(super) use regressor::REGRESSOR;
+pub(super) use tensors::ENSEMBLE;
+
+/// A type in which thresholds are compared and leaves are added.
+pub(super) trait Precision: Number + From<f32> + std::ops::Div<Output = Self> {
+    /// Returns an input's numbers in this type.
+    fn numbers(tensor: &Tensor) -> Result<Cow<'_, [Self]>, Error>;
+
+    /// Returns an attribute's numbers in this type, if none of them changes by that.
+    fn exactly(tensor: Tensor) -> Result<Vec<Self>, Error>;
+
+    /// Returns the closest number in float.
+    fn narrow(self) -> f32;
+}
+
+impl Precision for f32 {
+    fn numbers(tensor: &Tensor) -> Result<Cow<'_, [Self]>, Error> {
+        floats(tensor)
+    }
+
+    fn exactly(tensor: Tensor) -> Result<Vec<Self>, Error> {
+        tensor.into_values()
+    }
+
+    fn narrow(self) -> f32 {
+        self
+    }
+}
+
+impl Precision for f64 {
+    fn numbers(tensor: &Tensor) -> Result<Cow<'_, [Self]>, Error> {
+        tensor.values().map(Cow::Borrowed)
+    }
+
+    fn exactly(tensor: Tensor) -> Result<Vec<Self>, Error> {
+        match tensor.element_type() {
+            ElementType::F32 => {
+                Ok(tensor.values::<f32>()?.iter().copied().map(Self::from).collect())
+            }
+            _ => tensor.into_values(),
+        }
+    }
+
+    fn narrow(self) -> f32 {
+        self as f32
+    }
+}
+
+/// The sums of the leaves, [rows, outputs], and the rows they are of.
+struct Sums<'a, T: Clone> {
+    rows: Cow<'a, [T]>,
+    count: usize,
+    sums: Vec<T>,
+}
+
+/// Adds the leaves of all trees for the rows of the first input.
+///
+/// # Errors Rejected if the rows are of another length.
+fn sums<'a, T: Precision>(
+    ensemble: &Ensemble<T>,
+    arguments: &'a mut Arguments<'_>,
+) -> Result<Sums<'a, T>, Error> {
+    let count = rows_of(arguments.get(0)?, ensemble.features())?;
+    arguments.charge((count as u64).saturating_mul(ensemble.trees() as u64))?;
+    let rows = T::numbers(arguments.get(0)?)?;
+    let mut sums = filled(count.saturating_mul(ensemble.outputs()), T::default())?;
+    ensemble.add_to(&rows, &mut sums);
+    Ok(Sums { rows, count, sums })
+}
