@@ -15,6 +15,9 @@ mod value_type;
 #[cfg(test)]
 mod testing;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use program::Program;
 
 use wardian_sdk::Error;

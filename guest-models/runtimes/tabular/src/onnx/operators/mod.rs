@@ -1,16 +1,16 @@
-//! The operators of ai.onnx, and the form of every operator: one place says in which versions and for
-//! which types an operator is served, and how.
+//! The operators of ai.onnx, and the form of every operator: one place says in which versions and
+//! for which types an operator is served, and how.
 //!
 //! # Adding an operator
 //!
-//! An operator is an [`Operator`] in a list of its file (`pub(super) const OPERATORS`), and each list
-//! is named once in [`OPERATORS`] or in `ml`. Its `build` is called once for each node when the graph
-//! is read. There it reads attributes, looks at the types of inputs, and returns a
-//! [`Kernel`](super::kernel::Kernel): the types of its outputs, and a closure that computes them.
+//! An operator is an [`Operator`] in a list of its file (`pub(super) const OPERATORS`), and each
+//! list is named once in [`OPERATORS`] or in `ml`. Its `build` is called once for each node when the
+//! graph is read. There it reads attributes, looks at the types of inputs, and returns a
+//! [`Kernel`]: the types of its outputs, and a closure that computes them.
 //!
 //! - `accepts` names the element types of the first input; the registry has checked them before
-//!   `build` is called. Other inputs are checked with [`Node::expect`]. A choice of a Rust type by an
-//!   element type is made in `build`, not in the closure: see [`for_types`].
+//!   `build` is called. Other inputs are checked with [`Node::expect`]. A choice of a Rust type by
+//!   an element type is made in `build`, not in the closure: see [`for_types`].
 //! - An attribute that `build` never asks for makes the node refused, so ask for every attribute
 //!   whose meaning is implemented, and for no other.
 //! - An operator whose meaning changed has one entry for each range of versions, or asks
@@ -22,7 +22,28 @@
 //!   [`allocate`](super::tensor::allocate); work beyond the size of inputs and outputs is counted
 //!   by [`Arguments::charge`](super::kernel::Arguments::charge).
 
+mod activation;
+mod arg;
+mod arithmetic;
+mod broadcast;
+mod cast;
+mod comparison;
+mod control;
+mod cumulative;
+mod distance;
+mod erf;
+mod gather;
+mod generate;
 mod identity;
+mod matmul;
+mod movement;
+mod number;
+mod reduce;
+mod scatter;
+mod select;
+mod shape;
+mod softmax;
+mod text_cast;
 mod unary;
 
 use wardian_sdk::Error;
@@ -45,6 +66,21 @@ pub(crate) struct Operator {
     pub(crate) build: fn(&Node<'_>) -> Result<Kernel, Error>,
 }
 
+// === impl Operator ===
+
+impl Operator {
+    /// An operator of ai.onnx, from a version to the newest.
+    pub(crate) const fn onnx(
+        name: &'static str,
+        first: i64,
+        accepts: &'static [ElementType],
+        build: fn(&Node<'_>) -> Result<Kernel, Error>,
+    ) -> Self {
+        let versions = (first, Domain::NEWEST);
+        Self { domain: Domain::Onnx, name, versions, accepts, build }
+    }
+}
+
 /// A family of operators with versions of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Domain {
@@ -57,7 +93,27 @@ pub(crate) enum Domain {
 }
 
 /// The lists of all files.
-pub(super) const OPERATORS: &[&[Operator]] = &[identity::OPERATORS, unary::OPERATORS];
+pub(super) const OPERATORS: &[&[Operator]] = &[
+    activation::OPERATORS,
+    arg::OPERATORS,
+    arithmetic::OPERATORS,
+    cast::OPERATORS,
+    comparison::OPERATORS,
+    control::OPERATORS,
+    cumulative::OPERATORS,
+    distance::OPERATORS,
+    gather::OPERATORS,
+    generate::OPERATORS,
+    identity::OPERATORS,
+    matmul::OPERATORS,
+    movement::OPERATORS,
+    reduce::OPERATORS,
+    scatter::OPERATORS,
+    select::OPERATORS,
+    shape::OPERATORS,
+    softmax::OPERATORS,
+    unary::OPERATORS,
+];
 
 impl Domain {
     /// The newest version of ai.onnx whose operators are known.

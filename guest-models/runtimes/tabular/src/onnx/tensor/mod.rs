@@ -6,6 +6,9 @@ pub(crate) use element::{Data, Element, ElementType, Text, with_values};
 mod shape;
 pub(crate) use shape::{Shape, axis_of};
 
+mod pick;
+pub(crate) use pick::{Walk, strides};
+
 mod read;
 pub(crate) use read::texts;
 

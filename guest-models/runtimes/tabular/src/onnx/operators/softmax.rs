@@ -1,0 +1,89 @@
+//! Softmax and its family.
+
+use wardian_sdk::Error;
+
+use super::number::{Float, Number};
+use super::{Operator, for_types};
+use crate::onnx::kernel::Kernel;
+use crate::onnx::node::Node;
+use crate::onnx::tensor::{ElementType, Tensor, allocate};
+
+const FLOATS: &[ElementType] = ElementType::FLOATS;
+
+/// The version before which all axes from the given one on are one group.
+const ONE_AXIS: i64 = 13;
+
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::onnx(
+        "Softmax",
+        1,
+        FLOATS,
+        |node| for_types!(node.input_type(0)?, T in floats => along_axis::<T>(node, softmax)),
+    ),
+    Operator::onnx(
+        "LogSoftmax",
+        1,
+        FLOATS,
+        |node| for_types!(node.input_type(0)?, T in floats => along_axis::<T>(node, log_softmax)),
+    ),
+    Operator::onnx(
+        "Hardmax",
+        1,
+        FLOATS,
+        |node| for_types!(node.input_type(0)?, T in floats => along_axis::<T>(node, hardmax)),
+    ),
+];
+
+fn along_axis<T: Number>(node: &Node<'_>, function: fn(&mut [T])) -> Result<Kernel, Error> {
+    let is_one_axis = node.version() >= ONE_AXIS;
+    let axis = node.integer("axis", if is_one_axis { -1 } else { 1 });
+    Ok(Kernel::new(node.input_type(0)?, move |arguments| {
+        let tensor = arguments.take(0)?;
+        let shape = *tensor.shape();
+        let is_end = !is_one_axis && axis == shape.len() as i64;
+        let axis = if is_end { shape.len() } else { shape.axis(axis)? };
+        let (outer, block) = shape.split_at_axis(axis);
+        let inner = if is_one_axis { shape.split_at_axis(axis + 1).1 } else { 1 };
+
+        let mut values = tensor.into_values::<T>()?;
+        if inner == 1 {
+            values.chunks_exact_mut(block.max(1)).for_each(function);
+            return Tensor::new(shape, values);
+        }
+        let mut group = allocate(block / inner.max(1))?;
+        for start in (0..outer).flat_map(|outer| (0..inner).map(move |i| outer * block + i)) {
+            group.clear();
+            let end = start - start % block + block;
+            group.extend(values[start..end].iter().step_by(inner).copied());
+            function(&mut group);
+            let places = values[start..end].iter_mut().step_by(inner);
+            places.zip(&group).for_each(|(place, value)| *place = *value);
+        }
+        Tensor::new(shape, values)
+    }))
+}
+
+fn highest<T: Number>(group: &[T]) -> T {
+    group.iter().copied().fold(T::LOWEST, T::larger)
+}
+
+fn softmax<T: Float>(group: &mut [T]) {
+    let highest = highest(group);
+    group.iter_mut().for_each(|value| *value = value.minus(highest).exp());
+    let sum = T::from_f64(group.iter().map(|value| value.to_f64()).sum());
+    group.iter_mut().for_each(|value| *value = value.over(sum).unwrap_or(*value));
+}
+
+fn log_softmax<T: Float>(group: &mut [T]) {
+    let highest = highest(group).to_f64();
+    let sum: f64 = group.iter().map(|value| (value.to_f64() - highest).exp()).sum();
+    let shift = highest + sum.ln();
+    group.iter_mut().for_each(|value| *value = T::from_f64(value.to_f64() - shift));
+}
+
+fn hardmax<T: Float>(group: &mut [T]) {
+    let highest = highest(group);
+    let place = group.iter().position(|value| *value == highest);
+    let places = group.iter_mut().enumerate();
+    places.for_each(|(index, value)| *value = if Some(index) == place { T::ONE } else { T::ZERO });
+}

@@ -1,0 +1,6 @@
+//! Tests of whole files.
+
+mod files;
+mod hostile;
+mod model;
+mod operators;
