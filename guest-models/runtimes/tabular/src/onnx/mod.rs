@@ -10,6 +10,7 @@ mod program;
 mod proto;
 mod registry;
 mod tensor;
+mod text;
 mod value_type;
 
 #[cfg(test)]
@@ -29,5 +30,8 @@ use crate::{Predictor, SavedMetadata};
 /// # Errors Failed if it is damaged, or has something that is not served; the text names the
 /// operator and node, and what to do.
 pub(crate) fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
-    Ok(Box::new(model::open(file, saved)?))
+    match model::open(file, saved) {
+        Ok(model) => Ok(Box::new(model)),
+        Err(error) => Err(Error::failed(text::shown(&error.to_string()))),
+    }
 }

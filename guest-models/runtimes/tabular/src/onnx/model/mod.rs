@@ -12,6 +12,7 @@ use wardian_sdk::{Error, Metadata, OrError, Request, Response};
 use super::Program;
 use super::graph::{Opsets, compile};
 use super::proto::ModelProto;
+use super::text::shown;
 use crate::{Predictor, SavedMetadata};
 use inputs::ModelInput;
 use outputs::ModelOutput;
@@ -55,11 +56,18 @@ impl Predictor for OnnxModel {
 
     fn predict(&self, request: &Request) -> Result<Response, Error> {
         let inputs = self.inputs.iter().map(|input| input.tensor(request, self.missing));
-        let values = self.program.run(inputs.collect::<Result<_, _>>()?)?;
+        let values = self.program.run(inputs.collect::<Result<_, _>>()?);
+        let values = values.map_err(|error| match error {
+            Error::Rejected(text) => Error::rejected(shown(&text)),
+            Error::Failed(text) => Error::failed(shown(&text)),
+        })?;
 
-        let outputs = self.outputs.iter().zip(values);
-        let wanted = outputs.filter(|(output, _)| request.wants(&output.name));
-        let tensors = wanted.map(|(output, value)| output.tensor(&value));
-        Ok(tensors.fold(Response::new(), Response::output))
+        let mut response = Response::new();
+        for (output, value) in self.outputs.iter().zip(values) {
+            if request.wants(&output.name) {
+                response = response.output(output.tensor(&value)?);
+            }
+        }
+        Ok(response)
     }
 }

@@ -8,6 +8,7 @@ use super::inputs::shape;
 use crate::onnx::Program;
 use crate::onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
 use crate::onnx::tensor::{Data, ElementType, Tensor};
+use crate::onnx::text::shown;
 use crate::onnx::value_type::{Classes, ValueType};
 
 /// An output of a model.
@@ -92,7 +93,24 @@ pub(super) fn read(
 
 impl ModelOutput {
     /// Returns the tensor of a response.
-    pub(super) fn tensor(&self, value: &Tensor) -> wardian_sdk::Tensor {
+    ///
+    /// # Errors Failed if its shape is not the one that the metadata say, which graphs can make
+    /// depend on values.
+    pub(super) fn tensor(&self, value: &Tensor) -> Result<wardian_sdk::Tensor, Error> {
+        let said = self.shape.as_deref().unwrap_or(&[-1]);
+        let extents = || value.shape().iter().zip(said);
+        let fits = extents().all(|(extent, said)| *said == -1 || *said == *extent as i64);
+        if value.shape().len() != said.len() || !fits {
+            let shape = value.shape();
+            return Err(Error::failed(shown(&format!(
+                "the output '{}' has the shape {shape:?} in place of {said:?}",
+                self.name
+            ))));
+        }
+        Ok(self.wire(value))
+    }
+
+    fn wire(&self, value: &Tensor) -> wardian_sdk::Tensor {
         let name = &self.name;
         let shape = value.shape().iter().copied();
         macro_rules! numbers {

@@ -4,8 +4,8 @@
 //! # Adding an operator
 //!
 //! An operator is an [`Operator`] in a list of its file (`pub(super) const OPERATORS`), and each
-//! list is named once in [`OPERATORS`] or in `ml`. Its `build` is called once for each node when the
-//! graph is read. There it reads attributes, looks at the types of inputs, and returns a
+//! list is named once in [`OPERATORS`] or in `ml`. Its `build` is called once for each node when
+//! the graph is read. There it reads attributes, looks at the types of inputs, and returns a
 //! [`Kernel`]: the types of its outputs, and a closure that computes them.
 //!
 //! - `accepts` names the element types of the first input; the registry has checked them before
