@@ -74,7 +74,7 @@ impl Linear {
             scores.clear();
             let coefficients = self.coefficients.chunks_exact(self.features);
             for (coefficients, intercept) in coefficients.zip(&self.intercepts) {
-                scores.push(dot(row, coefficients) + intercept);
+                scores.push((dot(row, coefficients) + f64::from(*intercept)) as f32);
             }
             put(&mut scores);
         }
@@ -84,19 +84,19 @@ impl Linear {
     }
 }
 
-/// Returns the sum of the products, in several partial sums.
-pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
-    const LANES: usize = 8;
+/// Returns the sum of the products, in several partial sums of doubles, as the libraries add them.
+pub(super) fn dot(left: &[f32], right: &[f32]) -> f64 {
+    const LANES: usize = 4;
     let (left, left_rest) = left.as_chunks::<LANES>();
     let (right, right_rest) = right.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for (left, right) in left.iter().zip(right) {
         for (sum, (a, b)) in sums.iter_mut().zip(left.iter().zip(right)) {
-            *sum += a * b;
+            *sum += f64::from(*a) * f64::from(*b);
         }
     }
-    let rest: f32 = left_rest.iter().zip(right_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
+    let rest = left_rest.iter().zip(right_rest).map(|(a, b)| f64::from(*a) * f64::from(*b));
+    sums.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
 fn regressor(node: &Node<'_>) -> Result<Kernel, Error> {

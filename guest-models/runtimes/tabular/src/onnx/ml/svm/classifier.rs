@@ -2,11 +2,10 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::kernel::Vectors;
+use super::kernel::{Vectors, weighted};
 use super::pairwise::probabilities;
 use crate::onnx::kernel::Kernel;
 use crate::onnx::ml::labels::{Labels, highest};
-use crate::onnx::ml::linear::dot;
 use crate::onnx::ml::matrix::{floats, indices, rows_of};
 use crate::onnx::ml::post_transform::{PostTransform, logistic};
 use crate::onnx::node::Node;
@@ -95,33 +94,34 @@ impl Classifier {
     }
 
     /// Adds the scores of a row and returns its class.
-    fn row(&self, similarities: &[f32], scores: &mut Vec<f32>) -> usize {
+    fn row(&self, similarities: &[f64], scores: &mut Vec<f32>) -> usize {
         let decisions = self.decisions(similarities);
         if !self.sigmoids.is_empty() {
-            let probabilities = self.probabilities(&decisions);
-            let class = highest(probabilities.iter().copied());
-            scores.extend(probabilities);
-            return class;
+            scores.extend(self.probabilities(&decisions));
+        } else if let [decision] = *decisions {
+            scores.extend([-decision, decision]);
+        } else {
+            scores.extend(&decisions);
         }
-        match *decisions {
-            [decision] => scores.extend([-decision, decision]),
-            _ => scores.extend(&decisions),
-        }
+        // Not always the class of the highest probability, but what the library answers.
         self.winner(&decisions)
     }
 
     /// Returns a number for each pair of classes: above zero for the first of them.
-    fn decisions(&self, similarities: &[f32]) -> Vec<f32> {
+    fn decisions(&self, similarities: &[f64]) -> Vec<f32> {
         let count = similarities.len();
         // The coefficients of class `of` against another are in row `row`.
         let part = |row: usize, of: usize| {
             let (start, end) = self.places.get(of).copied().unwrap_or_default();
             let coefficients = self.coefficients.get(row * count..).unwrap_or_default();
             let coefficients = coefficients.get(start..end).unwrap_or_default();
-            dot(coefficients, similarities.get(start..end).unwrap_or_default())
+            weighted(coefficients, similarities.get(start..end).unwrap_or_default())
         };
         let pairs = pairs(self.labels.len());
-        pairs.zip(&self.rho).map(|((i, j), rho)| part(j - 1, i) + part(i, j) + rho).collect()
+        let decision = |((i, j), rho): ((usize, usize), &f32)| {
+            (part(j - 1, i) + part(i, j) + f64::from(*rho)) as f32
+        };
+        pairs.zip(&self.rho).map(decision).collect()
     }
 
     /// Returns the class that wins most pairs.

@@ -10,9 +10,9 @@ pub(super) struct Vectors {
     pub(super) features: usize,
     vectors: Vec<f32>,
     similarity: Similarity,
-    gamma: f32,
-    offset: f32,
-    degree: f32,
+    gamma: f64,
+    offset: f64,
+    degree: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -42,7 +42,9 @@ impl Vectors {
             other => return Err(Error::failed(format_args!("the kernel {other:?} is unknown"))),
         };
         let (gamma, offset, degree) = match (node.floats("kernel_params"), similarity) {
-            ([gamma, offset, degree], _) => (*gamma, *offset, *degree),
+            ([gamma, offset, degree], _) => {
+                (f64::from(*gamma), f64::from(*offset), f64::from(*degree))
+            }
             ([], Similarity::Linear) => (0.0, 0.0, 0.0),
             _ => return Err(Error::failed("kernel_params are not gamma, coef0, and degree")),
         };
@@ -50,13 +52,13 @@ impl Vectors {
     }
 
     /// Writes the similarities of a row to all vectors.
-    pub(super) fn compare(&self, row: &[f32], similarities: &mut Vec<f32>) {
+    pub(super) fn compare(&self, row: &[f32], similarities: &mut Vec<f64>) {
         similarities.clear();
         let vectors = self.vectors.chunks_exact(self.features);
         similarities.extend(vectors.map(|vector| self.similarity(row, vector)));
     }
 
-    fn similarity(&self, row: &[f32], vector: &[f32]) -> f32 {
+    fn similarity(&self, row: &[f32], vector: &[f32]) -> f64 {
         match self.similarity {
             Similarity::Linear => dot(row, vector),
             Similarity::Polynomial => {
@@ -74,8 +76,15 @@ impl Vectors {
 }
 
 /// Returns the square of the distance.
-fn distance(row: &[f32], vector: &[f32]) -> f32 {
-    row.iter().zip(vector).map(|(a, b)| (a - b) * (a - b)).sum()
+fn distance(row: &[f32], vector: &[f32]) -> f64 {
+    let difference = |(a, b): (&f32, &f32)| f64::from(*a) - f64::from(*b);
+    row.iter().zip(vector).map(difference).map(|difference| difference * difference).sum()
+}
+
+/// Returns the sum of the similarities, each times its coefficient.
+pub(super) fn weighted(coefficients: &[f32], similarities: &[f64]) -> f64 {
+    let pairs = coefficients.iter().zip(similarities);
+    pairs.map(|(coefficient, similarity)| f64::from(*coefficient) * similarity).sum()
 }
 
 /// Reads the only number of `rho`.

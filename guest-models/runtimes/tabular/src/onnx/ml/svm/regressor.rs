@@ -2,7 +2,7 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::kernel::{Vectors, only_rho};
+use super::kernel::{Vectors, only_rho, weighted};
 use crate::onnx::kernel::Kernel;
 use crate::onnx::ml::linear::dot;
 use crate::onnx::ml::matrix::{floats, rows_of};
@@ -58,15 +58,14 @@ fn regressor(node: &Node<'_>) -> Result<Kernel, Error> {
         let mut similarities = Vec::new();
         let mut predictions = allocate(rows)?;
         for row in floats(arguments.get(0)?)?.chunks_exact(features) {
-            let score = rho
-                + match &sum {
-                    Sum::OfFeatures => dot(row, &coefficients),
-                    Sum::OfVectors(vectors) => {
-                        vectors.compare(row, &mut similarities);
-                        dot(&similarities, &coefficients)
-                    }
-                };
-            let mut score = [score];
+            let sum = match &sum {
+                Sum::OfFeatures => dot(row, &coefficients),
+                Sum::OfVectors(vectors) => {
+                    vectors.compare(row, &mut similarities);
+                    weighted(&coefficients, &similarities)
+                }
+            };
+            let mut score = [(f64::from(rho) + sum) as f32];
             if is_one_class {
                 score = [if score[0] > 0.0 { 1.0 } else { -1.0 }];
             } else {

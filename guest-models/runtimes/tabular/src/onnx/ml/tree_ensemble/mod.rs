@@ -12,9 +12,9 @@ use std::borrow::Cow;
 
 use wardian_sdk::Error;
 
-use super::matrix::{floats, rows_of};
+use super::matrix::{dimensions, floats};
 use crate::onnx::kernel::Arguments;
-use crate::onnx::tensor::{ElementType, Tensor, filled};
+use crate::onnx::tensor::{ElementType, Tensor, allocate, filled};
 use crate::trees::{Ensemble, Number};
 
 pub(super) use classifier::CLASSIFIER;
@@ -75,14 +75,27 @@ struct Sums<'a, T: Clone> {
 
 /// Adds the leaves of all trees for the rows of the first input.
 ///
-/// # Errors Rejected if the rows are of another length.
+/// # Errors Rejected if the rows are too short. The nodes do not say how long they are: columns
+/// after the last one that a node asks for are left out.
 fn sums<'a, T: Precision>(
     ensemble: &Ensemble<T>,
     arguments: &'a mut Arguments<'_>,
 ) -> Result<Sums<'a, T>, Error> {
-    let count = rows_of(arguments.get(0)?, ensemble.features())?;
+    let features = ensemble.features();
+    let (count, columns) = dimensions(arguments.get(0)?)?;
+    if columns < features {
+        let text = format!("rows of {columns} numbers where the model takes {features}");
+        return Err(Error::rejected(text));
+    }
     arguments.charge((count as u64).saturating_mul(ensemble.trees() as u64))?;
     let rows = T::numbers(arguments.get(0)?)?;
+    let rows = if columns == features {
+        rows
+    } else {
+        let mut used = allocate(count * features)?;
+        rows.chunks(columns).for_each(|row| used.extend_from_slice(&row[..features]));
+        Cow::Owned(used)
+    };
     let mut sums = filled(count.saturating_mul(ensemble.outputs()), T::default())?;
     ensemble.add_to(&rows, &mut sums);
     Ok(Sums { rows, count, sums })

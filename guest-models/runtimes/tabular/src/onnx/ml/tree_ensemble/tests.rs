@@ -55,6 +55,15 @@ fn leaves_are_summed_onto_the_base() {
 }
 
 #[test]
+fn rows_may_be_longer_than_the_nodes_ask_for() {
+    let case = regressor(&[(1, 0), (2, 0)], &[1.0, 2.0]);
+    let rows = tensor(&[2, 3], &[-1.0_f32, 9.0, 9.0, 1.0, -9.0, -9.0]);
+    assert_eq!(case.values::<f32>(&[rows]), [1.0, 2.0]);
+    let text = case.error(&[tensor(&[2, 0], &[0.0_f32; 0])]);
+    assert_eq!(text, "rows of 0 numbers where the model takes 1");
+}
+
+#[test]
 fn nan_follows_true_where_the_node_says_so() {
     let case = regressor(&[(1, 0), (2, 0)], &[1.0, 2.0])
         .ints("nodes_missing_value_tracks_true", &[1, 0, 0]);
