@@ -25,6 +25,7 @@ from wardian.sample import sample_of
 from wardian.saving import folder_of
 
 import column_cases  # noqa: F401  (adds its cases)
+import histogram_cases  # noqa: F401
 import lightgbm_cases  # noqa: F401
 import scikit_learn_cases  # noqa: F401
 import xgboost_cases  # noqa: F401

@@ -22,11 +22,10 @@ from ..tensors import Tensor, TensorSpec
 from . import imputer_in_doubles, onnx_graph, onnx_session
 from .estimator_answers import Output, answer, outputs_of
 from .onnx_layouts import Layout, layouts
+from .words import word_expression
 
 # Versions of the operators that ONNX Runtime and Wardian have had for years.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
-# `(?u)\b\w\w+\b` in the syntax of RE2, which ONNX Runtime has.
-_WORDS = r"[\p{L}\p{N}_]{2,}"
 # Rows of the sample that are compared. More cost time, and rarely find more.
 _COMPARED = 2000
 # Estimators that turn their rows into 32-bit floats before anything else.
@@ -225,7 +224,7 @@ def _text_options(model: Any) -> dict[Any, dict[str, str]]:
     for step in _steps(model):
         is_text = isinstance(step, (CountVectorizer, TfidfVectorizer))
         if is_text and step.analyzer == "word" and step.token_pattern == default:
-            found[id(step)] = {"tokenexp": _WORDS}
+            found[id(step)] = {"tokenexp": word_expression()}
     return found
 
 
