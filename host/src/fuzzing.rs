@@ -7,7 +7,7 @@
 pub use crate::api::fuzzing::{golden, infer_binary, infer_json, path};
 pub use crate::config::fuzzing::wardian_toml;
 pub use crate::database::fuzzing::sql;
-pub use crate::repository::fuzzing::{model_toml, names};
+pub use crate::repository::fuzzing::{archive, model_toml, names};
 pub use crate::repository::remote::fuzzing::object;
 
 /// Checks that an error text can be shown to a caller: it holds no control characters and at most

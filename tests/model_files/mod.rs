@@ -5,6 +5,7 @@ mod formats;
 mod operator;
 mod refusals;
 mod serving;
+mod uploading;
 
 use serde_json::{Value, json};
 

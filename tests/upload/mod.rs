@@ -1,5 +1,6 @@
 //! Versions that are uploaded and removed over HTTP.
 
+mod archives;
 mod concurrency;
 mod deleting;
 mod publishing;
@@ -35,12 +36,15 @@ fn until_clean(server: &Server) {
     until("that nothing is left of an upload", || staged() == 0 && stored() == whole(server));
 }
 
-/// Returns the bytes of all visible files.
+/// Returns the bytes of all visible files that count as storage.
 fn whole(server: &Server) -> u64 {
     fn size(path: &std::path::Path) -> u64 {
         let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
-        let seen =
-            entries.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+        let is_counted = |path: &std::path::PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            !name.starts_with('.') && name != "model.toml"
+        };
+        let seen = entries.filter(is_counted);
         seen.map(
             |path| if path.is_dir() { size(&path) } else { fs::metadata(&path).unwrap().len() },
         )

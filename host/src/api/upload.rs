@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -18,7 +19,9 @@ use super::repository::state_name;
 use super::state::ApiState;
 use crate::lifecycle::{CommandError, IndexEntry, PublishError, Published};
 use crate::model::InferError;
-use crate::repository::upload::{PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget};
+use crate::repository::upload::{
+    Announced, PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget,
+};
 use crate::tenant::{Pacer, Tenant, Workers};
 
 /// Time after which a client that sends nothing is considered gone.
@@ -28,7 +31,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// not occupy a slot.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// `PUT /v2/repository/models/{m}/versions/{v}`: uploads a version. The body is the component.
+/// `PUT /v2/repository/models/{m}/versions/{v}`: uploads a version. The body is a component, a
+/// model file, or a tar archive of the version's folder, plain or gzipped.
 pub(super) async fn put(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -86,7 +90,7 @@ async fn publish(
     body: Body,
 ) -> Result<Published, ApiError> {
     let expected = content_digest::expected_digest(headers)?;
-    let announced = body.size_hint().lower();
+    let announced = Announced { size: body.size_hint().lower(), is_archive: is_archive(headers) };
     let upload =
         state.manager.begin_upload(caller.tenant()?, upload_target(path)?, announced).await?;
     let receiving = receive(&state.workers, caller.tenant()?, upload, body, IDLE_TIMEOUT);
@@ -96,6 +100,15 @@ async fn publish(
     content_digest::check_digest(expected, received.digest())?;
 
     Ok(state.manager.publish(received).await?)
+}
+
+/// Returns true if the request says that its body is an archive. A body without a type is
+/// recognised by its content, once it arrives.
+fn is_archive(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    let archives = ["application/x-tar", "application/gzip", "application/x-gzip"];
+    archives.iter().any(|archive| essence.trim().eq_ignore_ascii_case(archive))
 }
 
 async fn receive(
@@ -161,7 +174,7 @@ impl From<UploadError> for ApiError {
             UploadError::Degraded(_) => {
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_degraded", text)
             }
-            UploadError::TooLarge { .. } => {
+            UploadError::TooLarge { .. } | UploadError::FileTooLarge { .. } => {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "artifact_too_large", text)
             }
             UploadError::QuotaExceeded(refusal) => InferError::from(refusal).into(),
@@ -199,6 +212,11 @@ mod tests {
             (UploadError::Remote("s3://x".into()), 409, "repository_is_remote"),
             (UploadError::Degraded("x".into()), 503, "repository_degraded"),
             (UploadError::TooLarge { limit: 1, allowed_by: "x" }, 413, "artifact_too_large"),
+            (
+                UploadError::FileTooLarge { what: "x".into(), limit: 1, allowed_by: "x" },
+                413,
+                "artifact_too_large",
+            ),
             (quota.into(), 429, "quota_exceeded"),
             (fault.into(), 422, "load_failed"),
             (

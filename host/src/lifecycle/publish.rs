@@ -15,7 +15,7 @@ use super::index_entry::IndexEntry;
 use super::manager::Manager;
 use crate::model::{LoadError, ModelId, Stage, TenantName};
 use crate::repository::upload::{
-    PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget, Uploads,
+    Announced, PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget, Uploads,
 };
 use crate::repository::{Candidate, Digest};
 use crate::tenant::Tenant;
@@ -35,19 +35,19 @@ pub enum PublishError {
 pub struct Published {
     /// The change of the repository; `None` if it already held the same content.
     pub put: Option<PutOutcome>,
-    /// SHA-256 of the component.
+    /// SHA-256 of the body.
     pub digest: Digest,
     /// The version's index entry; `None` if the version is gone again.
     pub entry: Option<IndexEntry>,
 }
 
 impl Manager {
-    /// Begins an upload of `announced` bytes; 0 if the size is unknown.
+    /// Begins an upload.
     pub async fn begin_upload(
         &self,
         tenant: &Arc<Tenant>,
         target: UploadTarget,
-        announced: u64,
+        announced: Announced,
     ) -> Result<Upload, PublishError> {
         let uploads = self.uploads(tenant.name())?;
         let tenant = tenant.clone();

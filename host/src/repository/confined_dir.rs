@@ -133,6 +133,13 @@ impl ConfinedDir {
         Ok((file, stamp))
     }
 
+    /// Opens a folder. Fails on a link, and on an I/O error.
+    pub(super) fn open_folder(&self, path: &Path) -> io::Result<(OwnedFd, Stamp)> {
+        let folder = File::from(self.folder.open_folder(path)?);
+        let stamp = stamp(&folder.metadata()?);
+        Ok((folder.into(), stamp))
+    }
+
     /// Returns the kind of an entry of an open folder.
     fn kind(&self, folder: &OwnedFd, path: &Path, name: &OsStr) -> EntryKind {
         let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {

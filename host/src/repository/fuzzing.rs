@@ -104,6 +104,8 @@ fn units(text: &str) {
     assert_eq!(is_temporary(text), is_temporary(&format!("a{text}")) || text.starts_with('.'));
 }
 
+pub use super::upload::fuzzing::archive;
+
 /// Checks the settings of a model: accepted numbers are within limits that a host can honour.
 pub fn model_toml(text: &str) {
     let settings = match parse_model_toml(text) {

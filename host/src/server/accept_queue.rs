@@ -53,8 +53,8 @@ impl<T> AcceptQueue<T> {
         true
     }
 
-    /// Returns what the waiting connections need. `held` has the number of open connections for each
-    /// waiting one.
+    /// Returns the demand of the waiting connections. `held` has the number of open connections for
+    /// each waiting one.
     pub(super) fn demand(&self, held: &[usize]) -> Demand {
         let mut before: HashMap<Peer, usize> = HashMap::new();
         let mut of_each: Vec<_> = self

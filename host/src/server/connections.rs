@@ -52,11 +52,11 @@ struct EvictionPlan {
     next: Option<Instant>,
 }
 
-/// What happens to a connection of the plan.
+/// The decision on a connection of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Evict,
-    /// It is young, and nobody needs its place enough.
+    /// It is young, and no waiting connection has a better claim to its place.
     Spare,
     /// It has work by now, or ends anyway.
     Skip,
@@ -181,8 +181,8 @@ impl Connections {
 }
 
 impl OpenConnections {
-    /// Takes the next connection of the plan that is still without work. A young one that may not be
-    /// evicted now stays in the plan.
+    /// Takes the next connection of the plan that is still without work. A young one that may not
+    /// be evicted now stays in the plan.
     fn next_eviction(&mut self, peer: Option<Peer>, demand: &Demand) -> Option<u64> {
         if self.plan.peer != peer && !self.plan.ids.is_empty() {
             self.plan = EvictionPlan::default();

@@ -4,9 +4,9 @@
 //! the longest stalled first. Then go idle ones of the peer with the most connections, of these the
 //! ones of the tenant with the most, and of these the least recently used.
 //!
-//! The first request of a young connection is likely to be on its way, and would fail. So young ones
-//! are the last of their peer, and go only in favour of a peer that holds fewer, or where a waiting
-//! connection of the same peer would be dropped in their place.
+//! The first request of a young connection is likely to be on its way, and would fail. So young
+//! ones are the last of their peer, and go only in favour of a peer that holds fewer, or where a
+//! waiting connection of the same peer would be dropped in their place.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -39,7 +39,10 @@ pub(super) fn description(kind: &str) -> &'static str {
             "JSON; or binary tensors after JSON of the length that the header Inference-Header-Content-Length tells, \
              or that the content type tells: application/vnd.sagemaker-triton.binary+json;json-header-size=LENGTH"
         }
-        "Component" => "a WebAssembly component, under any content type",
+        "Component" => {
+            "a WebAssembly component, a model file, or a tar archive of the version's folder, plain or gzipped, under \
+             any content type"
+        }
         "Value" => "any bytes, under any content type",
         _ => "JSON",
     }

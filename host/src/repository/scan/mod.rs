@@ -10,7 +10,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::model::{ModelName, Version};
-use crate::repository::aspired_versions::Observed;
+use crate::repository::aspired_versions::{Candidate, Observed};
 use crate::repository::confined_dir::{ConfinedDir, DirEntry, EntryKind, FileRef, read_error_text};
 use crate::repository::file_cache::{FileCache, FileRole};
 use crate::repository::layout::{
@@ -23,7 +23,7 @@ use crate::repository::version_numbers::VersionNumbers;
 
 use model_files::Peeked;
 pub(crate) use model_files::find_model_file;
-pub(super) use model_folder::MAX_SIDECARS;
+pub(super) use model_folder::{MAX_SIDECARS, StagedFolder};
 pub(super) use scanner::{ScanOutcome, Scanner};
 pub(super) use steps::VersionParts;
 use steps::{Problems, wrong_kind_message};
@@ -108,6 +108,21 @@ pub(in crate::repository) fn read_parts(
     let numbers = &mut VersionNumbers::default();
     let result = ScanResult::default();
     Scan { tree, cache, numbers, runtimes, result, left: 1 }.read_parts(name, version)
+}
+
+/// Reads a whole version that is staged elsewhere in the repository, as the candidate that it will
+/// be in its place. Fails with the faults found.
+pub(in crate::repository) fn read_staged(
+    tree: &ConfinedDir,
+    cache: &mut FileCache,
+    runtimes: &RuntimeCatalog,
+    name: &ModelName,
+    version: Version,
+    staged: &StagedFolder,
+) -> Result<Candidate, String> {
+    let numbers = &mut VersionNumbers::default();
+    let result = ScanResult::default();
+    Scan { tree, cache, numbers, runtimes, result, left: 1 }.read_staged(name, version, staged)
 }
 
 /// A scan in progress.

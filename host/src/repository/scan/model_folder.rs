@@ -1,14 +1,15 @@
 //! Scan of one model folder: its settings, its versions, and the files of each.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Scan;
 use super::model_files::several_models;
 use super::steps::{LocatedComponent, Problems, VersionParts, wrong_kind_message};
 use crate::model::{ModelName, ModelSettings, Version, VersionPolicy};
-use crate::repository::aspired_versions::{LiveConfig, Observed, Sidecar};
-use crate::repository::confined_dir::{DirEntry, EntryKind, FileRef};
+use crate::repository::aspired_versions::{Candidate, LiveConfig, Observed, Sidecar};
+use crate::repository::confined_dir::{DirEntry, EntryKind, FileRef, read_error_text};
 use crate::repository::file_cache::{FileContent, FileRole, ParsedFile};
 use crate::repository::layout::{
     COMPONENT, GOLDEN, LIVE_CONFIG, SETTINGS, is_printable_name, model_file_extension, printable,
@@ -22,7 +23,52 @@ pub(in crate::repository) const MAX_SIDECARS: usize = 64;
 /// are enough.
 const MAX_MISSING: usize = 16;
 
+/// The place of a version that is not in its model's folder yet.
+pub(in crate::repository) struct StagedFolder {
+    /// Path of the folder that has the model's settings; `None` for the model's own.
+    pub(in crate::repository) settings: Option<PathBuf>,
+    /// Path of the version's folder.
+    pub(in crate::repository) version: PathBuf,
+}
+
 impl Scan<'_> {
+    /// Reads a version that is staged. Its live configuration is that of its model.
+    pub(super) fn read_staged(
+        &mut self,
+        name: &ModelName,
+        version: Version,
+        staged: &StagedFolder,
+    ) -> Result<Candidate, String> {
+        let mut problems = Problems::default();
+        let mut parts = VersionParts::default();
+        let model = self.model_folder(name);
+
+        let settings = staged.settings.as_ref().unwrap_or(&model);
+        for DirEntry { name: entry, kind } in self.entries(settings)? {
+            if entry == SETTINGS {
+                self.read_settings(kind, &mut parts.settings, &mut problems);
+            }
+        }
+        for DirEntry { name: entry, kind } in self.entries(&model)? {
+            if entry == LIVE_CONFIG {
+                parts.live = self.read_live_config(name, kind);
+            }
+        }
+        problems.into_result()?;
+
+        let (_, stamp) = self
+            .tree
+            .open_folder(&staged.version)
+            .map_err(|error| format!("its folder cannot be read: {}", read_error_text(&error)))?;
+        let folder = FileRef { path: staged.version.clone(), stamp };
+        self.scan_version(name, version, EntryKind::Folder(folder), parts);
+        match self.result.observed.pop() {
+            Some(Observed::Candidate(candidate)) => Ok(candidate),
+            Some(Observed::Faulty { reason, .. }) => Err(reason),
+            _ => Err("its files are still changing".into()),
+        }
+    }
+
     /// Scans a model folder.
     pub(super) fn scan_model_folder(&mut self, name: &ModelName, folder: FileRef) {
         let Some(entries) = self.list_folder(name, None, &folder) else { return };

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use crate::model::{LoadError, QuotaExceeded};
+use super::archive::ArchiveError;
+use crate::model::{LoadError, QuotaExceeded, Stage};
+use crate::repository::IncompleteComponent;
 use crate::repository::confined_dir::error_text;
 use crate::repository::root::RootError;
 
@@ -32,6 +34,16 @@ pub enum UploadError {
         /// The setting that limits it.
         allowed_by: &'static str,
     },
+    /// A file of an archive, or all of them together, are too large.
+    #[error("{what} is larger than the {limit} bytes that {allowed_by} allows")]
+    FileTooLarge {
+        /// The name of the file, or what is too large.
+        what: String,
+        /// The limit in bytes.
+        limit: u64,
+        /// The setting that limits it.
+        allowed_by: &'static str,
+    },
     /// The tenant's quota is exhausted.
     #[error(transparent)]
     QuotaExceeded(#[from] QuotaExceeded),
@@ -53,6 +65,21 @@ impl From<RootError> for UploadError {
                 UploadError::Degraded(format!("it cannot be read: {}", error_text(&error)))
             }
             RootError::Refused(why) => UploadError::Degraded(why.reason),
+        }
+    }
+}
+
+impl From<ArchiveError> for UploadError {
+    fn from(error: ArchiveError) -> Self {
+        LoadError::new(Stage::Validate, error.to_string()).into()
+    }
+}
+
+impl From<IncompleteComponent> for UploadError {
+    fn from(why: IncompleteComponent) -> Self {
+        match why {
+            IncompleteComponent::Unreadable(error) => error.into(),
+            why => LoadError::new(Stage::Validate, why.to_string()).into(),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Uploads of versions: received next to the models, and renamed into place once validated.
 //!
+//! The body is a component, a model file, or a tar archive of the version's whole folder
+//! ([`archive`]).
+//!
 //! An [`Uploads`] belongs to one repository. An upload is written into its own staging directory,
 //! in a hidden folder ([`staging_dir`]) of the repository's root, on the same file system as the
 //! models and ignored by scans. Once complete it is a [`ReceivedUpload`], which returns the
@@ -15,9 +18,15 @@
 //!
 //! Every function does file I/O and blocks.
 
+mod archive;
 mod error;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
+mod gzip;
+mod limits;
 mod receive;
 mod received;
+mod staged_files;
 mod staging_dir;
 mod target;
 mod version_dir;
@@ -36,6 +45,7 @@ pub use target::UploadTarget;
 pub use version_dir::PutOutcome;
 
 use super::confined_dir::{ConfinedDir, MAX_UPLOAD_ENTRIES};
+use super::file_cache::FileRole;
 use super::root::RepositoryRoot;
 use super::runtimes::Runtimes;
 use super::scan_meter::ScanMeter;
@@ -59,13 +69,23 @@ pub struct Uploads {
     lock: Mutex<()>,
 }
 
+/// The body of an upload, as the head of its request announces it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Announced {
+    /// Its size in bytes; 0 if unknown.
+    pub size: u64,
+    /// It is an archive, whose files have sizes of their own.
+    pub is_archive: bool,
+}
+
 /// Resources of an upload, held until it ends.
 struct UploadContext {
     uploads: Arc<Uploads>,
     tenant: Arc<Tenant>,
     target: UploadTarget,
     tree: ConfinedDir,
-    staged: StagingDir,
+    staged: Arc<StagingDir>,
+    announced: Announced,
     storage: QuotaGuard,
     _slot: OwnedSemaphorePermit,
 }
@@ -87,32 +107,35 @@ impl Uploads {
         })
     }
 
-    /// Begins an upload of `announced` bytes; 0 if the size is unknown. Fails if the target cannot
-    /// be replaced now, or if the tenant's quota is too small.
+    /// Begins an upload. Fails if the target cannot be replaced now, or if the tenant's quota is
+    /// too small for what is announced.
     pub fn begin(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         target: UploadTarget,
-        announced: u64,
+        announced: Announced,
     ) -> Result<Upload, UploadError> {
         let slot = self.slot()?;
         let tree = self.tree()?;
         version_dir::find(&tree, &target)?;
-        receive::check_size(tenant, announced)?;
+        if !announced.is_archive {
+            limits::check_size(tenant, announced.size, FileRole::ModelFile)?;
+        }
 
         // Rejects a body that cannot fit before it is sent. The quota is taken as the bytes arrive,
         // since an announcement alone uses no space.
-        drop(tenant.take(Resource::Storage, announced)?);
+        drop(tenant.take(Resource::Storage, announced.size)?);
 
-        Upload::begin(UploadContext {
+        Ok(Upload::begin(UploadContext {
             uploads: self.clone(),
             tenant: tenant.clone(),
             target,
-            staged: StagingDir::new(&tree)?,
+            staged: Arc::new(StagingDir::new(&tree)?),
+            announced,
             storage: tenant.take(Resource::Storage, 0)?,
             tree,
             _slot: slot,
-        })
+        }))
     }
 
     /// Removes a version's folder, and the model's folder if it becomes empty.

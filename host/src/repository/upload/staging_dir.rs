@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::files::path_in;
 use crate::repository::confined_dir::ConfinedDir;
-use crate::repository::layout::COMPONENT;
+use crate::repository::layout::{COMPONENT, SETTINGS};
 
 /// Name of the hidden folder in the root. Scans ignore hidden names.
 pub(super) const FOLDER: &str = ".wardian-upload";
@@ -56,11 +56,20 @@ impl StagingDir {
         &self.folder
     }
 
-    /// Creates the version's folder with an empty component, and opens the component for writing.
-    pub(super) fn create_component(&self) -> io::Result<File> {
-        let version = open_or_create(&self.folder, VERSION)?;
+    /// Creates the version's folder.
+    pub(super) fn create_version(&self) -> io::Result<OwnedFd> {
+        open_or_create(&self.folder, VERSION)
+    }
+
+    /// Creates an empty file in the version's folder, and opens it. `name` is one plain name.
+    pub(super) fn create_in_version(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | NEW_FILE;
-        Ok(openat(&version, COMPONENT, flags, FILE_MODE)?.into())
+        Ok(openat(self.create_version()?, name, flags, FILE_MODE)?.into())
+    }
+
+    /// Creates an empty file for the settings of the model, beside the version's folder.
+    pub(super) fn create_settings(&self) -> io::Result<File> {
+        Ok(openat(&self.folder, SETTINGS, OFlags::RDWR | NEW_FILE, FILE_MODE)?.into())
     }
 
     /// Opens the version's folder.
@@ -70,7 +79,17 @@ impl StagingDir {
 
     /// Path of the component, relative to the root.
     pub(super) fn component(&self) -> PathBuf {
-        Path::new(FOLDER).join(&self.name).join(VERSION).join(COMPONENT)
+        self.version_path().join(COMPONENT)
+    }
+
+    /// Path of the version's folder, relative to the root.
+    pub(super) fn version_path(&self) -> PathBuf {
+        self.path().join(VERSION)
+    }
+
+    /// Path of the directory, relative to the root.
+    pub(super) fn path(&self) -> PathBuf {
+        Path::new(FOLDER).join(&self.name)
     }
 }
 

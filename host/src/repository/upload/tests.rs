@@ -27,10 +27,19 @@ impl Bench {
         Bench::with(Quota::unlimited())
     }
 
+    /// Its models may call any origin.
+    fn unlimited() -> Self {
+        let folder = crate::tenant::RepositoryLocation::Directory("models".into());
+        Bench::of(TenantSettings::unlimited(folder))
+    }
+
     fn with(quota: Quota) -> Self {
+        Bench::of(TenantSettings { quota, ..TenantSettings::default() })
+    }
+
+    fn of(settings: TenantSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("models")).unwrap();
-        let settings = TenantSettings { quota, ..TenantSettings::default() };
         let tenant = Tenant::new(TenantName::default_tenant(), settings);
         let root = RepositoryRoot::new(
             TenantName::default_tenant(),
@@ -54,7 +63,7 @@ impl Bench {
     }
 
     fn begin(&self, model: &str, version: &str) -> Result<Upload, UploadError> {
-        self.uploads.begin(&self.tenant, UploadTarget::parse(model, version)?, 0)
+        self.uploads.begin(&self.tenant, UploadTarget::parse(model, version)?, Announced::default())
     }
 
     fn receive(
@@ -233,8 +242,11 @@ fn storage_is_counted_while_receiving_and_given_back() {
     assert_eq!((refusal.quota, refusal.limit), ("storage", 100));
     drop(upload);
     assert_eq!((bench.staged(), bench.stored()), (0, 50));
-    let announced =
-        bench.uploads.begin(&bench.tenant, UploadTarget::parse("iris", "1").unwrap(), 51);
+    let announced = bench.uploads.begin(
+        &bench.tenant,
+        UploadTarget::parse("iris", "1").unwrap(),
+        Announced { size: 51, is_archive: false },
+    );
     assert!(matches!(announced, Err(UploadError::QuotaExceeded(_))));
     let received = bench.receive("iris", "1", &component('a')).unwrap();
     assert_eq!(bench.stored(), 50 + component('a').len() as u64);
@@ -247,6 +259,7 @@ fn storage_is_counted_while_receiving_and_given_back() {
 fn the_size_of_a_component_is_limited() {
     let bench = Bench::with(Quota { artifact_size: 40, ..Quota::unlimited() });
     let begin = |announced| {
+        let announced = Announced { size: announced, is_archive: false };
         bench.uploads.begin(&bench.tenant, UploadTarget::parse("iris", "1").unwrap(), announced)
     };
 
@@ -262,13 +275,183 @@ fn the_size_of_a_component_is_limited() {
     }
 
     let unlimited = Bench::new();
-    let announced = unlimited.uploads.begin(
-        &unlimited.tenant,
-        UploadTarget::parse("iris", "1").unwrap(),
-        (1 << 30) + 1,
-    );
+    let target = || UploadTarget::parse("iris", "1").unwrap();
+    let size = (1 << 30) + 1;
+    let announced = Announced { size, is_archive: false };
+    let upload = unlimited.uploads.begin(&unlimited.tenant, target(), announced);
+    let announced = upload.unwrap().write(&component('a'));
+    let archive = Announced { size, is_archive: true };
+    assert!(unlimited.uploads.begin(&unlimited.tenant, target(), archive).is_ok());
 
     assert!(matches!(announced, Err(UploadError::TooLarge { limit, .. }) if limit == 1 << 30));
+}
+
+/// Returns a tar archive of these files.
+fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, *content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+#[test]
+fn an_archive_replaces_all_files_of_a_version() {
+    let bench = Bench::new();
+    bench.write("iris/2/old.bin", "o");
+    bench.write("iris/2/model.wasm", component('a'));
+    bench.write("iris/model.toml", "isolation = \"pooled\"");
+    let made = tar(&[
+        ("model.wasm", &component('b')),
+        ("weights.bin", b"w"),
+        ("golden.json", b"{}"),
+        ("metadata.json", b"{}"),
+    ]);
+
+    let mut received = bench.receive("iris", "2", &made).unwrap();
+    assert!(!received.is_already_present().unwrap());
+    let candidate = received.candidate().unwrap();
+    assert_eq!(candidate.component.file().unwrap().read(u64::MAX).unwrap(), component('b'));
+    assert_eq!(candidate.settings.isolation, crate::model::Isolation::Pooled);
+    let sidecars: Vec<_> = candidate.sidecars.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(
+        (sidecars, candidate.golden.is_some()),
+        (vec!["metadata.json", "weights.bin"], true)
+    );
+
+    assert_eq!(received.put(&candidate).unwrap(), PutOutcome::Replaced);
+    drop(received);
+    assert!(!bench.path("iris/2/old.bin").exists());
+    assert_eq!(fs::read(bench.path("iris/2/weights.bin")).unwrap(), b"w");
+    assert!(bench.receive("iris", "2", &made).unwrap().is_already_present().unwrap());
+    bench.write("iris/2/more.bin", "");
+    assert!(!bench.receive("iris", "2", &made).unwrap().is_already_present().unwrap());
+    assert_eq!((bench.staged(), bench.stored()), (0, 0));
+}
+
+#[test]
+fn a_model_file_is_the_only_file_of_its_version() {
+    let bench = Bench::new();
+    let onnx = |label| [b"\x08\x08\x12\x07pytorch".as_slice(), &[label; 2000]].concat();
+    assert_eq!(bench.put("rent", "1", &onnx(1)).unwrap(), PutOutcome::New);
+    assert_eq!(fs::read(bench.path("rent/1/model.onnx")).unwrap(), onnx(1));
+    assert!(bench.receive("rent", "1", &onnx(1)).unwrap().is_already_present().unwrap());
+    assert_eq!(bench.put("rent", "1", &onnx(2)).unwrap(), PutOutcome::Replaced);
+    assert_eq!(fs::read(bench.path("rent/1/model.onnx")).unwrap(), onnx(2));
+
+    bench.write("rent/1/golden.json", "{}");
+    assert!(conflict(bench.put("rent", "1", &onnx(3))).contains("such as golden.json"));
+    bench.put("iris", "1", &component('a')).unwrap();
+    assert!(conflict(bench.put("iris", "1", &onnx(3))).contains("such as model.wasm"));
+    let Err(UploadError::Invalid(fault)) = bench.receive("rent", "2", b"\x80\x04\x95\x14") else {
+        panic!("a pickle was accepted")
+    };
+    assert!(fault.reason.contains("it is a Python pickle; a pickle runs code"), "{fault}");
+    assert_eq!((bench.staged(), bench.stored()), (0, 0));
+}
+
+#[test]
+fn settings_in_an_archive_are_those_of_a_new_model_or_the_same() {
+    let bench = Bench::new();
+    let with = |settings: &str| {
+        tar(&[("model.wasm", &component('a')), ("model.toml", settings.as_bytes())])
+    };
+    let pooled = with("isolation = \"pooled\"");
+    assert_eq!(bench.put("iris", "1", &pooled).unwrap(), PutOutcome::New);
+    assert_eq!(
+        fs::read_to_string(bench.path("iris/model.toml")).unwrap(),
+        "isolation = \"pooled\""
+    );
+    assert!(!bench.path("iris/1/model.toml").exists());
+    assert!(bench.receive("iris", "1", &pooled).unwrap().is_already_present().unwrap());
+    assert_eq!(bench.put("iris", "2", &pooled).unwrap(), PutOutcome::New);
+
+    let other = with("isolation = \"request\"");
+    assert!(!bench.receive("iris", "1", &other).unwrap().is_already_present().unwrap());
+    let differs = conflict(bench.put("iris", "3", &other));
+    assert!(differs.contains("differs from iris/model.toml"), "{differs}");
+    assert!(!bench.path("iris/3").exists());
+
+    // A model without versions has no settings to lose.
+    fs::remove_dir_all(bench.path("iris/1")).unwrap();
+    fs::remove_dir_all(bench.path("iris/2")).unwrap();
+    assert_eq!(bench.put("iris", "3", &other).unwrap(), PutOutcome::New);
+
+    let Err(UploadError::Invalid(fault)) = bench.put("new", "1", &with("isolation = 1")) else {
+        panic!("it has faulty settings")
+    };
+    assert!(fault.reason.contains("model.toml"), "{fault}");
+    assert!(!bench.path("new").exists());
+    assert_eq!((bench.staged(), bench.stored()), (0, 0));
+}
+
+#[test]
+fn uploaded_settings_open_no_origins_on_a_server_without_tenants() {
+    let settings = b"[capabilities]\nhttp = ['http://10.0.0.1']";
+    let made = tar(&[("model.wasm", &component('a')), ("model.toml", settings)]);
+    let bench = Bench::new();
+    // Where grants are listed, the load checks them.
+    assert!(bench.put("iris", "1", &made).is_ok());
+
+    let bench = Bench::unlimited();
+    let Err(UploadError::Invalid(fault)) = bench.put("iris", "1", &made) else {
+        panic!("it was accepted")
+    };
+    assert!(fault.reason.contains("capabilities.http cannot be uploaded"), "{fault}");
+    bench.write("iris/model.toml", settings);
+    assert!(bench.put("iris", "1", &made).is_ok(), "the same settings are there");
+}
+
+#[test]
+fn an_archive_is_bounded_while_it_arrives() {
+    let bench = Bench::with(Quota { storage: 3000, artifact_size: 2000, ..Quota::unlimited() });
+    let large = tar(&[("model.wasm", &component('a')), ("a.bin", &[1; 2001])]);
+    let Err(UploadError::FileTooLarge { what, limit, .. }) = bench.receive("iris", "1", &large)
+    else {
+        panic!("it was accepted")
+    };
+    assert_eq!((what.as_str(), limit), ("a.bin", 2000));
+
+    let many = tar(&[("a.bin", &[1; 1900]), ("b.bin", &[1; 1900])]);
+    let Err(UploadError::QuotaExceeded(refusal)) = bench.receive("iris", "1", &many) else {
+        panic!("it was accepted")
+    };
+    assert_eq!(refusal.quota, "storage");
+    let golden = header_of("golden.json", (16 << 20) + 1);
+    let unlimited = Bench::new();
+    assert!(matches!(
+        unlimited.receive("iris", "1", &golden),
+        Err(UploadError::FileTooLarge { limit, .. }) if limit == 16 << 20
+    ));
+    assert_eq!((bench.staged(), bench.stored(), bench.path("iris").exists()), (0, 0, false));
+}
+
+/// Returns the header of a file of this size.
+fn header_of(name: &str, size: u64) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name).unwrap();
+    header.set_size(size);
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+#[test]
+fn an_archive_without_a_whole_component_is_refused() {
+    let bench = Bench::new();
+    let truncated = &component('a')[..12];
+    for (files, says) in [
+        (&[("weights.bin", &b"w"[..])][..], "model.wasm"),
+        (&[("model.wasm", b"hello")], "not WebAssembly"),
+        (&[("model.wasm", truncated)], "truncated"),
+    ] {
+        let Err(UploadError::Invalid(fault)) = bench.put("iris", "1", &tar(files)) else {
+            panic!("it was accepted")
+        };
+        assert!(fault.reason.contains(says), "{fault}");
+    }
+    assert_eq!((bench.staged(), bench.stored(), bench.path("iris").exists()), (0, 0, false));
 }
 
 #[test]

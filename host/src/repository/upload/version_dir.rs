@@ -2,13 +2,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, fsync, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, RenameFlags, fsync, renameat, renameat_with, statat, unlinkat,
+};
 use rustix::io::Errno;
 
-use super::staging_dir::{StagingDir, VERSION, open_folder, open_or_create};
+use super::staging_dir::{self, StagingDir, VERSION, open_folder, open_or_create};
 use super::{UploadError, UploadTarget};
+use crate::model::Version;
 use crate::repository::confined_dir::ConfinedDir;
-use crate::repository::layout::COMPONENT;
+use crate::repository::layout::{COMPONENT, SETTINGS};
 
 /// The result of placing a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +77,74 @@ pub(super) fn put(
     renameat(staged.version()?, COMPONENT, &version, COMPONENT)?;
     fsync(&version)?;
     Ok(if found.component { PutOutcome::Replaced } else { PutOutcome::New })
+}
+
+/// Moves the staged files of a whole version into place. They replace those of the version
+/// atomically and durably; its former files are then in the staging directory. With `settings`, the
+/// staged settings become those of the model first.
+pub(super) fn put_all(
+    tree: &ConfinedDir,
+    target: &UploadTarget,
+    staged: &StagingDir,
+    settings: bool,
+) -> Result<PutOutcome, UploadError> {
+    let found = find(tree, target)?;
+    if settings {
+        let name = target.name.as_str();
+        let model = found.model.as_ref().map(|model| model.try_clone()).transpose()?;
+        let model = model.map_or_else(|| open_or_create(tree.folder(), name), Ok)?;
+        renameat(staged.folder(), SETTINGS, &model, SETTINGS)?;
+        fsync(&model)?;
+        fsync(tree.folder())?;
+    }
+
+    match found.model {
+        Some(model) if found.version.is_some() => {
+            exchange(tree, target, staged, &model)?;
+            fsync(&model)?;
+            Ok(PutOutcome::Replaced)
+        }
+        model => put_folder(tree, target, staged, model),
+    }
+}
+
+/// Exchanges the staged folder and that of the version, in one step where the file system can.
+fn exchange(
+    tree: &ConfinedDir,
+    target: &UploadTarget,
+    staged: &StagingDir,
+    model: &OwnedFd,
+) -> Result<(), UploadError> {
+    let number = target.version.to_string();
+    let flags = RenameFlags::EXCHANGE;
+    match renameat_with(staged.folder(), VERSION, model, &number, flags) {
+        Ok(()) => return Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        Err(error) => return Err(error.into()),
+    }
+
+    // In two steps, quickly enough for no scan to take the version for deleted.
+    let hidden = staging_dir::new_deleted_name();
+    renameat(model, &number, tree.folder(), &hidden)?;
+    let placed = renameat(staged.folder(), VERSION, model, &number);
+    if placed.is_err() {
+        let _ = renameat(tree.folder(), &hidden, model, &number);
+    }
+    placed?;
+    staging_dir::remove(tree.folder(), &hidden);
+    Ok(())
+}
+
+/// Returns true if the model has a folder of any version.
+pub(super) fn has_versions(tree: &ConfinedDir, target: &UploadTarget) -> Result<bool, UploadError> {
+    let Some(model) = find(tree, target)?.model else { return Ok(false) };
+    for entry in Dir::read_from(&model)? {
+        let entry = entry?;
+        if entry.file_name().to_str().ok().and_then(Version::parse).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn put_folder(
