@@ -12,15 +12,21 @@ use crate::onnx::tensor::{Data, ElementType, Shape, Tensor, filled};
 const BY_VALUE: &[&str] = &["Compress", "NonZero", "Unique"];
 
 /// Sets the shapes of outputs to those that two runs show. An extent that differs between them
-/// varies. Where a run fails, or shapes depend on values, the declared shape stays.
+/// varies. Where a run fails, an input has no rows, or shapes depend on values, the declared shape
+/// stays.
 pub(super) fn shapes(compiled: &Compiled, inputs: &[ModelInput], outputs: &mut [ModelOutput]) {
     let depends = BY_VALUE.iter().any(|operator| compiled.operators.contains_key(*operator));
+    // An input without rows may be an axis or a shape, on whose value extents depend.
+    let required = inputs.iter().filter(|input| input.default.is_none());
+    let have_rows = required.clone().count() > 0 && required.clone().all(ModelInput::has_rows);
     let runs = [2, 3].map(|rows| run(&compiled.program, inputs, rows, 0));
     if let [Ok(two), Ok(three)] = runs
         && !depends
     {
         for ((output, two), three) in outputs.iter_mut().zip(two).zip(three) {
-            output.shape = common(two.shape(), three.shape()).or(output.shape.take());
+            let seen = common(two.shape(), three.shape());
+            let declared = output.shape.take();
+            output.shape = if have_rows { seen.or(declared) } else { declared.or(seen) };
         }
     }
 }
