@@ -5,8 +5,9 @@
 
 use rusqlite::ToSql;
 use rusqlite::functions::SubType;
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::types::{ToSqlOutput, ValueRef};
 
+use super::values::Text;
 use super::{Call, invalid};
 
 /// Limit of the product of the lengths of target and patch, in bytes squared: 0.2 seconds of work
@@ -18,16 +19,29 @@ const PRODUCT: u64 = 1 << 30;
 const JSON: SubType = Some('J' as _);
 
 /// `json_patch(T, P)`: applies the merge patch P to T (RFC 7396).
-pub(super) fn json_patch(call: &Call<'_>) -> rusqlite::Result<(Value, SubType)> {
-    patched(call, "select json_patch(?1, ?2)").map(|patched| (patched, JSON))
+pub(super) fn json_patch(call: &Call<'_>) -> rusqlite::Result<(Option<Text>, SubType)> {
+    let patched = patched(call, "select json_patch(?1, ?2)", |patched| match patched {
+        ValueRef::Text(bytes) => Some(Text(bytes.to_vec())),
+        _ => None,
+    });
+
+    patched.map(|patched| (patched, JSON))
 }
 
 /// `jsonb_patch(T, P)`: the same with a result in SQLite's binary JSON.
-pub(super) fn jsonb_patch(call: &Call<'_>) -> rusqlite::Result<Value> {
-    patched(call, "select jsonb_patch(?1, ?2)")
+pub(super) fn jsonb_patch(call: &Call<'_>) -> rusqlite::Result<Option<Vec<u8>>> {
+    patched(call, "select jsonb_patch(?1, ?2)", |patched| match patched {
+        ValueRef::Blob(bytes) => Some(bytes.to_vec()),
+        _ => None,
+    })
 }
 
-fn patched(call: &Call<'_>, statement: &str) -> rusqlite::Result<Value> {
+/// Runs the statement with both arguments. `read` takes its result, which is NULL for a NULL.
+fn patched<T>(
+    call: &Call<'_>,
+    statement: &str,
+    read: impl Fn(ValueRef<'_>) -> T,
+) -> rusqlite::Result<T> {
     let (target, patch) = (call.context.get_raw(0), call.context.get_raw(1));
     let product = length(target).saturating_mul(length(patch));
     if product > PRODUCT {
@@ -40,7 +54,7 @@ fn patched(call: &Call<'_>, statement: &str) -> rusqlite::Result<Value> {
     call.check.add_steps(usize::try_from(product / 64).unwrap_or(usize::MAX))?;
 
     let mut statement = call.builtins.connection()?.prepare_cached(statement)?;
-    statement.query_row([Argument(target), Argument(patch)], |row| row.get(0))
+    statement.query_row([Argument(target), Argument(patch)], |row| row.get_ref(0).map(&read))
 }
 
 fn length(value: ValueRef<'_>) -> u64 {

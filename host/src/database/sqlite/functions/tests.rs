@@ -118,6 +118,18 @@ proptest! {
     }
 }
 
+#[test]
+fn a_patch_may_hold_a_text_that_is_not_utf8() {
+    // Binary JSON: a text of three bytes, two of which are no character.
+    let arguments = [Value::Text("null".into()), Value::Blob(b"\x37\x80\x80a".to_vec())];
+    let statements = [
+        "select json_patch(?1, ?2)",
+        "select jsonb_patch(?1, ?2)",
+        "select quote(json_patch(?1, ?2))",
+    ];
+    agree(&statements, &arguments).unwrap();
+}
+
 /// Runs a statement with a time limit. Returns the reason of its cancellation and the elapsed time.
 fn watched(
     connection: &GuestConnection,
