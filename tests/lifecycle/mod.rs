@@ -4,5 +4,6 @@ mod commands;
 mod draining;
 mod host_failures;
 mod memory;
+mod shared_code;
 mod store;
 mod validation;

@@ -42,7 +42,8 @@ fn files(state: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
 fn a_restart_compiles_nothing() {
     let setup = warm();
     let before = files(&setup.state());
-    assert_eq!(before.len(), 4, "{before:?}");
+    // Two models and their code, with two files each.
+    assert_eq!(before.len(), 8, "{before:?}");
     let server = setup.start();
     server.until_tried();
     assert_eq!(server.version_of("scripted"), 1);
@@ -100,8 +101,8 @@ fn models_with_the_same_component_share_one_artifact() {
     .start();
     server.until_tried();
     (1..=5).for_each(|number| assert_eq!(server.version_of(&format!("scripted-{number}")), 1));
-    until("two artifacts", || {
-        fs::read_dir(server.state().join("artifacts/default")).unwrap().count() == 2
+    until("a state, its code, and a whole component", || {
+        fs::read_dir(server.state().join("artifacts/default")).unwrap().count() == 3
     });
 }
 

@@ -28,6 +28,7 @@ mod density;
 mod instance;
 mod interceptors;
 mod keyvalue;
+mod many_models;
 mod neighbours;
 mod sessions;
 mod sql;
@@ -59,6 +60,7 @@ fn main() -> Result<()> {
             Part::Instance => instance::run(&options)?,
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,
+            Part::ManyModels => many_models::run(&options)?,
             Part::Streaming => streaming::run(&options)?,
             Part::Keyvalue => keyvalue::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,

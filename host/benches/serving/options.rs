@@ -53,6 +53,8 @@ pub(crate) enum Part {
     Swap,
     /// A hundred models: memory and start
     Density,
+    /// Hundreds of models of one component: memory, disk and start
+    ManyModels,
     /// Answers in parts: time to the first, and what each costs
     Streaming,
     /// Values by key: operations per second
@@ -121,6 +123,11 @@ impl Options {
     /// The number of models in one server.
     pub(crate) fn models(&self) -> usize {
         if self.quick { 10 } else { 100 }
+    }
+
+    /// The numbers of models of one component in one server.
+    pub(crate) fn many_models(&self) -> Vec<usize> {
+        if self.quick { vec![10] } else { vec![200, 1000] }
     }
 
     /// The number of calls in a row without HTTP.

@@ -1,8 +1,11 @@
 //! The artifact store: compiled components on disk, so that a restart compiles nothing.
 //!
-//! An artifact is a directory named by its key. It holds the machine code, a description of the
+//! An artifact is a directory named by its key. It holds a compiled file, a description of the
 //! model and, if `load` runs in every instance, the sidecar files. It is written under a temporary
 //! name and renamed when complete, and is never modified later.
+//!
+//! The compiled file of a model is as a rule its state alone. The code, which it shares with other
+//! models of its tenant, is an artifact of its own, kept while an artifact needs it.
 //!
 //! Every artifact belongs to one tenant: it lies in that tenant's folder, and the tenant's name is
 //! part of its key.
@@ -26,14 +29,14 @@ mod files;
 mod manifest;
 mod tenant_artifacts;
 
-pub(super) use files::{ArtifactContent, write_artifact};
+pub(super) use files::{ArtifactContent, read_artifact, write_artifact};
 use tenant_artifacts::artifacts_in;
-pub(super) use tenant_artifacts::storage_exceeded;
 pub use tenant_artifacts::{Lease, TenantArtifacts};
+pub(super) use tenant_artifacts::{SHARED_CODE_PREFIX, storage_exceeded};
 
 /// The version of the artifact format, part of the engine's fingerprint. It changes whenever the
 /// meaning of an artifact's content changes.
-pub(super) const FORMAT: &[u8] = b"wardian artifact 2";
+pub(super) const FORMAT: &[u8] = b"wardian artifact 3";
 
 /// The name of an artifact: a digest over everything its content depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +91,21 @@ impl ArtifactKey {
         ArtifactKey(Digest::from(hasher).to_string())
     }
 
+    /// Computes the key of code that models share, from the bytes that it is compiled from. `scope`
+    /// stands for the tenant and the engine, see [`code_scope`](Self::code_scope).
+    pub(super) fn of_shared_code(scope: &str, code: &[u8]) -> Self {
+        let mut hasher = Sha256::new();
+        field(&mut hasher, b"shared code");
+        field(&mut hasher, scope.as_bytes());
+        field(&mut hasher, code);
+        ArtifactKey(Digest::from(hasher).to_string())
+    }
+
+    /// Everything that the key of shared code depends on, apart from its bytes.
+    pub fn code_scope(tenant: &TenantName, fingerprint: &str) -> String {
+        format!("{fingerprint} {tenant}")
+    }
+
     /// Parses a key; `None` if the text is not 64 lower-case hexadecimal digits.
     fn parse(text: &str) -> Option<Self> {
         let is_key =
@@ -126,10 +144,29 @@ pub struct ModelInfo {
     pub snapshot: Snapshot,
 }
 
+/// The kind of an artifact's compiled file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A component.
+    Whole,
+    /// The state of a model, for a component that is an artifact of its own.
+    State {
+        /// The key of that artifact.
+        code: ArtifactKey,
+    },
+    /// A component that models share. It imports their state.
+    Code {
+        /// Tables of an instance.
+        tables: u32,
+    },
+}
+
 /// An artifact that was read and verified.
 pub struct Artifact {
-    /// The file of machine code.
+    /// The compiled file.
     pub code: PathBuf,
+    /// The kind of the compiled file.
+    pub form: Form,
     /// The description of the model.
     pub info: ModelInfo,
     /// The files that `load` may read; empty if instances start already loaded.

@@ -2,11 +2,11 @@
 //!
 //! Reading order: [`Engine`] is the one engine of the process. A [`Job`](compile::Job)
 //! describes a compilation, which a child process runs; its result is an artifact in the
-//! [`ArtifactStore`]. [`Code`] is an artifact mapped into memory, and a [`Template`] is code with
-//! the grants and limits of one version. An [`Instance`] is created from a template and answers
-//! calls, each within a [`Budget`]. [`GuestThreads`] chooses the thread of a call,
-//! [`FairScheduler`] the time at which it runs, and [`trap`] maps the end of a failed call to an
-//! error.
+//! [`ArtifactStore`]. [`Code`] is an artifact mapped into memory, with the
+//! [`SharedCode`](shared_code::SharedCode) that it needs, and a [`Template`] is code with the
+//! grants and limits of one version. An [`Instance`] is created from a template and answers calls,
+//! each within a [`Budget`]. [`GuestThreads`] chooses the thread of a call, [`FairScheduler`] the
+//! time at which it runs, and [`trap`] maps the end of a failed call to an error.
 
 mod artifact;
 mod bindings;
@@ -19,6 +19,7 @@ mod guest_threads;
 mod instance;
 mod interfaces;
 mod map_artifact;
+mod shared_code;
 mod store_state;
 mod template;
 mod trap;
@@ -27,11 +28,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, InstancePre, Linker};
 
 pub(crate) use artifact::write_error;
 pub use artifact::{
-    Artifact, ArtifactKey, ArtifactStore, Lease, ModelInfo, Snapshot, StoredFile, TenantArtifacts,
+    Artifact, ArtifactKey, ArtifactStore, Form, Lease, ModelInfo, Snapshot, StoredFile,
+    TenantArtifacts,
 };
 pub use budget::Budget;
 pub use call::Call;
@@ -39,6 +41,7 @@ pub use config::{EngineConfig, MemoryReset};
 pub use guest_threads::GuestThreads;
 pub use instance::{Instance, InterceptorContext};
 pub use interfaces::Interface;
+pub use shared_code::SharedCodes;
 pub use template::{Code, Template};
 
 use crate::model::hex;
@@ -144,6 +147,17 @@ impl Engine {
 
     fn linker(&self) -> &Linker<State> {
         &self.inner.linker
+    }
+
+    /// Links shared code with the state of one model.
+    fn link_state(
+        &self,
+        code: &Component,
+        state: &wasmtime::Module,
+    ) -> wasmtime::Result<InstancePre<State>> {
+        let mut linker = self.inner.linker.clone();
+        linker.root().module(compile::STATE, state)?;
+        linker.instantiate_pre(code)
     }
 }
 

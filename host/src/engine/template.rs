@@ -1,12 +1,15 @@
 //! Compiled code that is ready to be instantiated.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::component::InstancePre;
+use wasmtime::ResourcesRequired;
+use wasmtime::component::{Component, InstancePre};
 use wasmtime::error::Context;
 
-use super::artifact::{Artifact, Lease, Snapshot, StoredFile};
+use super::artifact::{Artifact, Form, Lease, Snapshot, StoredFile, TenantArtifacts};
 use super::interfaces::{Interface, Interfaces};
+use super::shared_code::{SharedCode, SharedCodes};
 use super::store_state::State;
 use super::{Engine, config, map_artifact};
 use crate::capability::{ConfigValues, Grants, LogLine, Sidecar, Sidecars};
@@ -14,7 +17,7 @@ use crate::database::Database;
 use crate::model::{LoadError, Metadata, RuntimeInfo, Stage};
 use crate::tenant::SlotRequest;
 
-/// A compiled component, mapped and linked. Shared by all models of its tenant that have the same
+/// A compiled model, mapped and linked. Shared by all models of its tenant that have the same
 /// artifact; instances are never shared.
 pub struct Code {
     engine: Engine,
@@ -27,17 +30,34 @@ pub struct Code {
     room: SlotRequest,
     /// The size of its initial memory in bytes, which a snapshot contains.
     initial_memory: u64,
-    /// The size of the file of machine code, in bytes.
+    /// The size of the compiled file, in bytes, without code that models share.
     compiled_size: u64,
+    /// Keeps shared code on disk, and findable for other models.
+    _shared: Option<Arc<SharedCode>>,
     /// Keeps the files on disk.
     _lease: Arc<Lease>,
 }
 
 impl Code {
-    /// Maps an artifact and links it. Fails if the artifact belongs to another engine, which its
-    /// key rules out.
-    pub fn map(engine: &Engine, artifact: Artifact) -> Result<Code, LoadError> {
-        Self::try_map(engine, artifact)
+    /// Maps an artifact and links it. Returns `None` if it needs code that the store does not have.
+    /// Fails if the artifact belongs to another engine, which its key rules out.
+    pub fn map(
+        engine: &Engine,
+        artifacts: &Arc<TenantArtifacts>,
+        codes: &SharedCodes,
+        artifact: Artifact,
+    ) -> Result<Option<Code>, LoadError> {
+        let shared = match &artifact.form {
+            Form::Whole => None,
+            Form::State { code } => match codes.get(engine, artifacts, code)? {
+                Some(shared) => Some(shared),
+                None => return Ok(None),
+            },
+            Form::Code { .. } => return Ok(None),
+        };
+
+        Self::try_map(engine, artifact, shared)
+            .map(Some)
             .map_err(|error| LoadError::new(Stage::Link, format!("{error:#}")))
     }
 
@@ -46,32 +66,63 @@ impl Code {
         &self.room
     }
 
-    fn try_map(engine: &Engine, artifact: Artifact) -> wasmtime::Result<Code> {
+    fn try_map(
+        engine: &Engine,
+        artifact: Artifact,
+        shared: Option<Arc<SharedCode>>,
+    ) -> wasmtime::Result<Code> {
         let sidecars = artifact.sidecars.into_iter();
         let sidecars =
             sidecars.map(|(name, StoredFile { path, size })| (name, Sidecar::File(path, size)));
 
         let compiled_size = std::fs::metadata(&artifact.code)?.len();
-        let component = map_artifact::map_artifact(engine.wasmtime(), &artifact.code)?;
-
-        // At once, so that the first request does not pay for it.
-        component.initialize_copy_on_write_image()?;
-        let pre = engine.linker().instantiate_pre(&component)?;
-        let interfaces = Interfaces::find(&component, &pre)?;
-        let needs = component.resources_required().context("it imports core modules")?;
+        let linked = match &shared {
+            None => Linked::whole(engine, &artifact.code)?,
+            Some(shared) => Linked::with_state(engine, shared, &artifact.code)?,
+        };
+        let interfaces = Interfaces::find(&linked.component, &linked.pre)?;
+        let needs = linked.needs;
 
         Ok(Code {
             room: SlotRequest::new(engine.slots().clone(), config::slots_needed(&needs)),
             engine: engine.clone(),
             interfaces,
-            pre,
+            pre: linked.pre,
             metadata: Arc::new(artifact.info.metadata),
             snapshot: artifact.info.snapshot,
             sidecars: Sidecars::new(sidecars.collect(), Some(artifact.lease.tenant().clone())),
             initial_memory: needs.max_initial_memory_size.unwrap_or(0) * PAGE,
             compiled_size,
+            _shared: shared,
             _lease: artifact.lease,
         })
+    }
+}
+
+/// A compiled file that is mapped and linked, its memory image prepared: at once, so that the first
+/// request does not pay for it.
+struct Linked {
+    component: Component,
+    pre: InstancePre<State>,
+    needs: ResourcesRequired,
+}
+
+impl Linked {
+    fn whole(engine: &Engine, file: &Path) -> wasmtime::Result<Self> {
+        let component = map_artifact::map_artifact(engine.wasmtime(), file)?;
+        component.initialize_copy_on_write_image()?;
+        let pre = engine.linker().instantiate_pre(&component)?;
+        let needs = component.resources_required().context("it imports core modules")?;
+        Ok(Linked { component, pre, needs })
+    }
+
+    fn with_state(engine: &Engine, code: &SharedCode, file: &Path) -> wasmtime::Result<Self> {
+        let state = map_artifact::map_state(engine.wasmtime(), file)?;
+        state.initialize_copy_on_write_image()?;
+        let pre = engine.link_state(&code.component, &state)?;
+        // The code has the tables, and the state has the only memory.
+        let needs = ResourcesRequired { num_tables: code.tables, ..state.resources_required() };
+        Ok(Linked { component: code.component.clone(), pre, needs })
     }
 }
 
@@ -135,7 +186,8 @@ impl Template {
         &self.inner.code.room
     }
 
-    /// The size of the file of machine code in bytes. It is mapped and contains the snapshot.
+    /// The size of the compiled file in bytes. It is mapped and contains the snapshot, and the
+    /// machine code unless models share it.
     pub fn compiled_size(&self) -> u64 {
         self.inner.code.compiled_size
     }

@@ -1,6 +1,7 @@
 //! Loading: from a candidate to a validated servable.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,7 @@ use crate::engine::compile::{
     CompileLimits, Compiler, InputFile, InputSource, Job, LoadLimits, Role, StorageLeft,
 };
 use crate::engine::{
-    Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template,
+    ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, SharedCodes, Template,
     TenantArtifacts, write_error,
 };
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
@@ -78,6 +79,11 @@ pub struct EngineLoader {
     egress: Mutex<HashMap<TenantName, Egress>>,
     /// Mapped code in use, shared between models with the same artifact.
     loaded_code: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
+    /// Mapped code that models with different artifacts share.
+    shared_codes: Arc<SharedCodes>,
+    /// Components that were compiled since the start, by [`component_key`](Self::component_key).
+    /// The store has their shared code.
+    compiled: Mutex<HashSet<ArtifactKey>>,
     /// Locks that keep an artifact from being made twice. An artifact belongs to one tenant, so
     /// tenants do not wait for each other.
     artifact_locks: Mutex<HashMap<ArtifactKey, ArtifactLock>>,
@@ -109,6 +115,8 @@ impl EngineLoader {
             file_operations: Semaphore::new(MAX_FILE_OPERATIONS),
             egress: Mutex::default(),
             loaded_code: Mutex::default(),
+            shared_codes: Arc::default(),
+            compiled: Mutex::default(),
             artifact_locks: Mutex::default(),
         }
     }
@@ -241,7 +249,7 @@ impl EngineLoader {
         log: &LogSink,
     ) -> Result<Arc<Code>, LoadError> {
         let key = self.artifact_key(tenant.name(), candidate);
-        let turn = lock(&self.artifact_locks).entry(key.clone()).or_default().clone();
+        let turn = self.artifact_lock(&key);
         let _turn = turn.lock().await;
 
         if let Some(code) = lock(&self.loaded_code).get(&key).and_then(Weak::upgrade) {
@@ -249,12 +257,10 @@ impl EngineLoader {
         }
 
         let artifacts = self.artifacts(tenant).await?;
-        let artifact = match self.read_artifact(&artifacts, &key).await? {
-            Some(artifact) => artifact,
+        let code = match self.map_artifact(&artifacts, &key).await? {
+            Some(code) => code,
             None => self.compile_artifact(&artifacts, &key, candidate, progress, log).await?,
         };
-        let engine = self.engine.clone();
-        let code = self.run_file_operation(move || Code::map(&engine, artifact)).await??;
         let code = Arc::new(code);
 
         lock(&self.loaded_code).insert(key, Arc::downgrade(&code));
@@ -286,14 +292,32 @@ impl EngineLoader {
         self.run_file_operation(move || store.for_tenant(&tenant)).await?.map_err(write_error)
     }
 
-    async fn read_artifact(
+    /// A key for the code of a component, whatever its sidecars and settings are. No artifact has
+    /// it.
+    fn component_key(&self, tenant: &TenantName, candidate: &Candidate) -> ArtifactKey {
+        let role = Role::from_name(&candidate.name);
+        let component = candidate.component_digest.as_bytes();
+        let engine = format!("code for {}", self.fingerprint);
+        ArtifactKey::new(tenant, &engine, role, component, [], None, &BTreeMap::new(), &[])
+    }
+
+    fn artifact_lock(&self, key: &ArtifactKey) -> ArtifactLock {
+        lock(&self.artifact_locks).entry(key.clone()).or_default().clone()
+    }
+
+    /// Reads an artifact and maps it; `None` if there is none, or not all of it.
+    async fn map_artifact(
         &self,
         artifacts: &Arc<TenantArtifacts>,
         key: &ArtifactKey,
-    ) -> Result<Option<Artifact>, LoadError> {
-        let artifacts = artifacts.clone();
-        let key = key.clone();
-        self.run_file_operation(move || artifacts.get(&key)).await?
+    ) -> Result<Option<Code>, LoadError> {
+        let (engine, codes) = (self.engine.clone(), self.shared_codes.clone());
+        let (artifacts, key) = (artifacts.clone(), key.clone());
+        self.run_file_operation(move || match artifacts.get(&key)? {
+            Some(artifact) => Code::map(&engine, &artifacts, &codes, artifact),
+            None => Ok(None),
+        })
+        .await?
     }
 
     /// Runs a blocking operation on artifacts, a bounded number at a time.
@@ -312,32 +336,55 @@ impl EngineLoader {
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
-    ) -> Result<Artifact, LoadError> {
+    ) -> Result<Code, LoadError> {
+        // Models of one component that is not compiled yet wait for the first of them.
+        let component = self.component_key(artifacts.tenant().name(), candidate);
+        let turn = self.artifact_lock(&component);
+        let turn = turn.lock().await;
+        let turn = (!lock(&self.compiled).contains(&component)).then_some(turn);
+
         let tenant = artifacts.tenant();
         let storage =
             StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
         let staged = artifacts.stage().map_err(write_error)?;
-        let job = self.job(candidate, staged.path().to_owned(), storage);
-
-        self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
+        let job = self.job(tenant, candidate, staged.path().to_owned(), storage);
+        let made = self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
             if error.stage == Stage::Quota {
                 artifacts.record_refused(key, storage.left, error);
             }
-        })?;
-        let artifacts = artifacts.clone();
-        let key = key.clone();
-        let made = self
+        });
+
+        let (publisher, key, succeeded) = (artifacts.clone(), key.clone(), made.is_ok());
+        let (published, key) = self
             .run_file_operation(move || {
-                artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key))
+                // Code is of use to other models even if this one fails to load.
+                let shared = publisher.publish_shared_code(staged.path());
+                let published = match (shared, succeeded) {
+                    (Ok(_), true) => publisher.publish(&key, staged).map(|()| true),
+                    (shared, _) => shared,
+                };
+                (published, key)
             })
             .await?;
+        if matches!(published, Ok(true)) {
+            remember(&self.compiled, component);
+        }
+        drop(turn);
+        made?;
+        published?;
 
-        made?.ok_or_else(|| {
+        self.map_artifact(artifacts, &key).await?.ok_or_else(|| {
             LoadError::new(Stage::Host, "the artifact was damaged while it was written")
         })
     }
 
-    fn job(&self, candidate: &Candidate, output: std::path::PathBuf, storage: StorageLeft) -> Job {
+    fn job(
+        &self,
+        tenant: &Tenant,
+        candidate: &Candidate,
+        output: std::path::PathBuf,
+        storage: StorageLeft,
+    ) -> Job {
         let input =
             |source: InputSource, digest: &Digest| InputFile { sha256: digest.to_string(), source };
         let sidecars = candidate.sidecars.iter();
@@ -351,6 +398,7 @@ impl EngineLoader {
             deadline_ms: self.config.load_deadline.as_millis() as u64,
         };
 
+        let output = std::path::absolute(&output).unwrap_or(output);
         Job {
             role: Role::from_name(&candidate.name),
             component: input(component_input(&candidate.component), &candidate.component_digest),
@@ -358,7 +406,9 @@ impl EngineLoader {
             model_file: model_file_name(candidate).map(str::to_owned),
             config: candidate.settings.capabilities.config.clone(),
             granted: candidate.settings.capabilities.granted(),
-            output: std::path::absolute(&output).unwrap_or(output),
+            artifacts: output.parent().map(Path::to_owned).unwrap_or_default(),
+            code_scope: ArtifactKey::code_scope(tenant.name(), &self.fingerprint),
+            output,
             storage,
             load,
             limits: self.config.compile.clone(),
@@ -370,6 +420,7 @@ impl EngineLoader {
     async fn collect(self: Arc<Self>, tenant: TenantName, wanted: Vec<Candidate>) {
         lock(&self.loaded_code).retain(|_, code| code.strong_count() > 0);
         lock(&self.artifact_locks).retain(|_, lock| Arc::strong_count(lock) > 1);
+        self.shared_codes.forget_unused();
 
         let removed = blocking(move || {
             let keys = wanted.iter().map(|candidate| self.artifact_key(&tenant, candidate));
@@ -447,6 +498,18 @@ fn component_input(component: &ComponentSource) -> InputSource {
 /// The name of the sidecar that a runtime serves; `None` for a component that is a model itself.
 fn model_file_name(candidate: &Candidate) -> Option<&str> {
     candidate.component.model_file().map(|file| file.name.as_str())
+}
+
+/// The most components that are remembered as compiled. One that was forgotten is compiled by one
+/// model at a time for once.
+const MAX_COMPILED: usize = 10_000;
+
+fn remember(compiled: &Mutex<HashSet<ArtifactKey>>, component: ArtifactKey) {
+    let mut compiled = lock(compiled);
+    if compiled.len() >= MAX_COMPILED {
+        compiled.clear();
+    }
+    compiled.insert(component);
 }
 
 fn model_id(tenant: &Tenant, candidate: &Candidate) -> ModelId {

@@ -23,10 +23,12 @@ const CONFINED: &[Confined] = &[
     },
     Confined { name: "wasmtime_wasi_http", places: &["host/src/capability/http"] },
     Confined { name: "wasmtime_wizer", places: &["host/src/engine/compile/snapshot.rs"] },
+    Confined { name: "wasm_encoder", places: &["host/src/engine/compile/split"] },
     Confined {
         name: "wasmparser",
         places: &[
             "host/src/cli/inspect",
+            "host/src/engine/compile/split",
             "host/src/engine/compile/validate.rs",
             "host/src/repository/runtimes/declaration.rs",
         ],

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Artifact, Lease, ModelInfo, Snapshot, StoredFile, manifest};
+use super::{Artifact, ArtifactKey, Form, Lease, ModelInfo, Snapshot, StoredFile, manifest};
 use crate::files::digest_of;
-use crate::model::Digest;
+use crate::model::{Digest, Metadata};
 
 pub(super) const CODE: &str = "model.cwasm";
 pub(super) const MANIFEST: &str = "about.json";
@@ -25,9 +25,11 @@ pub(in crate::engine) struct ArtifactContent<'a> {
 }
 
 impl<'a> ArtifactContent<'a> {
-    /// An artifact of that code. It includes the sidecars only if `load` runs in every instance.
+    /// The artifact of a model, with its compiled file. It includes the sidecars only if `load`
+    /// runs in every instance.
     pub(in crate::engine) fn new(
         code: &'a [u8],
+        form: &Form,
         info: &ModelInfo,
         sidecars: &'a BTreeMap<String, Bytes>,
     ) -> io::Result<Self> {
@@ -35,9 +37,17 @@ impl<'a> ArtifactContent<'a> {
 
         let digests =
             sidecars.into_iter().flatten().map(|(name, content)| (name.clone(), sha256(content)));
-        let manifest = manifest::to_json(info, &sha256(code), &digests.collect())?;
+        let manifest = manifest::to_json(info, form, &sha256(code), &digests.collect())?;
 
         Ok(ArtifactContent { code, manifest, sidecars })
+    }
+
+    /// The artifact of code that models share.
+    pub(in crate::engine) fn of_shared_code(code: &'a [u8], tables: u32) -> io::Result<Self> {
+        let info = ModelInfo { metadata: Metadata::default(), snapshot: Snapshot::Taken };
+        let form = Form::Code { tables };
+        let manifest = manifest::to_json(&info, &form, &sha256(code), &BTreeMap::new())?;
+        Ok(ArtifactContent { code, manifest, sidecars: None })
     }
 
     /// The size of all files together, in bytes.
@@ -71,8 +81,9 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// The files and the description of an artifact.
-pub(super) struct ArtifactFiles {
-    code: PathBuf,
+pub(in crate::engine) struct ArtifactFiles {
+    pub(in crate::engine) code: PathBuf,
+    pub(in crate::engine) form: Form,
     info: ModelInfo,
     sidecars: BTreeMap<String, StoredFile>,
 }
@@ -80,14 +91,14 @@ pub(super) struct ArtifactFiles {
 impl ArtifactFiles {
     /// Returns the artifact, kept on disk by `lease`.
     pub(super) fn with_lease(self, lease: Arc<Lease>) -> Artifact {
-        let ArtifactFiles { code, info, sidecars } = self;
-        Artifact { code, info, sidecars, lease }
+        let ArtifactFiles { code, form, info, sidecars } = self;
+        Artifact { code, form, info, sidecars, lease }
     }
 }
 
 /// Reads an artifact and checks every file against its recorded digest. Fails if any differs.
-pub(super) fn read_artifact(directory: &Path) -> io::Result<ArtifactFiles> {
-    let recorded = manifest::from_json(&fs::read(directory.join(MANIFEST))?)?;
+pub(in crate::engine) fn read_artifact(directory: &Path) -> io::Result<ArtifactFiles> {
+    let recorded = read_manifest(directory)?;
 
     let code = directory.join(CODE);
     check_digest(&code, &recorded.code, &sha256_file(&code)?)?;
@@ -100,7 +111,19 @@ pub(super) fn read_artifact(directory: &Path) -> io::Result<ArtifactFiles> {
         sidecars.insert(name.clone(), StoredFile { path, size });
     }
 
-    Ok(ArtifactFiles { code, info: recorded.info, sidecars })
+    Ok(ArtifactFiles { code, form: recorded.form, info: recorded.info, sidecars })
+}
+
+/// Returns the key of the code that an artifact needs; `None` if it needs no other artifact.
+pub(super) fn needed_code(directory: &Path) -> io::Result<Option<ArtifactKey>> {
+    Ok(match read_manifest(directory)?.form {
+        Form::State { code } => Some(code),
+        Form::Whole | Form::Code { .. } => None,
+    })
+}
+
+fn read_manifest(directory: &Path) -> io::Result<manifest::Manifest> {
+    manifest::from_json(&fs::read(directory.join(MANIFEST))?)
 }
 
 /// The size of all files of an artifact, in bytes.

@@ -5,13 +5,14 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelInfo, Snapshot};
+use super::{ArtifactKey, Form, ModelInfo, Snapshot};
 use crate::model::{Datatype, Metadata, Parameter, ParameterValue, TensorSpec};
 
 /// The content of the description.
 pub(super) struct Manifest {
     pub(super) info: ModelInfo,
-    /// SHA-256 of the machine code, in hexadecimal.
+    pub(super) form: Form,
+    /// SHA-256 of the compiled file, in hexadecimal.
     pub(super) code: String,
     /// SHA-256 of each sidecar file, by name.
     pub(super) sidecars: BTreeMap<String, String>,
@@ -21,10 +22,21 @@ pub(super) struct Manifest {
 #[serde(deny_unknown_fields)]
 struct Document {
     code: String,
+    form: FormDocument,
     sidecars: BTreeMap<String, String>,
     /// The reason why there is no snapshot; absent if there is one.
     no_snapshot: Option<String>,
     metadata: MetadataDocument,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FormDocument {
+    Whole,
+    /// The key of the code.
+    State(String),
+    /// The number of tables.
+    Code(u32),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,6 +67,7 @@ enum ValueDocument {
 
 pub(super) fn to_json(
     info: &ModelInfo,
+    form: &Form,
     code: &str,
     sidecars: &BTreeMap<String, String>,
 ) -> io::Result<Vec<u8>> {
@@ -63,8 +76,13 @@ pub(super) fn to_json(
         Snapshot::Impossible(reason) => Some(reason.clone()),
     };
     let metadata = metadata_document(&info.metadata);
-    let document =
-        Document { code: code.into(), sidecars: sidecars.clone(), no_snapshot, metadata };
+    let form = match form {
+        Form::Whole => FormDocument::Whole,
+        Form::State { code } => FormDocument::State(code.to_string()),
+        Form::Code { tables } => FormDocument::Code(*tables),
+    };
+    let sidecars = sidecars.clone();
+    let document = Document { code: code.into(), form, sidecars, no_snapshot, metadata };
 
     Ok(serde_json::to_vec(&document)?)
 }
@@ -74,9 +92,18 @@ pub(super) fn from_json(json: &[u8]) -> io::Result<Manifest> {
     let snapshot = document.no_snapshot.map_or(Snapshot::Taken, Snapshot::Impossible);
     let metadata = metadata(document.metadata)
         .ok_or_else(|| io::Error::other("it names an unknown datatype"))?;
+    let form = match document.form {
+        FormDocument::Whole => Form::Whole,
+        FormDocument::State(code) => {
+            let code = ArtifactKey::parse(&code);
+            Form::State { code: code.ok_or_else(|| io::Error::other("it names no code"))? }
+        }
+        FormDocument::Code(tables) => Form::Code { tables },
+    };
 
     Ok(Manifest {
         info: ModelInfo { metadata, snapshot },
+        form,
         code: document.code,
         sidecars: document.sidecars,
     })

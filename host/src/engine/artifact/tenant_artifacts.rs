@@ -2,7 +2,8 @@
 //! load times what another has.
 //!
 //! An artifact in use counts against the tenant's quota `storage`. An unused one is kept while
-//! there is room; the least recently used is removed first.
+//! there is room; the least recently used is removed first. Code that other artifacts need is
+//! removed after them.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use super::files::{directory_size, read_artifact};
+use super::files::{directory_size, needed_code, read_artifact};
 use super::{Artifact, ArtifactKey, STAGING_PREFIX, write_error};
 use crate::model::{LoadError, QuotaExceeded, Stage};
 use crate::tenant::{QuotaGuard, Resource, Tenant};
@@ -34,6 +35,8 @@ struct Entry {
     size: u64,
     last_used: SystemTime,
     lease: Weak<Lease>,
+    /// The artifact of the code that this one needs.
+    code: Option<ArtifactKey>,
 }
 
 /// Keeps an artifact on disk, counted against its tenant's storage, until it is dropped.
@@ -41,6 +44,10 @@ pub struct Lease {
     owner: Arc<TenantArtifacts>,
     held: Option<(QuotaGuard, QuotaGuard)>,
 }
+
+/// The start of the name of a folder with shared code, beside the files of an artifact that was
+/// just made. Its key follows.
+pub(in crate::engine) const SHARED_CODE_PREFIX: &str = "code-";
 
 /// The most failures remembered. A forgotten artifact is compiled again before it fails again.
 const MAX_REFUSED: usize = 1000;
@@ -55,7 +62,9 @@ impl TenantArtifacts {
         for (key, path) in artifacts_in(&folder)? {
             let size = directory_size(&path)?;
             let last_used = fs::metadata(&path)?.modified()?;
-            index.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
+            // What cannot be read is found to be damaged when it is used.
+            let code = needed_code(&path).ok().flatten();
+            index.artifacts.insert(key, Entry { size, last_used, lease: Weak::new(), code });
         }
 
         let artifacts =
@@ -126,10 +135,14 @@ impl TenantArtifacts {
         staged: tempfile::TempDir,
     ) -> Result<(), LoadError> {
         let size = directory_size(staged.path()).map_err(write_error)?;
+        let code = needed_code(staged.path()).map_err(write_error)?;
         let lease = {
             let mut index = self.lock();
-            let lease = self.acquire_lease(size)?;
-            let entry = Entry { size, last_used: SystemTime::now(), lease: Arc::downgrade(&lease) };
+            // An artifact in use can be replaced by an equal one.
+            let held = index.artifacts.get(key).and_then(|entry| entry.lease.upgrade());
+            let lease = held.map_or_else(|| self.acquire_lease(size), Ok)?;
+            let (last_used, used) = (SystemTime::now(), Arc::downgrade(&lease));
+            let entry = Entry { size, last_used, lease: used, code };
             index.artifacts.insert(key.clone(), entry);
             index.refused.remove(key);
             lease
@@ -145,6 +158,25 @@ impl TenantArtifacts {
         }
 
         moved.map_err(write_error)
+    }
+
+    /// Publishes the shared code that a compile process has left beside a model's artifact. Returns
+    /// true if there was any.
+    pub fn publish_shared_code(self: &Arc<Self>, staged: &Path) -> Result<bool, LoadError> {
+        for entry in fs::read_dir(staged).map_err(write_error)? {
+            let path = entry.map_err(write_error)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(key) = name.strip_prefix(SHARED_CODE_PREFIX).and_then(ArtifactKey::parse)
+            else {
+                continue;
+            };
+
+            let code = self.stage().map_err(write_error)?;
+            fs::rename(&path, code.path()).map_err(write_error)?;
+            self.publish(&key, code)?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn move_into_place(&self, key: &ArtifactKey, staged: tempfile::TempDir) -> io::Result<()> {
@@ -173,11 +205,22 @@ impl TenantArtifacts {
             !entry.is_in_use() && !keep.contains(key) && age >= max_age
         };
 
-        let due = index.artifacts.iter().filter(|(key, entry)| is_due(key, entry));
-        let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
+        let mut removed = 0;
+        // Code is due once nothing needs it, which may be a round later.
+        loop {
+            let needed = index.needed_code();
+            let due = index
+                .artifacts
+                .iter()
+                .filter(|(key, entry)| is_due(key, entry) && !needed.contains(key));
+            let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
+            if due.is_empty() {
+                return removed;
+            }
 
-        due.iter().for_each(|key| self.remove(&mut index, key));
-        due.len()
+            due.iter().for_each(|key| self.remove(&mut index, key));
+            removed += due.len();
+        }
     }
 
     /// True if the tenant has no artifacts.
@@ -190,7 +233,9 @@ impl TenantArtifacts {
     fn evict_unused(&self) {
         let mut index = self.lock();
         while index.unused_bytes() > self.tenant.storage_left() {
-            let unused = index.artifacts.iter().filter(|(_, entry)| !entry.is_in_use());
+            let needed = index.needed_code();
+            let unused = index.artifacts.iter();
+            let unused = unused.filter(|(key, entry)| !entry.is_in_use() && !needed.contains(key));
             let Some(oldest) =
                 unused.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone())
             else {
@@ -280,6 +325,11 @@ impl Index {
     /// The size of all unused artifacts, in bytes.
     fn unused_bytes(&self) -> u64 {
         self.artifacts.values().filter(|entry| !entry.is_in_use()).map(|entry| entry.size).sum()
+    }
+
+    /// The keys of the code that artifacts need.
+    fn needed_code(&self) -> HashSet<ArtifactKey> {
+        self.artifacts.values().filter_map(|entry| entry.code.clone()).collect()
     }
 }
 

@@ -69,7 +69,7 @@ fn make(artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey, size: usize) -> Res
     let staged = artifacts.stage().unwrap();
     let (code, sidecars) =
         (vec![7; size], BTreeMap::from([("weights".to_string(), Bytes::from_static(&[1, 2, 3]))]));
-    let content = ArtifactContent::new(&code, &info(), &sidecars).unwrap();
+    let content = ArtifactContent::new(&code, &Form::Whole, &info(), &sidecars).unwrap();
     write_artifact(staged.path(), &content).unwrap();
     assert_eq!(content.size(), files::directory_size(staged.path()).unwrap());
     artifacts.publish(key, staged)
@@ -195,6 +195,90 @@ fn what_is_no_longer_wanted_is_collected() {
     assert_eq!(bench.collect(&keep, DAY).unwrap(), 0);
     assert_eq!(bench.collect(&keep, Duration::ZERO).unwrap(), 1);
     assert!(artifacts.get(&key("kept")).unwrap().is_some() && used.code.exists());
+}
+
+/// Leaves shared code beside an artifact that was just made, and publishes it.
+fn make_shared_code(artifacts: &Arc<TenantArtifacts>) -> ArtifactKey {
+    let code = ArtifactKey::of_shared_code("scope", b"code");
+    let staged = artifacts.stage().unwrap();
+    let folder = staged.path().join(format!("{SHARED_CODE_PREFIX}{code}"));
+    fs::create_dir(&folder).unwrap();
+    write_artifact(&folder, &ArtifactContent::of_shared_code(b"machine code", 3).unwrap()).unwrap();
+    assert!(artifacts.publish_shared_code(staged.path()).unwrap());
+    code
+}
+
+fn make_state(artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey, code: &ArtifactKey) {
+    let staged = artifacts.stage().unwrap();
+    let form = Form::State { code: code.clone() };
+    let none = BTreeMap::new();
+    let info = ModelInfo { snapshot: Snapshot::Taken, ..info() };
+    let content = ArtifactContent::new(b"state", &form, &info, &none).unwrap();
+    write_artifact(staged.path(), &content).unwrap();
+    artifacts.publish(key, staged).unwrap();
+}
+
+#[test]
+fn shared_code_is_collected_after_the_last_artifact_that_needs_it() {
+    let mut bench = Bench::new();
+    let mut artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
+    let code = make_shared_code(&artifacts);
+    for name in ["one", "other"] {
+        make_state(&artifacts, &key(name), &code);
+    }
+    assert_eq!(
+        artifacts.get(&key("one")).unwrap().unwrap().form,
+        Form::State { code: code.clone() }
+    );
+
+    let keep = HashSet::from([key("one")]);
+    assert_eq!(bench.collect(&keep, Duration::ZERO).unwrap(), 1);
+
+    // What needs it is known after a restart as well.
+    drop(artifacts);
+    bench = bench.reopened();
+    artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();
+    assert_eq!(bench.collect(&keep, Duration::ZERO).unwrap(), 0);
+    let in_use = artifacts.get(&code).unwrap().unwrap();
+    assert_eq!(in_use.form, Form::Code { tables: 3 });
+
+    assert_eq!(bench.collect(&HashSet::new(), Duration::ZERO).unwrap(), 1);
+    drop(in_use);
+    assert_eq!(bench.collect(&HashSet::new(), Duration::ZERO).unwrap(), 1);
+    assert!(artifacts.is_empty());
+}
+
+#[test]
+fn shared_code_counts_once_and_makes_room_last() {
+    let bench = Bench::new();
+    let tenant = tenant("a", 3000);
+    let artifacts = bench.store.for_tenant(&tenant).unwrap();
+    let code = make_shared_code(&artifacts);
+    for name in ["one", "other"] {
+        make_state(&artifacts, &key(name), &code);
+    }
+    let (first, second) = (artifacts.get(&code).unwrap(), artifacts.get(&code).unwrap());
+    let size = files::directory_size(&bench.root().join("a").join(&code.0)).unwrap();
+    assert_eq!(tenant.used_by_artifacts(), size);
+    drop((first, second));
+
+    make(&artifacts, &key("large"), 2500).unwrap();
+    assert!(artifacts.get(&key("one")).unwrap().is_none());
+    assert!(artifacts.get(&key("other")).unwrap().is_none());
+}
+
+#[test]
+fn shared_code_in_use_can_be_replaced_by_an_equal_one() {
+    let bench = Bench::new();
+    let tenant = tenant("a", u64::MAX);
+    let artifacts = bench.store.for_tenant(&tenant).unwrap();
+    let code = make_shared_code(&artifacts);
+    let in_use = artifacts.get(&code).unwrap();
+    let used = tenant.used_by_artifacts();
+    make_shared_code(&artifacts);
+    assert_eq!(tenant.used_by_artifacts(), used);
+    drop(in_use);
+    assert_eq!(tenant.used_by_artifacts(), 0);
 }
 
 #[test]

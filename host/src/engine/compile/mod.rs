@@ -9,7 +9,9 @@
 //! starts the process. [`monitor`] handles its [`Report`]s and pauses it while other jobs have
 //! precedence. [`exit`] explains its end.
 //!
-//! Process side: [`job`] runs [`validate`], compile, load, [`snapshot`] and write. The process
+//! Process side: [`job`] runs [`validate`], compile, [`load`], snapshot and write. A component that
+//! can be [`split`] is compiled into shared code and the state of one model ([`separate`]). For any
+//! other one the [`snapshot`] is a whole component. The process
 //! receives the files of a [`Job`] as open [`descriptors`] on standard input, and after them the
 //! job as one JSON document. It writes reports to standard output, one JSON document a line.
 
@@ -17,10 +19,14 @@ mod compiler;
 mod descriptors;
 mod exit;
 pub mod job;
+mod load;
 mod monitor;
 mod queue;
+mod separate;
 mod slots;
 mod snapshot;
+mod split;
+mod steps;
 mod stopwatch;
 mod usage;
 pub mod validate;
@@ -33,6 +39,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use compiler::Compiler;
+pub(super) use split::STATE;
 
 use super::EngineConfig;
 use crate::capability::{Level, LogLine};
@@ -58,7 +65,11 @@ pub struct Job {
     pub granted: Vec<Capability>,
     /// The directory to write the artifact into.
     pub output: PathBuf,
-    /// The limit on the artifact's size.
+    /// The tenant's artifacts, among them the code that its models share.
+    pub artifacts: PathBuf,
+    /// Everything that the key of shared code depends on, apart from its bytes.
+    pub code_scope: String,
+    /// The limit on the artifact's size, together with shared code that is made for it.
     pub storage: StorageLeft,
     /// The limits of the guest's `load`.
     pub load: LoadLimits,

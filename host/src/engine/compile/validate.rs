@@ -29,6 +29,24 @@ pub fn validate_component(
         .validate_all(bytes)
         .map_err(|error| validation_error(format!("not a valid component: {error}")))?;
 
+    check_surface(surface, role, granted)
+}
+
+/// Checks a component whose code was found to be valid before, as far as it depends on more than
+/// the code. Fails with the reason and a remedy.
+pub(super) fn validate_known_component(
+    bytes: &[u8],
+    role: Role,
+    granted: &[Capability],
+) -> Result<Surface, LoadError> {
+    check_surface(read_surface(bytes)?, role, granted)
+}
+
+fn check_surface(
+    surface: Surface,
+    role: Role,
+    granted: &[Capability],
+) -> Result<Surface, LoadError> {
     let refused = |import: &String| {
         import_refusal(import, granted).map(|why| format!("it imports '{import}', {why}"))
     };
