@@ -34,6 +34,8 @@ def export(model: Any, sample: Sample, classes: Any = None) -> Exported:
         metadata["classes"] = class_values(classes)
     if columns:
         metadata["columns"] = columns
+        # The reader of this format does not give them to clients by itself.
+        metadata["properties"] = {"columns": json.dumps(columns, ensure_ascii=False)}
     categories = category_columns(sample)
     if categories and len(categories) == len(booster.pandas_categorical or ()):
         metadata["categorical_columns"] = [names[number] for number in categories]
