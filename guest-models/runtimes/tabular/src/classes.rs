@@ -20,12 +20,19 @@ impl Classes {
     ///
     /// # Errors Failed if there are not `count`, or they are texts beside numbers.
     pub(crate) fn new(count: usize, saved: &SavedMetadata) -> Result<Self, Error> {
-        let Some(classes) = &saved.classes else {
-            return Ok(Self::Numbers((0..).take(count).collect()));
-        };
+        match &saved.classes {
+            Some(classes) => Self::named(count, classes),
+            None => Ok(Self::Numbers((0..).take(count).collect())),
+        }
+    }
+
+    /// Takes the classes that a file names.
+    ///
+    /// # Errors Failed if there are not `count`, or they are texts beside numbers.
+    pub(crate) fn named(count: usize, classes: &[Class]) -> Result<Self, Error> {
         if classes.len() != count {
             return Err(Error::failed(format_args!(
-                "metadata.json names {} classes, and the model has {count}",
+                "{} classes are named, and the model has {count}",
                 classes.len()
             )));
         }
@@ -39,12 +46,14 @@ impl Classes {
         };
         let numbers: Option<_> = classes.iter().map(number).collect();
         let texts: Option<_> = classes.iter().map(text).collect();
-        numbers.map(Self::Numbers).or(texts.map(Self::Texts)).ok_or_else(|| {
-            Error::failed("the classes of metadata.json are neither all numbers nor all texts")
-        })
+        numbers
+            .map(Self::Numbers)
+            .or(texts.map(Self::Texts))
+            .ok_or_else(|| Error::failed("the classes are neither all whole numbers nor all texts"))
     }
 
-    fn len(&self) -> usize {
+    /// Returns the number of classes.
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Numbers(numbers) => numbers.len(),
             Self::Texts(texts) => texts.len(),
@@ -66,40 +75,25 @@ impl Classes {
             .property("classes", classes.to_string())
     }
 
-    /// Answers `count` rows. `answers` has a probability for each class, or that of the second of
-    /// two.
-    pub(crate) fn response(&self, count: usize, answers: Vec<f64>) -> Response {
-        let is_second = self.len() == 2 && answers.len() == count;
-        let probabilities = match is_second {
-            true => answers.into_iter().flat_map(|second| [1.0 - second, second]).collect(),
-            false => answers,
-        };
-        let labels: Vec<_> = probabilities.chunks_exact(self.len()).map(highest).collect();
+    /// Answers with the index of each row's class, and a probability for each row and class.
+    pub(crate) fn response(&self, labels: &[usize], probabilities: Vec<f64>) -> Response {
+        let rows = [labels.len()];
         let label = match self {
-            Self::Numbers(numbers) => Tensor::new(
-                "label",
-                [count],
-                labels.iter().filter_map(|index| numbers.get(*index)).copied(),
-            ),
-            Self::Texts(texts) => Tensor::from_strings(
-                "label",
-                [count],
-                labels.iter().filter_map(|index| texts.get(*index)),
-            ),
+            Self::Numbers(numbers) => {
+                let numbers = labels.iter().filter_map(|index| numbers.get(*index));
+                Tensor::new("label", rows, numbers.copied())
+            }
+            Self::Texts(texts) => {
+                let texts = labels.iter().filter_map(|index| texts.get(*index));
+                Tensor::from_strings("label", rows, texts)
+            }
         };
-        let shape = [count, self.len()];
+        let shape = [labels.len(), self.len()];
         Response::new().output(label).output(Tensor::new("probabilities", shape, probabilities))
     }
 }
 
-/// Returns the index of the first number that no other exceeds. NaN exceeds all, as in numpy.
-fn highest(row: &[f64]) -> usize {
-    let mut best = 0;
-    for (index, value) in row.iter().enumerate() {
-        let champion = row[best];
-        if !champion.is_nan() && (value.is_nan() || *value > champion) {
-            best = index;
-        }
-    }
-    best
+/// Adds the probability of the first of two classes to those of the second.
+pub(crate) fn of_both(second: &[f64]) -> Vec<f64> {
+    second.iter().flat_map(|second| [1.0 - second, *second]).collect()
 }

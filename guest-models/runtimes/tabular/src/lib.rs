@@ -9,6 +9,16 @@ mod onnx;
 
 mod classes;
 
+mod frame;
+
+mod links;
+
+mod number_lists;
+
+mod refusal;
+
+mod wardian_trees;
+
 mod lightgbm;
 
 mod format;
@@ -35,12 +45,12 @@ use wardian_sdk::{Error, Metadata, Model, Request, Response};
 /// as its library does; the text names the operator or field, and what to do.
 pub fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
     match Format::detect(file) {
+        Some(Format::WardianTrees) => wardian_trees::open(file, saved),
         Some(Format::Lightgbm) => lightgbm::open(file, saved),
         Some(Format::Onnx) => onnx::open(file, saved),
         Some(format @ (Format::XgboostJson | Format::XgboostUbjson)) => {
             xgboost::open(file, format, saved)
         }
-        Some(format) => Err(Error::failed(format_args!("{format} files are not served yet"))),
         None => Err(xgboost::unserved(file).unwrap_or_else(|| {
             Error::failed("this is not a file of ONNX, XGBoost (JSON or UBJSON) or LightGBM (text)")
         })),

@@ -4,38 +4,44 @@
 //! these are. Unordered categories are categorical features of the trees; ordered ones are numbers
 //! to them. A caller may also have named columns of plain numbers as categorical.
 
+use serde_json::value::RawValue;
 use wardian_sdk::{Error, OrError};
 
-use super::categories::Categories;
 use super::header::{Feature, Header};
 use super::lines::Lines;
 use crate::SavedMetadata;
+use crate::frame::{Categories, Column};
 
-/// Returns each column's categories, if it has any.
+/// Returns the columns with their categories.
 ///
-/// # Errors Failed if it is uncertain which columns are meant.
-pub(super) fn with_categories(
+/// # Errors Failed if it is uncertain which columns have categories.
+pub(super) fn read(
     header: &Header<'_>,
     lines: &Lines<'_>,
     saved: &SavedMetadata,
-) -> Result<Vec<Option<Categories>>, Error> {
+) -> Result<Vec<Column>, Error> {
     let features = &header.features;
-    let lists = match lines.pandas_categories() {
-        Some(json) => Categories::read_all(json)?,
-        None => Vec::new(),
-    };
-    let columns = match &saved.categorical_columns {
+    let lists = lines.pandas_categories().map_or_else(|| Ok(Vec::new()), read_lists)?;
+    let with_categories = match &saved.categorical_columns {
         Some(names) => named(names, features, &lists)?,
         None => guessed(&categorical(lines, features), features, &lists)?,
     };
 
-    let mut categories = vec![None; features.len()];
-    for (column, list) in columns.into_iter().zip(lists) {
-        if let Some(place) = categories.get_mut(column) {
-            *place = Some(list);
+    let column = |feature: &Feature<'_>| Column { name: feature.name.into(), categories: None };
+    let mut columns: Vec<_> = features.iter().map(column).collect();
+    for (index, list) in with_categories.into_iter().zip(lists) {
+        if let Some(column) = columns.get_mut(index) {
+            column.categories = Some(list);
         }
     }
-    Ok(categories)
+    Ok(columns)
+}
+
+fn read_lists(json: &str) -> Result<Vec<Categories>, Error> {
+    let context = "pandas_categorical";
+    let lists: Option<Vec<Vec<&RawValue>>> = serde_json::from_str(json).or_failed(context)?;
+    let lists = lists.unwrap_or_default();
+    lists.iter().map(|list| Categories::read(list).or_failed(context)).collect()
 }
 
 /// The columns that `metadata.json` names.

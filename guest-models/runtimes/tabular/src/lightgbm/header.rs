@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use wardian_sdk::{Error, OrError};
 
 use super::lines::Line;
-use super::numbers::{number, shortened};
 use super::{Lines, Objective};
+use crate::number_lists::{number, shortened};
 
 /// The fields of the versions 2 to 4.
 const FIELDS: [&str; 11] = [

@@ -4,8 +4,6 @@
 //! line: the categories of a pandas frame. The library compares and adds doubles, so the inputs are
 //! `FP64`.
 
-mod numbers;
-
 mod lines;
 use lines::Lines;
 
@@ -17,12 +15,7 @@ use objective::Objective;
 
 mod tree_section;
 
-mod categories;
-
 mod columns;
-
-mod inputs;
-use inputs::Inputs;
 
 mod model;
 pub(crate) use model::open;

@@ -3,9 +3,14 @@
 use wardian_sdk::{Error, Metadata, OrError, Request, Response, Tensor};
 
 use super::lines::Line;
-use super::{Header, Inputs, Lines, Objective, columns, tree_section};
-use crate::classes::Classes;
-use crate::trees::{Ensemble, EnsembleBuilder};
+use super::objective::LastStep;
+use super::{Header, Lines, Objective, columns, tree_section};
+use crate::classes::{Classes, of_both};
+use crate::frame::Inputs;
+use crate::links::highest;
+use crate::number_lists::shortened;
+use crate::refusal::refusal;
+use crate::trees::{Ensemble, EnsembleBuilder, Missing};
 use crate::{Predictor, SavedMetadata};
 
 /// A model of LightGBM, ready to answer.
@@ -25,17 +30,18 @@ struct Lightgbm {
 ///
 /// # Errors Failed with the field that is damaged or not served.
 pub(crate) fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
-    let model = read(file, saved).or_failed("the file is not a LightGBM model that can be served");
-    Ok(Box::new(model?))
+    match read(file, saved) {
+        Ok(model) => Ok(Box::new(model)),
+        Err(fault) => Err(refusal("the file is not a LightGBM model that can be served", fault)),
+    }
 }
 
 fn read(file: &[u8], saved: &SavedMetadata) -> Result<Lightgbm, Error> {
     let mut lines = Lines::new(file)?;
     let header = Header::read(&mut lines)?;
     let trees = read_trees(&header, &mut lines)?;
-    let categories = columns::with_categories(&header, &lines, saved)?;
+    let inputs = Inputs::new(columns::read(&header, &lines, saved)?, saved.missing)?;
 
-    let inputs = Inputs::new(&header.features, categories, saved.missing)?;
     let rounds = trees.trees() / header.outputs;
     let count = header.objective.classes(header.outputs);
     let classes = count.map(|count| Classes::new(count, saved)).transpose()?;
@@ -58,7 +64,8 @@ fn read_trees(header: &Header<'_>, lines: &mut Lines<'_>) -> Result<Ensemble<f64
             Line::Blank => {}
             Line::End => break,
             Line::Field(key, _) => {
-                return Err(Error::failed(format_args!("the field {key} belongs to no tree")));
+                let key = shortened(key);
+                return Err(Error::failed(format_args!("the line {key} belongs to no tree")));
             }
             Line::Tree => {
                 let nodes = tree_section::read(lines, count % header.outputs);
@@ -109,11 +116,20 @@ impl Predictor for Lightgbm {
     }
 
     fn predict(&self, request: &Request) -> Result<Response, Error> {
-        let rows = self.inputs.rows(request)?;
+        let mut rows = self.inputs.rows(request)?;
+        // The library drops such values from its rows, which leaves zeros.
+        let zeros = rows.iter_mut().filter(|value| value.abs() <= Missing::ZERO);
+        zeros.for_each(|value| *value = 0.0);
         let count = rows.len() / self.trees.features();
         let answers = self.answers(&rows, count)?;
         Ok(match &self.classes {
-            Some(classes) => classes.response(count, answers),
+            Some(classes) => {
+                let is_binary = matches!(self.objective.last_step, LastStep::Binary { .. });
+                let probabilities = if is_binary { of_both(&answers) } else { answers };
+                let rows = probabilities.chunks_exact(classes.len());
+                let labels: Vec<_> = rows.map(highest).collect();
+                classes.response(&labels, probabilities)
+            }
             None => {
                 let outputs = self.trees.outputs();
                 let shape = [count, outputs].into_iter().take(if outputs == 1 { 1 } else { 2 });

@@ -2,7 +2,8 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::numbers::{double, number, shortened};
+use crate::links::{logistic, softmax};
+use crate::number_lists::{double, number, shortened};
 
 /// The aim of the training.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,15 +188,4 @@ impl LastStep {
             Self::Binary { sigmoid } | Self::OneVersusAll { sigmoid } => logistic(sigmoid * sum),
         }
     }
-}
-
-fn logistic(value: f64) -> f64 {
-    1.0 / (1.0 + (-value).exp())
-}
-
-fn softmax(row: &mut [f64]) {
-    let highest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|value| *value = (*value - highest).exp());
-    let sum: f64 = row.iter().fold(0.0, |sum, value| sum + value);
-    row.iter_mut().for_each(|value| *value /= sum);
 }

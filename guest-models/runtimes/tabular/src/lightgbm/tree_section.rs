@@ -6,7 +6,7 @@ use wardian_sdk::{Error, OrError};
 
 use super::Lines;
 use super::lines::Line;
-use super::numbers::{doubles, number, numbers, shortened};
+use crate::number_lists::{doubles, number, numbers, shortened};
 use crate::trees::{Categories, Leaf, Missing, Node, Split, Test};
 
 /// The fields that decide a row's leaf and what it adds.

@@ -133,6 +133,10 @@ fn categories_of_both_kinds_are_refused() {
     let words = data!("words");
     refused(words, r#""low", "high""#, r#""low", 1"#, "not all texts or all numbers");
     refused(words, r#""low", "high""#, r#""low", "#, "pandas_categorical");
+    refused(words, r#""low", "high""#, r#""low", "low""#, "same category twice");
+    let long = "\\u0007x".repeat(10_000);
+    let said = refusal(&words.replace(r#"["low", "high"]"#, &format!("\"{long}\"")));
+    assert!(said.len() < 1000 && !said.contains(char::is_control), "{said:?}");
 }
 
 #[test]
@@ -142,8 +146,8 @@ fn classes_must_be_as_many_as_the_model_has() {
         let opened = crate::open(data!("multiclass").as_bytes(), &saved);
         opened.map(|_| ()).map_err(|error| error.to_string()).unwrap_err()
     };
-    assert!(open(r#"{"classes": [1, 2]}"#).contains("2 classes, and the model has 3"));
-    assert!(open(r#"{"classes": [1, 2, "three"]}"#).contains("neither all numbers"));
+    assert!(open(r#"{"classes": [1, 2]}"#).contains("2 classes are named, and the model has 3"));
+    assert!(open(r#"{"classes": [1, 2, "three"]}"#).contains("neither all whole numbers"));
 }
 
 #[test]

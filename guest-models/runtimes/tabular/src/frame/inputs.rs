@@ -3,40 +3,39 @@
 use serde_json::{Map, Value};
 use wardian_sdk::{Error, Metadata, Request};
 
-use super::categories::Categories;
-use super::header::Feature;
-use crate::trees::Missing;
+use super::Categories;
 
 /// The name of the input that holds all columns.
 const MATRIX: &str = "features";
 
 /// The inputs of a model: a matrix, or a tensor for each column if one of them has texts.
-pub(super) struct Inputs {
+#[derive(Debug)]
+pub(crate) struct Inputs {
     columns: Vec<Column>,
     /// The value that stands for a missing one, besides NaN.
     missing: Option<f64>,
 }
 
-struct Column {
-    name: String,
-    categories: Option<Categories>,
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    /// The name, which an input has if there is one for each column.
+    pub(crate) name: String,
+    /// The categories, if it has any. Its codes take the place of their values.
+    pub(crate) categories: Option<Categories>,
 }
 
 // === impl Inputs ===
 
 impl Inputs {
-    /// Declares the inputs for columns and their categories.
+    /// Declares the inputs for columns.
     ///
-    /// # Errors Failed if columns must be told by their names, and two have the same.
-    pub(super) fn new(
-        features: &[Feature<'_>],
-        categories: Vec<Option<Categories>>,
-        missing: Option<f64>,
-    ) -> Result<Self, Error> {
-        let columns = features.iter().zip(categories);
-        let columns = columns
-            .map(|(feature, categories)| Column { name: feature.name.to_owned(), categories })
-            .collect();
+    /// # Errors Failed if there are none, or if columns must be told by their names, and two have
+    /// the same.
+    pub(crate) fn new(columns: Vec<Column>, missing: Option<f64>) -> Result<Self, Error> {
+        if columns.is_empty() {
+            return Err(Error::failed("the file has no columns"));
+        }
         let inputs = Self { columns, missing };
         let mut names: Vec<_> = inputs.columns.iter().map(|column| &column.name).collect();
         names.sort();
@@ -46,12 +45,17 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// Returns the number of columns, at least 1.
+    pub(crate) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
     fn is_matrix(&self) -> bool {
         !self.columns.iter().any(Column::has_texts)
     }
 
     /// Adds the inputs, and the properties that describe them.
-    pub(super) fn describe(&self, metadata: Metadata) -> Metadata {
+    pub(crate) fn describe(&self, metadata: Metadata) -> Metadata {
         let names: Value = self.columns.iter().map(|column| column.name.as_str()).collect();
         let metadata = metadata.property("feature_names", names.to_string());
         let categories: Map<_, _> = self.columns.iter().filter_map(Column::listed).collect();
@@ -71,7 +75,7 @@ impl Inputs {
     /// Reads the rows of a request, one after the other.
     ///
     /// # Errors Rejected if the tensors do not have the declared datatypes and shapes.
-    pub(super) fn rows(&self, request: &Request) -> Result<Vec<f64>, Error> {
+    pub(crate) fn rows(&self, request: &Request) -> Result<Vec<f64>, Error> {
         if self.is_matrix() { self.matrix(request) } else { self.joined(request) }
     }
 
@@ -124,17 +128,12 @@ impl Inputs {
         }
     }
 
-    /// Returns what the trees compare.
+    /// Returns the value that the trees compare.
     fn value(&self, column: &Column, value: f64) -> f64 {
         if self.missing == Some(value) {
             return f64::NAN;
         }
-        match &column.categories {
-            Some(categories) => categories.code_of_number(value),
-            // The library drops such values from its rows, which leaves zeros.
-            None if value.abs() <= Missing::ZERO => 0.0,
-            None => value,
-        }
+        column.categories.as_ref().map_or(value, |categories| categories.code_of_number(value))
     }
 }
 

@@ -7,7 +7,7 @@ use wardian_sdk::Error;
 /// Reads a double.
 ///
 /// # Errors Failed if it is none; a decimal comma is named as such.
-pub(super) fn double(key: &str, text: &str) -> Result<f64, Error> {
+pub(crate) fn double(key: &str, text: &str) -> Result<f64, Error> {
     if text.contains(',') {
         return Err(Error::failed(format_args!(
             "{key} has the decimal comma of another language: {}; save the model again with \
@@ -21,14 +21,14 @@ pub(super) fn double(key: &str, text: &str) -> Result<f64, Error> {
 /// Reads a list of doubles.
 ///
 /// # Errors Failed if there are fewer or more than `count`, or one is no number.
-pub(super) fn doubles(key: &str, text: &str, count: usize) -> Result<Vec<f64>, Error> {
+pub(crate) fn doubles(key: &str, text: &str, count: usize) -> Result<Vec<f64>, Error> {
     list(key, text, count, double)
 }
 
 /// Reads a whole number.
 ///
 /// # Errors Failed if it is none, or out of the type's range.
-pub(super) fn number<T: FromStr>(key: &str, text: &str) -> Result<T, Error> {
+pub(crate) fn number<T: FromStr>(key: &str, text: &str) -> Result<T, Error> {
     text.trim().parse().map_err(|_| {
         Error::failed(format_args!("{key} is no number of its kind: {}", shortened(text)))
     })
@@ -37,7 +37,7 @@ pub(super) fn number<T: FromStr>(key: &str, text: &str) -> Result<T, Error> {
 /// Reads a list of whole numbers.
 ///
 /// # Errors Failed if there are fewer or more than `count`, or one is no number of the type.
-pub(super) fn numbers<T: FromStr>(key: &str, text: &str, count: usize) -> Result<Vec<T>, Error> {
+pub(crate) fn numbers<T: FromStr>(key: &str, text: &str, count: usize) -> Result<Vec<T>, Error> {
     list(key, text, count, number)
 }
 
@@ -57,7 +57,7 @@ fn list<T>(
 }
 
 /// A text in quotes, short enough for an error.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
