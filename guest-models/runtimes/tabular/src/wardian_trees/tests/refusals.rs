@@ -11,9 +11,9 @@ fn refused(from: &str, to: &str, words: &str) {
 
 #[test]
 fn other_versions_and_fields_are_named() {
-    refused("\"version\": 1", "\"version\": 2", "of version 2");
-    refused("\"version\": 1", "\"version\": 2, \"shapes\": []", "of version 2");
-    refused("\"version\": 1", "\"version\": -1", "of version -1");
+    refused("\"version\": 1", "\"version\": 2", "of version \"2\"");
+    refused("\"version\": 1", "\"version\": 2, \"shapes\": []", "of version \"2\"");
+    refused("\"version\": 1", "\"version\": -1", "of version \"-1\"");
     refused("\"objective\"", "\"objectives\"", "objectives");
     refused("\"feature\"", "\"features\"", "features");
     refused("\"logistic\"", "\"probit\"", "probit");
