@@ -109,7 +109,10 @@ fn changes_content(key: &str) -> bool {
     matches!(key, "size" | "linkpath" | "hdrcharset") || key.starts_with("GNU.sparse.")
 }
 
-fn records(content: &[u8]) -> Result<Vec<(&str, &[u8])>, ArchiveError> {
+/// A key and its value.
+type Record<'a> = (&'a str, &'a [u8]);
+
+fn records(content: &[u8]) -> Result<Vec<Record<'_>>, ArchiveError> {
     let mut rest = content;
     let mut found = Vec::new();
     while !rest.is_empty() {
@@ -121,7 +124,7 @@ fn records(content: &[u8]) -> Result<Vec<(&str, &[u8])>, ArchiveError> {
 }
 
 /// Splits `LENGTH KEY=VALUE\n` from its begin; the length counts all of it.
-fn split_record(content: &[u8]) -> Option<((&str, &[u8]), &[u8])> {
+fn split_record(content: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let digits = content.iter().take(6).position(|byte| *byte == b' ')?;
     let length: usize = std::str::from_utf8(content.get(..digits)?).ok()?.parse().ok()?;
     let (record, after) = content.split_at_checked(length)?;
