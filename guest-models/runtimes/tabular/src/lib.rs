@@ -4,7 +4,6 @@
 //! `load` reads the model file of the version's folder, detects its [`Format`] by its content, and
 //! makes a [`Predictor`] of it, which answers every request.
 
-#[allow(dead_code, unused_imports, unused_macros)]
 mod onnx;
 
 mod classes;

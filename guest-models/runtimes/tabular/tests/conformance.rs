@@ -1,8 +1,8 @@
 //! Answers the golden requests of the folders below `$WARDIAN_CONFORMANCE`, which
 //! `../conformance/generate.py` makes: 500 rows for each model, with its library's own answers.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tabular::SavedMetadata;
 use wardian_sdk::{Error, OrError, golden};
@@ -13,7 +13,7 @@ fn files_are_answered_as_by_their_libraries() {
         eprintln!("SKIPPED: WARDIAN_CONFORMANCE names no folder made by generate.py");
         return;
     };
-    let models = folders(Path::new(&root));
+    let models = folders(Path::new(&root)).unwrap();
     assert!(!models.is_empty(), "{} has no models", root.display());
 
     let mut faults = 0;
@@ -29,12 +29,12 @@ fn files_are_answered_as_by_their_libraries() {
 }
 
 /// Returns the folders in a folder, by name.
-fn folders(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{error}"));
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut folders: Vec<_> = paths.filter(|path| path.join("1").is_dir()).collect();
     folders.sort();
-    folders
+    Ok(folders)
 }
 
 /// Reads the model of a version's folder and answers its golden requests.

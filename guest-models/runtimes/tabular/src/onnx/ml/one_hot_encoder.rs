@@ -5,7 +5,7 @@ use wardian_sdk::{Error, OrError};
 use super::key::{Key, table};
 use crate::onnx::kernel::Kernel;
 use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator, for_types};
+use crate::onnx::operators::{Domain, Operator, truncated};
 use crate::onnx::tensor::{Element, ElementType, Shape, Tensor, Text, filled};
 
 pub(super) const OPERATOR: Operator = Operator {
@@ -22,11 +22,14 @@ pub(super) const OPERATOR: Operator = Operator {
     build: |node| {
         let numbers = node.integers("cats_int64s").to_vec();
         let texts = node.texts("cats_strings")?;
-        if node.input_type(0)? == ElementType::Text {
-            return encode(node, texts, |text: &Text| text.clone());
+        // A number with a fraction is cut to a whole one; what is none is in no category.
+        match node.input_type(0)? {
+            ElementType::Text => encode(node, texts, |text: &Text| text.clone()),
+            ElementType::I32 => encode(node, numbers, |number: &i32| i64::from(*number)),
+            ElementType::F32 => encode(node, numbers, |number: &f32| truncated((*number).into())),
+            ElementType::F64 => encode(node, numbers, |number: &f64| truncated(*number)),
+            _ => encode(node, numbers, |number: &i64| *number),
         }
-        for_types!(node.input_type(0)?, T in common =>
-            encode(node, numbers, |number: &T| *number as i64))
     },
 };
 
@@ -79,6 +82,13 @@ mod tests {
         let got = case.values::<f32>(&[tensor(&[9], &numbers)]);
         let ones: Vec<_> = (0..81).filter(|place| got[*place] == 1.0).collect();
         assert_eq!(ones, (0..9).map(|row| row * 10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn fractions_are_cut_and_nan_is_no_category() {
+        let case = Case::ml("OneHotEncoder", 1).ints("cats_int64s", &[0, 2]);
+        let got = case.values::<f32>(&[tensor(&[3], &[2.9_f32, -0.5, f32::NAN])]);
+        assert_eq!(got, [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use wardian_sdk::{Error, OrError};
 use super::matrix::of_column;
 use crate::onnx::kernel::Kernel;
 use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator, for_types};
+use crate::onnx::operators::{Domain, Operator};
 use crate::onnx::tensor::{Element, ElementType, Tensor, allocate};
 
 pub(super) const OPERATOR: Operator = Operator {
@@ -13,14 +13,13 @@ pub(super) const OPERATOR: Operator = Operator {
     name: "Scaler",
     versions: (1, Domain::NEWEST_ML),
     accepts: ElementType::COMMON_NUMBERS,
-    build: |node| {
-        for_types!(node.input_type(0)?, T in [F32(f32), I64(i64), I32(i32)] =>
-            scale::<T>(node, |x, offset, scale| (x as f32 - offset) * scale))
-        .or_else(|_| {
-            scale::<f64>(node, |x, offset, scale| {
-                ((x - f64::from(offset)) * f64::from(scale)) as f32
-            })
-        })
+    build: |node| match node.input_type(0)? {
+        ElementType::F64 => scale::<f64>(node, |x, offset, scale| {
+            ((x - f64::from(offset)) * f64::from(scale)) as f32
+        }),
+        ElementType::I64 => scale::<i64>(node, |x, offset, scale| (x as f32 - offset) * scale),
+        ElementType::I32 => scale::<i32>(node, |x, offset, scale| (x as f32 - offset) * scale),
+        _ => scale::<f32>(node, |x, offset, scale| (x - offset) * scale),
     },
 };
 

@@ -28,7 +28,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator::onnx("Relu", 6, ElementType::NUMBERS, |node| {
         // NaN stays: a comparison with it is false.
         for_types!(node.input_type(0)?, T in numbers => {
-            map::<T>(node, |value| if value < T::ZERO { T::ZERO } else { value })
+            map::<T>(node, |value| if value.is_below_zero() { T::ZERO } else { value })
         })
     }),
     activation!("LeakyRelu", 6, 0.01, value, alpha => if value < 0.0 { alpha * value } else { value }),

@@ -46,7 +46,9 @@ pub(super) const OPERATORS: &[Operator] = &[
         NUMBERS,
         |node| for_types!(node.input_type(0)?, T in numbers => power::<T>(node)),
     ),
-    of_two!("PRelu", 7, |value, slope| if value < T::ZERO { value.times(slope) } else { value }),
+    of_two!("PRelu", 7, |value, slope| {
+        if value.is_below_zero() { value.times(slope) } else { value }
+    }),
     of_many!("Sum", Number::plus, false),
     of_many!("Mean", Number::plus, true),
     of_many!("Max", Number::larger, false),

@@ -100,10 +100,7 @@ impl Broadcast {
 
         let mut counters = vec![0; outer.len()];
         let mut offsets = [0, 0];
-        loop {
-            let (Some(one), Some(other)) = (one.get(offsets[0]..), other.get(offsets[1]..)) else {
-                break;
-            };
+        while let (Some(one), Some(other)) = (one.get(offsets[0]..), other.get(offsets[1]..)) {
             let length = inner.extent;
             match (inner.steps, one, other) {
                 ([0, _], [one, ..], _) => {

@@ -1,5 +1,7 @@
 //! Changes of the type of elements.
 
+use std::ops::Range;
+
 use half::{bf16, f16};
 use wardian_sdk::{Error, OrError};
 
@@ -128,9 +130,9 @@ narrow!(
 );
 
 /// Towards 0; the smallest integer for NaN and what is beyond the range, as processors answer.
-fn truncated(value: f64) -> i64 {
-    let fits = value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0;
-    if fits { value as i64 } else { i64::MIN }
+pub(crate) fn truncated(value: f64) -> i64 {
+    const RANGE: Range<f64> = -9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0;
+    if RANGE.contains(&value) { value as i64 } else { i64::MIN }
 }
 
 /// As [`truncated`], of 32 bits.

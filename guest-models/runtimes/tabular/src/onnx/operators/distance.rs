@@ -2,7 +2,7 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::number::{Float, Number};
+use super::number::Float;
 use super::{Domain, Operator, for_types};
 use crate::onnx::kernel::Kernel;
 use crate::onnx::node::Node;

@@ -27,6 +27,8 @@ mod arg;
 mod arithmetic;
 mod broadcast;
 mod cast;
+pub(crate) use cast::truncated;
+
 mod comparison;
 mod control;
 mod cumulative;

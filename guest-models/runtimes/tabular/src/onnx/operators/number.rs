@@ -32,6 +32,11 @@ pub(crate) trait Number: Element + Copy + PartialOrd {
     /// The nearest number, towards 0 for integers.
     fn from_f64(value: f64) -> Self;
 
+    /// Returns true if it is below 0, as neither NaN nor -0 is.
+    fn is_below_zero(self) -> bool {
+        self < Self::ZERO
+    }
+
     /// The larger one; NaN if one is NaN.
     fn larger(self, other: Self) -> Self {
         if self.is_nan() || self > other { self } else { other }
@@ -47,12 +52,8 @@ pub(crate) trait Number: Element + Copy + PartialOrd {
 pub(crate) trait Float: Number {
     fn map(self, function: fn(f64) -> f64) -> Self;
     fn exp(self) -> Self;
-    fn floor(self) -> Self;
-    fn ceil(self) -> Self;
-    fn sqrt(self) -> Self;
     /// Rounds to the nearest integer, halves to the even one.
     fn round(self) -> Self;
-    fn is_infinite(self) -> bool;
 }
 
 macro_rules! floats {
@@ -127,24 +128,8 @@ macro_rules! floats {
                 $number::exp(self)
             }
 
-            fn floor(self) -> Self {
-                $number::floor(self)
-            }
-
-            fn ceil(self) -> Self {
-                $number::ceil(self)
-            }
-
-            fn sqrt(self) -> Self {
-                $number::sqrt(self)
-            }
-
             fn round(self) -> Self {
                 self.round_ties_even()
-            }
-
-            fn is_infinite(self) -> bool {
-                $number::is_infinite(self)
             }
         }
     )*};
@@ -176,8 +161,7 @@ macro_rules! integers {
 
             fn modulo(self, other: Self) -> Option<Self> {
                 let rest = self.remainder(other)?;
-                #[allow(unused_comparisons)]
-                let differs = rest != 0 && (rest < 0) != (other < 0);
+                let differs = rest != 0 && rest.is_below_zero() != other.is_below_zero();
                 Some(if differs { rest.wrapping_add(other) } else { rest })
             }
 

@@ -64,11 +64,6 @@ impl Tensor {
         &self.data
     }
 
-    /// Unwraps the elements.
-    pub(crate) fn into_data(self) -> Data {
-        self.data
-    }
-
     /// Returns the type of the elements.
     pub(crate) fn element_type(&self) -> ElementType {
         self.data.element_type()
@@ -117,16 +112,6 @@ impl Tensor {
         let before = self.shape;
         Self::from_data(shape, self.data)
             .map_err(|_| Error::rejected(format_args!("{before:?} cannot become {shape:?}")))
-    }
-
-    /// Returns the number of rows and columns of a matrix. One dimension is one column, as
-    /// ai.onnx.ml takes it; several after the first are joined.
-    pub(crate) fn rows_and_columns(&self) -> (usize, usize) {
-        match **self.shape() {
-            [] => (1, 1),
-            [rows] => (rows, 1),
-            [rows, ref columns @ ..] => (rows, columns.iter().product()),
-        }
     }
 }
 

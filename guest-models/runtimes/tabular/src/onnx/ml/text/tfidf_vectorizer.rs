@@ -7,7 +7,7 @@ use crate::onnx::ml::key::{Key, Table};
 use crate::onnx::ml::matrix::{dimensions, indices};
 use crate::onnx::node::Node;
 use crate::onnx::operators::{Domain, Operator, for_types};
-use crate::onnx::tensor::{ElementType, Shape, Tensor, Text, filled};
+use crate::onnx::tensor::{ElementType, Shape, Tensor, filled};
 
 pub(in crate::onnx::ml) const OPERATOR: Operator = Operator {
     domain: Domain::Onnx,

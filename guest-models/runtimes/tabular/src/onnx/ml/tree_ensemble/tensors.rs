@@ -42,6 +42,13 @@ struct Lists<T> {
     leaf_weights: Vec<T>,
 }
 
+/// A node that an answer leads to.
+struct Child {
+    /// The place among the branches, or among the leaves.
+    index: usize,
+    is_leaf: bool,
+}
+
 fn build<T: Precision + Element>(
     node: &Node<'_>,
     transform: fn(Vec<T>, PostTransform, usize) -> Vec<T>,
@@ -134,8 +141,8 @@ impl<T: Precision> Lists<T> {
     ) -> Result<Vec<trees::Node<T>>, Error> {
         let mut made = Vec::new();
         let mut next = 1;
-        let mut open = VecDeque::from([(root, false)]);
-        while let Some((index, is_leaf)) = open.pop_front() {
+        let mut open = VecDeque::from([Child { index: root, is_leaf: false }]);
+        while let Some(Child { index, is_leaf }) = open.pop_front() {
             if is_leaf {
                 made.push(self.leaf(index, targets)?);
                 continue;
@@ -162,8 +169,8 @@ impl<T: Precision> Lists<T> {
     }
 
     /// Returns a split whose children are made as nodes `next` and the one after it, and those
-    /// children: their indices, and whether they are leaves.
-    fn split(&self, index: usize, next: usize) -> Option<(Split<T>, [(usize, bool); 2])> {
+    /// children.
+    fn split(&self, index: usize, next: usize) -> Option<(Split<T>, [Child; 2])> {
         let split = Split {
             feature: *self.features.get(index)?,
             test: self.tests.get(index)?.clone(),
@@ -174,8 +181,14 @@ impl<T: Precision> Lists<T> {
             yes: next,
             no: next + 1,
         };
-        let yes = (*self.true_children.get(index)?, *self.true_leaves.get(index)? != 0);
-        let no = (*self.false_children.get(index)?, *self.false_leaves.get(index)? != 0);
+        let yes = Child {
+            index: *self.true_children.get(index)?,
+            is_leaf: *self.true_leaves.get(index)? != 0,
+        };
+        let no = Child {
+            index: *self.false_children.get(index)?,
+            is_leaf: *self.false_leaves.get(index)? != 0,
+        };
         Some((split, [yes, no]))
     }
 }
