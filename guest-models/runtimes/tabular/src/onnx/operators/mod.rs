@@ -36,9 +36,11 @@ mod distance;
 mod erf;
 mod gather;
 mod generate;
+mod groups;
 mod identity;
 mod matmul;
 mod movement;
+mod normalization;
 mod number;
 mod reduce;
 mod scatter;
@@ -109,6 +111,7 @@ pub(super) const OPERATORS: &[&[Operator]] = &[
     identity::OPERATORS,
     matmul::OPERATORS,
     movement::OPERATORS,
+    normalization::OPERATORS,
     reduce::OPERATORS,
     scatter::OPERATORS,
     select::OPERATORS,

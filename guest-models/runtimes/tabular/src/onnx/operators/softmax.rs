@@ -2,11 +2,12 @@
 
 use wardian_sdk::Error;
 
+use super::groups::along_axis;
 use super::number::{Float, Number};
 use super::{Operator, for_types};
 use crate::onnx::kernel::Kernel;
 use crate::onnx::node::Node;
-use crate::onnx::tensor::{ElementType, Tensor, allocate};
+use crate::onnx::tensor::{ElementType, Tensor};
 
 const FLOATS: &[ElementType] = ElementType::FLOATS;
 
@@ -18,47 +19,35 @@ pub(super) const OPERATORS: &[Operator] = &[
         "Softmax",
         1,
         FLOATS,
-        |node| for_types!(node.input_type(0)?, T in floats => along_axis::<T>(node, softmax)),
+        |node| for_types!(node.input_type(0)?, T in floats => groups::<T>(node, softmax)),
     ),
     Operator::onnx(
         "LogSoftmax",
         1,
         FLOATS,
-        |node| for_types!(node.input_type(0)?, T in floats => along_axis::<T>(node, log_softmax)),
+        |node| for_types!(node.input_type(0)?, T in floats => groups::<T>(node, log_softmax)),
     ),
     Operator::onnx(
         "Hardmax",
         1,
         FLOATS,
-        |node| for_types!(node.input_type(0)?, T in floats => along_axis::<T>(node, hardmax)),
+        |node| for_types!(node.input_type(0)?, T in floats => groups::<T>(node, hardmax)),
     ),
 ];
 
-fn along_axis<T: Number>(node: &Node<'_>, function: fn(&mut [T])) -> Result<Kernel, Error> {
-    let is_one_axis = node.version() >= ONE_AXIS;
-    let axis = node.integer("axis", if is_one_axis { -1 } else { 1 });
+fn groups<T: Number>(node: &Node<'_>, function: fn(&mut [T])) -> Result<Kernel, Error> {
+    if node.version() >= ONE_AXIS {
+        return along_axis(node, node.integer("axis", -1), function);
+    }
+    let axis = node.integer("axis", 1);
     Ok(Kernel::new(node.input_type(0)?, move |arguments| {
         let tensor = arguments.take(0)?;
         let shape = *tensor.shape();
-        let is_end = !is_one_axis && axis == shape.len() as i64;
-        let axis = if is_end { shape.len() } else { shape.axis(axis)? };
-        let (outer, block) = shape.split_at_axis(axis);
-        let inner = if is_one_axis { shape.split_at_axis(axis + 1).1 } else { 1 };
+        let axis = if axis == shape.len() as i64 { shape.len() } else { shape.axis(axis)? };
+        let (_, block) = shape.split_at_axis(axis);
 
         let mut values = tensor.into_values::<T>()?;
-        if inner == 1 {
-            values.chunks_exact_mut(block.max(1)).for_each(function);
-            return Tensor::new(shape, values);
-        }
-        let mut group = allocate(block / inner.max(1))?;
-        for start in (0..outer).flat_map(|outer| (0..inner).map(move |i| outer * block + i)) {
-            group.clear();
-            let end = start - start % block + block;
-            group.extend(values[start..end].iter().step_by(inner).copied());
-            function(&mut group);
-            let places = values[start..end].iter_mut().step_by(inner);
-            places.zip(&group).for_each(|(place, value)| *place = *value);
-        }
+        values.chunks_exact_mut(block.max(1)).for_each(function);
         Tensor::new(shape, values)
     }))
 }
