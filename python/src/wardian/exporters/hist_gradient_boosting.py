@@ -78,7 +78,7 @@ def _columns(estimator: Any, order: list[int]) -> list[dict[str, Any]]:
     ]
     if getattr(estimator, "_preprocessor", None) is not None:
         lists = estimator._preprocessor.named_transformers_["encoder"].categories_
-        for index, categories in zip(order, lists):
+        for index, categories in zip(order, lists, strict=False):
             columns[index]["categories"] = _categories(columns[index]["name"], categories)
     return columns
 
@@ -123,7 +123,7 @@ def _tree(predictor: Any, order: list[int]) -> dict[str, Any]:
     is_categorical = nodes["is_categorical"].astype(bool) & ~is_leaf
 
     def where(condition: Any, values: Any, otherwise: Any) -> list[Any]:
-        rows = zip(condition.tolist(), values.tolist())
+        rows = zip(condition.tolist(), values.tolist(), strict=True)
         return [value if holds else otherwise for holds, value in rows]
 
     features = where(~is_leaf, nodes["feature_idx"], -1)
@@ -136,6 +136,7 @@ def _tree(predictor: Any, order: list[int]) -> dict[str, Any]:
                 nodes["num_threshold"].tolist(),
                 is_leaf.tolist(),
                 is_categorical.tolist(),
+                strict=True,
             )
         ),
         "left": _whole(where(~is_leaf, nodes["left"], 0)),
