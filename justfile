@@ -20,6 +20,10 @@ test *args:
 test-one name:
     cargo xtask test -- {{name}}
 
+# the tests of the Python package; arguments go to pytest
+python *args:
+    cargo xtask python {{args}}
+
 # formatting and lints
 lint:
     cargo xtask lint

@@ -1,13 +1,15 @@
 //! One function per command.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use crate::prerequisites::{self, DISK_TO_SERVE, DISK_TO_TEST};
+use crate::provisions::Provisions;
 use crate::workspace::{cargo, run, target};
-use crate::{fuzz, guests, node, python, server, skipped_tests, tidy};
+use crate::{fuzz, guests, python, python_package, server, skipped_tests, tidy};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_SERVE)?;
@@ -33,54 +35,48 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     );
     guests::build()?;
 
+    print_step("installing what some tests need; the first time takes about two minutes");
+    let skipped = skipped_tests::create_file()?;
+    let provisions = Provisions::gather(&skipped)?;
+    // The arguments are cargo's, so a run of some tests leaves these out.
+    if arguments.is_empty() {
+        test_python_package(&provisions, &skipped)?;
+    }
+
     print_step(
         "testing the guests and the tools; the first time takes about two minutes on two cores",
     );
     // In two steps: with the guests, the engine would be built with other features, and again for a
     // build of the host alone.
-    run(cargo()
-        .args(["test", "--workspace"])
-        .args(WITHOUT_FUZZ)
-        .args(["--exclude", "wardian"])
-        .args(arguments))?;
+    let mut command = cargo();
+    command.args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(["--exclude", "wardian"]);
+    provisions.give_to(&mut command);
+    run(command.args(arguments))?;
 
     print_step(
         "building and testing the server; the first time takes about twelve minutes on two cores, and the tests ten",
     );
-    test_host(arguments)
-}
-
-fn test_host(arguments: &[String]) -> Result<()> {
-    let skipped = skipped_tests::create_file()?;
     let mut command = cargo();
-    command
-        .args(["test", "--package", "wardian"])
-        .args(arguments)
-        .env(skipped_tests::VARIABLE, &skipped);
-    command.env_remove("WARDIAN_NODE_PACKAGES");
-
-    // Tests that need these are skipped without them, and are reported.
-    for (variable, environment) in python::environments() {
-        match environment {
-            Ok(python) => drop(command.env(variable, python)),
-            Err(error) => {
-                command.env_remove(variable);
-                eprintln!(
-                    "warning: the Python packages for {variable} cannot be installed: {error:#}"
-                );
-            }
-        }
-    }
-    match node::packages() {
-        Ok(packages) => drop(command.env("WARDIAN_NODE_PACKAGES", packages)),
-        Err(error) => {
-            eprintln!("warning: the Node.js packages of the tests cannot be installed: {error:#}")
-        }
-    }
-
-    let outcome = run(&mut command);
+    command.args(["test", "--package", "wardian"]);
+    provisions.give_to(&mut command);
+    let outcome = run(command.args(arguments));
     skipped_tests::print_report(&skipped);
     outcome
+}
+
+fn test_python_package(provisions: &Provisions, skipped: &Path) -> Result<()> {
+    match provisions.libraries() {
+        Some(python) => python_package::test(python, &[]),
+        None => skipped_tests::note_python_package(skipped),
+    }
+}
+
+/// Saves the models of the libraries and runs the tests of the Python package, without the server.
+pub(crate) fn python(arguments: &[String]) -> Result<()> {
+    let python = python::libraries()?;
+    python_package::install(&python)?;
+    python_package::save_models(&python)?;
+    python_package::test(&python, arguments)
 }
 
 pub(crate) fn lint() -> Result<()> {

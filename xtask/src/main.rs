@@ -7,7 +7,9 @@ mod guests;
 mod no_snapshot;
 mod node;
 mod prerequisites;
+mod provisions;
 mod python;
+mod python_package;
 mod server;
 mod skipped_tests;
 mod tidy;
@@ -22,6 +24,7 @@ usage: cargo xtask <command> [arguments]
   serve [args]    guests, then serve target/models; arguments go to `wardian serve`
   server          build the server as it ships: target/release/wardian, its debug information apart
   test [args]     guests, then every test; arguments go to `cargo test`
+  python [args]   the tests of the Python package, and the models that it saves; arguments go to pytest
   lint            formatting, clippy and the invariants of the source text; warnings are errors
   tidy            the invariants of the source text alone; takes a second
   fuzz [seconds] [targets]
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         "serve" => commands::serve(&rest),
         "server" => server::build().map(drop),
         "test" => commands::test(&rest),
+        "python" => commands::python(&rest),
         "lint" => commands::lint(),
         "tidy" => tidy::check(),
         "fuzz" => fuzz::fuzz(&rest),

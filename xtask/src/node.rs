@@ -9,6 +9,9 @@ use anyhow::Result;
 use crate::files::{copy, write_if_changed};
 use crate::workspace::{root, run, target};
 
+/// The environment variable that names the packages to the tests.
+pub(crate) const VARIABLE: &str = "WARDIAN_NODE_PACKAGES";
+
 /// Returns the folder with the packages of `tests/package.json`. It is filled again when that file
 /// has changed.
 pub(crate) fn packages() -> Result<PathBuf> {

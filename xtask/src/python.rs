@@ -1,4 +1,5 @@
-//! The Python environments of the tests: stock clients, and a store for models.
+//! The Python environments of the tests: stock clients, a store for models, and the libraries that
+//! train them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ struct Environment {
 }
 
 /// Every environment. Clients that need different versions of a package have separate ones.
-const ENVIRONMENTS: [Environment; 6] = [
+const ENVIRONMENTS: [Environment; 7] = [
     environment("main", "tests/requirements.txt", "WARDIAN_PYTHON"),
     environment("openapi", "tests/clients/openapi.requirements.txt", "WARDIAN_PYTHON_OPENAPI"),
     environment("pytriton", "tests/clients/pytriton.requirements.txt", "WARDIAN_PYTHON_PYTRITON"),
@@ -31,7 +32,18 @@ const ENVIRONMENTS: [Environment; 6] = [
         "tests/clients/perf_analyzer.requirements.txt",
         "WARDIAN_PYTHON_PERF_ANALYZER",
     ),
+    LIBRARIES,
 ];
+
+/// The libraries that train models, and pytest. The package `wardian` is installed beside them.
+const LIBRARIES: Environment = environment(
+    "libraries",
+    "guest-models/runtimes/conformance/requirements.txt",
+    LIBRARIES_VARIABLE,
+);
+
+/// The environment variable that names the interpreter with them.
+pub(crate) const LIBRARIES_VARIABLE: &str = "WARDIAN_PYTHON_LIBRARIES";
 
 const fn environment(
     name: &'static str,
@@ -54,6 +66,11 @@ pub(crate) fn environments() -> Vec<(&'static str, Result<PathBuf>)> {
         let finished = started.into_iter().map(|(variable, thread)| (variable, join(thread)));
         finished.collect()
     })
+}
+
+/// Installs the libraries alone. Returns the interpreter.
+pub(crate) fn libraries() -> Result<PathBuf> {
+    LIBRARIES.install_if_changed(installer().map_err(|error| format!("{error:#}")))
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
@@ -88,6 +105,14 @@ impl Environment {
         }
         Ok(python)
     }
+}
+
+/// Builds the wheel of a package and installs it. What builds it has to be installed.
+pub(crate) fn install_package(python: &Path, folder: &Path) -> Result<()> {
+    let mut pip = Command::new(installer()?);
+    pip.args(["-m", "pip", "--python"]).arg(python);
+    pip.args(["install", "--quiet", "--no-deps", "--no-build-isolation", "--force-reinstall"]);
+    run(pip.arg(folder))
 }
 
 fn install(installer: &Path, folder: &Path, python: &Path, requirements: &Path) -> Result<()> {

@@ -6,10 +6,11 @@
 //! `tests/harness/requirement.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::workspace::target;
 
@@ -24,8 +25,21 @@ pub(crate) fn create_file() -> Result<PathBuf> {
     Ok(file)
 }
 
+/// Notes that the tests of the Python package are skipped. Fails if Python is mandatory, as in CI.
+pub(crate) fn note_python_package(file: &Path) -> Result<()> {
+    ensure!(
+        std::env::var_os("WARDIAN_REQUIRE_PYTHON").is_none(),
+        "WARDIAN_REQUIRE_PYTHON is set, but the Python package cannot be tested"
+    );
+    // The words are those of the requirement in `tests/harness/requirement.rs`.
+    let line = "pytest python\tPython 3 with the test packages\t\
+                apt-get install python3-venv, then cargo xtask test\n";
+    OpenOptions::new().append(true).open(file)?.write_all(line.as_bytes())?;
+    Ok(())
+}
+
 /// Prints the report.
-pub(crate) fn print_report(file: &PathBuf) {
+pub(crate) fn print_report(file: &Path) {
     let lines = fs::read_to_string(file).unwrap_or_default();
     eprint!("{}", summary(&lines));
 }
