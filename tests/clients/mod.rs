@@ -99,7 +99,7 @@ fn with_key() -> String {
 
 /// Returns the Python interpreter of a client's environment, or `None` after it has noted the test
 /// as skipped.
-fn python(variable: &str) -> Option<OsString> {
+pub(crate) fn python(variable: &str) -> Option<OsString> {
     // `cargo xtask test` prepares the environment; a plain `cargo test` cannot.
     let python = std::env::var_os(variable);
     if python.is_none() {
@@ -147,7 +147,7 @@ fn address(server: &Server) -> String {
 
 /// Runs a script and asserts that it prints one line for each of `checks` checks.
 #[track_caller]
-fn run(script: &mut Command, checks: usize) {
+pub(crate) fn run(script: &mut Command, checks: usize) {
     let output = script.output().expect("the script starts");
     let [out, err] =
         [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());

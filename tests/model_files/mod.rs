@@ -2,6 +2,7 @@
 
 mod check;
 mod formats;
+mod libraries;
 mod operator;
 mod refusals;
 mod serving;
