@@ -58,7 +58,8 @@ fn concurrency_is_held_until_the_response_has_left() {
 
 #[test]
 fn unread_responses_count_as_memory() {
-    let server = server("", "memory = '160MiB'");
+    // Longer than the test takes on a busy machine, so that no response is cut off meanwhile.
+    let server = server("[http]\nwrite_timeout = '10m'\n", "memory = '160MiB'");
     let tenant = server.tenant("a");
     let before = server.resident();
     let mut unread = Vec::new();
