@@ -4,37 +4,29 @@
 //! `load` reads the model file of the version's folder, detects its [`Format`] by its content, and
 //! makes a [`Predictor`] of it, which answers every request.
 
-mod onnx;
-
-mod classes;
-
-mod frame;
-
-mod links;
-
-mod number_lists;
-
-mod refusal;
-
-mod wardian_trees;
-
-mod lightgbm;
-
 mod format;
-pub use format::Format;
-
 mod predictor;
-pub use predictor::Predictor;
-
 mod saved_metadata;
+pub use format::Format;
+pub use predictor::Predictor;
 pub use saved_metadata::SavedMetadata;
 
+mod lightgbm;
+mod onnx;
+mod wardian_trees;
+mod xgboost;
+
+mod classes;
+mod frame;
+mod links;
+mod number_lists;
+mod refusal;
 pub mod trees;
 
 #[cfg(fuzzing)]
 pub mod fuzzing;
-
-mod xgboost;
+#[cfg(test)]
+mod testing;
 
 use wardian_sdk::{Error, Metadata, Model, Request, Response};
 

@@ -6,6 +6,7 @@ mod refusals;
 
 use wardian_sdk::{Error, Request, Response, Tensor};
 
+use crate::testing::{refusal, request};
 use crate::{Predictor, SavedMetadata};
 
 /// The text of a file in `data`.
@@ -23,19 +24,6 @@ fn open(text: &str) -> Box<dyn Predictor> {
 fn open_with(text: &str, metadata: &str) -> Box<dyn Predictor> {
     let saved: SavedMetadata = serde_json::from_str(metadata).unwrap();
     crate::open(text.as_bytes(), &saved).unwrap()
-}
-
-/// The reason why a file is refused.
-fn refusal(text: &str) -> String {
-    match crate::open(text.as_bytes(), &SavedMetadata::default()) {
-        Ok(_) => panic!("the file was opened"),
-        Err(Error::Failed(text)) => text,
-        Err(other) => panic!("{other:?}"),
-    }
-}
-
-fn request(inputs: Vec<Tensor>) -> Request {
-    Request { id: String::new(), parameters: Vec::new(), inputs, outputs: Vec::new() }
 }
 
 /// The request with the rows of a matrix.

@@ -116,7 +116,7 @@ fn regressor(node: &Node<'_>) -> Result<Kernel, Error> {
 fn classifier(node: &Node<'_>) -> Result<Kernel, Error> {
     let labels = Labels::read(node, "classlabels_ints", "classlabels_strings")?;
     let transform = PostTransform::read(node)?;
-    // Whether the scores are of one against the rest: they are computed in the same way.
+    // Scores of one class against the rest are computed in the same way as others.
     node.integer("multi_class", 0);
     let outputs = match node.floats("intercepts").len() {
         1 if labels.len() == 2 => 1,

@@ -99,8 +99,7 @@ pub(super) fn refusal(graph: GraphProto) -> String {
 
 /// A request of one input.
 pub(super) fn request(input: Tensor) -> Request {
-    let (id, parameters, outputs) = (String::new(), Vec::new(), Vec::new());
-    Request { id, parameters, inputs: vec![input], outputs }
+    crate::testing::request(vec![input])
 }
 
 /// Asks a model for the first output of a matrix of two columns.

@@ -3,8 +3,9 @@
 mod answers;
 mod refusals;
 
-use wardian_sdk::{Error, Request, Response, Tensor};
+use wardian_sdk::{Response, Tensor};
 
+use crate::testing::{refusal, request};
 use crate::{Predictor, SavedMetadata};
 
 /// The file that the documentation explains.
@@ -16,19 +17,6 @@ fn documented() -> &'static str {
 
 fn open(text: &str) -> Box<dyn Predictor> {
     crate::open(text.as_bytes(), &SavedMetadata::default()).unwrap()
-}
-
-/// The reason why a file is refused.
-fn refusal(text: &str) -> String {
-    match crate::open(text.as_bytes(), &SavedMetadata::default()) {
-        Ok(_) => panic!("the file was opened"),
-        Err(Error::Failed(text)) => text,
-        Err(other) => panic!("{other:?}"),
-    }
-}
-
-fn request(inputs: Vec<Tensor>) -> Request {
-    Request { id: String::new(), parameters: Vec::new(), inputs, outputs: Vec::new() }
 }
 
 /// A column of numbers.

@@ -9,8 +9,9 @@ mod troubles;
 mod ubjson_writer;
 
 use serde_json::Value;
-use wardian_sdk::{Element, Error, Request, Response, Tensor};
+use wardian_sdk::{Element, Error, Response, Tensor};
 
+use crate::testing::{refusal, request};
 use crate::{Predictor, SavedMetadata};
 
 /// The bytes of a file of `data`.
@@ -31,15 +32,6 @@ fn open_with(file: &[u8], metadata: &str) -> Box<dyn Predictor> {
     crate::open(file, &serde_json::from_str(metadata).unwrap()).unwrap()
 }
 
-/// Returns the text with which a file is refused.
-fn refusal(file: &[u8]) -> String {
-    match crate::open(file, &SavedMetadata::default()) {
-        Ok(_) => panic!("the file is served"),
-        Err(Error::Failed(text)) => text,
-        Err(error) => panic!("{error} blames the caller"),
-    }
-}
-
 /// Changes a document.
 fn changed(file: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut document = serde_json::from_slice(file).unwrap();
@@ -50,10 +42,6 @@ fn changed(file: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
 /// The path of the model of a booster of trees.
 fn model(document: &mut Value) -> &mut Value {
     &mut document["learner"]["gradient_booster"]["model"]
-}
-
-fn request(inputs: Vec<Tensor>) -> Request {
-    Request { id: String::new(), parameters: vec![], inputs, outputs: vec![] }
 }
 
 /// Asks about rows.

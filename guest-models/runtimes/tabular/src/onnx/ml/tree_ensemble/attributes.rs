@@ -153,7 +153,7 @@ impl<'a, T: Precision> Nodes<'a, T> {
             missing_is_true: node.integers("nodes_missing_value_tracks_true"),
             modes,
         };
-        // How often a node was reached in training does not change an answer.
+        // Hit rates of the training do not change an answer.
         numbers::<f64>(node, "nodes_hitrates")?;
 
         let counts = [

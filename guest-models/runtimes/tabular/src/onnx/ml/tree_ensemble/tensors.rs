@@ -106,7 +106,7 @@ impl<T: Precision> Lists<T> {
             leaf_outputs: list("leaf_targetids")?,
             leaf_weights: tensor(node, "leaf_weights")?,
         };
-        // How often a node was reached in training does not change an answer.
+        // Hit rates of the training do not change an answer.
         node.tensor("nodes_hitrates")?;
         lists.check()?;
         Ok(lists)
