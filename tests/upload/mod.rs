@@ -7,6 +7,7 @@ mod publishing;
 mod refusals;
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,6 +17,19 @@ use crate::harness::{Response, Server, until};
 /// Returns the SHA-256 of a component, as in the server's responses.
 fn digest(component: &[u8]) -> String {
     Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Asks `scripted` for its version until `done`. Returns the last one.
+///
+/// # Panics If a version answers after a newer one.
+fn ask_until(server: &Server, done: &AtomicBool) -> i64 {
+    let mut last = 0;
+    while !done.load(Ordering::Relaxed) {
+        let version = server.version_of("scripted");
+        assert!(version >= last, "version {version} answered after version {last}");
+        last = version;
+    }
+    last
 }
 
 /// Asserts that an uploaded version serves.

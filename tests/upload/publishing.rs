@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{assert_ready, until_clean};
+use super::{ask_until, assert_ready, until_clean};
 use crate::harness::{Server, guest, scripted, version_path};
 
 #[test]
@@ -45,16 +45,7 @@ fn swaps_by_upload_fail_no_request() {
     server.upload("scripted", 1, scripted("version=1"));
     let (done, server) = (AtomicBool::new(false), &server);
     std::thread::scope(|scope| {
-        let ask = || {
-            let mut last = 0;
-            while !done.load(Ordering::Relaxed) {
-                let version = server.version_of("scripted");
-                assert!(version >= last, "version {version} answered after version {last}");
-                last = version;
-            }
-            last
-        };
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until(server, &done))).collect();
         for version in 2..=6 {
             let component = scripted(&format!("version={version}"));
             // Alternately beside the previous version, and in its place.

@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use super::compile::Role;
 use crate::disk_errors;
 use crate::model::{Capability, Digest, LoadError, Metadata, Stage, TenantName};
+use crate::mutex::lock;
 use crate::tenant::Tenant;
 
 mod files;
@@ -210,7 +211,7 @@ impl ArtifactStore {
         let store = ArtifactStore {
             root: root.to_owned(),
             tenants: Arc::default(),
-            _lock: Arc::new(lock(root)?),
+            _lock: Arc::new(lock_store(root)?),
         };
 
         store.remove_unfinished()?;
@@ -251,7 +252,7 @@ impl ArtifactStore {
 
     /// Returns a tenant's artifacts. The first call for a tenant reads its folder.
     pub fn for_tenant(&self, tenant: &Arc<Tenant>) -> io::Result<Arc<TenantArtifacts>> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = lock(&self.tenants);
         if let Some(known) = tenants.get(tenant.name())
             && Arc::ptr_eq(known.tenant(), tenant)
         {
@@ -277,7 +278,7 @@ impl ArtifactStore {
         max_age: Duration,
     ) -> io::Result<usize> {
         let mut removed = 0;
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = lock(&self.tenants);
 
         tenants.retain(|name, artifacts| {
             let gone = artifacts.tenant().is_removed();
@@ -384,7 +385,7 @@ fn lock_path(root: &Path) -> PathBuf {
 }
 
 /// Locks the store through a file beside it, until the returned file is dropped.
-fn lock(root: &Path) -> io::Result<fs::File> {
+fn lock_store(root: &Path) -> io::Result<fs::File> {
     let file = fs::File::create(lock_path(root))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -1,13 +1,14 @@
 //! Code that models of one tenant share, mapped once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use wasmtime::component::Component;
 
 use super::artifact::{ArtifactKey, Form, Lease, TenantArtifacts};
 use super::{Engine, map_artifact};
 use crate::model::{LoadError, Stage};
+use crate::mutex::lock;
 
 /// A mapped component that imports the state of a model.
 pub(super) struct SharedCode {
@@ -57,8 +58,4 @@ impl SharedCodes {
         lock(&self.mapped)
             .retain(|_, slot| Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

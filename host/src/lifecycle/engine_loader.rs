@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -22,6 +22,7 @@ use crate::engine::{
     TenantArtifacts, write_error,
 };
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
+use crate::mutex::lock;
 use crate::repository::{Candidate, ComponentSource, Digest, ModelFile};
 use crate::servable::{InstanceFactory, Servable, ServableHandle, ServableMetrics, Sessions};
 use crate::store::Stores;
@@ -518,10 +519,6 @@ fn model_id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
         name: candidate.name.clone(),
         version: candidate.version,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a blocking operation off the async threads.

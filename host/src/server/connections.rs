@@ -1,7 +1,7 @@
 //! The open connections: their limits, and the eviction of idle ones in favour of new ones.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -11,6 +11,7 @@ use super::metrics::ConnectionMetrics;
 use super::peer::Peer;
 use super::timeouts::ConnectionTimeouts;
 use crate::api::Connection;
+use crate::mutex::lock;
 
 /// The open connections. A clone shares them.
 #[derive(Clone)]
@@ -176,7 +177,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.open)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokio::time::{Sleep, sleep};
 use super::pacing::{CAPACITY, Payer, TokenBuckets};
 use super::peer::Peer;
 use crate::api::Connection;
+use crate::mutex::lock;
 use crate::tenant::FairScheduler;
 
 /// HTTP time is charged in portions of this size, so that a connection with short requests that
@@ -78,7 +79,7 @@ impl Pacer {
     }
 
     fn buckets(&self) -> MutexGuard<'_, TokenBuckets> {
-        self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.buckets)
     }
 }
 
@@ -161,7 +162,7 @@ impl Meter {
     }
 
     fn request(&self) -> MutexGuard<'_, RequestTime> {
-        self.0.request.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.request)
     }
 }
 

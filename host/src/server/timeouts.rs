@@ -1,11 +1,12 @@
 //! The timeouts of a connection that waits for its client.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::eviction::Activity;
 use super::write_timeout::WriteTimeout;
 use crate::config::HttpConfig;
+use crate::mutex::lock;
 
 /// The timeouts of one connection, and its present state. A clone shares both.
 #[derive(Clone)]
@@ -186,7 +187,7 @@ impl ConnectionTimeouts {
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.progress)
     }
 }
 

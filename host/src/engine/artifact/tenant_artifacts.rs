@@ -9,12 +9,13 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::files::{directory_size, needed_code, read_artifact};
 use super::{Artifact, ArtifactKey, STAGING_PREFIX, write_error};
 use crate::model::{LoadError, QuotaExceeded, Stage};
+use crate::mutex::lock;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 
 /// The artifacts of one tenant.
@@ -62,7 +63,7 @@ impl TenantArtifacts {
         for (key, path) in artifacts_in(&folder)? {
             let size = directory_size(&path)?;
             let last_used = fs::metadata(&path)?.modified()?;
-            // What cannot be read is found to be damaged when it is used.
+            // An unreadable artifact is found to be damaged when it is used.
             let code = needed_code(&path).ok().flatten();
             index.artifacts.insert(key, Entry { size, last_used, lease: Weak::new(), code });
         }
@@ -296,7 +297,7 @@ impl TenantArtifacts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.index)
     }
 }
 

@@ -234,7 +234,7 @@ fn shared_code_is_collected_after_the_last_artifact_that_needs_it() {
     let keep = HashSet::from([key("one")]);
     assert_eq!(bench.collect(&keep, Duration::ZERO).unwrap(), 1);
 
-    // What needs it is known after a restart as well.
+    // The artifacts that need it are known after a restart as well.
     drop(artifacts);
     bench = bench.reopened();
     artifacts = bench.store.for_tenant(&tenant("a", u64::MAX)).unwrap();

@@ -10,13 +10,13 @@ use wasmtime::component::Component;
 
 use super::super::artifact::{
     ArtifactContent, ArtifactKey, Form, ModelInfo, SHARED_CODE_PREFIX, Snapshot, read_artifact,
-    storage_exceeded, write_artifact, write_error,
+    write_artifact, write_error,
 };
 use super::super::{Engine, map_artifact};
 use super::load::load;
 use super::split::{LoadedState, SplitComponent, check_instructions};
-use super::steps::{self, compile_error, report, write};
-use super::{Job, Report, StageName, StorageLeft, snapshot, validate};
+use super::steps::{self, check_fits, compile_error, report, write};
+use super::{Job, Report, StageName, snapshot, validate};
 use crate::model::LoadError;
 
 /// A model compiled into its state.
@@ -90,14 +90,9 @@ fn make_code(
     let content = ArtifactContent::of_shared_code(&machine_code, split.tables);
     let content = content.map_err(write_error)?;
 
-    let StorageLeft { left, quota } = job.storage;
-    let size = content.size();
-    if size > left {
-        return Err(storage_exceeded(size, quota, left));
-    }
-
+    check_fits(&content, &job.storage)?;
     write_code(job, key, &content).map_err(write_error)?;
-    Ok((component, size))
+    Ok((component, content.size()))
 }
 
 /// Writes shared code under another name first, so that the parent never finds a part of it.

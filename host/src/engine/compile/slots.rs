@@ -1,12 +1,13 @@
 //! The compile queue, shared by the tasks that wait in it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::queue::{Queue, Ticket};
+use crate::mutex::lock;
 use crate::tenant::{CpuShare, FairScheduler, Tenant};
 
 /// The slots for compile processes. A clone shares them.
@@ -88,7 +89,7 @@ impl Slots {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 }
 

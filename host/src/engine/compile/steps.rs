@@ -35,14 +35,22 @@ pub(super) fn write(
     content: &ArtifactContent<'_>,
     written: u64,
 ) -> Result<(), LoadError> {
-    let StorageLeft { left, quota } = job.storage;
+    let left = job.storage.left;
     let left = if left == u64::MAX { left } else { left.saturating_sub(written) };
-    if content.size() > left {
-        return Err(storage_exceeded(content.size(), quota, left));
-    }
+    check_fits(content, &StorageLeft { left, ..job.storage })?;
 
     limit_file_size(left).map_err(|error| host_error("limit the size of files", &error))?;
     write_artifact(&job.output, content).map_err(write_error)
+}
+
+/// Fails if the artifact does not fit into what is left of the tenant's storage.
+pub(super) fn check_fits(
+    content: &ArtifactContent<'_>,
+    storage: &StorageLeft,
+) -> Result<(), LoadError> {
+    let StorageLeft { left, quota } = *storage;
+    let size = content.size();
+    if size > left { Err(storage_exceeded(size, quota, left)) } else { Ok(()) }
 }
 
 /// Limits the size of each file written from now on. Not earlier, because the engine keeps memory

@@ -1,7 +1,7 @@
 //! Unpacks a gzipped archive, piece by piece as it arrives.
 //!
-//! What is unpacked goes to the reader of the archive at once, in pieces of 32 KiB, so its bounds
-//! hold while a bomb is unpacked, and not after.
+//! Unpacked bytes go to the reader of the archive at once, in pieces of 32 KiB, so its bounds hold
+//! while a bomb is unpacked, and not after.
 
 use std::io::{self, Write};
 

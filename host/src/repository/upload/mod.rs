@@ -34,7 +34,7 @@ mod version_dir;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -50,6 +50,7 @@ use super::root::RepositoryRoot;
 use super::runtimes::Runtimes;
 use super::scan_meter::ScanMeter;
 use crate::model::QuotaExceeded;
+use crate::mutex::lock;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 use staging_dir::StagingDir;
 
@@ -169,6 +170,6 @@ impl Uploads {
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lock)
     }
 }

@@ -392,7 +392,7 @@ fn uploaded_settings_open_no_origins_on_a_server_without_tenants() {
     let settings = b"[capabilities]\nhttp = ['http://10.0.0.1']";
     let made = tar(&[("model.wasm", &component('a')), ("model.toml", settings)]);
     let bench = Bench::new();
-    // Where grants are listed, the load checks them.
+    // The load checks origins against grants that are listed.
     assert!(bench.put("iris", "1", &made).is_ok());
 
     let bench = Bench::unlimited();
