@@ -1,0 +1,232 @@
+//! Measures the kernels alone, on one thread: the shapes of MiniLM, ResNet-50 and SqueezeNet.
+//!
+//! `cargo run --release --package kernel-checks --example speed -- [INSTRUCTION SET] [NAME]`
+
+use std::time::Instant;
+
+use kernel_checks::{bytes, numbers};
+use wardian_kernels::{
+    Activation, Conv2d, Conv2dData, InstructionSet, IntegerData, IntegerMatmul, IntegerOutput,
+    IntegerPacking, Matmul, MatmulData, run_to_end,
+};
+
+/// Layers of ResNet-50: how often, input channels, output channels, image, kernel, stride.
+const RESNET_50: &[(u32, u32, u32, u32, u32, u32)] = &[
+    (1, 3, 64, 224, 7, 2),
+    (1, 64, 64, 56, 1, 1),
+    (3, 64, 64, 56, 3, 1),
+    (4, 64, 256, 56, 1, 1),
+    (2, 256, 64, 56, 1, 1),
+    (1, 256, 128, 56, 1, 1),
+    (1, 128, 128, 56, 3, 2),
+    (4, 128, 512, 28, 1, 1),
+    (1, 256, 512, 56, 1, 2),
+    (3, 512, 128, 28, 1, 1),
+    (3, 128, 128, 28, 3, 1),
+    (1, 512, 256, 28, 1, 1),
+    (1, 256, 256, 28, 3, 2),
+    (6, 256, 1024, 14, 1, 1),
+    (1, 512, 1024, 28, 1, 2),
+    (5, 1024, 256, 14, 1, 1),
+    (5, 256, 256, 14, 3, 1),
+    (1, 1024, 512, 14, 1, 1),
+    (1, 512, 512, 14, 3, 2),
+    (3, 512, 2048, 7, 1, 1),
+    (1, 1024, 2048, 14, 1, 2),
+    (2, 2048, 512, 7, 1, 1),
+    (2, 512, 512, 7, 3, 1),
+];
+
+/// Layers of SqueezeNet 1.0.
+const SQUEEZENET: &[(u32, u32, u32, u32, u32, u32)] = &[
+    (1, 3, 96, 224, 7, 2),
+    (1, 96, 16, 54, 1, 1),
+    (2, 16, 64, 54, 1, 1),
+    (2, 16, 64, 54, 3, 1),
+    (1, 128, 16, 54, 1, 1),
+    (1, 128, 32, 54, 1, 1),
+    (1, 32, 128, 54, 1, 1),
+    (1, 32, 128, 54, 3, 1),
+    (1, 256, 32, 27, 1, 1),
+    (1, 32, 128, 27, 1, 1),
+    (1, 32, 128, 27, 3, 1),
+    (1, 256, 48, 27, 1, 1),
+    (2, 48, 192, 27, 1, 1),
+    (2, 48, 192, 27, 3, 1),
+    (1, 384, 48, 27, 1, 1),
+    (1, 384, 64, 27, 1, 1),
+    (1, 64, 256, 27, 1, 1),
+    (1, 64, 256, 27, 3, 1),
+    (1, 512, 64, 13, 1, 1),
+    (1, 64, 256, 13, 1, 1),
+    (1, 64, 256, 13, 3, 1),
+    (1, 512, 1000, 13, 1, 1),
+];
+
+/// A thing to measure: what it is called, its operations, and the runs of it in a round.
+struct Task {
+    name: String,
+    operations: f64,
+    runs: Vec<Box<dyn FnMut(InstructionSet)>>,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = arguments.first().filter(|name| *name != "best");
+    let set = match wanted {
+        None => InstructionSet::best(),
+        Some(name) => InstructionSet::available()
+            .find(|set| set.name() == name)
+            .unwrap_or(InstructionSet::PORTABLE),
+    };
+    let filter = arguments.get(1).map(String::as_str).unwrap_or_default();
+
+    println!("{set}: least time of 15 rounds");
+    for mut task in tasks() {
+        if !task.name.contains(filter) {
+            continue;
+        }
+
+        let mut least = f64::INFINITY;
+        for _ in 0..15 {
+            let start = Instant::now();
+            task.runs.iter_mut().for_each(|run| run(set));
+            least = least.min(start.elapsed().as_secs_f64());
+        }
+        let speed = task.operations / least / 1e9;
+        println!("{:34} {:9.1} us {speed:7.1} GFLOP/s", task.name, least * 1e6);
+    }
+}
+
+fn tasks() -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for rows in [1, 16, 128] {
+        for (inner, columns) in [(384, 384), (384, 1536), (1536, 384)] {
+            tasks.push(matmuls(
+                &format!("matmul {rows} x {inner} x {columns}"),
+                &[(1, rows, inner, columns)],
+            ));
+            tasks.push(integer_matmul(rows, inner, columns));
+        }
+        let layers = [(24, rows, 384, 384), (6, rows, 384, 1536), (6, rows, 1536, 384)];
+        tasks.push(matmuls(&format!("all of MiniLM, {rows} tokens"), &layers));
+    }
+    tasks.push(matmuls("matmul 512 x 512 x 512", &[(1, 512, 512, 512)]));
+    tasks.push(matmuls("matmul 1024 x 1024 x 1024", &[(1, 1024, 1024, 1024)]));
+
+    for (network, layers) in [("ResNet-50", RESNET_50), ("SqueezeNet", SQUEEZENET)] {
+        for (index, layer) in layers.iter().enumerate() {
+            let (_, inputs, outputs, image, kernel, stride) = *layer;
+            let name = format!("{network} {index}: {inputs} {outputs} {image} k{kernel} s{stride}");
+            tasks.push(convolutions(&name, &[(1, inputs, outputs, image, kernel, stride)]));
+        }
+        tasks.push(convolutions(&format!("all of {network}"), layers));
+    }
+    tasks
+}
+
+fn matmuls(name: &str, layers: &[(u32, u32, u32, u32)]) -> Task {
+    let mut operations = 0.0;
+    let mut runs: Vec<Box<dyn FnMut(InstructionSet)>> = Vec::new();
+
+    for (count, rows, inner, columns) in layers.iter().copied() {
+        for _ in 0..count {
+            let operation = Matmul::dense(rows, inner, columns);
+            let left = numbers((rows * inner) as usize, 1);
+            let right = numbers((inner * columns.next_multiple_of(16)) as usize, 2);
+            let mut output = vec![0.0; (rows * columns) as usize];
+            operations += 2.0 * f64::from(rows) * f64::from(inner) * f64::from(columns);
+            runs.push(Box::new(move |set| {
+                let data = MatmulData {
+                    left: &left,
+                    right: &right,
+                    bias: &[],
+                    residual: &[],
+                    output: &mut output,
+                };
+                let done = operation.run_with(set, data, 0, &mut run_to_end);
+                assert_eq!(done, Ok(None));
+            }));
+        }
+    }
+
+    Task { name: name.into(), operations, runs }
+}
+
+fn integer_matmul(rows: u32, inner: u32, columns: u32) -> Task {
+    let operation = IntegerMatmul {
+        rows,
+        inner,
+        columns,
+        left_stride: inner,
+        left_signed: false,
+        left_zero: 7,
+        activation: Activation::None,
+    };
+    let strides = wardian_kernels::Strides::dense(inner, columns);
+    let packing = IntegerPacking { inner, columns, strides, signed: true };
+    let mut right = vec![0; packing.packed_len().map_or(0, |len| len as usize)];
+    let done = packing.run(&bytes((inner * columns) as usize, 2), &mut right, 0, &mut run_to_end);
+    assert_eq!(done, Ok(None));
+
+    let left = bytes((rows * inner) as usize, 1);
+    let mut output = vec![0.0; (rows * columns) as usize];
+    let run = move |set| {
+        let output =
+            IntegerOutput::Float { scale: &[0.01], bias: &[], residual: &[], output: &mut output };
+        let data = IntegerData { left: &left, right: &right, right_zero: &[], output };
+        assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
+    };
+
+    Task {
+        name: format!("8-bit matmul {rows} x {inner} x {columns}"),
+        operations: 2.0 * f64::from(rows) * f64::from(inner) * f64::from(columns),
+        runs: vec![Box::new(run)],
+    }
+}
+
+fn convolutions(name: &str, layers: &[(u32, u32, u32, u32, u32, u32)]) -> Task {
+    let mut operations = 0.0;
+    let mut runs: Vec<Box<dyn FnMut(InstructionSet)>> = Vec::new();
+
+    for (count, input_channels, output_channels, image, kernel, stride) in layers.iter().copied() {
+        let pad = kernel / 2;
+        let operation = Conv2d {
+            batch: 1,
+            input_channels,
+            input: [image, image],
+            output_channels,
+            kernel: [kernel, kernel],
+            strides: [stride, stride],
+            dilations: [1, 1],
+            pads: [pad; 4],
+            groups: 1,
+            bias: true,
+            residual: false,
+            activation: Activation::Relu,
+        };
+        let Ok([height, width]) = operation.output_size() else { continue };
+        let outputs = output_channels * height * width;
+
+        for _ in 0..count {
+            let input = numbers((input_channels * image * image) as usize, 1);
+            let filters = numbers(operation.packed_len().map_or(0, |len| len as usize), 2);
+            let bias = numbers(output_channels as usize, 3);
+            let mut output = vec![0.0; outputs as usize];
+            operations += 2.0 * f64::from(outputs) * f64::from(input_channels * kernel * kernel);
+            runs.push(Box::new(move |set| {
+                let data = Conv2dData {
+                    input: &input,
+                    filters: &filters,
+                    bias: &bias,
+                    residual: &[],
+                    output: &mut output,
+                };
+                let done = operation.run_with(set, data, 0, &mut run_to_end);
+                assert_eq!(done, Ok(None));
+            }));
+        }
+    }
+
+    Task { name: name.into(), operations, runs }
+}

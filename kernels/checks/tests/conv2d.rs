@@ -1,0 +1,111 @@
+//! Convolutions on every instruction set, against `f64`.
+
+use kernel_checks::{conv2d, numbers};
+use proptest::prelude::*;
+use wardian_kernels::{Activation, Conv2d, Conv2dData, InstructionSet, run_to_end};
+
+fn cases() -> impl Strategy<Value = (Conv2d, u64)> {
+    let channels = prop_oneof![
+        // Groups, inputs and outputs of each.
+        (Just(1_u32), 1..40_u32, 1..40_u32),
+        (2..5_u32, 1..6_u32, 1..20_u32),
+        (2..20_u32, Just(1), 1..3_u32),
+        (Just(1), Just(1), 1..3_u32),
+    ];
+    let kernel = (1..6_u32, 1..6_u32);
+    let geometry =
+        (kernel, (1..4_u32, 1..4_u32), (1..3_u32, 1..3_u32), [0..4_u32, 0..4, 0..4, 0..4]);
+    let image = (1..3_u32, 1..24_u32, 1..24_u32);
+    let more = (any::<bool>(), any::<bool>(), 0..3_usize, any::<u64>());
+
+    (channels, geometry, image, more)
+        .prop_map(|(channels, geometry, image, (bias, residual, activation, seed))| {
+            let (groups, inputs, outputs) = channels;
+            let ((kernel_height, kernel_width), strides, dilations, pads) = geometry;
+            let (batch, height, width) = image;
+            let operation = Conv2d {
+                batch,
+                input_channels: groups * inputs,
+                input: [height, width],
+                output_channels: groups * outputs,
+                kernel: [kernel_height, kernel_width],
+                strides: strides.into(),
+                dilations: dilations.into(),
+                pads,
+                groups,
+                bias,
+                residual,
+                activation: [Activation::None, Activation::Relu, Activation::Silu][activation],
+            };
+            (operation, seed)
+        })
+        .prop_filter("the filters fit", |(operation, _)| operation.output_size().is_ok())
+}
+
+fn check(operation: &Conv2d, seed: u64, sets: impl Iterator<Item = InstructionSet>) {
+    let [height, width] = operation.output_size().unwrap_or_default();
+    let images = operation.batch * operation.input_channels;
+    let input = numbers((images * operation.input[0] * operation.input[1]) as usize, seed);
+
+    let terms =
+        operation.input_channels / operation.groups * operation.kernel[0] * operation.kernel[1];
+    let filters = numbers((operation.output_channels * terms) as usize, seed ^ 1);
+    let mut packed = vec![f32::NAN; operation.packed_len().unwrap_or_default() as usize];
+    assert_eq!(operation.pack(&filters, &mut packed, 0, &mut run_to_end), Ok(None));
+
+    let bias = if operation.bias { operation.output_channels as usize } else { 0 };
+    let bias = numbers(bias, seed ^ 2);
+    let outputs = (operation.batch * operation.output_channels * height * width) as usize;
+    let residual = numbers(if operation.residual { outputs } else { 0 }, seed ^ 3);
+    let wanted = conv2d(operation, [height, width], &input, &filters, &bias, &residual);
+
+    for set in sets {
+        let mut output = vec![f32::NAN; outputs];
+        let data = Conv2dData {
+            input: &input,
+            filters: &packed,
+            bias: &bias,
+            residual: &residual,
+            output: &mut output,
+        };
+        assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
+
+        for (index, (actual, wanted)) in output.iter().zip(&wanted).enumerate() {
+            assert!(
+                wanted.is_near(*actual, terms as usize),
+                "{set}: {index}: {actual} for {wanted:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn convolutions_agree_with_exact_arithmetic((operation, seed) in cases()) {
+        check(&operation, seed, InstructionSet::available());
+    }
+}
+
+#[test]
+fn convolutions_of_many_channels_agree_with_exact_arithmetic() {
+    let operation = Conv2d {
+        batch: 1,
+        input_channels: 70,
+        input: [9, 9],
+        output_channels: 530,
+        kernel: [3, 3],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [1, 1, 1, 1],
+        groups: 1,
+        bias: true,
+        residual: true,
+        activation: Activation::Relu,
+    };
+    check(&operation, 7, InstructionSet::available());
+    check(&Conv2d { kernel: [1, 1], pads: [0; 4], ..operation }, 8, InstructionSet::available());
+    let strided = Conv2d { kernel: [1, 1], pads: [0; 4], strides: [2, 2], ..operation };
+    check(&strided, 9, InstructionSet::available());
+}

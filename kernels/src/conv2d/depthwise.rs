@@ -1,0 +1,75 @@
+//! Convolutions whose groups have one input channel.
+
+use super::{Conv2dData, Sizes};
+use crate::error::product;
+use crate::progress::run_pieces;
+use crate::scratch::with_numbers;
+use crate::{Activation, Checkpoint, Error, InstructionSet};
+
+/// The most pixels of a piece of work.
+const PIXELS: usize = 4096;
+
+pub(super) fn run(
+    sizes: Sizes,
+    activation: Activation,
+    data: Conv2dData<'_>,
+    set: InstructionSet,
+    start: u64,
+    checkpoint: Checkpoint<'_>,
+) -> Result<Option<u64>, Error> {
+    let blocks = sizes.output_pixels().div_ceil(PIXELS) as u64;
+    let channels = sizes.groups as u64 * sizes.outputs as u64;
+    let pieces = product(&[sizes.batch as u64, channels, blocks], "the convolution")?;
+    let mut work = Work { sizes, activation, data };
+
+    with_numbers(PIXELS, |scratch| {
+        run_pieces(set, start, pieces, checkpoint, |piece| {
+            let block = (piece % blocks) as usize;
+            let channel_of_all = (piece / blocks) as usize;
+            work.run(channel_of_all, block * PIXELS, scratch)
+        })
+    })
+}
+
+struct Work<'a> {
+    sizes: Sizes,
+    activation: Activation,
+    data: Conv2dData<'a>,
+}
+
+impl Work<'_> {
+    /// Computes pixels of an output channel, counted over all images. Returns the multiplications.
+    fn run(&mut self, channel_of_all: usize, pixel: usize, scratch: &mut [f32]) -> u64 {
+        let sizes = &self.sizes;
+        let channels = sizes.groups * sizes.outputs;
+        let channel = channel_of_all % channels;
+        let image = channel_of_all / channels;
+
+        let pixels = sizes.output_pixels();
+        let count = PIXELS.min(pixels - pixel);
+        let run = sizes.pixels(pixel, count);
+        let area = sizes.kernel_area();
+        let filter = &self.data.filters[channel * area..][..area];
+
+        let input = (image * sizes.groups + channel / sizes.outputs) * sizes.input_pixels();
+        let input = &self.data.input[input..][..sizes.input_pixels()];
+
+        let start = channel_of_all * pixels + pixel;
+        let output = &mut self.data.output[start..start + count];
+        output.fill(self.data.bias.get(channel).copied().unwrap_or(0.0));
+        if let Some(residual) = self.data.residual.get(start..start + count) {
+            output.iter_mut().zip(residual).for_each(|(output, residual)| *output += residual);
+        }
+
+        let scratch = &mut scratch[..count];
+        for (index, weight) in filter.iter().enumerate() {
+            let element = [index / sizes.kernel[1], index % sizes.kernel[1]];
+            sizes.gather(input, element, run, scratch);
+            output.iter_mut().zip(&*scratch).for_each(|(output, value)| *output += weight * value);
+        }
+
+        self.activation.bound(output);
+        self.activation.apply(output);
+        (count * area) as u64
+    }
+}
