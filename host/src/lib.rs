@@ -47,7 +47,8 @@
 //! # Layers
 //!
 //! A module uses only modules further down. `cargo xtask lint` checks the exact table, in
-//! `xtask/src/tidy/layers.rs`.
+//! `xtask/src/tidy/layers.rs`. The lower modules, from [`engine`] on, are the crate
+//! [`wardian_core`].
 //!
 //! ```text
 //! cli
@@ -133,25 +134,12 @@ pub mod repository;
 
 pub mod servable;
 
-pub mod engine;
-
-pub mod capability;
-pub mod store;
-
-pub mod database;
-
-pub mod tenant;
-
-pub mod files;
-pub mod journal;
-pub mod model;
-
-pub mod essential;
-pub mod telemetry;
-
-mod disk_errors;
-mod mutex;
 mod toml_reader;
+
+pub use wardian_core::{
+    capability, database, engine, essential, files, journal, model, store, telemetry, tenant,
+};
+use wardian_core::{disk_errors, mutex};
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

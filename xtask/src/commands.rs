@@ -49,7 +49,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     // In two steps: with the guests, the engine would be built with other features, and again for a
     // build of the host alone.
     let mut command = cargo();
-    command.args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(["--exclude", "wardian"]);
+    command.args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(WITHOUT_SERVER);
     provisions.give_to(&mut command);
     run(command.args(arguments))?;
 
@@ -57,7 +57,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
         "building and testing the server; the first time takes about twelve minutes on two cores, and the tests ten",
     );
     let mut command = cargo();
-    command.args(["test", "--package", "wardian"]);
+    // Together, because the engine would be built with other features for `wardian-core` alone.
+    command.args(["test", "--package", "wardian", "--package", "wardian-core"]);
     provisions.give_to(&mut command);
     let outcome = run(command.args(arguments));
     skipped_tests::print_report(&skipped);
@@ -94,6 +95,8 @@ pub(crate) fn lint() -> Result<()> {
 
 /// The functions that fuzz targets call exist only in the build that [`fuzz`] makes.
 const WITHOUT_FUZZ: [&str; 2] = ["--exclude", "wardian-fuzz"];
+
+const WITHOUT_SERVER: [&str; 4] = ["--exclude", "wardian", "--exclude", "wardian-core"];
 
 pub(crate) fn ci() -> Result<()> {
     prerequisites::ensure(DISK_TO_TEST)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::host_file::HostFile;
 use super::*;
 use crate::database::Synchronous;
+use crate::tenant::RepositoryLocation;
 
 fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -18,6 +19,10 @@ fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
     let prefix = format!("{}/", folder.path().display());
 
     resolved.map_err(|error| error.to_string().replace(&prefix, ""))
+}
+
+fn directory(path: &str) -> RepositoryLocation {
+    RepositoryLocation::Directory(path.into())
 }
 
 fn fault(text: &str) -> String {
@@ -89,7 +94,7 @@ fn every_key_lands_in_its_setting() {
         ready_timeout: Duration::from_secs(600),
         default_model: Some(ModelName::new("iris").unwrap()),
         repository: RepositoryConfig {
-            models: "/srv/models".into(),
+            models: directory("/srv/models"),
             refresh: Duration::from_secs(300),
             watch: WatchMode::Poll,
             poll_interval: Duration::from_secs(2),
@@ -130,7 +135,7 @@ fn every_key_lands_in_its_setting() {
         },
         data: DataConfig { durability: Durability::Normal },
         tenancy: {
-            let mut tenancy = Tenancy::single("/srv/models".into());
+            let mut tenancy = Tenancy::single(directory("/srv/models"));
             tenancy
                 .tenants
                 .values_mut()
@@ -145,7 +150,7 @@ fn every_key_lands_in_its_setting() {
 fn command_line_overrides_the_file() {
     let overrides = Overrides {
         listen: Some("127.0.0.1:1".parse().unwrap()),
-        models: Some("elsewhere".into()),
+        models: Some(directory("elsewhere")),
         watch: Some(WatchMode::Events),
         log_level: Some(LogLevel::Warn),
         ..Overrides::default()
@@ -154,7 +159,7 @@ fn command_line_overrides_the_file() {
     let config = resolve(text, overrides).unwrap();
 
     assert_eq!(config.listen.port(), 1);
-    assert_eq!(config.repository.models, "elsewhere".into());
+    assert_eq!(config.repository.models, directory("elsewhere"));
     assert_eq!(config.repository.watch, WatchMode::Events);
     assert_eq!(config.log.level, LogLevel::Warn);
     assert_eq!(config.drain_timeout, Duration::from_secs(1));

@@ -212,7 +212,7 @@ mod tests {
 
     fn check(files: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<_> = files.iter().map(|(path, text)| SourceFile::new(path, text)).collect();
-        let violations = check_uses(&ModuleTree::new(&files, "src"), &LAYERS);
+        let violations = check_uses(&ModuleTree::new(&files, &["src"]), &LAYERS);
         violations.into_iter().map(|one| format!("{}:{}", one.path, one.line)).collect()
     }
 

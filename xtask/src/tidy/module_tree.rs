@@ -1,4 +1,4 @@
-//! The modules of one crate, and the file that a path leads to.
+//! The modules of the crates that make up the program, and the file that a path leads to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,12 +23,14 @@ pub(super) struct Module {
 }
 
 impl ModuleTree {
-    /// Builds the tree of the crate whose sources lie in `folder`.
-    pub(super) fn new(files: &[SourceFile], folder: &str) -> Self {
+    /// Builds the tree of the crates whose sources lie in `folders`.
+    pub(super) fn new(files: &[SourceFile], folders: &[&str]) -> Self {
         let of_crate: Vec<_> = files
             .iter()
             .filter_map(|file| {
-                let path = file.path.strip_prefix(folder)?.strip_prefix('/')?;
+                let path = folders
+                    .iter()
+                    .find_map(|folder| file.path.strip_prefix(folder)?.strip_prefix('/'))?;
                 Some((module_path(path)?, file))
             })
             .collect();
@@ -177,7 +179,7 @@ mod tests {
             .iter()
             .map(|(path, text)| SourceFile::new(&format!("src/{path}"), text))
             .collect();
-        ModuleTree::new(&files, "src")
+        ModuleTree::new(&files, &["src"])
     }
 
     fn resolve(tree: &ModuleTree, module: &str, path: &str) -> Option<String> {

@@ -51,10 +51,3 @@ pub(in crate::api) fn to_infer_error(
         other => InferError::Internal(other.to_string()),
     }
 }
-
-impl From<Stopped> for InferError {
-    fn from(stopped: Stopped) -> Self {
-        // No client receives this error: the request is gone.
-        InferError::Internal(stopped.to_string())
-    }
-}

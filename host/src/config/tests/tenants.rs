@@ -182,7 +182,7 @@ fn without_tenants_there_is_one_without_quotas() {
     let read = tenancy(&[("wardian.toml", &format!("models = '/srv'\nkeys = [{root}]"))]);
     let keys = vec![key("root", &[KeyScope::Admin])];
 
-    assert_eq!(read, Tenancy { keys, ..Tenancy::single("/srv".into()) });
+    assert_eq!(read, Tenancy { keys, ..Tenancy::single(directory("/srv")) });
     assert_eq!(
         tenancy(&[
             ("wardian.toml", "[tenants]"),
@@ -196,15 +196,15 @@ fn without_tenants_there_is_one_without_quotas() {
 
 #[test]
 fn the_host_s_models_are_those_of_the_default_tenant() {
-    let models = Overrides { models: Some("/elsewhere".into()), ..Overrides::default() };
+    let models = Overrides { models: Some(directory("/elsewhere")), ..Overrides::default() };
     let of = |text: &str, overrides| {
         let (_folder, read) = read(&[("wardian.toml", text)], overrides);
         read.map(|tenancy| tenancy.tenants["default"].repository.clone())
     };
     let text = "models = '/srv'\n[tenants.default]\nweight = 2\n[tenants.a]";
 
-    assert_eq!(of(text, Overrides::default()), Ok("/srv".into()));
-    assert_eq!(of(text, models.clone()), Ok("/elsewhere".into()));
+    assert_eq!(of(text, Overrides::default()), Ok(directory("/srv")));
+    assert_eq!(of(text, models.clone()), Ok(directory("/elsewhere")));
     assert!(
         of("[tenants.default]", Overrides::default())
             .unwrap()

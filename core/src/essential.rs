@@ -17,7 +17,7 @@ use crate::telemetry;
 pub const EXIT_STATUS: i32 = 70;
 
 /// Spawns an essential task.
-pub(crate) fn spawn(
+pub fn spawn(
     name: &'static str,
     task: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<()> {
@@ -29,7 +29,7 @@ pub(crate) fn spawn(
 }
 
 /// Runs the work of an essential thread.
-pub(crate) fn run(name: &'static str, work: impl FnOnce()) {
+pub fn run(name: &'static str, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         end_process(name);
     }

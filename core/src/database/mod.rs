@@ -44,7 +44,7 @@ use metrics::StatementMetrics;
 use postgres::Postgres;
 use sqlite::Sqlite;
 #[cfg(fuzzing)]
-pub(crate) use sqlite::fuzzing;
+pub use sqlite::fuzzing;
 
 const FILE_NAME: &str = "database.sqlite";
 

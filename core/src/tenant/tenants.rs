@@ -212,7 +212,7 @@ impl TenantTable {
 mod tests {
     use super::*;
     use crate::model::Digest;
-    use crate::tenant::{ApiKey, KeyScope};
+    use crate::tenant::{ApiKey, KeyScope, RepositoryLocation};
 
     fn key(id: &str, scope: KeyScope) -> ApiKey {
         ApiKey {
@@ -275,7 +275,7 @@ mod tests {
         let a = tenants.find("a").unwrap();
         let held = a.take(crate::tenant::Resource::Memory, 7).unwrap();
         let moved = TenantSettings {
-            repository: "elsewhere".into(),
+            repository: RepositoryLocation::Directory("elsewhere".into()),
             weight: 3,
             ..TenantSettings::default()
         };

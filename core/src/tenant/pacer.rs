@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::model::InferError;
+
 use super::{CpuMeter, CpuShare, FairScheduler, HostWorkMeter};
 
 /// The reason for which a piece of work ended early.
@@ -16,6 +18,13 @@ pub enum Stopped {
     /// Its deadline has passed.
     #[error("the work did not end in time")]
     DeadlineExceeded,
+}
+
+impl From<Stopped> for InferError {
+    fn from(stopped: Stopped) -> Self {
+        // No client receives this error: the request is gone.
+        InferError::Internal(stopped.to_string())
+    }
 }
 
 /// Paces host work: at each checkpoint the work yields to other tenants and checks for

@@ -15,7 +15,7 @@ mod connection;
 mod file;
 mod functions;
 #[cfg(fuzzing)]
-pub(crate) mod fuzzing;
+pub mod fuzzing;
 mod job;
 mod run;
 mod threads;

@@ -34,7 +34,7 @@ pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
 pub use origin::{Host, InvalidOrigin, Origin, Scheme};
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, SessionControl};
-pub(crate) use request::{MAX_PARAMETERS, payload_size};
+pub use request::{MAX_PARAMETERS, payload_size};
 pub use request_id::RequestId;
 pub use runtime_info::RuntimeInfo;
 pub use settings::{
@@ -42,7 +42,7 @@ pub use settings::{
     Isolation, Limits, ModelSettings, Sessions, Streaming, VersionPolicy, Warmup,
 };
 pub use similar_names::{hint, is_misspelt, nearest};
-pub(crate) use tensor::MAX_DIMENSIONS;
+pub use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};
 pub use text::{is_unprintable, sanitize, sanitize_lines};
-pub(crate) use units::{format_duration, format_size, parse_duration, parse_size};
+pub use units::{format_duration, format_size, parse_duration, parse_size};

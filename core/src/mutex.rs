@@ -6,6 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 ///
 /// Every value that the host guards is valid after each statement that changes it, so a panic in
 /// between leaves a usable value, and one panic does not stop every later request.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

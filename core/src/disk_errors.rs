@@ -14,7 +14,7 @@ pub(crate) fn is_disk_full(error: &io::Error) -> bool {
 
 /// Returns the text of an error without its number, which means nothing to users, and without the
 /// host path that some errors end with.
-pub(crate) fn error_text(error: &io::Error) -> String {
+pub fn error_text(error: &io::Error) -> String {
     if is_disk_full(error) {
         return "the disk is full; free space on it".into();
     }

@@ -17,26 +17,26 @@ const DURATION_UNITS: [(&str, u64); 5] =
     [("us", 1), ("ms", 1000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
 
 /// Parses a size, in bytes. Fails with the expected form.
-pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     parse(text, &SIZE_UNITS).ok_or_else(|| {
         format!("'{}' is not a size like \"64kB\", \"256MiB\" or \"1GiB\"", quote(text))
     })
 }
 
 /// Parses a duration. Fails with the expected form.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     parse(text, &DURATION_UNITS).map(Duration::from_micros).ok_or_else(|| {
         format!("'{}' is not a duration like \"100ms\", \"60s\" or \"5m\"", quote(text))
     })
 }
 
 /// Formats a size for [`parse_size`], in the largest unit that divides it.
-pub(crate) fn format_size(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     format_in_units(bytes, &[SIZE_UNITS[0], SIZE_UNITS[5], SIZE_UNITS[6], SIZE_UNITS[7]])
 }
 
 /// Formats a duration for [`parse_duration`], with a resolution of microseconds.
-pub(crate) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     format_in_units(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), &DURATION_UNITS)
 }
 

@@ -28,7 +28,7 @@ const PASSAGE: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Device and inode of a folder.
-pub(crate) type FolderId = (u64, u64);
+pub type FolderId = (u64, u64);
 
 /// A folder that is held open.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct ConfinedFile {
 impl OpenFolder {
     /// Opens a folder by an absolute path without links and dots. Fails on an I/O error and on a
     /// link.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let root = rustix::fs::open("/", PASSAGE, Mode::empty())?;
         let relative = path.strip_prefix("/").map_err(io::Error::other)?;
         let (descriptor, _) = descend(root, relative, PASSAGE, FOLDER)?;
@@ -56,35 +56,35 @@ impl OpenFolder {
     }
 
     /// Device and inode of the folder.
-    pub(crate) fn id(&self) -> FolderId {
+    pub fn id(&self) -> FolderId {
         self.id
     }
 
     /// Descriptor of the folder.
-    pub(crate) fn descriptor(&self) -> &OwnedFd {
+    pub fn descriptor(&self) -> &OwnedFd {
         &self.descriptor
     }
 
     /// Metadata of the folder.
-    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+    pub fn metadata(&self) -> io::Result<Metadata> {
         metadata(&self.descriptor)
     }
 
     /// Opens a folder beneath it. Fails on an I/O error and on a link.
-    pub(crate) fn open_folder(&self, path: &Path) -> io::Result<OwnedFd> {
+    pub fn open_folder(&self, path: &Path) -> io::Result<OwnedFd> {
         descend(self.descriptor.try_clone()?, path, FOLDER, FOLDER).map(|(folder, _)| folder)
     }
 
     /// Opens a regular file beneath it for reading. Fails on an I/O error, on a link, and on any
     /// other kind of file.
-    pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
+    pub fn open_file(&self, path: &Path) -> io::Result<File> {
         let (opened, steps) = descend(self.descriptor.try_clone()?, path, FOLDER, FILE)?;
         let file = File::from(opened);
         if steps > 0 && file.metadata()?.is_file() { Ok(file) } else { Err(not_regular_error()) }
     }
 
     /// Returns a handle of a file beneath it, to be opened later.
-    pub(crate) fn file(self: &Arc<Self>, path: PathBuf) -> ConfinedFile {
+    pub fn file(self: &Arc<Self>, path: PathBuf) -> ConfinedFile {
         ConfinedFile { folder: self.clone(), path }
     }
 }
@@ -127,12 +127,12 @@ impl Eq for ConfinedFile {}
 
 /// Returns a path to an entry of an open folder, valid wherever the folder has been moved. Links in
 /// `path` are followed.
-pub(crate) fn path_in(folder: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
+pub fn path_in(folder: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
     link_to(folder).join(path)
 }
 
 /// Returns the present path of an open folder. Fails on an I/O error.
-pub(crate) fn current_path(folder: impl AsFd) -> io::Result<PathBuf> {
+pub fn current_path(folder: impl AsFd) -> io::Result<PathBuf> {
     fs::read_link(link_to(folder))
 }
 
@@ -191,7 +191,8 @@ fn metadata(descriptor: &OwnedFd) -> io::Result<Metadata> {
     File::from(descriptor.try_clone()?).metadata()
 }
 
-pub(crate) fn folder_id(metadata: &fs::Metadata) -> FolderId {
+/// Returns the device and the inode of a folder.
+pub fn folder_id(metadata: &fs::Metadata) -> FolderId {
     (metadata.dev(), metadata.ino())
 }
 
@@ -203,7 +204,7 @@ fn not_regular_error() -> io::Error {
 
 /// Read size of hashing. This much takes less than a millisecond to hash, and the cost of system
 /// calls is negligible.
-pub(crate) const HASH_CHUNK: usize = 256 << 10;
+pub const HASH_CHUNK: usize = 256 << 10;
 
 /// Returns the digest of everything that a reader has left. Fails on a read error.
 pub(crate) fn digest_of(mut reader: impl Read) -> io::Result<Digest> {
@@ -212,7 +213,7 @@ pub(crate) fn digest_of(mut reader: impl Read) -> io::Result<Digest> {
 
 /// Returns the digest of all chunks. `read` fills a buffer of `size` bytes and returns the number
 /// of bytes; 0 ends the content. Fails as `read` does.
-pub(crate) fn digest_chunks<E>(
+pub fn digest_chunks<E>(
     size: usize,
     mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
 ) -> Result<Digest, E> {
@@ -229,7 +230,7 @@ pub(crate) fn digest_chunks<E>(
 }
 
 /// Reads once, and again if interrupted. Returns the number of bytes.
-pub(crate) fn read_chunk(reader: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
+pub fn read_chunk(reader: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

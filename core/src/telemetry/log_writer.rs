@@ -28,14 +28,14 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// Registers the metric of dropped lines.
-pub(crate) fn register(registry: &mut Registry) {
+pub fn register(registry: &mut Registry) {
     let help = "Log lines that were dropped because standard error did not take them";
     registry.register("log_lines_dropped", help, DROPPED.clone());
 }
 
 /// Accepts log lines without blocking or failing. A clone shares the queue.
 #[derive(Clone)]
-pub(crate) struct LogWriter {
+pub struct LogWriter {
     messages: SyncSender<Message>,
     waiting: Arc<AtomicUsize>,
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-pub(crate) use self::log_writer::{LogWriter, register as register_log};
+pub use self::log_writer::{LogWriter, register as register_log};
 pub use self::text_format::to_text_format;
 use crate::model::TenantName;
 use crate::mutex::lock;
@@ -20,13 +20,13 @@ static LOG: OnceLock<LogWriter> = OnceLock::new();
 
 /// Starts the thread that writes the log of this process to standard error. Fails if the thread
 /// cannot be started.
-pub(crate) fn start_log() -> io::Result<LogWriter> {
+pub fn start_log() -> io::Result<LogWriter> {
     let writer = LogWriter::start(io::stderr())?;
     Ok(LOG.get_or_init(|| writer).clone())
 }
 
 /// Waits until the lines logged so far are written, for a second at most.
-pub(crate) fn flush_log() {
+pub fn flush_log() {
     if let Some(log) = LOG.get() {
         log.flush();
     }

@@ -17,7 +17,7 @@ pub struct Tensor {
 }
 
 /// Limit of dimensions. NumPy allows 64; 32 have never been needed.
-pub(crate) const MAX_DIMENSIONS: usize = 32;
+pub const MAX_DIMENSIONS: usize = 32;
 
 impl Tensor {
     /// Returns the product of the dimensions; `None` if it overflows.

@@ -4,7 +4,7 @@ use super::Tensor;
 
 /// Limit of parameters of a request, of a response, or of all its parts together. It bounds the
 /// comparison of each with the others.
-pub(crate) const MAX_PARAMETERS: usize = 128;
+pub const MAX_PARAMETERS: usize = 128;
 
 /// Value of a parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ impl InferResponse {
 }
 
 /// Returns the bytes of tensors and parameters, including names.
-pub(crate) fn payload_size(tensors: &[Tensor], parameters: &[Parameter]) -> u64 {
+pub fn payload_size(tensors: &[Tensor], parameters: &[Parameter]) -> u64 {
     let tensors = tensors.iter().map(|tensor| tensor.data.len() + tensor.name.len());
     tensors.chain(parameters.iter().map(Parameter::size)).map(|size| size as u64).sum()
 }

@@ -30,7 +30,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre, Linker};
 
-pub(crate) use artifact::write_error;
+pub use artifact::write_error;
 pub use artifact::{
     Artifact, ArtifactKey, ArtifactStore, Form, Lease, ModelInfo, Snapshot, StoredFile,
     TenantArtifacts,

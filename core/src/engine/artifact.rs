@@ -366,7 +366,7 @@ fn is_tenant_folder(folder: &Path) -> io::Result<bool> {
 }
 
 /// Maps a failure to write to the artifact store to a load error.
-pub(crate) fn write_error(error: io::Error) -> LoadError {
+pub fn write_error(error: io::Error) -> LoadError {
     if disk_errors::is_disk_full(&error) {
         let reason = "the disk of the state directory is full; free space on it";
         return LoadError::new(Stage::Disk, reason);

@@ -42,13 +42,6 @@ impl From<PathBuf> for RepositoryLocation {
     }
 }
 
-#[cfg(test)]
-impl From<&str> for RepositoryLocation {
-    fn from(path: &str) -> Self {
-        RepositoryLocation::Directory(path.into())
-    }
-}
-
 impl fmt::Display for RepositoryLocation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
