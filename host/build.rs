@@ -43,12 +43,14 @@ fn watch(root: &Path) {
     }
 }
 
-/// Returns the names of the crates in a folder, sorted.
+/// Returns the names of the crates in a folder that are components, sorted. The others are
+/// libraries that these have in common.
 fn runtimes(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.path().join("Cargo.toml").exists() {
+        let manifest = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_default();
+        if manifest.contains("\"cdylib\"") {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use wardian_sdk::{Error, Metadata, Response, Tensor};
 
 use crate::SavedMetadata;
-use crate::saved_metadata::Class;
+use model_file::Class;
 
 /// The classes of a classifier, in the order of its probabilities.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,11 +5,8 @@
 //! makes a [`Predictor`] of it, which answers every request.
 
 mod format;
-mod predictor;
-mod saved_metadata;
 pub use format::Format;
-pub use predictor::Predictor;
-pub use saved_metadata::SavedMetadata;
+pub use model_file::{Predictor, SavedMetadata};
 
 mod lightgbm;
 mod onnx;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use wardian_sdk::{Error, OrError};
 
 use super::LastStep;
-use crate::saved_metadata::Class;
+use model_file::Class;
 
 /// The version that is read.
 const VERSION: u32 = 1;

@@ -7,7 +7,7 @@ use wardian_sdk::{Error, OrError};
 use super::document::{Fields, Value, shown};
 use super::version::Version;
 use crate::SavedMetadata;
-use crate::saved_metadata::Class;
+use model_file::Class;
 
 /// The categories of a column, and the code of each.
 #[derive(Clone, Debug, PartialEq, Eq)]

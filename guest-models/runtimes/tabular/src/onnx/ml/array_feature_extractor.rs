@@ -2,10 +2,10 @@
 
 use wardian_sdk::{Error, OrError};
 
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator, for_types};
-use crate::onnx::tensor::{Element, ElementType, Shape, Tensor, Text, allocate};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::{Domain, Operator, for_types};
+use onnx_executor::tensor::{Element, ElementType, Shape, Tensor, Text, allocate};
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,
@@ -48,10 +48,10 @@ fn extract<T: Element>(node: &Node<'_>) -> Result<Kernel, Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, strings, tensor};
+    use crate::onnx::testing::{Case, ml_case, strings, tensor};
 
     fn case() -> Case {
-        Case::ml("ArrayFeatureExtractor", 1)
+        ml_case("ArrayFeatureExtractor", 1)
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use wardian_sdk::Error;
 
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator, for_types};
-use crate::onnx::tensor::{Element, ElementType, Tensor, collect};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::{Domain, Operator, for_types};
+use onnx_executor::tensor::{Element, ElementType, Tensor, collect};
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,
@@ -35,18 +35,18 @@ fn binarize<T: Element + Copy + PartialOrd>(
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, strings, tensor};
+    use crate::onnx::testing::{ml_case, strings, tensor};
 
     #[test]
     fn numbers_above_the_threshold_become_one() {
-        let case = Case::ml("Binarizer", 1).float("threshold", 0.5);
+        let case = ml_case("Binarizer", 1).float("threshold", 0.5);
         let input = tensor(&[2, 2], &[0.5_f32, 0.75, f32::NAN, -1.0]);
         assert_eq!(case.output(&[input]), tensor(&[2, 2], &[0.0_f32, 1.0, 0.0, 0.0]));
     }
 
     #[test]
     fn texts_and_unknown_attributes_are_refused() {
-        let case = Case::ml("Binarizer", 1).float("limit", 0.5);
+        let case = ml_case("Binarizer", 1).float("limit", 0.5);
         let start = "operator Binarizer (ai.onnx.ml 1) of node 'n': ";
         let text = case.error(&[strings(&[1], &["a"])]);
         assert_eq!(text, format!("{start}input 0 of type string is not served"));

@@ -2,11 +2,11 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::matrix::{dimensions, floats, indices};
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{ElementType, Shape, Tensor, filled};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::{dimensions, floats, indices};
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,
@@ -51,11 +51,11 @@ fn feature_vectorizer(node: &Node<'_>) -> Result<Kernel, Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, tensor};
+    use crate::onnx::testing::{ml_case, tensor};
 
     #[test]
     fn inputs_are_cut_or_filled_to_their_width() {
-        let case = Case::ml("FeatureVectorizer", 1).ints("inputdimensions", &[1, 3]);
+        let case = ml_case("FeatureVectorizer", 1).ints("inputdimensions", &[1, 3]);
         let inputs =
             [tensor(&[2, 2], &[1.0_f32, 2.0, 3.0, 4.0]), tensor(&[2, 2], &[5_i64, 6, 7, 8])];
         let rows = [1.0_f32, 5.0, 6.0, 0.0, 3.0, 7.0, 8.0, 0.0];
@@ -64,8 +64,7 @@ mod tests {
 
     #[test]
     fn sizes_that_lie_are_refused() {
-        let case =
-            |widths: &[i64]| Case::ml("FeatureVectorizer", 1).ints("inputdimensions", widths);
+        let case = |widths: &[i64]| ml_case("FeatureVectorizer", 1).ints("inputdimensions", widths);
         let input = || [tensor(&[1, 1], &[1.0_f32])];
         assert!(case(&[1, 1]).error(&input()).ends_with("2 inputdimensions for 1 inputs"));
         assert!(case(&[-1]).error(&input()).ends_with("has the value -1"));

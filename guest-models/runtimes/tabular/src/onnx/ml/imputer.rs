@@ -2,11 +2,11 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::matrix::of_column;
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{Element, ElementType, Tensor};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::of_column;
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{Element, ElementType, Tensor};
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,
@@ -63,13 +63,13 @@ fn replace<T: Element + Copy>(
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, tensor};
+    use crate::onnx::testing::{ml_case, tensor};
 
     #[test]
     fn only_the_missing_value_is_replaced() {
         let input = || tensor(&[2, 2], &[f32::NAN, -1.0, 0.0, f32::NAN]);
         let case = |missing| {
-            Case::ml("Imputer", 1)
+            ml_case("Imputer", 1)
                 .floats("imputed_value_floats", &[7.0, 8.0])
                 .float("replaced_value_float", missing)
         };
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn whole_numbers_have_values_of_their_own() {
-        let case = Case::ml("Imputer", 1).ints("imputed_value_int64s", &[5]);
+        let case = ml_case("Imputer", 1).ints("imputed_value_int64s", &[5]);
         assert_eq!(case.values::<i64>(&[tensor(&[1, 3], &[0_i64, 1, 0])]), [5, 1, 5]);
         let text = case.error(&[tensor(&[1, 1], &[0.0_f32])]);
         assert!(text.ends_with("it has no imputed values of the input's type"), "{text}");

@@ -2,11 +2,11 @@
 
 use wardian_sdk::Error;
 
-use super::key::{Key, table};
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator, for_types};
-use crate::onnx::tensor::{Element, ElementType, Tensor, Text, collect};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::key::{Key, table};
+use onnx_executor::operators::{Domain, Operator, for_types};
+use onnx_executor::tensor::{Element, ElementType, Tensor, Text, collect};
 
 pub(super) const FIRST: Operator = Operator {
     domain: Domain::Ml,
@@ -129,11 +129,11 @@ fn map<K: Key, V: Element>(keys: Vec<K>, values: Vec<V>, default: V) -> Result<K
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, strings, tensor};
+    use crate::onnx::testing::{ml_case, strings, tensor};
 
     #[test]
     fn texts_and_their_numbers_are_exchanged() {
-        let case = || Case::ml("LabelEncoder", 1).texts("classes_strings", &["a", "b"]);
+        let case = || ml_case("LabelEncoder", 1).texts("classes_strings", &["a", "b"]);
         assert_eq!(case().values::<i64>(&[strings(&[3], &["b", "a", "z"])]), [1, 0, -1]);
         let texts = case().output(&[tensor(&[3], &[1_i64, 0, 1 << 40])]);
         assert_eq!(texts, strings(&[3], &["b", "a", "_Unused"]));
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn keys_are_compared_exactly() {
-        let case = Case::ml("LabelEncoder", 2)
+        let case = ml_case("LabelEncoder", 2)
             .texts("keys_strings", &["日本", "", "Zürich", "\u{e9}"])
             .ints("values_int64s", &[1, 2, 1 << 40, 4])
             .int("default_int64", -7);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn numbers_find_nan_and_both_zeros() {
-        let case = Case::ml("LabelEncoder", 4)
+        let case = ml_case("LabelEncoder", 4)
             .floats("keys_floats", &[f32::NAN, 0.0])
             .texts("values_strings", &["missing", "zero"]);
         let input = tensor(&[3], &[f32::NAN, -0.0, 1.0]);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn lists_that_do_not_fit_are_refused() {
-        let case = Case::ml("LabelEncoder", 2).ints("keys_int64s", &[1]);
+        let case = ml_case("LabelEncoder", 2).ints("keys_int64s", &[1]);
         let text = case.error(&[tensor(&[1], &[1_i64])]);
         assert!(text.ends_with("it needs values of one type"), "{text}");
         let text = case.ints("values_int64s", &[1, 2]).error(&[tensor(&[1], &[1_i64])]);
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn categories_are_mapped_in_both_directions() {
         let case = || {
-            Case::ml("CategoryMapper", 1)
+            ml_case("CategoryMapper", 1)
                 .texts("cats_strings", &["x", "y"])
                 .ints("cats_int64s", &[10, 20])
         };

@@ -2,8 +2,8 @@
 
 use wardian_sdk::{Error, OrError};
 
-use crate::onnx::node::Node;
-use crate::onnx::tensor::{ElementType, Tensor, Text};
+use onnx_executor::node::Node;
+use onnx_executor::tensor::{ElementType, Tensor, Text};
 
 /// The labels of the classes, in their order.
 pub(super) enum Labels {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use wardian_sdk::{Error, OrError};
 
 use super::labels::{Labels, highest};
-use super::matrix::{floats, rows_of};
 use super::post_transform::{PostTransform, logistic};
-use crate::onnx::kernel::{Arguments, Kernel};
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{ElementType, Shape, Tensor, allocate};
+use onnx_executor::kernel::{Arguments, Kernel};
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::{floats, rows_of};
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, allocate};
 
 pub(super) const CLASSIFIER: Operator = Operator {
     domain: Domain::Ml,
@@ -157,11 +157,11 @@ fn two_scores(transform: PostTransform, score: f32) -> [f32; 2] {
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, strings, tensor};
+    use crate::onnx::testing::{ml_case, strings, tensor};
 
     #[test]
     fn exactly_one_half_is_the_first_class() {
-        let case = Case::ml("LinearClassifier", 1)
+        let case = ml_case("LinearClassifier", 1)
             .floats("coefficients", &[1.0])
             .floats("intercepts", &[0.0])
             .ints("classlabels_ints", &[4, 9])
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn one_score_stands_for_two_classes() {
-        let case = Case::ml("LinearClassifier", 1)
+        let case = ml_case("LinearClassifier", 1)
             .floats("coefficients", &[1.0])
             .floats("intercepts", &[0.0])
             .texts("classlabels_strings", &["no", "yes"])
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn several_classes_take_the_first_highest() {
-        let case = Case::ml("LinearClassifier", 1)
+        let case = ml_case("LinearClassifier", 1)
             .floats("coefficients", &[1.0, 0.0, 0.0, 1.0, 1.0, 0.0])
             .floats("intercepts", &[0.0, 0.0, 0.0])
             .ints("classlabels_ints", &[-7, 12, 1 << 40])
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn targets_have_coefficients_each() {
-        let case = Case::ml("LinearRegressor", 1)
+        let case = ml_case("LinearRegressor", 1)
             .floats("coefficients", &[1.0, 2.0, 3.0, 4.0])
             .floats("intercepts", &[0.5, -0.5])
             .int("targets", 2);
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn counts_that_lie_are_refused() {
         let input = || [tensor(&[1, 1], &[1.0_f32])];
-        let case = || Case::ml("LinearRegressor", 1).floats("coefficients", &[1.0, 2.0, 3.0]);
+        let case = || ml_case("LinearRegressor", 1).floats("coefficients", &[1.0, 2.0, 3.0]);
         assert!(case().int("targets", 2).error(&input()).ends_with("3 coefficients for 2 outputs"));
         assert!(case().int("targets", 0).error(&input()).ends_with("3 coefficients for 0 outputs"));
         assert!(case().int("targets", -1).error(&input()).contains("the targets"));

@@ -2,11 +2,11 @@
 
 use wardian_sdk::Error;
 
-use super::matrix::floats;
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{ElementType, Tensor};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::floats;
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{ElementType, Tensor};
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,
@@ -58,10 +58,10 @@ fn divide_by_root(row: &mut [f32], squares: f32) {
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, tensor};
+    use crate::onnx::testing::{ml_case, tensor};
 
     fn normalized(norm: &str, row: &[f32]) -> Vec<f32> {
-        let case = Case::ml("Normalizer", 1).text("norm", norm);
+        let case = ml_case("Normalizer", 1).text("norm", norm);
         case.values::<f32>(&[tensor(&[1, row.len()], row)])
     }
 
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn each_row_has_its_own_norm() {
-        let case = Case::ml("Normalizer", 1).text("norm", "L1");
+        let case = ml_case("Normalizer", 1).text("norm", "L1");
         let rows = tensor(&[2, 2], &[1_i64, 3, 5, 5]);
         assert_eq!(case.values::<f32>(&[rows]), [0.25, 0.75, 0.5, 0.5]);
     }

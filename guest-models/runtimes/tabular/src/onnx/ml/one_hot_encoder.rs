@@ -2,11 +2,11 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::key::{Key, table};
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator, truncated};
-use crate::onnx::tensor::{Element, ElementType, Shape, Tensor, Text, filled};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::key::{Key, table};
+use onnx_executor::operators::{Domain, Operator, truncated};
+use onnx_executor::tensor::{Element, ElementType, Shape, Tensor, Text, filled};
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,
@@ -65,11 +65,11 @@ fn encode<T: Element, K: Key>(
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, strings, tensor};
+    use crate::onnx::testing::{ml_case, strings, tensor};
 
     #[test]
     fn categories_become_columns_and_unknown_ones_zeros() {
-        let case = Case::ml("OneHotEncoder", 1).texts("cats_strings", &["a", "á", ""]);
+        let case = ml_case("OneHotEncoder", 1).texts("cats_strings", &["a", "á", ""]);
         let got = case.output(&[strings(&[2, 2], &["á", "zzz", "", "A"])]);
         let rows = [0.0_f32, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
         assert_eq!(got, tensor(&[2, 2, 3], &rows));
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn whole_numbers_beyond_float_are_apart() {
         let numbers: Vec<i64> = (-3..=5).map(|step| (1 << 24) + step).collect();
-        let case = Case::ml("OneHotEncoder", 1).ints("cats_int64s", &numbers);
+        let case = ml_case("OneHotEncoder", 1).ints("cats_int64s", &numbers);
         let got = case.values::<f32>(&[tensor(&[9], &numbers)]);
         let ones: Vec<_> = (0..81).filter(|place| got[*place] == 1.0).collect();
         assert_eq!(ones, (0..9).map(|row| row * 10).collect::<Vec<_>>());
@@ -86,14 +86,14 @@ mod tests {
 
     #[test]
     fn fractions_are_cut_and_nan_is_no_category() {
-        let case = Case::ml("OneHotEncoder", 1).ints("cats_int64s", &[0, 2]);
+        let case = ml_case("OneHotEncoder", 1).ints("cats_int64s", &[0, 2]);
         let got = case.values::<f32>(&[tensor(&[3], &[2.9_f32, -0.5, f32::NAN])]);
         assert_eq!(got, [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
     fn unknown_categories_are_rejected_if_asked_for() {
-        let case = Case::ml("OneHotEncoder", 1).ints("cats_int64s", &[1]).int("zeros", 0);
+        let case = ml_case("OneHotEncoder", 1).ints("cats_int64s", &[1]).int("zeros", 0);
         assert_eq!(case.values::<f32>(&[tensor(&[1], &[1.0_f32])]), [1.0]);
         assert_eq!(
             case.error(&[tensor(&[1], &[2.0_f32])]),

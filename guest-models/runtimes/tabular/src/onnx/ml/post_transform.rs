@@ -2,7 +2,7 @@
 
 use wardian_sdk::Error;
 
-use crate::onnx::node::Node;
+use onnx_executor::node::Node;
 
 /// The change of a row's scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

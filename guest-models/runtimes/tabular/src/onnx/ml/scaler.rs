@@ -2,11 +2,11 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::matrix::of_column;
-use crate::onnx::kernel::Kernel;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{Element, ElementType, Tensor, allocate};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::of_column;
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{Element, ElementType, Tensor, allocate};
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,
@@ -51,12 +51,11 @@ fn scale<T: Element + Copy>(
 
 #[cfg(test)]
 mod tests {
-    use crate::onnx::testing::{Case, tensor};
+    use crate::onnx::testing::{ml_case, tensor};
 
     #[test]
     fn columns_are_shifted_then_scaled() {
-        let case =
-            Case::ml("Scaler", 1).floats("offset", &[1.0, 2.0]).floats("scale", &[10.0, 0.5]);
+        let case = ml_case("Scaler", 1).floats("offset", &[1.0, 2.0]).floats("scale", &[10.0, 0.5]);
         let input = tensor(&[2, 2], &[3.0_f32, 4.0, f32::NAN, 2.0]);
         let got = case.values::<f32>(&[input]);
         assert_eq!(got[..2], [20.0, 1.0]);
@@ -68,9 +67,9 @@ mod tests {
 
     #[test]
     fn one_number_is_for_all_columns() {
-        let case = Case::ml("Scaler", 1).floats("offset", &[1.0]).floats("scale", &[2.0]);
+        let case = ml_case("Scaler", 1).floats("offset", &[1.0]).floats("scale", &[2.0]);
         assert_eq!(case.values::<f32>(&[tensor(&[1, 3], &[1.0_f32, 2.0, 3.0])]), [0.0, 2.0, 4.0]);
-        let short = Case::ml("Scaler", 1).floats("scale", &[2.0, 3.0]);
+        let short = ml_case("Scaler", 1).floats("scale", &[2.0, 3.0]);
         assert_eq!(short.error(&[tensor(&[1, 3], &[1.0_f32; 3])]), "a row is too long");
     }
 }

@@ -1,9 +1,9 @@
 //! Columns with classes.
 
-use crate::onnx::kernel::Kernel;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::ElementType;
-use crate::onnx::value_type::Classes;
+use onnx_executor::kernel::Kernel;
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::ElementType;
+use onnx_executor::value_type::Classes;
 
 pub(super) const OPERATOR: Operator = Operator {
     domain: Domain::Ml,

@@ -4,13 +4,13 @@ use wardian_sdk::{Error, OrError};
 
 use super::kernel::{Vectors, weighted};
 use super::pairwise::probabilities;
-use crate::onnx::kernel::Kernel;
 use crate::onnx::ml::labels::{Labels, highest};
-use crate::onnx::ml::matrix::{floats, indices, rows_of};
 use crate::onnx::ml::post_transform::{PostTransform, logistic};
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{ElementType, Shape, Tensor};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::{floats, indices, rows_of};
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{ElementType, Shape, Tensor};
 
 pub(in crate::onnx::ml) const CLASSIFIER: Operator = Operator {
     domain: Domain::Ml,

@@ -3,7 +3,7 @@
 use wardian_sdk::{Error, OrError};
 
 use crate::onnx::ml::linear::dot;
-use crate::onnx::node::Node;
+use onnx_executor::node::Node;
 
 /// Support vectors, and how rows are compared with them.
 pub(super) struct Vectors {

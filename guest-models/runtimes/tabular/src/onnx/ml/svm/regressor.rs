@@ -3,13 +3,13 @@
 use wardian_sdk::{Error, OrError};
 
 use super::kernel::{Vectors, only_rho, weighted};
-use crate::onnx::kernel::Kernel;
 use crate::onnx::ml::linear::dot;
-use crate::onnx::ml::matrix::{floats, rows_of};
 use crate::onnx::ml::post_transform::PostTransform;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{ElementType, Shape, Tensor, allocate};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::{floats, rows_of};
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, allocate};
 
 pub(in crate::onnx::ml) const REGRESSOR: Operator = Operator {
     domain: Domain::Ml,

@@ -1,4 +1,4 @@
-use crate::onnx::testing::{Case, strings, tensor};
+use crate::onnx::testing::{Case, ml_case, strings, tensor};
 
 fn is_close(got: &[f32], expected: &[f32]) -> bool {
     got.len() == expected.len() && got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5)
@@ -6,7 +6,7 @@ fn is_close(got: &[f32], expected: &[f32]) -> bool {
 
 /// Two classes with a support vector each, at -1 and 1.
 fn two_classes() -> Case {
-    Case::ml("SVMClassifier", 1)
+    ml_case("SVMClassifier", 1)
         .floats("support_vectors", &[-1.0, 1.0])
         .floats("coefficients", &[1.0, -1.0])
         .floats("rho", &[0.25])
@@ -47,7 +47,7 @@ fn probabilities_come_from_the_sigmoid() {
 
 #[test]
 fn three_classes_vote_in_pairs() {
-    let case = Case::ml("SVMClassifier", 1)
+    let case = ml_case("SVMClassifier", 1)
         .floats("support_vectors", &[-1.0, 0.5, 1.0])
         .floats("coefficients", &[1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
         .floats("rho", &[0.0, 0.0, -0.5])
@@ -63,7 +63,7 @@ fn three_classes_vote_in_pairs() {
 #[test]
 fn regressors_sum_over_their_vectors() {
     let case = |one_class| {
-        Case::ml("SVMRegressor", 1)
+        ml_case("SVMRegressor", 1)
             .floats("support_vectors", &[1.0, 0.0, 0.0, 2.0])
             .floats("coefficients", &[1.0, -1.0])
             .floats("rho", &[0.5])
@@ -79,7 +79,7 @@ fn regressors_sum_over_their_vectors() {
 fn counts_that_lie_are_refused() {
     let text = |case: Case| case.error(&[tensor(&[1, 1], &[0.0_f32])]);
     let case = |counts: &[i64], rho: &[f32]| {
-        Case::ml("SVMClassifier", 1)
+        ml_case("SVMClassifier", 1)
             .floats("support_vectors", &[-1.0, 1.0])
             .floats("coefficients", &[1.0, -1.0])
             .floats("rho", rho)
@@ -91,6 +91,6 @@ fn counts_that_lie_are_refused() {
     assert!(text(case(&[1, 2], &[0.0])).ends_with("2 numbers for 3 support vectors"));
     assert!(text(case(&[0, 0], &[0.0])).ends_with("2 numbers for 0 support vectors"));
     assert!(text(case(&[1, 1], &[])).ends_with("0 rho where 1 belong"));
-    let regressor = Case::ml("SVMRegressor", 1).floats("rho", &[0.0]).int("n_supports", i64::MIN);
+    let regressor = ml_case("SVMRegressor", 1).floats("rho", &[0.0]).int("n_supports", i64::MIN);
     assert!(text(regressor).contains("n_supports"));
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use wardian_sdk::{Error, OrError};
 
 use super::Precision;
-use crate::onnx::ml::matrix::indices;
-use crate::onnx::node::Node;
 use crate::trees::{self, Ensemble, EnsembleBuilder, Leaf, Missing, Split, Test};
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::indices;
 
 /// The lists of `nodes_*`, all of one length.
 struct Nodes<'a, T> {

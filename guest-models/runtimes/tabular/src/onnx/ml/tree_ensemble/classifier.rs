@@ -4,13 +4,13 @@ use wardian_sdk::Error;
 
 use super::attributes::{self, Weights, numbers};
 use super::{Precision, Sums, sums};
-use crate::onnx::kernel::Kernel;
 use crate::onnx::ml::labels::{Labels, highest};
 use crate::onnx::ml::post_transform::{PostTransform, logistic};
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{ElementType, Shape, Tensor, allocate, filled};
 use crate::trees::{Ensemble, Extreme};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, allocate, filled};
 
 pub(in crate::onnx::ml) const CLASSIFIER: Operator = Operator {
     domain: Domain::Ml,

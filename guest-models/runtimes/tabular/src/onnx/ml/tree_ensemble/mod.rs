@@ -12,10 +12,10 @@ use std::borrow::Cow;
 
 use wardian_sdk::Error;
 
-use super::matrix::{dimensions, floats};
-use crate::onnx::kernel::Arguments;
-use crate::onnx::tensor::{ElementType, Tensor, allocate, filled};
 use crate::trees::{Ensemble, Number};
+use onnx_executor::kernel::Arguments;
+use onnx_executor::operators::matrix::{dimensions, floats};
+use onnx_executor::tensor::{ElementType, Tensor, allocate, filled};
 
 pub(super) use classifier::CLASSIFIER;
 pub(super) use regressor::REGRESSOR;

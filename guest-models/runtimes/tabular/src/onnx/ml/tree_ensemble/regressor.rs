@@ -4,13 +4,13 @@ use wardian_sdk::{Error, OrError};
 
 use super::attributes::{self, Weights, numbers};
 use super::{Precision, sums};
-use crate::onnx::kernel::{Arguments, Kernel};
 use crate::onnx::ml::post_transform::PostTransform;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{ElementType, collect, filled};
-use crate::onnx::tensor::{Shape, Tensor};
 use crate::trees::{Ensemble, Extreme};
+use onnx_executor::kernel::{Arguments, Kernel};
+use onnx_executor::node::Node;
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{ElementType, collect, filled};
+use onnx_executor::tensor::{Shape, Tensor};
 
 pub(in crate::onnx::ml) const REGRESSOR: Operator = Operator {
     domain: Domain::Ml,

@@ -7,13 +7,13 @@ use wardian_sdk::{Error, OrError};
 use super::Precision;
 use super::attributes::leaf;
 use super::regressor::{Aggregate, Regression};
-use crate::onnx::kernel::Kernel;
-use crate::onnx::ml::matrix::indices;
 use crate::onnx::ml::post_transform::PostTransform;
-use crate::onnx::node::Node;
-use crate::onnx::operators::{Domain, Operator};
-use crate::onnx::tensor::{Element, ElementType, Shape, Tensor};
 use crate::trees::{self, EnsembleBuilder, Extreme, Missing, Split, Test};
+use onnx_executor::kernel::Kernel;
+use onnx_executor::node::Node;
+use onnx_executor::operators::matrix::indices;
+use onnx_executor::operators::{Domain, Operator};
+use onnx_executor::tensor::{Element, ElementType, Shape, Tensor};
 
 pub(in crate::onnx::ml) const ENSEMBLE: Operator = Operator {
     domain: Domain::Ml,

@@ -1,5 +1,5 @@
-use crate::onnx::proto::TensorProto;
-use crate::onnx::testing::{Case, strings, tensor};
+use crate::onnx::testing::{Case, ml_case, strings, tensor};
+use onnx_executor::proto::TensorProto;
 
 /// The nodes of a tree that answers node 1 up to 0, and node 2 above.
 fn stump(case: Case) -> Case {
@@ -23,11 +23,11 @@ fn weights(case: Case, start: &str, places: &[(i64, i64)], weights: &[f32]) -> C
 }
 
 fn regressor(places: &[(i64, i64)], values: &[f32]) -> Case {
-    weights(stump(Case::ml("TreeEnsembleRegressor", 3)), "target", places, values)
+    weights(stump(ml_case("TreeEnsembleRegressor", 3)), "target", places, values)
 }
 
 fn classifier(places: &[(i64, i64)], values: &[f32], labels: &[i64], transform: &str) -> Case {
-    let case = stump(Case::ml("TreeEnsembleClassifier", 3)).outputs(2);
+    let case = stump(ml_case("TreeEnsembleClassifier", 3)).outputs(2);
     weights(case, "class", places, values)
         .ints("classlabels_int64s", labels)
         .text("post_transform", transform)
@@ -79,7 +79,7 @@ fn doubles_are_compared_as_doubles() {
         ..TensorProto::default()
     };
     let case = |tree| {
-        Case::ml("TreeEnsembleRegressor", 3)
+        ml_case("TreeEnsembleRegressor", 3)
             .ints("nodes_treeids", &[7, 7, 7])
             .ints("nodes_nodeids", &[0, 1, 2])
             .ints("nodes_featureids", &[0, 0, 0])
@@ -110,7 +110,7 @@ fn logistic_is_applied_to_a_single_target() {
 #[test]
 fn the_lowest_leaf_and_the_mean_are_answered() {
     let case = |aggregate| {
-        Case::ml("TreeEnsembleRegressor", 1)
+        ml_case("TreeEnsembleRegressor", 1)
             .ints("nodes_treeids", &[0, 5, 5, 5])
             .ints("nodes_nodeids", &[0, 9, 4, 1])
             .ints("nodes_featureids", &[0, 1, 0, 0])
@@ -172,7 +172,7 @@ fn a_class_without_weights_is_not_answered() {
 
 #[test]
 fn labels_are_texts_too() {
-    let case = stump(Case::ml("TreeEnsembleClassifier", 1)).outputs(2);
+    let case = stump(ml_case("TreeEnsembleClassifier", 1)).outputs(2);
     let case = weights(case, "class", &[(1, 0), (2, 1), (1, 2)], &[1.0, 1.0, 0.5])
         .texts("classlabels_strings", &["ja", "nein", "vielleicht ☂"]);
     let outputs = case.run(&[tensor(&[2, 1], &[-1.0_f32, 1.0])]).unwrap();
@@ -189,10 +189,10 @@ fn ensemble(modes: &[u8], splits: &[f32]) -> Case {
     let modes = TensorProto {
         dims: vec![modes.len() as i64],
         data_type: 2,
-        raw_data: Some(modes.to_vec()),
+        raw_data: Some(modes.to_vec().into()),
         ..TensorProto::default()
     };
-    Case::ml("TreeEnsemble", 5)
+    ml_case("TreeEnsemble", 5)
         .tensor("nodes_modes", modes)
         .tensor("nodes_splits", floats(splits))
         .tensor("leaf_weights", floats(&[1.0, 2.0, 4.0]))
@@ -234,7 +234,7 @@ fn hostile_lists_are_refused() {
     assert!(case(&[0], &[0, 1], &[1]).contains("have lengths"));
 
     let text = |case: &Case| case.error(&[tensor(&[1, 1], &[0.0_f32])]);
-    let cycle = Case::ml("TreeEnsembleRegressor", 3)
+    let cycle = ml_case("TreeEnsembleRegressor", 3)
         .ints("nodes_treeids", &[0, 0])
         .ints("nodes_nodeids", &[0, 1])
         .ints("nodes_featureids", &[0, 0])

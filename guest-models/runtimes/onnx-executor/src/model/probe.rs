@@ -1,0 +1,100 @@
+//! Trial runs when a file is read: files declare the shapes of outputs loosely, and some wrongly.
+
+use wardian_sdk::Error;
+
+use super::inputs::ModelInput;
+use super::outputs::ModelOutput;
+use crate::Program;
+use crate::graph::Compiled;
+use crate::tensor::{Data, ElementType, Shape, Tensor, filled};
+
+/// Operators whose outputs have a size that depends on values.
+const BY_VALUE: &[&str] = &["Compress", "NonZero", "Unique"];
+
+/// Sets the shapes of outputs to those that two runs show. An extent that differs between them
+/// varies. Where a run fails, an input has no rows, or shapes depend on values, the declared shape
+/// stays.
+pub(super) fn shapes(compiled: &Compiled, inputs: &[ModelInput], outputs: &mut [ModelOutput]) {
+    let depends = BY_VALUE.iter().any(|operator| compiled.operators.contains_key(*operator));
+    // An input without rows may be an axis or a shape, on whose value extents depend.
+    let required = inputs.iter().filter(|input| input.default.is_none());
+    let have_rows = required.clone().count() > 0 && required.clone().all(ModelInput::has_rows);
+    let runs = [2, 3].map(|rows| run(&compiled.program, inputs, rows, 0));
+    if let [Ok(two), Ok(three)] = runs
+        && !depends
+    {
+        for ((output, two), three) in outputs.iter_mut().zip(two).zip(three) {
+            let seen = common(two.shape(), three.shape());
+            let declared = output.shape.take();
+            output.shape = if have_rows { seen.or(declared) } else { declared.or(seen) };
+        }
+    }
+}
+
+fn common(two: &Shape, three: &Shape) -> Option<Vec<i64>> {
+    let extents = || two.iter().zip(three.iter());
+    let extent = |(two, three): (&usize, &usize)| if two == three { *two as i64 } else { -1 };
+    (two.len() == three.len()).then(|| extents().map(extent).collect())
+}
+
+/// Runs a program with `rows` rows. Numbers count from `first` on and repeat, so that rows differ.
+///
+/// # Errors Rejected if the graph does not take these values.
+pub(super) fn run(
+    program: &Program,
+    inputs: &[ModelInput],
+    rows: usize,
+    first: usize,
+) -> Result<Vec<Tensor>, Error> {
+    let tensors = inputs.iter().map(|input| sample(input, rows, first));
+    program.run(tensors.collect::<Result<_, _>>()?)
+}
+
+fn sample(input: &ModelInput, rows: usize, first: usize) -> Result<Tensor, Error> {
+    if let Some(default) = &input.default {
+        return Ok(default.clone());
+    }
+    let mut extents = Vec::with_capacity(input.shape.len());
+    for (axis, extent) in input.shape.iter().enumerate() {
+        let varying = if axis == 0 { rows } else { 1 };
+        extents.push(usize::try_from(*extent).unwrap_or(varying));
+    }
+    let shape = Shape::new(&extents)?;
+    let length = shape.elements();
+    let width = length.checked_div(rows).unwrap_or_default().max(1);
+    let number = move |index: usize| ((index / width + first) * 5 + index % width) % 11;
+
+    macro_rules! numbers {
+        ($($variant:ident($number:ty)),*) => {
+            match input.element {
+                $(ElementType::$variant => {
+                    let mut values = filled(length, <$number>::default())?;
+                    let places = values.iter_mut().enumerate();
+                    places.for_each(|(index, value)| *value = number(index) as u8 as $number);
+                    Data::$variant(values)
+                })*
+                ElementType::Bool => Data::Bool((0..length).map(|i| number(i) % 2 == 1).collect()),
+                ElementType::Text => Data::Text((0..length).map(|i| text(number(i))).collect()),
+                ElementType::F16 => Data::F16(filled(length, Default::default())?),
+                ElementType::Bf16 => Data::Bf16(filled(length, Default::default())?),
+            }
+        };
+    }
+    let data = numbers!(
+        F32(f32),
+        F64(f64),
+        I64(i64),
+        I32(i32),
+        I16(i16),
+        I8(i8),
+        U64(u64),
+        U32(u32),
+        U16(u16),
+        U8(u8)
+    );
+    Tensor::from_data(shape, data)
+}
+
+fn text(number: usize) -> std::sync::Arc<str> {
+    format!("word {number}").into()
+}

@@ -1,6 +1,0 @@
-//! Tests of whole files.
-
-mod files;
-mod hostile;
-mod model;
-mod operators;
