@@ -1,12 +1,16 @@
-//! Inner loops for `f32` slices.
+//! Arithmetic on slices: small loops, and large operations that the host computes.
 //!
+//! # Loops
 //! At every iteration of a loop the host checks whether the call has run out of time. In a scalar
 //! loop that check costs more than half as much as the work. These kernels process [`LANES`]
 //! elements in one iteration with as many independent sums, which the compiler turns into four
 //! 128-bit SIMD instructions. The order of additions differs from a plain loop's, so the last bits
 //! of a sum may differ too.
 
+mod operations;
 pub mod panels;
+
+pub use operations::*;
 
 /// Elements in one iteration of a loop.
 pub const LANES: usize = 16;

@@ -1,9 +1,9 @@
 //! The files of a new crate, all embedded in this program.
 //!
-//! The SDK is in no registry, so a crate gets its sources and the WIT files in `vendor/`. The SDK
-//! reads the WIT files from `../../wit`, hence `vendor/wardian/sdk` and `vendor/wit`. Its manifest
-//! inherits from the workspace, which is the new crate's manifest, so the same files serve in both
-//! places.
+//! The SDK is in no registry, so a crate gets its sources, those of the kernels that it uses and
+//! the WIT files in `vendor/`. The SDK reads the WIT files from `../../wit`, hence
+//! `vendor/wardian/sdk` and `vendor/wit`. Its manifest inherits from the workspace, which is the new
+//! crate's manifest, so the same files serve in both places.
 
 /// The files of the crate: a path and a text, in which `{{…}}` is replaced.
 pub(super) const TEMPLATE: &[(&str, &str)] = &[
@@ -31,6 +31,7 @@ macro_rules! vendored {
                 "src/golden.rs",
                 "src/interceptor.rs",
                 "src/kernels.rs",
+                "src/kernels/operations.rs",
                 "src/kernels/panels.rs",
                 "src/key_value.rs",
                 "src/key_value/imported.rs",
@@ -54,6 +55,37 @@ macro_rules! vendored {
                 "src/view.rs",
                 "src/view/tests.rs",
                 "src/weights.rs";
+            kernels:
+                "Cargo.toml",
+                "src/activation.rs",
+                "src/conv2d.rs",
+                "src/conv2d/depthwise.rs",
+                "src/conv2d/general.rs",
+                "src/conv2d/packing.rs",
+                "src/conv2d/window.rs",
+                "src/error.rs",
+                "src/integer.rs",
+                "src/integer/finish.rs",
+                "src/integer/packing.rs",
+                "src/layout.rs",
+                "src/lib.rs",
+                "src/matmul.rs",
+                "src/matmul/packing.rs",
+                "src/progress.rs",
+                "src/scratch.rs",
+                "src/simd.rs",
+                "src/simd/avx2.rs",
+                "src/simd/avx512.rs",
+                "src/simd/block.rs",
+                "src/simd/bytes.rs",
+                "src/simd/instruction_set.rs",
+                "src/simd/integer_block.rs",
+                "src/simd/integer_tile.rs",
+                "src/simd/neon.rs",
+                "src/simd/portable.rs",
+                "src/simd/simd128.rs",
+                "src/simd/tile.rs",
+                "src/simd/vector.rs";
             wit:
                 "artifacts.wit",
                 "batching.wit",
@@ -71,14 +103,15 @@ macro_rules! vendored {
                 "world.wit"
         )
     };
-    (sdk: $($sdk:literal),*; wit: $($wit:literal),*) => {
+    (sdk: $($sdk:literal),*; kernels: $($kernels:literal),*; wit: $($wit:literal),*) => {
         [
             $((concat!("vendor/wardian/sdk/", $sdk), include_str!(concat!("../../../../guest-models/sdk/", $sdk))),)*
+            $((concat!("vendor/wardian/kernels/", $kernels), include_str!(concat!("../../../../kernels/", $kernels))),)*
             $((concat!("vendor/wit/", $wit), include_str!(concat!("../../../../wit/", $wit))),)*
         ]
     };
 }
-/// The SDK and the WIT files: the path and the text of each.
+/// The SDK, the kernels that it uses and the WIT files: the path and the text of each.
 pub(super) const VENDORED: &[(&str, &str)] = &vendored!();
 
 #[cfg(test)]
@@ -105,8 +138,12 @@ mod tests {
     #[test]
     fn every_file_of_the_sdk_and_of_the_interfaces_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut there = BTreeSet::new();
-        for (from, to) in [("guest-models/sdk", "vendor/wardian/sdk"), ("wit", "vendor/wit")] {
+        let mut there = BTreeSet::from(["vendor/wardian/kernels/Cargo.toml".to_owned()]);
+        for (from, to) in [
+            ("guest-models/sdk", "vendor/wardian/sdk"),
+            ("kernels/src", "vendor/wardian/kernels/src"),
+            ("wit", "vendor/wit"),
+        ] {
             there.extend(
                 files_below(&root.join(from), "").iter().map(|path| format!("{to}/{path}")),
             );
