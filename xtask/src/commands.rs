@@ -116,7 +116,22 @@ fn timed(what: &str, command: impl FnOnce() -> Result<()>) -> Result<()> {
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_SERVE)?;
     guests::build()?;
-    run(cargo().args(["bench", "--package", "wardian", "--bench", "serving", "--"]).args(arguments))
+
+    let mut command = cargo();
+    command.args(["bench", "--package", "wardian", "--bench", "serving", "--"]).args(arguments);
+    if measures_model_files(arguments) {
+        let libraries = python::libraries()?;
+        python_package::install(&libraries)?;
+        command.env(python::LIBRARIES_VARIABLE, libraries);
+        command.env(python::PEERS_VARIABLE, python::peers()?);
+    }
+    run(&mut command)
+}
+
+/// True for the arguments of a benchmark with a part that needs Python.
+fn measures_model_files(arguments: &[String]) -> bool {
+    let has = |text: &str| arguments.iter().any(|argument| argument == text);
+    has("model-files") || !(has("--only") || has("--help"))
 }
 
 /// Runs one server under traffic, swaps and attacks, for the given number of minutes.

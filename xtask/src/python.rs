@@ -42,7 +42,14 @@ const LIBRARIES: Environment = environment(
     LIBRARIES_VARIABLE,
 );
 
+/// The servers that the benchmark of model files measures beside Wardian. No test needs them.
+const PEERS: Environment =
+    environment("peers", "host/benches/serving/model_files/requirements.txt", PEERS_VARIABLE);
+
 /// The environment variable that names the interpreter with them.
+pub(crate) const PEERS_VARIABLE: &str = "WARDIAN_PYTHON_PEERS";
+
+/// The environment variable that names the interpreter with the libraries.
 pub(crate) const LIBRARIES_VARIABLE: &str = "WARDIAN_PYTHON_LIBRARIES";
 
 const fn environment(
@@ -71,6 +78,11 @@ pub(crate) fn environments() -> Vec<(&'static str, Result<PathBuf>)> {
 /// Installs the libraries alone. Returns the interpreter.
 pub(crate) fn libraries() -> Result<PathBuf> {
     LIBRARIES.install_if_changed(installer().map_err(|error| format!("{error:#}")))
+}
+
+/// Installs the servers of the benchmark alone. Returns the interpreter.
+pub(crate) fn peers() -> Result<PathBuf> {
+    PEERS.install_if_changed(installer().map_err(|error| format!("{error:#}")))
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {

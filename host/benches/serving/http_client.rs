@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The bytes of an inference request. `tenant` is named if there are several.
 pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
@@ -108,8 +108,24 @@ impl Client {
         Ok((first.context("an answer has no parts")?, whole, parts))
     }
 
+    /// Sends a request, and returns the timings of its response. Fails if its status is not 200.
+    pub(crate) fn send_timed(&mut self, request: &[u8]) -> Result<ServerTiming> {
+        let (bytes, layout) = self.exchange(request)?;
+        let text = String::from_utf8_lossy(&bytes);
+        ensure!(layout.ok, "a server refused: {text}");
+        let head = text.split("\r\n\r\n").next().unwrap_or_default();
+        let value = head.lines().find_map(|line| line.strip_prefix("server-timing: "));
+        value.map(|value| ServerTiming(value.to_owned())).context("a response has no Server-Timing")
+    }
+
     /// Sends a request. Returns the body of the response if its status is 200.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>> {
+        let (bytes, layout) = self.exchange(request)?;
+        Ok(layout.ok.then(|| bytes[layout.body].to_vec()))
+    }
+
+    /// Sends a request and reads the whole response.
+    fn exchange(&mut self, request: &[u8]) -> Result<(Vec<u8>, Layout)> {
         self.0.write_all(request)?;
         let mut bytes = Vec::new();
         let mut piece = [0; 4096];
@@ -118,9 +134,25 @@ impl Client {
                 0 => bail!("a server closed the connection"),
                 length => bytes.extend_from_slice(&piece[..length]),
             }
-            if let Some(Layout { ok, body }) = layout(&bytes) {
-                return Ok(ok.then(|| bytes[body].to_vec()));
+            if let Some(layout) = layout(&bytes) {
+                return Ok((bytes, layout));
             }
         }
+    }
+}
+
+/// The value of a `Server-Timing` header, such as `instance;dur=0.012, compute;dur=0.3`.
+pub(crate) struct ServerTiming(String);
+
+impl ServerTiming {
+    /// The sum of these parts, in microseconds.
+    pub(crate) fn microseconds(&self, parts: &[&str]) -> Result<f64> {
+        parts.iter().map(|part| Ok(self.milliseconds(part)? * 1e3)).sum()
+    }
+
+    fn milliseconds(&self, part: &str) -> Result<f64> {
+        let entries = self.0.split(", ").filter_map(|entry| entry.split_once(";dur="));
+        let value = entries.clone().find_map(|(name, value)| (name == part).then_some(value));
+        Ok(value.with_context(|| format!("a response has no timing of '{part}'"))?.parse()?)
     }
 }

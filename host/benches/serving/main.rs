@@ -29,6 +29,7 @@ mod instance;
 mod interceptors;
 mod keyvalue;
 mod many_models;
+mod model_files;
 mod neighbours;
 mod sessions;
 mod sql;
@@ -61,6 +62,7 @@ fn main() -> Result<()> {
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,
             Part::ManyModels => many_models::run(&options)?,
+            Part::ModelFiles => model_files::run(&options)?,
             Part::Streaming => streaming::run(&options)?,
             Part::Keyvalue => keyvalue::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,

@@ -14,9 +14,29 @@ use super::process_stats;
 use super::report::{Table, format_number};
 use super::throughput::wait_until_ready;
 
+/// The models to measure: many of the same code.
+pub(crate) struct Source<'a> {
+    /// The beginning of each name, and what the table says.
+    pub(crate) name: &'a str,
+    /// A request to each, with the answer.
+    pub(crate) case: &'a Case,
+    /// Writes the model of that number into its empty version folder.
+    pub(crate) install: &'a dyn Fn(&Path, usize) -> Result<()>,
+}
+
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let case = models::cases()?.into_iter().next().context("no golden case")?;
+    let component = models::component()?;
+    let install = |version: &Path, number: usize| {
+        fs::write(version.join("model.wasm"), &component)?;
+        Ok(fs::write(version.join("label.txt"), number.to_string())?)
+    };
+    measure_all(options, &Source { name: "house-price", case: &case, install: &install })
+}
+
+/// Measures and prints for every number of models.
+pub(crate) fn measure_all(options: &Options, source: &Source<'_>) -> Result<()> {
     let mut table = Table::new(&[
         "models",
         "artifact store",
@@ -29,11 +49,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ]);
 
     let one = [Measured::default(); 2];
-    let one = measure(&mut table, 1, &case, &one)?;
+    let one = measure(&mut table, 1, source, &one)?;
     for count in options.many_models() {
-        measure(&mut table, count, &case, &one)?;
+        measure(&mut table, count, source, &one)?;
     }
-    table.print("many models of one component, each with a sidecar of its own");
+    table
+        .print(&format!("many models of the same code as {}, each with its own data", source.name));
     println!("\n  Figures for each model are without those of the first, whose code they share.");
     Ok(())
 }
@@ -52,15 +73,15 @@ struct Measured {
 fn measure(
     table: &mut Table,
     count: usize,
-    case: &Case,
+    source: &Source<'_>,
     one: &[Measured; 2],
 ) -> Result<[Measured; 2]> {
     let folder = tempfile::tempdir()?;
-    install(&folder.path().join("models"), count)?;
+    install(&folder.path().join("models"), count, source)?;
 
     let mut measured = [Measured::default(); 2];
     for ((measured, one), store) in measured.iter_mut().zip(one).zip(["cold", "warm"]) {
-        *measured = start(folder.path(), count, case)?;
+        *measured = start(folder.path(), count, source)?;
         let others = (count - 1) as f64;
         let each = |all: f64, one: f64, unit: f64| format_number((all - one) / others / unit);
 
@@ -78,16 +99,16 @@ fn measure(
     Ok(measured)
 }
 
-fn install(models: &Path, count: usize) -> Result<()> {
-    let component = models::component()?;
-    for index in 0..count {
-        models::install_bare(models, &name(index), &component, "")?;
-        fs::write(models.join(name(index)).join("1/label.txt"), index.to_string())?;
+fn install(models: &Path, count: usize, source: &Source<'_>) -> Result<()> {
+    for number in 0..count {
+        let version = models.join(name(source, number)).join("1");
+        fs::create_dir_all(&version)?;
+        (source.install)(&version, number)?;
     }
     Ok(())
 }
 
-fn start(folder: &Path, count: usize, case: &Case) -> Result<Measured> {
+fn start(folder: &Path, count: usize, source: &Source<'_>) -> Result<Measured> {
     let started = Instant::now();
     let state = folder.join("state");
     let server = Server::wardian(&folder.join("models"), &state)?;
@@ -96,10 +117,10 @@ fn start(folder: &Path, count: usize, case: &Case) -> Result<Measured> {
     let memory = process_stats::memory(server.pid())?.proportional;
 
     let mut client = Client::connect(server.address())?;
-    for index in 0..count {
-        let body = client.send(&http_client::infer(None, &name(index), &case.request))?;
-        let answered = body.is_some_and(|body| case.is_answered_by(&body));
-        answered.then_some(()).with_context(|| format!("{} answers wrongly", name(index)))?;
+    for name in (0..count).map(|number| name(source, number)) {
+        let body = client.send(&http_client::infer(None, &name, &source.case.request))?;
+        let answered = body.is_some_and(|body| source.case.is_answered_by(&body));
+        answered.then_some(()).with_context(|| format!("{name} answers wrongly"))?;
     }
     Ok(Measured { seconds, memory, store: size_of(&state.join("artifacts"))? as f64 })
 }
@@ -115,6 +136,6 @@ fn size_of(folder: &Path) -> Result<u64> {
     Ok(size)
 }
 
-fn name(index: usize) -> String {
-    format!("house-price-{index}")
+fn name(source: &Source<'_>, number: usize) -> String {
+    format!("{}-{number}", source.name)
 }

@@ -55,6 +55,8 @@ pub(crate) enum Part {
     Density,
     /// Hundreds of models of one component: memory, disk and start
     ManyModels,
+    /// Model files beside their libraries and servers in Python
+    ModelFiles,
     /// Answers in parts: time to the first, and what each costs
     Streaming,
     /// Values by key: operations per second

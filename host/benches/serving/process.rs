@@ -63,7 +63,8 @@ impl Server {
         Ok(server)
     }
 
-    fn start(command: &mut Command) -> Result<Self> {
+    /// Starts a program that says on standard output where it listens.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
         Self::start_with(command, |child| child.stderr.take())
     }
 
