@@ -118,8 +118,8 @@ impl PackedMatrix {
         Self::with_strides(values, rows, columns, Strides::dense(rows, columns))
     }
 
-    /// Packs the transpose of a matrix of that many rows and columns, its rows in order. This is how
-    /// most frameworks keep the weights of a layer: a row for each output.
+    /// Packs the transpose of a matrix of that many rows and columns, its rows in order. This is
+    /// how most frameworks keep the weights of a layer: a row for each output.
     ///
     /// # Errors
     /// As [`PackedMatrix::new`].

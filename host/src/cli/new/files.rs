@@ -2,8 +2,8 @@
 //!
 //! The SDK is in no registry, so a crate gets its sources, those of the kernels that it uses and
 //! the WIT files in `vendor/`. The SDK reads the WIT files from `../../wit`, hence
-//! `vendor/wardian/sdk` and `vendor/wit`. Its manifest inherits from the workspace, which is the new
-//! crate's manifest, so the same files serve in both places.
+//! `vendor/wardian/sdk` and `vendor/wit`. Its manifest inherits from the workspace, which is the
+//! new crate's manifest, so the same files serve in both places.
 
 /// The files of the crate: a path and a text, in which `{{…}}` is replaced.
 pub(super) const TEMPLATE: &[(&str, &str)] = &[
