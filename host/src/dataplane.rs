@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::engine::{Budget, Interface};
 use crate::model::{
-    CallerInfo, Deadline, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version,
-    VersionPolicy,
+    CallerInfo, Deadline, InferError, InferRequest, ModelName, ModelSettings, Retention,
+    TenantName, Version, VersionPolicy,
 };
 use crate::registry::Registry;
 use crate::servable::{InFlight, InFlightGuard};
@@ -116,6 +116,11 @@ impl DataPlane {
     /// Handles to the serving versions of a model, newest first.
     pub fn servables(&self, tenant: &TenantName, model: &str) -> Vec<ServableHandle> {
         self.registry.entry(tenant, model).map(|entry| entry.serving.clone()).unwrap_or_default()
+    }
+
+    /// The old versions of a model that are kept in the repository; `None` if none is deleted.
+    pub fn retention(&self, tenant: &TenantName, model: &str) -> Option<Retention> {
+        self.registry.entry(tenant, model)?.retention
     }
 
     /// The model's version policy; the default one for an unknown model.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::model::{InferError, ModelName, TenantName, Version, VersionPolicy};
+use crate::model::{InferError, ModelName, Retention, TenantName, Version, VersionPolicy};
 use crate::servable::ServableHandle;
 
 /// The models of all tenants. A clone is shallow.
@@ -46,6 +46,8 @@ pub struct ModelEntry {
     /// The model's version policy. It belongs to the model: a changed policy does not reload a
     /// serving version.
     pub policy: VersionPolicy,
+    /// Old versions that are kept in the repository; `None` if none is deleted.
+    pub retention: Option<Retention>,
     /// The reason that a requested version may not serve, for the caller.
     pub not_ready_reason: String,
 }

@@ -128,6 +128,7 @@ impl Server {
             sources: sources.spawn_all(&tenants)?,
             ready,
             ready_timeout: config.ready_timeout,
+            prune: config.repository.prune,
         };
         let manager = telemetry.register(|metrics| Manager::start(manager_parts, metrics));
 

@@ -23,7 +23,9 @@ mod scratch;
 mod script;
 mod settings;
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -52,6 +54,7 @@ fn run(name: &str, programs: &[&str], prepare: impl FnOnce(&mut Scratch)) {
 fn is_missing(program: &str) -> bool {
     let found = match program {
         MOTO => moto().is_some_and(|program| program.exists()),
+        LIBRARIES => libraries().is_some_and(|program| program.exists()),
         _ => Command::new(program).arg("--version").output().is_ok(),
     };
     if !found {
@@ -59,6 +62,13 @@ fn is_missing(program: &str) -> bool {
         requirement.skip(&format!("there is no {program}"));
     }
     !found
+}
+
+/// Python with scikit-learn, boto3 and the package `wardian`, which `cargo xtask test` installs.
+const LIBRARIES: &str = "Python with scikit-learn";
+
+fn libraries() -> Option<PathBuf> {
+    std::env::var_os("WARDIAN_PYTHON_LIBRARIES").map(PathBuf::from)
 }
 
 /// An S3 server, from the packages that `cargo xtask test` installs.
@@ -93,6 +103,7 @@ pages! {
     batching: "examples/batching/README.md", ["curl", "python3"], as_it_is;
     interceptors: "examples/interceptors/README.md", ["curl"], as_it_is;
     notes: "examples/notes/README.md", ["curl"], as_it_is;
+    retrain: "examples/retrain/README.md", ["curl", "python3", MOTO, LIBRARIES], retrained;
     s3_repository: "examples/s3-repository/README.md", ["curl", MOTO], bucket;
     sessions: "examples/sessions/README.md", ["curl"], as_it_is;
     shared_state: "examples/shared-state/README.md", ["curl", "python3"], as_it_is;
@@ -145,12 +156,30 @@ fn new_crate(scratch: &mut Scratch) {
 
 /// Adds the packages that the page installs, and a port of this test's own.
 fn bucket(scratch: &mut Scratch) {
+    environment(scratch, "/tmp/s3", &[(MOTO, moto())]);
+}
+
+/// Like [`bucket`], with what trains.
+fn retrained(scratch: &mut Scratch) {
+    environment(scratch, "/tmp/retrain", &[(MOTO, moto()), ("python", libraries())]);
+}
+
+/// Puts programs into the environment that a page makes at `place`, and replaces the port of the S3
+/// server by one of this test's own.
+fn environment(scratch: &mut Scratch, place: &'static str, programs: &[(&str, Option<PathBuf>)]) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     scratch.replace("9000", &port.to_string());
-    let folder = scratch.path("s3");
+    let folder = scratch.path("environment");
     std::fs::create_dir_all(folder.join("bin")).unwrap();
-    std::os::unix::fs::symlink(moto().unwrap(), folder.join("bin").join(MOTO)).unwrap();
-    scratch.replace("/tmp/s3", folder.to_str().unwrap());
+    for (name, program) in programs {
+        let program = program.as_ref().expect("the page is not run without it");
+        // A link would lead Python out of its environment.
+        let path = folder.join("bin").join(name);
+        let script = format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display());
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+    scratch.replace(place, folder.to_str().unwrap());
 }
 
 /// Adds the faulty configuration that `docs/configuration.md` shows.
@@ -197,6 +226,7 @@ fn the_blocks_that_are_not_run_are_counted() {
         ("docs/interceptors.md", 1),
         ("docs/model-files.md", 1),
         ("docs/operating.md", 3),
+        ("examples/retrain/README.md", 1),
         ("examples/s3-repository/README.md", 1),
         ("fuzz/README.md", 2),
         ("guest-models/runtimes/conformance/README.md", 1),

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::program::{Program, ask};
-use super::store::Bucket;
+use super::store::{Bucket, texts};
 use super::{OFTEN, SELDOM, degraded, fetched, refresh, until_degraded};
-use crate::harness::{NODE, Server, Setup, scripted};
+use crate::harness::{NODE, Server, Setup, scripted, until};
 
 /// Asserts that objects that are added, changed and deleted in a store are served accordingly, and
 /// fetched once.
@@ -52,6 +52,26 @@ fn models_load_from_azure_blob_storage() {
     let Some(container) = Container::start() else { return };
     let setup = container.serve(KEY);
     follows(setup, |path, content| container.put(path, content), |path| container.delete(path));
+}
+
+#[test]
+fn old_versions_are_deleted_from_azure_blob_storage() {
+    let Some(container) = Container::start() else { return };
+    container.put("models/scripted/model.toml", b"prune = 1");
+    for version in 1..=3 {
+        container.put(&format!("models/scripted/{version}/notes.txt"), b"notes");
+        let component = scripted(&format!("version={version}"));
+        container.put(&format!("models/scripted/{version}/model.wasm"), &component);
+    }
+    let server = container.serve(KEY).config(SELDOM).start();
+    server.until_version_of("scripted", 3);
+    let left =
+        ["3/model.wasm", "3/notes.txt", "model.toml"].map(|key| format!("models/scripted/{key}"));
+    until("that version 3 is left", || container.keys() == left);
+    until_degraded(&server, "");
+    until("that 2 versions are counted", || {
+        server.metric("wardian_pruned_versions_total") == Some(2.0)
+    });
 }
 
 #[test]
@@ -109,9 +129,15 @@ impl Container {
         self.ask("DELETE", &format!("/{path}?"), b"");
     }
 
-    fn ask(&self, method: &str, path: &str, body: &[u8]) {
+    /// Returns the names of all objects, sorted.
+    fn keys(&self) -> Vec<String> {
+        let listing = self.ask("GET", "?restype=container&comp=list&", b"");
+        texts(&listing, "Name").map(str::to_owned).collect()
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &[u8]) -> String {
         let path = format!("/{ACCOUNT}/container{path}{}", self.signature);
-        ask(self.address, method, &path, "x-ms-blob-type: BlockBlob\r\n", body);
+        ask(self.address, method, &path, "x-ms-blob-type: BlockBlob\r\n", body)
     }
 
     /// A server, not yet started, whose repository is a folder of the container, with this key.

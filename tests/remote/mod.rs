@@ -5,6 +5,7 @@ mod clouds;
 mod fake;
 mod listings;
 mod program;
+mod pruning;
 mod refreshes;
 mod store;
 mod store_failures;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::program::{Program, ask};
 use super::tcp_proxy::TcpProxy;
@@ -103,6 +103,12 @@ impl Bucket {
         self.store.ask("DELETE", &format!("/{}/{path}", self.name), OWNER, b"");
     }
 
+    /// Returns the names of all objects, sorted.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let listing = self.store.ask("GET", &format!("/{}?list-type=2", self.name), OWNER, b"");
+        texts(&listing, "Key").map(str::to_owned).collect()
+    }
+
     /// Allows anonymous reads and writes.
     pub(crate) fn open_to_all(&self) {
         let resource = format!("arn:aws:s3:::{}/*", self.name);
@@ -148,4 +154,35 @@ impl Store {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Creates a user who is allowed these actions. Returns the id of its key, and the key.
+    pub(crate) fn user(&self, actions: &Value) -> (String, String) {
+        let iam = "content-type: application/x-www-form-urlencoded\r\nauthorization: AWS4-HMAC-SHA256 \
+                   Credential=any/20200101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=any\r\n";
+        let ask = |action: &str| {
+            let body = format!("Version=2010-05-08&UserName=u&Action={action}");
+            self.ask("POST", "/", iam, body.as_bytes())
+        };
+        let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
+        ask("CreateUser");
+        ask(&format!("PutUserPolicy&PolicyName=p&PolicyDocument={policy}"));
+        let key = ask("CreateAccessKey");
+        let part = |name| {
+            let found = texts(&key, name).next();
+            found.unwrap_or_else(|| panic!("no {name} in {key}")).to_owned()
+        };
+        (part("AccessKeyId"), part("SecretAccessKey"))
+    }
+
+    /// From here on the server checks credentials and signatures.
+    pub(crate) fn checks_credentials(&self) {
+        self.ask("POST", "/moto-api/reset-auth", OWNER, b"0");
+    }
+}
+
+/// Returns the texts of the elements of this name in an XML document.
+pub(crate) fn texts<'d>(document: &'d str, name: &str) -> impl Iterator<Item = &'d str> {
+    let after = document.split(&format!("<{name}>")).skip(1).collect::<Vec<_>>();
+    after.into_iter().map(|rest| rest.split('<').next().unwrap_or_default())
 }

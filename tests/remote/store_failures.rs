@@ -1,5 +1,7 @@
 //! Failures of the store, during which served models keep serving.
 
+use serde_json::json;
+
 use super::store::{OWNER, Store, reachable_at};
 use super::{OFTEN, SELDOM, degraded, fetched, serving, until_degraded};
 use crate::harness::{Server, guest, scripted, scripted_interceptor, until};
@@ -138,9 +140,8 @@ fn invalid_credentials_unload_nothing() {
     let Some(store) = Store::start() else { return };
     store.ask("PUT", "/bucket", "", b"");
     store.ask("PUT", "/bucket/models/scripted.wasm", OWNER, &scripted("version=1"));
-    let (id, secret) = user(&store);
-    // From here on the server checks credentials and signatures.
-    store.ask("POST", "/moto-api/reset-auth", OWNER, b"0");
+    let (id, secret) = store.user(&json!("s3:*"));
+    store.checks_credentials();
     let with = |id: &str, secret: &str| {
         let setup = Server::with_models(|_| {}).models_at("s3://bucket/models").config(OFTEN);
         let setup = reachable_at(setup, store.address()).environment("AWS_ACCESS_KEY_ID", id);
@@ -156,28 +157,4 @@ fn invalid_credentials_unload_nothing() {
     let server = with(&id, &secret);
     server.until_version_of("scripted", 1);
     until("that all is well", || degraded(&server).is_empty());
-}
-
-/// A user of the store with all permissions.
-fn user(store: &Store) -> (String, String) {
-    let iam = "content-type: application/x-www-form-urlencoded\r\nauthorization: AWS4-HMAC-SHA256 \
-               Credential=any/20200101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=any\r\n";
-    let ask = |action: &str| {
-        store.ask(
-            "POST",
-            "/",
-            iam,
-            format!("Version=2010-05-08&UserName=u&Action={action}").as_bytes(),
-        )
-    };
-    let policy = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}";
-    ask("CreateUser");
-    ask(&format!("PutUserPolicy&PolicyName=p&PolicyDocument={policy}"));
-    let key = ask("CreateAccessKey");
-    let part = |name: &str| {
-        let start =
-            key.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("no {name} in {key}"));
-        start.split('<').next().unwrap().to_owned()
-    };
-    (part("AccessKeyId"), part("SecretAccessKey"))
 }

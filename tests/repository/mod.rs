@@ -8,6 +8,7 @@ mod links;
 mod live_config;
 mod misplaced;
 mod policies;
+mod pruning;
 mod root;
 
 use crate::harness::{Models, Server, Setup};

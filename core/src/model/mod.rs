@@ -39,7 +39,7 @@ pub use request_id::RequestId;
 pub use runtime_info::RuntimeInfo;
 pub use settings::{
     Batching, BreakerSettings, Capabilities, Capability, ConfigTable, DeferredTasks, Instances,
-    Isolation, Limits, ModelSettings, Sessions, Streaming, VersionPolicy, Warmup,
+    Isolation, Limits, ModelSettings, Retention, Sessions, Streaming, VersionPolicy, Warmup,
 };
 pub use similar_names::{hint, is_misspelt, nearest};
 pub use tensor::MAX_DIMENSIONS;

@@ -16,6 +16,15 @@ pub enum VersionPolicy {
     Only(Vec<Version>),
 }
 
+/// Old versions that stay in the repository when others are pruned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// The newest versions, this many, with the one that serves.
+    Newest(u32),
+    /// Versions that were replaced less than this long ago.
+    Replaced(Duration),
+}
+
 /// Lifetime of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
@@ -178,6 +187,8 @@ impl Capabilities {
 pub struct ModelSettings {
     /// Versions to serve.
     pub versions: VersionPolicy,
+    /// Old versions to keep in the repository; `None` to delete none.
+    pub prune: Option<Retention>,
     /// Lifetime of an instance.
     pub isolation: Isolation,
     /// Sizes of the instance pool.

@@ -13,8 +13,14 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("GiB", 1 << 30),
     ("TiB", 1 << 40),
 ];
-const DURATION_UNITS: [(&str, u64); 5] =
-    [("us", 1), ("ms", 1000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
+const DURATION_UNITS: [(&str, u64); 6] = [
+    ("us", 1),
+    ("ms", 1000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
+];
 
 /// Parses a size, in bytes. Fails with the expected form.
 pub fn parse_size(text: &str) -> Result<u64, String> {
@@ -87,13 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn durations_take_microseconds_to_hours() {
+    fn durations_take_microseconds_to_days() {
         for (text, micros) in [
             ("0ms", 0),
             ("250us", 250),
             ("60s", 60_000_000),
             ("5m", 300_000_000),
             ("1h", 3_600_000_000),
+            ("7d", 604_800_000_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_micros(micros)), "{text}");
         }

@@ -14,7 +14,7 @@ use super::extract::{ModelPath, json_response};
 use super::oip::PLATFORM;
 use super::repository::runtime_json;
 use super::state::ApiState;
-use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
+use crate::model::{Datatype, Isolation, Metadata, Retention, TensorSpec, Version, VersionPolicy};
 use crate::servable::{BatchForm, Servable};
 
 /// `GET /v2/models/{m}[/versions/{v}]/config`: effective configuration of a serving version.
@@ -27,8 +27,11 @@ pub(super) async fn model_config(
     let handle = path.find(&state, &caller)?;
     let versions = state.dataplane.versions(tenant, &path.model);
     let policy = state.dataplane.version_policy(tenant, &path.model);
+    let retention = state.dataplane.retention(tenant, &path.model);
 
-    Ok(json_response(&Config::new(&handle, &versions, &policy)))
+    let mut config = Config::new(&handle, &versions, &policy);
+    config.wardian["prune"] = prune(retention);
+    Ok(json_response(&config))
 }
 
 #[derive(Serialize)]
@@ -101,6 +104,15 @@ fn version_policy(policy: &VersionPolicy) -> Value {
         VersionPolicy::Only(versions) => {
             json!({ "specific": { "versions": version_numbers(versions) } })
         }
+    }
+}
+
+/// Returns the setting `prune` as it is in force.
+fn prune(retention: Option<Retention>) -> Value {
+    match retention {
+        None => Value::Null,
+        Some(Retention::Newest(count)) => json!({ "newest": count }),
+        Some(Retention::Replaced(time)) => json!({ "replaced_ms": time.as_millis() as u64 }),
     }
 }
 

@@ -123,6 +123,7 @@ fn repository(keys: &mut TableReader<'_>, settings: &mut RepositoryConfig) {
     keys.read("refresh", &mut settings.refresh, duration(REFRESH_RANGE));
     keys.read("settle", &mut settings.settle, duration(INTERVAL_RANGE));
     keys.read("max_versions", &mut settings.max_versions, number(1..=MAX_VERSIONS));
+    keys.read("prune", &mut settings.prune, boolean);
 }
 
 fn log(keys: &mut TableReader<'_>, settings: &mut LogConfig) {

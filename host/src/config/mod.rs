@@ -101,6 +101,8 @@ pub struct RepositoryConfig {
     pub settle: Duration,
     /// Limit of versions scanned in one repository.
     pub max_versions: u32,
+    /// True if old versions are deleted where `prune` of a model asks for it.
+    pub prune: bool,
 }
 
 /// Runtimes of model files.
@@ -231,7 +233,9 @@ impl Config {
                 (remote.root(), Some(remote))
             }
         };
-        SourceConfig { directory: self.directory_config(tenant, root), remote }
+        let is_mirror = remote.is_some();
+        let directory = DirectoryConfig { is_mirror, ..self.directory_config(tenant, root) };
+        SourceConfig { directory, remote }
     }
 
     /// Returns the settings of a source of a directory.
@@ -244,6 +248,7 @@ impl Config {
             rescan_interval,
             settle,
             max_versions,
+            prune: _,
         } = self.repository;
         let (state, tenant) = (self.repository_state(tenant), tenant.name().clone());
         DirectoryConfig {
@@ -255,6 +260,7 @@ impl Config {
             rescan_interval,
             settle,
             max_versions,
+            is_mirror: false,
         }
     }
 
@@ -329,6 +335,8 @@ impl Default for RepositoryConfig {
             // A scan of so many takes a second. Enough for a thousand models with ten versions
             // each.
             max_versions: 10_000,
+            // Nothing is deleted unless a model's settings ask for it.
+            prune: true,
         }
     }
 }

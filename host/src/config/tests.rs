@@ -51,6 +51,7 @@ fn every_key_lands_in_its_setting() {
         rescan_interval = "1m"
         settle = "250ms"
         max_versions = 20000
+        prune = false
         [runtimes]
         dir = "/srv/runtimes"
         [log]
@@ -101,6 +102,7 @@ fn every_key_lands_in_its_setting() {
             rescan_interval: Duration::from_secs(60),
             settle: Duration::from_millis(250),
             max_versions: 20_000,
+            prune: false,
         },
         runtimes: RuntimesConfig { dir: "/srv/runtimes".into() },
         log: LogConfig { format: LogFormat::Json, level: LogLevel::Debug },

@@ -253,7 +253,10 @@ fn changed_at_restart(one: &Config, other: &Config) -> Vec<&'static str> {
         ("drain_timeout", *drain_timeout != other.drain_timeout),
         ("ready_timeout", *ready_timeout != other.ready_timeout),
         ("default_model", *default_model != other.default_model),
-        ("watch, poll_interval, rescan_interval, settle or max_versions", *repository != unchanged),
+        (
+            "watch, poll_interval, rescan_interval, settle, max_versions or prune",
+            *repository != unchanged,
+        ),
         ("runtimes", *runtimes != other.runtimes),
         ("log", *log != other.log),
         ("http", *http != other.http),

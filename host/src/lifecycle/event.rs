@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::error::CommandError;
 use super::index_entry::IndexEntry;
 use super::loader_traits::ServingVersion;
+use super::pruner::PruneOutcome;
 use crate::model::{LoadError, ModelName, Version};
 use crate::repository::{AspiredVersions, Digest};
 
@@ -31,6 +32,8 @@ pub(super) enum Event {
     },
     /// A version has answered its last request and its memory is freed.
     Drained { name: ModelName, version: Version },
+    /// The deletion of versions to prune has ended.
+    Pruned { name: ModelName, versions: Vec<Version>, outcome: PruneOutcome },
     /// A request to load a model, with the result of a scan made for it.
     Load {
         name: ModelName,

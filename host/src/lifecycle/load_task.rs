@@ -77,12 +77,15 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
 pub(super) fn retry_delay(stage: Stage, failures: u32) -> Option<Duration> {
     match stage {
         // Retrying at a constant rate does not help a host that is short of memory or threads.
-        Stage::Host => Some(
-            (RETRY_DELAY * 2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
-                .min(MAX_RETRY_DELAY),
-        ),
+        Stage::Host => Some(host_retry_delay(failures)),
         stage => stage.is_transient().then_some(RETRY_DELAY),
     }
+}
+
+/// Delay before the next try after `failures` consecutive failures of the host.
+pub(super) fn host_retry_delay(failures: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
+    (RETRY_DELAY * doubled).min(MAX_RETRY_DELAY)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::event::{Event, Phase};
 use super::index_entry::IndexEntry;
 use super::loader_traits::Loader;
 use super::metrics::LifecycleMetrics;
+use super::pruner::{Pruner, SourcePruner};
 use super::readiness::Readiness;
 use super::reconciler::{Reconciler, ReconcilerParts};
 use super::tenant_record::TenantRecord;
@@ -36,6 +37,8 @@ pub struct ManagerParts {
     pub ready: Arc<AtomicBool>,
     /// Longest time for which one tenant's models delay the server's readiness.
     pub ready_timeout: Duration,
+    /// True if old versions are deleted from repositories where `prune` asks for it.
+    pub prune: bool,
 }
 
 /// The handle to the tenants' tasks. A clone is shallow; the tasks end when the last clone is
@@ -50,6 +53,7 @@ pub(super) struct Shared {
     registry: Registry,
     metrics: LifecycleMetrics,
     readiness: Arc<Readiness>,
+    prune: bool,
     tenants: ArcSwap<HashMap<TenantName, Arc<ManagedTenant>>>,
     /// Watched by every task until it ends, those of removed tenants included.
     phase: watch::Sender<Phase>,
@@ -60,7 +64,7 @@ struct ManagedTenant {
     tenant: Arc<Tenant>,
     /// The event queue of the tenant's task.
     events: mpsc::Sender<Event>,
-    source: ArcSwap<Source>,
+    source: Arc<ArcSwap<Source>>,
     degraded: Arc<ArcSwapOption<Degraded>>,
     /// The interceptor chain of the tenant's models.
     interceptors: InterceptorChainHandle,
@@ -72,18 +76,17 @@ const EVENT_QUEUE_CAPACITY: usize = 256;
 impl Manager {
     /// Starts a task for every tenant and one for its source.
     pub fn start(parts: ManagerParts, metrics: &mut MetricsRegistry) -> Manager {
-        let ManagerParts { loader, registry, sources, ready, ready_timeout } = parts;
+        let ManagerParts { loader, registry, sources, ready, ready_timeout, prune } = parts;
         let names = sources.iter().map(|(tenant, _)| tenant.name().clone());
         let readiness = Arc::new(Readiness::new(ready, names));
         let metrics = LifecycleMetrics::register(metrics);
         let tenants = ArcSwap::default();
         let phase = watch::Sender::new(Phase::Running);
-        let shared =
-            Shared { loader, registry, metrics, readiness: readiness.clone(), tenants, phase };
+        let shared = Shared { loader, registry, metrics, readiness, prune, tenants, phase };
         let manager = Manager { shared: Arc::new(shared) };
 
         sources.into_iter().for_each(|(tenant, source)| manager.start_tenant(tenant, source));
-        readiness.expire_after(ready_timeout);
+        manager.shared.readiness.clone().expire_after(ready_timeout);
         manager
     }
 
@@ -115,15 +118,19 @@ impl Manager {
 
     /// Starts a tenant's task.
     fn start_tenant(&self, tenant: Arc<Tenant>, source: Source) {
-        let Shared { loader, registry, metrics, readiness, phase, .. } = &*self.shared;
+        let Shared { loader, registry, metrics, readiness, prune, phase, .. } = &*self.shared;
         let (events, inbox) = mpsc::channel(EVENT_QUEUE_CAPACITY);
         let degraded = Arc::<ArcSwapOption<Degraded>>::default();
         let name = tenant.name().clone();
         let record = TenantRecord::new(tenant.clone(), source.number(), metrics.for_tenant(&name));
         let interceptors = record.interceptors.chain_handle().clone();
+        let source = Arc::new(source);
+        let present = Arc::new(ArcSwap::new(source.clone()));
+        let pruner = || Arc::new(SourcePruner::new(&present)) as Arc<dyn Pruner>;
         let reconciler = Reconciler::new(ReconcilerParts {
             registry: registry.clone(),
             loader: loader.clone(),
+            pruner: prune.then(pruner),
             readiness: readiness.clone(),
             events: events.downgrade(),
             record,
@@ -131,14 +138,8 @@ impl Manager {
         });
         essential::spawn("manager", reconciler.run(inbox, phase.subscribe()));
 
-        let source = Arc::new(source);
-        let managed = Arc::new(ManagedTenant {
-            tenant,
-            events,
-            source: source.clone().into(),
-            degraded,
-            interceptors,
-        });
+        let managed =
+            Arc::new(ManagedTenant { tenant, events, source: present, degraded, interceptors });
         managed.subscribe_to(&source);
         self.shared.update_tenants(|tenants| drop(tenants.insert(name.clone(), managed.clone())));
     }

@@ -15,6 +15,8 @@ pub(super) struct LifecycleMetrics {
     failures: Family<Label, Counter>,
     swaps: Family<Label, Counter>,
     trips: Family<Label, Counter>,
+    pruned: Family<Label, Counter>,
+    prune_failures: Family<Label, Counter>,
 }
 
 impl LifecycleMetrics {
@@ -32,6 +34,16 @@ impl LifecycleMetrics {
             "Versions taken out of service because they kept failing",
             metrics.trips.clone(),
         );
+        registry.register(
+            "pruned_versions",
+            "Old versions that were deleted from the repository",
+            metrics.pruned.clone(),
+        );
+        registry.register(
+            "prune_failures",
+            "Tries to delete old versions that failed",
+            metrics.prune_failures.clone(),
+        );
 
         metrics
     }
@@ -39,9 +51,16 @@ impl LifecycleMetrics {
     pub(super) fn for_tenant(&self, tenant: &TenantName) -> TenantMetrics {
         let label = [("tenant", tenant.to_string())];
         let of = |family: &Family<Label, Counter>| family.get_or_create_owned(&label);
-        let [loads, failures, swaps, trips] =
-            [&self.loads, &self.failures, &self.swaps, &self.trips].map(of);
-        TenantMetrics { families: self.clone(), label, loads, failures, swaps, trips }
+        TenantMetrics {
+            loads: of(&self.loads),
+            failures: of(&self.failures),
+            swaps: of(&self.swaps),
+            trips: of(&self.trips),
+            pruned: of(&self.pruned),
+            prune_failures: of(&self.prune_failures),
+            families: self.clone(),
+            label: label.clone(),
+        }
     }
 }
 
@@ -53,12 +72,15 @@ pub(super) struct TenantMetrics {
     pub(super) failures: Counter,
     pub(super) swaps: Counter,
     pub(super) trips: Counter,
+    pub(super) pruned: Counter,
+    pub(super) prune_failures: Counter,
 }
 
 impl Drop for TenantMetrics {
     fn drop(&mut self) {
-        let LifecycleMetrics { loads, failures, swaps, trips } = &self.families;
-        for family in [loads, failures, swaps, trips] {
+        let LifecycleMetrics { loads, failures, swaps, trips, pruned, prune_failures } =
+            &self.families;
+        for family in [loads, failures, swaps, trips, pruned, prune_failures] {
             family.remove(&self.label);
         }
     }

@@ -17,6 +17,9 @@
 //! Interceptors are loaded, replaced and unloaded like models, and before them. Their effect on
 //! their tenant's models is computed again whenever one of them changes (`interceptors`).
 //!
+//! Old versions are deleted from the repository where the settings ask for it: `prune_policy` is a
+//! pure function that returns them, and `pruner` deletes them in a task of their own.
+//!
 //! An upload (`publish`) is loaded once before it is put into the repository, and is served from
 //! there like any other file.
 
@@ -27,6 +30,8 @@ mod error;
 mod event;
 #[cfg(test)]
 mod fake_loader;
+#[cfg(test)]
+mod fake_pruner;
 mod index_entry;
 mod interceptors;
 mod load_task;
@@ -36,6 +41,9 @@ mod manager;
 mod metrics;
 mod migrate;
 mod policy;
+mod prune_policy;
+mod prune_schedule;
+mod pruner;
 mod publish;
 mod readiness;
 mod reconciler;

@@ -1,6 +1,7 @@
 //! The reconcile loop of one tenant: the task that makes its serving versions those of its
 //! repository.
 
+mod pruning;
 mod sources;
 mod versions;
 
@@ -18,6 +19,8 @@ use super::index_entry::IndexEntry;
 use super::loader_traits::Loader;
 use super::log_rate_limit::LogRateLimit;
 use super::policy::Action;
+use super::prune_schedule::PruneSchedule;
+use super::pruner::Pruner;
 use super::readiness::{Readiness, TenantProgress};
 use super::record::ModelRecord;
 use super::retry_queue::RetryQueue;
@@ -31,6 +34,8 @@ use crate::repository::{AspiredVersions, Candidate, Degraded};
 pub(super) struct ReconcilerParts {
     pub(super) registry: Registry,
     pub(super) loader: Arc<dyn Loader>,
+    /// Deletes old versions; `None` if the server deletes none.
+    pub(super) pruner: Option<Arc<dyn Pruner>>,
     pub(super) readiness: Arc<Readiness>,
     /// Its own event queue; weak, so that the task ends with the last sender elsewhere.
     pub(super) events: mpsc::WeakSender<Event>,
@@ -45,6 +50,7 @@ pub(super) struct Reconciler {
     /// The tenant's part of the registry.
     published: TenantModels,
     loader: Arc<dyn Loader>,
+    pruner: Option<Arc<dyn Pruner>>,
     readiness: Arc<Readiness>,
     events: mpsc::WeakSender<Event>,
     /// Its own event queue, held open once the tenant is removed.
@@ -59,6 +65,7 @@ pub(super) struct Reconciler {
     /// Running loads.
     running_loads: usize,
     retries: RetryQueue,
+    prune_schedule: PruneSchedule,
     log_limit: LogRateLimit,
     /// Models that have changed since the last publication.
     changed_models: BTreeSet<ModelName>,
@@ -86,12 +93,14 @@ const COLLECT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Reconciler {
     pub(super) fn new(parts: ReconcilerParts) -> Self {
-        let ReconcilerParts { registry, loader, readiness, events, record, degraded } = parts;
+        let ReconcilerParts { registry, loader, pruner, readiness, events, record, degraded } =
+            parts;
         let tenant = record.tenant().name().clone();
         Reconciler {
             published: registry.add_tenant(&tenant),
             registry,
             loader,
+            pruner,
             readiness,
             events,
             own_events: None,
@@ -102,6 +111,7 @@ impl Reconciler {
             active_models: BTreeSet::new(),
             running_loads: 0,
             retries: RetryQueue::default(),
+            prune_schedule: PruneSchedule::default(),
             log_limit: LogRateLimit::new(),
             changed_models: BTreeSet::new(),
             interceptors_changed: false,
@@ -136,6 +146,7 @@ impl Reconciler {
                     _ => self.handle_all(&mut batch).await,
                 },
                 () = self.retries.wait_until_due() => self.retry_due().await,
+                () = self.prune_schedule.wait_until_due() => self.prune_due(),
             }
             self.apply_interceptor_changes().await;
             self.publish();
@@ -178,6 +189,9 @@ impl Reconciler {
                 self.handle_loaded(name, version, digest, outcome)
             }
             Event::Drained { name, version } => self.handle_drained(&name, version),
+            Event::Pruned { name, versions, outcome } => {
+                self.handle_pruned(name, versions, outcome).await
+            }
             Event::Load { name, aspired, reply } => {
                 self.merge_aspired(aspired).await;
                 self.request_load(name, reply);
@@ -208,6 +222,7 @@ impl Reconciler {
         }
 
         self.retries.clear();
+        self.prune_schedule.clear();
         if phase == Phase::Stopping {
             self.unload_all().await;
         }
@@ -228,6 +243,7 @@ impl Reconciler {
     fn reconcile(&mut self, name: &ModelName) {
         if self.is_running() {
             self.apply_actions(name);
+            self.prune(name);
         }
         self.interceptors_changed |= name.is_interceptor();
         self.changed_models.insert(name.clone());

@@ -1,5 +1,6 @@
 //! The state of one model.
 
+mod pruning;
 mod report;
 mod version;
 
@@ -9,9 +10,12 @@ use std::sync::Arc;
 use super::loader_traits::ServingVersion;
 use super::policy::{Action, OperatorIntent, VersionSnapshot, may_publish, next_action};
 use super::version_state::ServingContent;
-use crate::model::{ConfigTable, LoadError, QuotaExceeded, Stage, Version, VersionPolicy};
+use crate::model::{
+    ConfigTable, LoadError, QuotaExceeded, Retention, Stage, Version, VersionPolicy,
+};
 use crate::repository::{Candidate, Digest, Observed};
 use crate::tenant::{QuotaGuard, Resource, Tenant};
+use pruning::Pruning;
 use version::{ObservedContent, VersionRecord};
 
 /// The state of one model.
@@ -29,6 +33,7 @@ pub(super) struct ModelRecord {
     model_quota: Option<QuotaGuard>,
     /// The reason that keeps the model from being loaded.
     hold: Option<LoadHold>,
+    pruning: Pruning,
 }
 
 /// A reason that keeps a model from being loaded: its tenant's interceptors do not serve.
@@ -38,6 +43,9 @@ pub(super) struct LoadHold {
     /// The interceptors are still being loaded.
     pub(super) undecided: bool,
 }
+
+/// The settings that decide which versions serve and which are pruned.
+type ModelPolicies = (VersionPolicy, Option<Retention>);
 
 impl Default for ModelRecord {
     fn default() -> Self {
@@ -49,6 +57,7 @@ impl Default for ModelRecord {
             live_config: Arc::default(),
             model_quota: None,
             hold: None,
+            pruning: Pruning::default(),
         }
     }
 }
@@ -64,11 +73,11 @@ impl ModelRecord {
     /// The part of the state that a scan may change.
     fn observed_state(
         &self,
-    ) -> (Vec<VersionSnapshot>, Option<Option<String>>, VersionPolicy, Vec<Version>) {
+    ) -> (Vec<VersionSnapshot>, Option<Option<String>>, ModelPolicies, Vec<Version>) {
         (
             self.snapshots(),
             self.unversioned.clone(),
-            self.policy.clone(),
+            (self.policy.clone(), self.pruning.retention),
             self.missing().map(|(version, _)| version).collect(),
         )
     }
@@ -103,6 +112,7 @@ impl ModelRecord {
         record.observed = match observed {
             Observed::Candidate(candidate) => {
                 self.policy = candidate.settings.versions.clone();
+                self.pruning.set_retention(candidate.settings.prune);
                 self.live_config = candidate.live.values.clone();
                 ObservedContent::Candidate(Box::new(candidate.clone()))
             }
@@ -141,6 +151,7 @@ impl ModelRecord {
     /// Sets the demand to wanted and forgets all failures, so that they are retried.
     pub(super) fn request_load(&mut self) {
         self.demand = OperatorIntent::Serve;
+        self.pruning.forget_faults();
         for record in self.versions.values_mut() {
             record.clear_failures();
             if let Some(content) = record.serving() {

@@ -59,6 +59,11 @@ impl TenantRecord {
         &self.tenant
     }
 
+    /// Number of the current source.
+    pub(super) fn source(&self) -> u64 {
+        self.source
+    }
+
     /// Applies the parts of an announcement that concern the tenant as a whole. Returns false if
     /// the announcement is outdated: it comes from a source that was replaced, or is older than a
     /// scan that was merged on request.
@@ -102,6 +107,11 @@ impl TenantRecord {
     /// True once everything in its repository has been observed settled.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
+    }
+
+    /// True if the last scan of its repository shows what is there.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.settled && !self.degraded
     }
 
     /// True if its repository cannot be read now.

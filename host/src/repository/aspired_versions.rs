@@ -168,7 +168,7 @@ pub struct Candidate {
     /// Size of the component's file in bytes; 0 for a runtime, which is not the version's.
     pub component_size: u64,
     /// Time of the last status change of the component's or model's file by the file system's
-    /// clock, in seconds and nanoseconds.
+    /// clock, or of the last modification of its object by the store's, in seconds and nanoseconds.
     pub changed_at: (i64, i64),
     /// The other files of the version, sorted by name. A model file is one of them.
     pub sidecars: Vec<Sidecar>,
@@ -179,8 +179,9 @@ pub struct Candidate {
     /// The model's live configuration.
     pub live: Arc<LiveConfig>,
     /// Identity of the candidate: equal for equal component or runtime, model file, sidecars,
-    /// golden requests and settings, at any path. The version policy and the live configuration are
-    /// not part of it, because a change of these does not reload a version.
+    /// golden requests and settings, at any path. The version policy, the pruning of old versions
+    /// and the live configuration are not part of it, because a change of these does not reload a
+    /// version.
     pub digest: Digest,
 }
 
@@ -284,7 +285,8 @@ pub(super) fn identity(
     settings: &ModelSettings,
 ) -> Digest {
     // Destructured so that a new setting cannot be forgotten here.
-    let ModelSettings { versions: _, isolation, instances, batching, limits, .. } = settings;
+    let ModelSettings { versions: _, prune: _, isolation, instances, batching, limits, .. } =
+        settings;
     let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } =
         settings;
     let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();

@@ -52,6 +52,8 @@ pub struct DirectoryConfig {
     pub settle: Duration,
     /// Maximum number of versions per scan.
     pub max_versions: u32,
+    /// True for the mirror of a store. Its files have the modification times of their objects.
+    pub is_mirror: bool,
 }
 
 /// The reason why a directory source cannot start.

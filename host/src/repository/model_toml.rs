@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use crate::model::{
     Batching, BreakerSettings, Capabilities, ConfigTable, DeferredTasks, Instances, Isolation,
-    Limits, ModelSettings, Sessions, Streaming, Version, VersionPolicy, Warmup,
+    Limits, ModelSettings, Retention, Sessions, Streaming, Version, VersionPolicy, Warmup,
 };
 use crate::tenant::StreamCeilings;
 use crate::toml_reader::{
@@ -20,6 +20,7 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
     let mut settings = ModelSettings::default();
     toml_reader::read("model.toml", text, |keys| {
         keys.read("versions", &mut settings.versions, versions);
+        keys.read("prune", &mut settings.prune, |value| retention(value).map(Some));
         let isolations = [("request", Isolation::Request), ("pooled", Isolation::Pooled)];
         keys.read("isolation", &mut settings.isolation, one_of(isolations));
         keys.table("instances", |keys| instances(keys, &mut settings.instances));
@@ -31,6 +32,7 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
         keys.table("warmup", |keys| warmup(keys, &mut settings.warmup));
         keys.table("breaker", |keys| breaker(keys, &mut settings.breaker));
         keys.table("capabilities", |keys| capabilities(keys, &mut settings.capabilities));
+        check_prune(keys, &settings);
     })?;
 
     Ok(settings)
@@ -50,6 +52,12 @@ pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, TomlFaults> {
     Ok(config)
 }
 
+/// Range of the number of versions that are kept. More are more than one scan looks at.
+const KEPT_VERSIONS: RangeInclusive<u32> = 1..=100_000;
+/// Range of the time for which a replaced version is kept. Below a second it could as well be
+/// deleted at once; beyond ten years `prune` can be left out.
+const KEPT_TIME: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3650 * 24 * 3600);
 /// Maximum number of instances. An instance can occupy a thread; a larger number for one model on
 /// one host is a typing error.
 const MAX_INSTANCES: u32 = 10_000;
@@ -195,6 +203,34 @@ fn versions(value: &DeValue<'_>) -> Result<VersionPolicy, String> {
     }
 }
 
+fn retention(value: &DeValue<'_>) -> Result<Retention, String> {
+    match value {
+        DeValue::Integer(_) => number(KEPT_VERSIONS)(value).map(Retention::Newest),
+        DeValue::String(_) => duration(KEPT_TIME)(value).map(Retention::Replaced),
+        _ => Err(expected(
+            "a number of versions to keep, like 10, or a time to keep replaced ones, like \"7d\"",
+            value,
+        )),
+    }
+}
+
+/// Refuses a `prune` that contradicts `versions`.
+fn check_prune(keys: &mut TableReader<'_>, settings: &ModelSettings) {
+    let Some(retention) = settings.prune else { return };
+    match (&settings.versions, retention) {
+        (VersionPolicy::All, _) => keys.check(
+            false,
+            "prune: `versions = \"all\"` has every version serve, and none that serves is deleted; \
+             write `versions = { latest = 3 }`, or remove `prune`",
+        ),
+        (VersionPolicy::Latest(serving), Retention::Newest(kept)) => keys.check(
+            kept >= *serving,
+            &format!("prune: {kept} is less than the {serving} versions that `versions` has serve"),
+        ),
+        _ => {}
+    }
+}
+
 fn version(value: &DeValue<'_>) -> Result<Version, String> {
     Version::new(whole_number(value)?).ok_or_else(|| "0 is not a version; they begin at 1".into())
 }
@@ -251,7 +287,7 @@ mod tests {
     #[test]
     fn every_key_lands_in_its_setting() {
         let read = settings(
-            "versions = \"all\"\nisolation = \"pooled\"\n\
+            "versions = { latest = 2 }\nprune = 9\nisolation = \"pooled\"\n\
              [instances]\nmin = 1\nmax = 9\nidle_timeout = \"5m\"\n\
              [batching]\nmax_batch_size = 32\nmax_queue_delay = \"2ms\"\nmax_queue = 7\n\
              [streaming]\ndeadline = \"1m\"\ncpu_time = \"3s\"\ntotal = \"1MiB\"\nheartbeat = \"2s\"\n\
@@ -265,7 +301,8 @@ mod tests {
         );
 
         let expected = ModelSettings {
-            versions: VersionPolicy::All,
+            versions: VersionPolicy::Latest(2),
+            prune: Some(Retention::Newest(9)),
             isolation: Isolation::Pooled,
             instances: Instances { min: 1, max: 9, idle_timeout: Duration::from_secs(300) },
             batching: Batching {
@@ -338,6 +375,52 @@ mod tests {
     }
 
     #[test]
+    fn old_versions_are_kept_by_number_or_time() {
+        let kept = |text: &str| settings(&format!("prune = {text}")).prune;
+        assert_eq!(settings("").prune, None);
+        assert_eq!(kept("1"), Some(Retention::Newest(1)));
+        assert_eq!(kept("'90s'"), Some(Retention::Replaced(Duration::from_secs(90))));
+        let week = Duration::from_secs(7 * 24 * 3600);
+        assert_eq!(kept("'7d'"), Some(Retention::Replaced(week)));
+
+        for (text, says) in [
+            ("prune = 0", "prune: 0 is not between 1 and 100000"),
+            ("prune = -1", "prune: -1 is not a whole number"),
+            ("prune = '0s'", "prune: 0s is not between 1s and 3650d"),
+            ("prune = '500ms'", "prune: 500ms is not between 1s and 3650d"),
+            ("prune = '7'", "prune: '7' is not a duration like"),
+            ("prune = '-7d'", "prune: '-7d' is not a duration like"),
+            ("prune = true", "prune: expected a number of versions to keep, like 10"),
+            ("prune = 1.5", "or a time to keep replaced ones, like \"7d\", found a float"),
+            ("prune = { latest = 2 }", "prune: expected a number"),
+        ] {
+            let told = fault(text);
+            assert!(told.starts_with("model.toml line 1: prune: "), "{told}");
+            assert!(told.contains(says), "{told}");
+        }
+    }
+
+    #[test]
+    fn pruning_must_leave_the_versions_that_serve() {
+        for text in ["versions = { latest = 3 }\nprune = 3", "versions = [1, 2, 3]\nprune = 1"] {
+            assert!(settings(text).prune.is_some());
+        }
+
+        let told = fault("versions = { latest = 3 }\nprune = 2");
+        assert!(
+            told.contains("prune: 2 is less than the 3 versions that `versions` has serve"),
+            "{told}"
+        );
+        for prune in ["5", "'7d'"] {
+            let told = fault(&format!("prune = {prune}\nversions = 'all'"));
+            assert!(
+                told.contains("write `versions = { latest = 3 }`, or remove `prune`"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
     fn all_faults_are_reported_with_their_keys_and_lines() {
         let told = fault(
             "versoins = 'all'\n[instances]\nmax = 0\n\n[limits]\nmemory = \"8GiB\"\ndeadline = 5\ncpu = '1s'\n\
@@ -345,7 +428,7 @@ mod tests {
         );
 
         for says in [
-            "line 1: versoins: unknown key; the keys here are versions, isolation",
+            "line 1: versoins: unknown key; the keys here are versions, prune, isolation",
             "line 3: instances.max: 0 is not between 1 and 10000",
             "line 6: limits.memory: 8GiB is not between 64KiB and 4GiB",
             "line 7: limits.deadline: expected a duration like \"60s\", found an integer",

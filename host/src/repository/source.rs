@@ -1,5 +1,6 @@
 //! The source of a tenant's candidates: a directory, or the mirror of a remote repository.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use super::{
     AspiredVersions, Directory, DirectoryConfig, DirectoryError, FolderClaims, Runtimes,
     SourceStopped,
 };
+use crate::model::{ModelName, Version};
 use crate::tenant::{Tenant, Workers};
 
 /// Settings of a source.
@@ -78,6 +80,23 @@ impl Source {
     /// The reason why the mirror differs from the remote repository, if it does.
     pub fn degraded_reason(&self) -> Option<String> {
         self.mirror.as_ref().and_then(|(mirror, _)| mirror.degraded_reason())
+    }
+
+    /// Deletes versions of a model from the repository, in this order; from a remote one with the
+    /// host's credentials. Returns those that could not be deleted, each with the reason.
+    pub async fn prune(
+        &self,
+        name: &ModelName,
+        versions: Vec<Version>,
+    ) -> BTreeMap<Version, String> {
+        match &self.mirror {
+            Some((mirror, _)) => mirror.prune(name, versions).await,
+            None => {
+                let (uploads, name) = (self.directory.uploads().clone(), name.clone());
+                let delete = move || uploads.prune(&name, &versions);
+                tokio::task::spawn_blocking(delete).await.unwrap_or_default()
+            }
+        }
     }
 
     /// The uploads into the repository. Fails if it is remote, since this server only reads it.

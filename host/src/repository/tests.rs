@@ -114,6 +114,7 @@ fn patiently<T>(future: impl Future<Output = T>) -> Option<T> {
 fn config(folder: &Path, watch: WatchMode) -> DirectoryConfig {
     DirectoryConfig {
         max_versions: 1000,
+        is_mirror: false,
         tenant: TenantName::default_tenant(),
         root: folder.join("models"),
         state: folder.join("state"),

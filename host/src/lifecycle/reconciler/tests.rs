@@ -7,11 +7,12 @@ use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::time::Instant;
 
 use super::super::fake_loader::{FakeLoad, FakeLoader, FakeVersionControl};
+use super::super::fake_pruner::{FakePrune, FakePruner};
 use super::super::index_entry::IndexState;
 use super::super::metrics::LifecycleMetrics;
 use super::*;
 use crate::files::ConfinedFile;
-use crate::model::{LoadError, ModelSettings, Stage, Version};
+use crate::model::{LoadError, ModelSettings, Retention, Stage, Version, VersionPolicy};
 use crate::repository::{Digest, Observed};
 use crate::tenant::Tenant;
 
@@ -27,6 +28,7 @@ struct Harness {
     phase: watch::Sender<Phase>,
     readiness: Arc<Readiness>,
     loads: mpsc::UnboundedReceiver<FakeLoad>,
+    prunes: mpsc::UnboundedReceiver<FakePrune>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -37,19 +39,21 @@ impl Harness {
         let metrics = LifecycleMetrics::register(&mut MetricsRegistry::default());
         let readiness = Arc::new(Readiness::new(Arc::default(), [name.clone()].into_iter()));
         let (loader, loads) = FakeLoader::new();
+        let (pruner, prunes) = FakePruner::new();
         let (events, inbox) = mpsc::channel(16);
         let phase = watch::Sender::new(Phase::Running);
 
         let reconciler = Reconciler::new(ReconcilerParts {
             registry: Registry::default(),
             loader,
+            pruner: Some(pruner),
             readiness: readiness.clone(),
             events: events.downgrade(),
             record: TenantRecord::new(tenant, SOURCE, metrics.for_tenant(&name)),
             degraded: Arc::default(),
         });
         let task = tokio::spawn(reconciler.run(inbox, phase.subscribe()));
-        Harness { events, phase, readiness, loads, task }
+        Harness { events, phase, readiness, loads, prunes, task }
     }
 
     async fn send(&self, event: Event) {
@@ -428,4 +432,199 @@ async fn everything_drains_when_the_server_stops() {
 
     drop(version);
     host.task.await.unwrap();
+}
+
+// === Pruning ===
+
+/// The content of the repository, with settings that keep `retention`.
+fn kept(retention: Retention, versions: &[&str]) -> Arc<AspiredVersions> {
+    with_settings(versions, ModelSettings { prune: Some(retention), ..ModelSettings::default() })
+}
+
+fn with_settings(versions: &[&str], settings: ModelSettings) -> Arc<AspiredVersions> {
+    let settings = Arc::new(settings);
+    let mut aspired = AspiredVersions::clone(&aspired(versions));
+    for observed in &mut aspired.observed {
+        if let Observed::Candidate(candidate) = observed {
+            candidate.settings = settings.clone();
+        }
+    }
+    Arc::new(aspired)
+}
+
+impl Harness {
+    /// Announces these versions, and lets the load of the last one succeed.
+    async fn serve_kept(&mut self, retention: Retention, versions: &[&str]) -> FakeVersionControl {
+        self.send(Event::Aspired(kept(retention, versions))).await;
+        let load = tokio::time::timeout(DAY, self.loads.recv()).await.unwrap().unwrap();
+        let version = load.succeed();
+        self.settle().await;
+        version
+    }
+
+    /// Returns the next load, which must be of this version.
+    async fn load_of(&mut self, version: u64) -> FakeLoad {
+        let load = tokio::time::timeout(DAY, self.loads.recv()).await.unwrap().unwrap();
+        assert_eq!(load.candidate.version.number(), version);
+        load
+    }
+
+    /// Returns the next deletion, which must be of these versions.
+    async fn prune(&mut self, expected: &[u64]) -> FakePrune {
+        let prune = tokio::time::timeout(DAY, self.prunes.recv()).await.unwrap().unwrap();
+        let versions: Vec<_> = prune.versions.iter().map(|version| version.number()).collect();
+        assert_eq!(versions, expected);
+        prune
+    }
+
+    /// Passes a day in which nothing may be deleted.
+    async fn assert_no_prune(&mut self) {
+        tokio::time::sleep(DAY).await;
+        assert!(self.prunes.try_recv().is_err(), "nothing is to be deleted");
+    }
+}
+
+const TWO: Retention = Retention::Newest(2);
+
+#[tokio::test(start_paused = true)]
+async fn old_versions_are_deleted_once_the_newest_serves() {
+    let mut harness = Harness::start();
+    harness.send(Event::Aspired(kept(TWO, &["iris 1 a", "iris 2 b", "iris 3 c"]))).await;
+    let load = harness.load_of(3).await;
+    harness.assert_no_prune().await;
+
+    let _third = load.succeed();
+    let prune = harness.prune(&[1]).await;
+    prune.succeed(kept(TWO, &["iris 2 b", "iris 3 c"]));
+    harness.assert_no_prune().await;
+    let unwanted = "iris 2 unavailable: not wanted by the version policy";
+    assert_eq!(harness.index().await, ["iris 3 ready", unwanted]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_in_use_is_deleted_once_it_has_drained() {
+    let mut harness = Harness::start();
+    let one = Retention::Newest(1);
+    let first = harness.serve_kept(one, &["iris 1 a"]).await;
+    let _second = harness.serve_kept(one, &["iris 1 a", "iris 2 b"]).await;
+    harness.assert_no_prune().await;
+    assert_eq!(harness.index().await, ["iris 2 ready", "iris 1 unloading"]);
+
+    drop(first);
+    harness.prune(&[1]).await.succeed(kept(one, &["iris 2 b"]));
+    assert_eq!(harness.index().await, ["iris 2 ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_deletion_is_shown_and_tried_again_with_backoff() {
+    let mut harness = Harness::start();
+    let all = ["iris 1 a", "iris 2 b", "iris 3 c"];
+    let _third = harness.serve_kept(TWO, &all).await;
+    harness.prune(&[1]).await.fail("read-only", kept(TWO, &all));
+
+    let mut tries = Instant::now();
+    for delay in [5, 10, 20, 40] {
+        let shown =
+            "iris 1 unavailable: not wanted by the version policy; it cannot be pruned: read-only";
+        assert_eq!(harness.index().await[2], shown);
+        let prune = harness.prune(&[1]).await;
+        assert_eq!(tries.elapsed().as_secs(), delay);
+        tries = Instant::now();
+        prune.fail("read-only", kept(TWO, &all));
+        harness.settle().await;
+    }
+
+    // A new version is loaded meanwhile, and the next try deletes what is old by then.
+    let _fourth = harness.serve_kept(TWO, &["iris 1 a", "iris 2 b", "iris 3 c", "iris 4 d"]).await;
+    assert_eq!(harness.index().await[0], "iris 4 ready");
+    harness.prune(&[1, 2]).await.succeed(kept(TWO, &["iris 3 c", "iris 4 d"]));
+    assert_eq!(harness.index().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_versions_do_not_push_out_good_ones() {
+    let mut harness = Harness::start();
+    let _second = harness.serve_kept(TWO, &["iris 1 a", "iris 2 b"]).await;
+    let all = ["iris 1 a", "iris 2 b", "iris 3 c", "iris 4 d", "iris 5 bad"];
+    harness.send(Event::Aspired(kept(TWO, &all))).await;
+    harness.load_of(4).await.fail(Stage::Golden);
+    harness.load_of(3).await.fail(Stage::Load);
+    harness.assert_no_prune().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_version_is_not_deleted() {
+    let mut harness = Harness::start();
+    let versions = VersionPolicy::Only([1, 4].map(|number| Version::new(number).unwrap()).to_vec());
+    let settings = ModelSettings { versions, prune: Some(TWO), ..ModelSettings::default() };
+    let all = ["iris 1 a", "iris 2 b", "iris 3 c", "iris 4 d", "iris 5 e"];
+    harness.send(Event::Aspired(with_settings(&all, settings))).await;
+    let _fourth = harness.load_of(4).await.succeed();
+    harness.prune(&[2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_of_an_unloaded_model() {
+    let mut harness = Harness::start();
+    let _first = harness.serve_kept(TWO, &["iris 1 a"]).await;
+    let (reply, unloaded) = oneshot::channel();
+    let name = ModelName::new("iris").unwrap();
+    harness.send(Event::Unload { name, reply }).await;
+    unloaded.await.unwrap().unwrap();
+    harness
+        .send(Event::Aspired(kept(TWO, &["iris 1 a", "iris 2 b", "iris 3 c", "iris 4 d"])))
+        .await;
+    harness.assert_no_prune().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn replaced_versions_are_deleted_after_a_time() {
+    let mut harness = Harness::start();
+    // All of these were put there in 1970, and the last one just now.
+    let hour = Retention::Replaced(Duration::from_secs(3600));
+    let mut aspired = AspiredVersions::clone(&kept(hour, &["iris 1 a", "iris 2 b", "iris 3 c"]));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    if let Some(Observed::Candidate(third)) = aspired.observed.last_mut() {
+        third.changed_at = (now.as_secs() as i64, 0);
+    }
+    harness.send(Event::Aspired(Arc::new(aspired))).await;
+    let _third = harness.load_of(3).await.succeed();
+    harness.prune(&[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setting_that_is_removed_ends_the_pruning() {
+    let mut harness = Harness::start();
+    let all = ["iris 1 a", "iris 2 b", "iris 3 c"];
+    let _third = harness.serve_kept(TWO, &all).await;
+    harness.prune(&[1]).await.fail("read-only", kept(TWO, &all));
+    harness.settle().await;
+    harness.send(Event::Aspired(aspired(&all))).await;
+    harness.assert_no_prune().await;
+    assert_eq!(harness.index().await[2], "iris 1 unavailable: not wanted by the version policy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_comes_back_is_deleted_again_with_backoff() {
+    let mut harness = Harness::start();
+    let all = ["iris 1 a", "iris 2 b", "iris 3 c"];
+    let _third = harness.serve_kept(TWO, &all).await;
+    harness.prune(&[1]).await.succeed(kept(TWO, &all));
+    for delay in [0, 5, 10, 20] {
+        let before = Instant::now();
+        harness.prune(&[1]).await.succeed(kept(TWO, &all));
+        assert_eq!(before.elapsed().as_secs(), delay, "it is not deleted all the time");
+    }
+    harness.prune(&[1]).await.succeed(kept(TWO, &["iris 2 b", "iris 3 c"]));
+    harness.assert_no_prune().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_once_the_server_stops() {
+    let mut harness = Harness::start();
+    let _second = harness.serve_kept(TWO, &["iris 1 a", "iris 2 b"]).await;
+    harness.phase.send_replace(Phase::Frozen);
+    harness.settle().await;
+    harness.send(Event::Aspired(kept(Retention::Newest(1), &["iris 1 a", "iris 2 b"]))).await;
+    harness.assert_no_prune().await;
 }

@@ -30,6 +30,8 @@ macro_rules! log_version {
     };
 }
 
+pub(super) use log_version;
+
 impl Reconciler {
     pub(super) fn start_loading(&mut self, name: &ModelName, version: Version) {
         let (Some(owner), Some(record)) = (&self.owner_record, self.models.get_mut(name)) else {
@@ -226,7 +228,7 @@ impl Reconciler {
     }
 
     /// Increments a counter of the tenant, unless it was removed.
-    fn increment(&self, what: impl FnOnce(&TenantMetrics) -> &Counter) {
+    pub(super) fn increment(&self, what: impl FnOnce(&TenantMetrics) -> &Counter) {
         if let Some(owner) = &self.owner_record {
             what(&owner.metrics).inc();
         }

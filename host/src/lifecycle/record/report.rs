@@ -68,6 +68,7 @@ impl ModelRecord {
         Some(ModelEntry {
             serving: servables.collect(),
             policy: self.policy.clone(),
+            retention: self.pruning.retention,
             not_ready_reason: self.not_ready_reason(),
         })
     }
@@ -144,7 +145,10 @@ impl ModelRecord {
             IndexState::Loading | IndexState::Unloading => String::new(),
             IndexState::Unavailable => self.unavailable_reason(record),
         };
-        (state, reason)
+        match self.prune_fault(version) {
+            Some(fault) => (state, format!("{reason}; it cannot be pruned: {fault}")),
+            None => (state, reason),
+        }
     }
 
     /// The reason shown for a version that serves; empty if all is well.

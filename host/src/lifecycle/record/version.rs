@@ -1,5 +1,7 @@
 //! The state of one version.
 
+use std::time::{Duration, SystemTime};
+
 use super::super::loader_traits::ServingVersion;
 use super::super::policy::{Presence, VersionSnapshot};
 use super::super::version_state::{HostedContent, ServingContent, VersionState};
@@ -213,6 +215,14 @@ impl VersionRecord {
         }
     }
 
+    /// The time at which the content of the repository was put there; `None` if it is not complete.
+    pub(super) fn placed_at(&self) -> Option<SystemTime> {
+        match &self.observed {
+            ObservedContent::Candidate(candidate) => Some(system_time(candidate.changed_at)),
+            _ => None,
+        }
+    }
+
     /// The runtime of the content that serves, or else of the one in the repository.
     pub(super) fn runtime(&self) -> Option<RuntimeInfo> {
         match (self.serving(), &self.observed) {
@@ -262,4 +272,12 @@ impl VersionRecord {
             _ => None,
         }
     }
+}
+
+/// Converts a time in seconds and nanoseconds since 1970. Earlier times become 1970.
+fn system_time((seconds, nanoseconds): (i64, i64)) -> SystemTime {
+    let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    let nanoseconds = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default());
+    let since = seconds.saturating_add(nanoseconds);
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
 }

@@ -121,7 +121,15 @@ impl FetchJob {
             ));
         }
 
-        file.sync_all().await.map_err(unwritable)
+        // The age of a version is that of its objects, also when the mirror is made anew.
+        let modified = object.modified();
+        let file = file.into_std().await;
+        let finish = move || {
+            // Not every file system has such a time.
+            let _ = file.set_modified(modified);
+            file.sync_all()
+        };
+        blocking(finish).await
     }
 }
 

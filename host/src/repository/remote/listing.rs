@@ -1,6 +1,7 @@
 //! The listing of a store: its objects, their sizes, and the tags that identify their content.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use object_store::ObjectMeta;
@@ -99,6 +100,12 @@ fn within<'a>(location: &'a Path, prefix: &Path) -> Option<&'a str> {
 }
 
 impl ListedObject {
+    /// Time of the last modification. Times before 1970 become 1970.
+    pub(super) fn modified(&self) -> SystemTime {
+        let since = Duration::from_millis(u64::try_from(self.modified).unwrap_or_default());
+        SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
     fn of(meta: ObjectMeta) -> Self {
         let modified = meta.last_modified.timestamp_millis();
         let mark = meta.e_tag.clone().unwrap_or_else(|| format!("modified {modified}"));

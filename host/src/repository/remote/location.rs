@@ -57,6 +57,8 @@ fn store(
         ObjectStoreScheme::AmazonS3 => {
             let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retries());
             let builder = builder.with_http_connector(connector(Protocol::S3));
+            // Objects are deleted one by one, by a request that every such server knows.
+            let builder = builder.with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
             Arc::new(
                 builder.with_config(AmazonS3ConfigKey::Client(longest), REQUEST_TIMEOUT).build()?,
             )

@@ -9,7 +9,8 @@
 //! has checked that the store's response is a listing at all. `shrink_guard` decides if the listing
 //! is accepted and `plan` which objects to fetch or remove (both are pure). `fetch` downloads
 //! changed objects and `mirror_dir` moves them into the mirror. `record` keeps the ETag of each
-//! mirrored object, so an unchanged object is not fetched again, even after a restart. Files that
+//! mirrored object, so an unchanged object is not fetched again, even after a restart. `prune`
+//! deletes old versions, where a model's settings ask for it. Files that
 //! belong together ([`sync_unit`]) appear together: a version's folder is assembled in a staging
 //! directory and then exchanged with the present one.
 //!
@@ -29,6 +30,7 @@ mod location;
 mod metrics;
 mod mirror_dir;
 mod plan;
+mod prune;
 mod record;
 mod refresh;
 mod shrink_guard;
@@ -37,19 +39,22 @@ mod sync_unit;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
 use url::Url;
 
 pub use self::metrics::RemoteMetrics;
+use self::prune::PruneRequest;
 use self::refresh::{RefreshOutcome, Refresher};
 use super::{Directory, SourceStopped};
-use crate::model::Digest;
+use crate::model::{Digest, ModelName, Version};
+use crate::mutex::lock;
 use crate::tenant::Tenant;
 
 /// Settings of a mirror.
@@ -104,6 +109,8 @@ struct Status {
 #[derive(Default)]
 struct RefreshRequests {
     count: AtomicU64,
+    /// Versions to delete with the next refresh.
+    prunes: Mutex<Vec<PruneRequest>>,
     wakeup: Notify,
 }
 
@@ -132,6 +139,20 @@ impl Mirror {
         self.status.borrow().degraded_reason.clone()
     }
 
+    /// Deletes versions of a model from the store and the mirror, with the next refresh. Returns
+    /// those that could not be deleted, each with the reason.
+    pub(super) async fn prune(
+        &self,
+        name: &ModelName,
+        versions: Vec<Version>,
+    ) -> BTreeMap<Version, String> {
+        let (reply, faults) = oneshot::channel();
+        lock(&self.requests.prunes).push(PruneRequest { name: name.clone(), versions, reply });
+        self.requests.wakeup.notify_one();
+        // The mirror has stopped, and with it everything that would want the answer.
+        faults.await.unwrap_or_default()
+    }
+
     /// Waits for a refresh that begins after this call. Returns the reason if it failed.
     pub(super) async fn refresh(&self) -> Result<Option<String>, SourceStopped> {
         let number = self.requests.count.fetch_add(1, Ordering::SeqCst) + 1;
@@ -157,7 +178,9 @@ async fn run(
 ) {
     loop {
         let answered = requests.count.load(Ordering::SeqCst);
-        let RefreshOutcome { degraded_reason, retry_after: again } = refresher.refresh().await;
+        let prunes = std::mem::take(&mut *lock(&requests.prunes));
+        let RefreshOutcome { degraded_reason, retry_after: again } =
+            refresher.refresh(prunes).await;
         directory.request_rescan();
         log_status(
             &tenant,

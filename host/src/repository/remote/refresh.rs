@@ -14,6 +14,7 @@ use super::location::StoreLocation;
 use super::metrics::TenantMetrics;
 use super::mirror_dir::MirrorDir;
 use super::plan::{Plan, models_without_replacement, plan};
+use super::prune::{PruneRequest, delete_objects};
 use super::shrink_guard::{PendingShrink, check_shrink};
 use super::sync_unit::{Files, SyncUnit};
 use crate::model::ModelName;
@@ -100,9 +101,9 @@ impl Refresher {
         self
     }
 
-    /// Refreshes the mirror once.
-    pub(super) async fn refresh(&mut self) -> RefreshOutcome {
-        let refreshed = self.try_refresh().await;
+    /// Refreshes the mirror once, and answers requests to delete versions.
+    pub(super) async fn refresh(&mut self, mut prunes: Vec<PruneRequest>) -> RefreshOutcome {
+        let refreshed = self.try_refresh(&mut prunes).await;
 
         let has_failed = matches!(refreshed, Err(RefreshError::Failed(_)));
         let is_pending = matches!(refreshed, Err(RefreshError::ShrinkPending(_)));
@@ -118,6 +119,9 @@ impl Refresher {
             .err()
             .map(|error| format!("the repository {}: {}", self.config.url, error.into_reason()));
 
+        let unanswered = degraded_reason.as_deref().unwrap_or_default();
+        prunes.into_iter().for_each(|request| request.fail(unanswered));
+
         RefreshOutcome { degraded_reason, retry_after }
     }
 
@@ -125,7 +129,8 @@ impl Refresher {
         SHRINK_CONFIRMATION.min(self.config.refresh)
     }
 
-    async fn try_refresh(&mut self) -> Result<(), RefreshError> {
+    /// Answers the requests to delete versions if the store can be listed.
+    async fn try_refresh(&mut self, prunes: &mut Vec<PruneRequest>) -> Result<(), RefreshError> {
         let location = self.location()?;
         // Put back only when the state on disk is known again.
         let mut mirror = match self.mirror.take() {
@@ -134,7 +139,12 @@ impl Refresher {
         };
 
         let refreshed = match list(&location).await {
-            Ok(listing) => self.apply_listing(&listing, &location, &mut mirror).await,
+            Ok(mut listing) => {
+                for request in prunes.drain(..) {
+                    prune(request, &mut listing, &location, &mut mirror).await;
+                }
+                self.apply_listing(&listing, &location, &mut mirror).await
+            }
             Err(why) => Err(RefreshError::Failed(format!(
                 "cannot be listed: {}",
                 credentials::explain(&self.config.url, why)
@@ -313,6 +323,28 @@ impl Refresher {
 async fn open(config: &RemoteConfig) -> Result<MirrorState, String> {
     let base = config.folder.clone();
     blocking(move || MirrorDir::open(base)).await.map(|(dir, files)| MirrorState { dir, files })
+}
+
+/// Deletes versions from the store, and then from the mirror.
+async fn prune(
+    request: PruneRequest,
+    listing: &mut Listing,
+    location: &Arc<StoreLocation>,
+    mirror: &mut MirrorState,
+) {
+    let PruneRequest { name, versions, reply } = request;
+    let mut faults = BTreeMap::new();
+    for version in versions {
+        let unit = SyncUnit::Version(name.clone(), version);
+        let mut failed = BTreeMap::new();
+        match delete_objects(&unit, location, listing).await {
+            Ok(()) => remove(&unit, mirror, &mut failed).await,
+            Err(why) => drop(failed.insert(unit, why)),
+        }
+        faults.extend(failed.into_values().map(|why| (version, why)));
+    }
+
+    let _ = reply.send(faults);
 }
 
 /// Removes the planned units of models that have a replacement. Returns their number.

@@ -96,7 +96,7 @@ fn is_shared_file(file: &str) -> bool {
 
 /// Returns true if a file of this name can be the model of a version. Not only embedded runtimes
 /// count, since an operator's runtimes come and go.
-fn is_model(file: &str) -> bool {
+pub(super) fn is_model(file: &str) -> bool {
     let extension = file.strip_prefix(MODEL_STEM).and_then(|rest| rest.strip_prefix('.'));
     file == COMPONENT
         || extension.is_some_and(|extension| {

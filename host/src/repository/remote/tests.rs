@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path as FilePath;
 
+use futures_util::StreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -64,7 +65,7 @@ impl Mirrored {
     }
 
     async fn refresh(&mut self) -> String {
-        self.refresher.refresh().await.degraded_reason.unwrap_or_default()
+        self.refresher.refresh(Vec::new()).await.degraded_reason.unwrap_or_default()
     }
 
     /// Restarts the host.
@@ -332,4 +333,118 @@ async fn a_source_with_an_unreachable_store_is_degraded() {
     );
 
     assert!(source.uploads().unwrap_err().to_string().contains("http://127.0.0.1:9/models"));
+}
+
+// === Pruning ===
+
+impl Mirrored {
+    /// Deletes versions with the next refresh. Returns its reason, and the versions that could not
+    /// be deleted.
+    async fn prune(&mut self, name: &str, versions: &[u64]) -> (String, BTreeMap<Version, String>) {
+        let (reply, mut faults) = oneshot::channel();
+        let name = ModelName::parse(name).unwrap();
+        let versions =
+            versions.iter().map(|number| Version::new(*number).unwrap()).collect::<Vec<_>>();
+        let request = PruneRequest { name, versions, reply };
+        let outcome = self.refresher.refresh(vec![request]).await;
+        (outcome.degraded_reason.unwrap_or_default(), faults.try_recv().unwrap())
+    }
+
+    /// Returns the paths of all objects.
+    async fn objects(&self) -> Vec<String> {
+        let listed = self.store.list(None);
+        let path = |object: object_store::Result<object_store::ObjectMeta>| {
+            object.unwrap().location.to_string()
+        };
+        let mut paths: Vec<_> = listed.map(path).collect().await;
+        paths.sort();
+        paths
+    }
+}
+
+#[tokio::test]
+async fn pruned_versions_leave_the_store_and_the_mirror_at_once() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    mirrored.put("a/model.toml", "# one").await;
+    for version in 1..=4 {
+        mirrored.put(&format!("a/{version}/model.wasm"), "one").await;
+        mirrored.put(&format!("a/{version}/w.bin"), "one").await;
+    }
+    mirrored.put("a/1/deep/notes.txt", "not a file of the version").await;
+    mirrored.put("interceptors/a/1/model.wasm", "one").await;
+    mirrored.put("interceptors/a/2/model.wasm", "one").await;
+    assert_eq!(mirrored.refresh().await, "");
+
+    // More than half of the versions go, which needs no confirmation here.
+    assert_eq!(mirrored.prune("a", &[1, 2, 3]).await, Default::default());
+    assert_eq!(mirrored.prune("interceptors/a", &[1]).await, Default::default());
+    assert_eq!(
+        mirrored.objects().await,
+        [
+            "models/a/1/deep/notes.txt",
+            "models/a/4/model.wasm",
+            "models/a/4/w.bin",
+            "models/a/model.toml",
+            "models/interceptors/a/2/model.wasm",
+        ]
+    );
+    for (path, content) in [("1/model.wasm", "nothing"), ("3/w.bin", "nothing"), ("4/w.bin", "one")]
+    {
+        assert_eq!(mirrored.read(&format!("a/{path}")), content);
+    }
+    assert_eq!(mirrored.read("interceptors/a/1/model.wasm"), "nothing");
+
+    mirrored.start_again();
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!(mirrored.read("a/4/w.bin"), "one");
+}
+
+#[tokio::test]
+async fn a_version_that_is_no_longer_listed_is_pruned_from_the_mirror() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    for version in 1..=3 {
+        mirrored.put(&format!("a/{version}/model.wasm"), "one").await;
+    }
+    assert_eq!(mirrored.refresh().await, "");
+    mirrored.delete("a/1/model.wasm").await;
+    assert_eq!(mirrored.prune("a", &[1, 7]).await, Default::default());
+    assert_eq!(mirrored.read("a/1/model.wasm"), "nothing");
+    assert_eq!(mirrored.read("a/2/model.wasm"), "one");
+}
+
+#[tokio::test]
+async fn nothing_is_pruned_if_the_store_cannot_be_listed() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    mirrored.put("a/1/model.wasm", "one").await;
+    assert_eq!(mirrored.refresh().await, "");
+
+    // No server listens on this port.
+    let location = StoreLocation::open(&Url::parse("http://127.0.0.1:9/models").unwrap()).unwrap();
+    let config = RemoteConfig {
+        url: Url::parse("http://127.0.0.1:9/models").unwrap(),
+        refresh: Duration::ZERO,
+        folder: mirrored.folder.path().join("a"),
+    };
+    let metrics = mirrored.metrics.for_tenant(mirrored.tenant.name());
+    mirrored.refresher =
+        Refresher::new(mirrored.tenant.clone(), config, metrics).with_location(location);
+
+    let (reason, faults) = mirrored.prune("a", &[1]).await;
+    assert!(reason.contains("cannot be listed"), "{reason}");
+    assert_eq!(faults.into_values().collect::<Vec<_>>(), [reason]);
+    assert_eq!(mirrored.read("a/1/model.wasm"), "one");
+}
+
+#[tokio::test]
+async fn mirrored_files_have_the_times_of_their_objects() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    mirrored.put("a/1/model.wasm", "one").await;
+    let object = mirrored.store.head(&Path::from("models/a/1/model.wasm")).await.unwrap();
+    let uploaded = std::time::SystemTime::from(object.last_modified);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(mirrored.refresh().await, "");
+
+    let file = fs::metadata(mirrored.folder.path().join("a/mirror/a/1/model.wasm")).unwrap();
+    let apart = uploaded.duration_since(file.modified().unwrap()).unwrap();
+    assert!(apart < Duration::from_millis(2), "{apart:?}");
 }

@@ -299,6 +299,7 @@ mod tests {
             rescan_interval: settle,
             settle,
             max_versions: 10,
+            is_mirror: false,
         };
         let followed = tokio::spawn(read.follow(config));
 

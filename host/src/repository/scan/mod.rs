@@ -53,6 +53,8 @@ pub(super) struct ScanLimits<'a> {
     pub(super) known: &'a BTreeSet<ModelName>,
     /// The runtimes of model files.
     pub(super) runtimes: &'a RuntimeCatalog,
+    /// The directory is the mirror of a store.
+    pub(super) is_mirror: bool,
 }
 
 /// Scans everything in the tree up to the limit. Fails if the root cannot be listed, or if some
@@ -71,7 +73,8 @@ pub(super) fn scan(
         ..ScanResult::default()
     };
     let runtimes = limits.runtimes;
-    let mut scan = Scan { tree, cache, numbers, runtimes, result, left: limits.versions };
+    let ScanLimits { versions: left, is_mirror, .. } = limits;
+    let mut scan = Scan { tree, cache, numbers, runtimes, is_mirror, result, left };
 
     let claims = scan.name_claims(Namespace::Models, entries)?;
     let (interceptors, models): (Vec<_>, Vec<_>) =
@@ -107,7 +110,8 @@ pub(in crate::repository) fn read_parts(
 ) -> Result<VersionParts, String> {
     let numbers = &mut VersionNumbers::default();
     let result = ScanResult::default();
-    Scan { tree, cache, numbers, runtimes, result, left: 1 }.read_parts(name, version)
+    Scan { tree, cache, numbers, runtimes, is_mirror: false, result, left: 1 }
+        .read_parts(name, version)
 }
 
 /// Reads a whole version that is staged elsewhere in the repository, as the candidate that it will
@@ -122,7 +126,8 @@ pub(in crate::repository) fn read_staged(
 ) -> Result<Candidate, String> {
     let numbers = &mut VersionNumbers::default();
     let result = ScanResult::default();
-    Scan { tree, cache, numbers, runtimes, result, left: 1 }.read_staged(name, version, staged)
+    Scan { tree, cache, numbers, runtimes, is_mirror: false, result, left: 1 }
+        .read_staged(name, version, staged)
 }
 
 /// A scan in progress.
@@ -131,6 +136,7 @@ pub(super) struct Scan<'a> {
     cache: &'a mut FileCache,
     numbers: &'a mut VersionNumbers,
     runtimes: &'a RuntimeCatalog,
+    is_mirror: bool,
     pub(super) result: ScanResult,
     /// Number of versions that may still be scanned.
     left: usize,

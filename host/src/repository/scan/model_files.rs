@@ -51,7 +51,7 @@ impl Scan<'_> {
         Ok(LocatedComponent {
             digest: runtime.digest(),
             size: 0,
-            changed_at: file_ref.stamp.changed,
+            changed_at: self.changed_at(file_ref),
             source: ComponentSource::Runtime(model_file),
         })
     }

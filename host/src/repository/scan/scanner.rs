@@ -32,6 +32,7 @@ pub(in crate::repository) struct Scanner {
     runtimes: Runtimes,
     settle: Duration,
     max_versions: usize,
+    is_mirror: bool,
     cache: FileCache,
     /// Folder of the version numbers.
     state: PathBuf,
@@ -62,12 +63,13 @@ impl Scanner {
         runtimes: Runtimes,
         meter: ScanMeter,
     ) -> Self {
-        let DirectoryConfig { tenant, state, settle, max_versions, .. } = config.clone();
+        let DirectoryConfig { tenant, state, settle, max_versions, is_mirror, .. } = config.clone();
         Scanner {
             root,
             runtimes,
             settle,
             max_versions: max_versions as usize,
+            is_mirror,
             cache: FileCache::new(settle, meter),
             state,
             numbers: None,
@@ -100,7 +102,12 @@ impl Scanner {
 
         let known = self.present.keys().map(|(name, _)| name.clone()).collect();
         let runtimes = self.runtimes.catalog();
-        let limits = ScanLimits { versions: self.max_versions, known: &known, runtimes: &runtimes };
+        let limits = ScanLimits {
+            versions: self.max_versions,
+            known: &known,
+            runtimes: &runtimes,
+            is_mirror: self.is_mirror,
+        };
         let result = match scan(&tree, &mut self.cache, numbers, limits) {
             Ok(result) => result,
             Err(error) => return self.unreadable(&error, vec![tree.absolute(tree.root())]),
@@ -299,6 +306,7 @@ mod tests {
             rescan_interval: settle,
             settle,
             max_versions: 10,
+            is_mirror: false,
         };
 
         let root = RepositoryRoot::new(config.tenant.clone(), folder.path(), 1, None);

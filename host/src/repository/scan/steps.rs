@@ -135,8 +135,14 @@ impl Scan<'_> {
             source: self.tree.file(file_ref.path.clone()).into(),
             digest: content.digest,
             size: content.size,
-            changed_at: file_ref.stamp.changed,
+            changed_at: self.changed_at(file_ref),
         }
+    }
+
+    /// Returns the time at which a file was put into the repository: for an object of a store, that
+    /// of the object.
+    pub(super) fn changed_at(&self, file_ref: &FileRef) -> (i64, i64) {
+        if self.is_mirror { file_ref.stamp.modified } else { file_ref.stamp.changed }
     }
 
     pub(super) fn add_candidate(

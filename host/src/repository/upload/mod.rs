@@ -34,6 +34,7 @@ mod version_dir;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -49,7 +50,7 @@ use super::file_cache::FileRole;
 use super::root::RepositoryRoot;
 use super::runtimes::Runtimes;
 use super::scan_meter::ScanMeter;
-use crate::model::QuotaExceeded;
+use crate::model::{ModelName, QuotaExceeded, Version};
 use crate::mutex::lock;
 use crate::tenant::{QuotaGuard, Resource, Tenant};
 use staging_dir::StagingDir;
@@ -152,6 +153,23 @@ impl Uploads {
         Ok(())
     }
 
+    /// Removes versions of a model, or of an interceptor, in this order. Returns those that could
+    /// not be removed, each with the reason.
+    pub(super) fn prune(
+        &self,
+        name: &ModelName,
+        versions: &[Version],
+    ) -> BTreeMap<Version, String> {
+        let remove = |version: &Version| {
+            match self.remove(&UploadTarget { name: name.clone(), version: *version }) {
+                // Another program was faster.
+                Ok(()) | Err(UploadError::NotFound) => None,
+                Err(error) => Some((*version, prune_fault(name, &error))),
+            }
+        };
+        versions.iter().filter_map(remove).collect()
+    }
+
     /// Removes staging directories left by a killed server. Uploads in progress stay.
     pub fn remove_abandoned(&self) {
         if let Ok(tree) = self.tree() {
@@ -172,4 +190,13 @@ impl Uploads {
     fn lock(&self) -> MutexGuard<'_, ()> {
         lock(&self.lock)
     }
+}
+
+/// Returns the reason why a version cannot be removed, and the remedy.
+fn prune_fault(name: &ModelName, error: &UploadError) -> String {
+    let remedy = match error {
+        UploadError::Conflict(_) => "remove the version by hand",
+        _ => "let the server write to the repository",
+    };
+    format!("{error}; {remedy}, or remove `prune` from {name}/model.toml")
 }

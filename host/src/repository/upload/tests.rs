@@ -526,3 +526,53 @@ fn abandoned_staging_directories_are_removed() {
 
     assert_eq!(bench.staged(), 0);
 }
+
+#[test]
+fn versions_of_models_and_interceptors_are_pruned() {
+    let bench = Bench::new();
+    for model in ["iris", "interceptors/audit"] {
+        for version in 1..=3 {
+            bench.write(&format!("{model}/{version}/model.wasm"), component('a'));
+            bench.write(&format!("{model}/{version}/w.bin"), "weights");
+        }
+        bench.write(&format!("{model}/model.toml"), "prune = 1");
+    }
+
+    let versions = [1, 2, 9].map(|number| Version::new(number).unwrap());
+    for model in ["iris", "interceptors/audit"] {
+        let name = ModelName::parse(model).unwrap();
+        assert_eq!(bench.uploads.prune(&name, &versions), BTreeMap::new());
+        let mut left: Vec<_> = fs::read_dir(bench.path(model)).unwrap().collect();
+        left.retain(|entry| entry.as_ref().unwrap().file_name() != "model.toml");
+        assert_eq!(left.len(), 1);
+        assert!(bench.path(&format!("{model}/3/w.bin")).exists());
+    }
+    let hidden = fs::read_dir(bench.path("")).unwrap();
+    assert_eq!(hidden.count(), 2, "nothing is left under a hidden name");
+}
+
+#[test]
+fn links_are_not_followed_when_versions_are_pruned() {
+    let bench = Bench::new();
+    let outside = tempfile::tempdir().unwrap();
+    let kept = outside.path().join("audit/1/model.wasm");
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, component('a')).unwrap();
+    symlink(outside.path(), bench.path("interceptors")).unwrap();
+    fs::create_dir(bench.path("iris")).unwrap();
+    symlink(outside.path().join("audit/1"), bench.path("iris/1")).unwrap();
+    symlink(outside.path().join("audit"), bench.path("rent")).unwrap();
+
+    let one = [Version::new(1).unwrap()];
+    for (model, says) in [
+        ("interceptors/audit", "interceptors is a symbolic link; uploads follow none; remove"),
+        ("iris", "iris/1 is a symbolic link; uploads follow none; remove the version by hand"),
+        ("rent", "rent is a symbolic link; uploads follow none; remove the version by hand, or"),
+    ] {
+        let faults = bench.uploads.prune(&ModelName::parse(model).unwrap(), &one);
+        let told = &faults[&one[0]];
+        assert!(told.starts_with(says), "{told}");
+        assert!(told.ends_with(&format!("or remove `prune` from {model}/model.toml")), "{told}");
+    }
+    assert!(kept.exists());
+}

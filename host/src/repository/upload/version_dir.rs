@@ -9,9 +9,9 @@ use rustix::io::Errno;
 
 use super::staging_dir::{self, StagingDir, VERSION, open_folder, open_or_create};
 use super::{UploadError, UploadTarget};
-use crate::model::Version;
+use crate::model::{ModelName, Version};
 use crate::repository::confined_dir::ConfinedDir;
-use crate::repository::layout::{COMPONENT, SETTINGS};
+use crate::repository::layout::{COMPONENT, INTERCEPTORS, SETTINGS};
 
 /// The result of placing a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +34,15 @@ pub(super) struct Found {
 /// Opens the folders of a version, as far as they exist. Fails if a file or link is in the way that
 /// an upload must not change.
 pub(super) fn find(tree: &ConfinedDir, target: &UploadTarget) -> Result<Found, UploadError> {
-    let name = target.name.as_str();
+    find_within(tree.folder(), target)
+}
+
+/// Opens the folders of a version in the folder that holds its model's.
+fn find_within(shelf: impl AsFd, target: &UploadTarget) -> Result<Found, UploadError> {
+    let name = target.name.base_name();
     let number = target.version.to_string();
 
-    let bare = kind(tree.folder(), &format!("{name}.wasm"))?;
+    let bare = kind(&shelf, &format!("{name}.wasm"))?;
     if bare.is_some_and(|kind| kind != FileType::Directory) {
         return conflict(format!(
             "the model is the file {name}.wasm, which has no numbered versions; remove it, or move it to \
@@ -45,7 +50,7 @@ pub(super) fn find(tree: &ConfinedDir, target: &UploadTarget) -> Result<Found, U
         ));
     }
 
-    let mut found = Found { model: folder(tree.folder(), name, name)?, ..Found::default() };
+    let mut found = Found { model: folder(shelf, name, name)?, ..Found::default() };
     if let Some(model) = &found.model {
         found.version = folder(model, &number, &format!("{name}/{number}"))?;
     }
@@ -159,7 +164,7 @@ fn put_folder(
     // Renaming a folder does not replace another one, unless that is empty.
     let renamed = renameat(staged.folder(), VERSION, &model, target.version.to_string());
     if let Err(error) = renamed {
-        remove_if_empty(tree, name);
+        remove_if_empty(tree.folder(), name);
         return match error {
             Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR => {
                 conflict("another upload placed it meanwhile; try again".into())
@@ -181,21 +186,31 @@ pub(super) fn move_aside(
     target: &UploadTarget,
     hidden: &str,
 ) -> Result<(), UploadError> {
-    let Found { model: Some(model), version: Some(_), .. } = find(tree, target)? else {
+    let shelf = shelf(tree, &target.name)?.ok_or(UploadError::NotFound)?;
+    let Found { model: Some(model), version: Some(_), .. } = find_within(&shelf, target)? else {
         return Err(UploadError::NotFound);
     };
 
     renameat(&model, target.version.to_string(), tree.folder(), hidden)?;
     fsync(&model)?;
-    remove_if_empty(tree, target.name.as_str());
+    remove_if_empty(&shelf, target.name.base_name());
+    fsync(&shelf)?;
     fsync(tree.folder())?;
 
     Ok(())
 }
 
-fn remove_if_empty(tree: &ConfinedDir, name: &str) {
+/// Opens the folder that holds a model's or an interceptor's folder; `None` if there is none.
+fn shelf(tree: &ConfinedDir, name: &ModelName) -> Result<Option<OwnedFd>, UploadError> {
+    if name.is_interceptor() {
+        return folder(tree.folder(), INTERCEPTORS, INTERCEPTORS);
+    }
+    Ok(Some(tree.folder().try_clone()?))
+}
+
+fn remove_if_empty(shelf: impl AsFd, name: &str) {
     // Fails if the folder is not empty.
-    let _ = unlinkat(tree.folder(), name, AtFlags::REMOVEDIR);
+    let _ = unlinkat(shelf, name, AtFlags::REMOVEDIR);
 }
 
 fn folder(within: impl AsFd, name: &str, path: &str) -> Result<Option<OwnedFd>, UploadError> {
