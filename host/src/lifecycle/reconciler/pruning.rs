@@ -16,6 +16,10 @@ use crate::tenant::LogDecision;
 /// Versions deleted, at most, before the repository is scanned again.
 const MAX_PRUNED_AT_ONCE: usize = 32;
 
+/// Time after which a model is looked at again while its repository cannot be read, or has not been
+/// read completely yet.
+const UNTRUSTED_WAIT: Duration = Duration::from_secs(10);
+
 /// Longest time after which a model is looked at again. The clock of the machine may be set, and
 /// timers do not follow it.
 const MAX_PRUNE_WAIT: Duration = Duration::from_secs(3600);
@@ -24,10 +28,8 @@ impl Reconciler {
     /// Starts to delete the versions of a model that are to be pruned now, or sets the time at
     /// which it is to be looked at again.
     pub(super) fn prune(&mut self, name: &ModelName) {
-        let owner = self.owner_record.as_ref().filter(|owner| owner.is_trusted());
-        let (Some(owner), Some(pruner), true) = (owner, &self.pruner, self.is_running()) else {
-            return;
-        };
+        let (owner, is_running) = (self.owner_record.as_ref(), self.is_running());
+        let (Some(owner), Some(pruner), true) = (owner, &self.pruner, is_running) else { return };
         let Some(record) = self.models.get_mut(name) else { return };
 
         let PrunePlan { now: mut versions, next_in } = record.prune_plan(SystemTime::now());
@@ -35,6 +37,10 @@ impl Reconciler {
         let retry_at = record.prune_retry_at().filter(|at| *at > Instant::now());
         if versions.is_empty() || retry_at.is_some() {
             return self.prune_schedule.set(name, retry_at.or(next));
+        }
+        if !owner.is_trusted() {
+            let again = Instant::now() + UNTRUSTED_WAIT;
+            return self.prune_schedule.set(name, Some(again));
         }
 
         let Some(events) = self.events.upgrade() else { return };

@@ -620,6 +620,21 @@ async fn a_version_that_comes_back_is_deleted_again_with_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_deleted_before_the_repository_was_read_completely() {
+    let mut harness = Harness::start();
+    let all = ["iris 1 a", "iris 2 b", "iris 3 c"];
+    let mut incomplete = AspiredVersions::clone(&kept(TWO, &all));
+    incomplete.first_settled = false;
+    harness.send(Event::Aspired(Arc::new(incomplete))).await;
+    let _third = harness.load_of(3).await.succeed();
+    harness.assert_no_prune().await;
+
+    // Nothing else has changed by then.
+    harness.send(Event::Aspired(kept(TWO, &all))).await;
+    harness.prune(&[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_deleted_once_the_server_stops() {
     let mut harness = Harness::start();
     let _second = harness.serve_kept(TWO, &["iris 1 a", "iris 2 b"]).await;
