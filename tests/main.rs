@@ -30,6 +30,7 @@ mod lifecycle;
 mod lifespan;
 mod memory_residue;
 mod model_files;
+mod protocols;
 mod remote;
 mod repository;
 mod sessions;

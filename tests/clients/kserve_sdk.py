@@ -54,6 +54,16 @@ async def liveness_of_version_1(_client):
 
 
 @check
+async def predictions_of_version_1(_client):
+    async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
+        assert await client.is_model_ready(URL, "iris")
+        answer = await client.infer(URL, {"instances": ["light", "glass"]}, model_name="upper")
+        assert answer == {"predictions": ["LIGHT", "GLASS"]}, answer
+        answer = await client.infer(URL, {"instances": IRIS.tolist()}, model_name="iris")
+        assert [entry["label"] for entry in answer["predictions"]] == ["setosa", "virginica"], answer
+
+
+@check
 async def inference(client):
     for binary in (True, False):
         for binary_out in (True, False):
@@ -104,4 +114,13 @@ async def refusals(client):
             assert error.response.status_code == status and words in str(error), error
 
 
-checks.run(health, liveness_of_version_1, inference, plain_objects, texts, many_at_once, refusals)
+checks.run(
+    health,
+    liveness_of_version_1,
+    predictions_of_version_1,
+    inference,
+    plain_objects,
+    texts,
+    many_at_once,
+    refusals,
+)

@@ -67,12 +67,21 @@ fn mlserver() {
     run(Command::new(python).arg(script("mlserver_codecs.py")).arg(address(&server)), 9);
 }
 
+/// MLflow's client of a scoring server, and TensorFlow Serving's requests.
+#[test]
+fn mlflow() {
+    let Some(python) = python("WARDIAN_PYTHON_MLFLOW") else { return };
+    let setup = serving(&["house-price", "iris", "upper"]);
+    let server = start(setup.argument("--default-model").argument("house-price"));
+    run(Command::new(python).arg(script("mlflow_client.py")).arg(address(&server)), 8);
+}
+
 /// KServe's SDK.
 #[test]
 fn kserve() {
     let Some(python) = python("WARDIAN_PYTHON_KSERVE") else { return };
     let server = start(serving(&["house-price", "iris", "upper"]));
-    run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)), 7);
+    run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)), 8);
 }
 
 /// NVIDIA's `perf_analyzer`.

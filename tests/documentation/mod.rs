@@ -98,6 +98,7 @@ pages! {
     the_command_line: "docs/command-line.md", ["curl"], command_line;
     operating: "docs/operating.md", ["curl"], operated;
     the_protocol: "docs/protocol.md", ["curl"], as_it_is;
+    predicting: "docs/predict.md", ["curl"], as_it_is;
     tenants: "docs/tenants.md", ["curl"], as_it_is;
     configuration: "docs/configuration.md", ["curl"], faulty_configuration;
     batching: "examples/batching/README.md", ["curl", "python3"], as_it_is;

@@ -184,8 +184,8 @@ fn unknown_paths_and_methods_are_explained() {
         assert_eq!(response.json()["error"], sentence);
     }
     for (method, path, answers) in [
-        ("POST", "/v1/models/upper:predict", "POST /v2/models/upper/infer"),
-        ("POST", "/v2/models/upper/predict", "POST /v2/models/upper/infer"),
+        ("POST", "/predictions/upper", "POST /v2/models/upper/predict"),
+        ("POST", "/v1/models/upper/predict", "POST /v2/models/upper/infer"),
         ("POST", "/v1/chat/completions", "POST /v2/models/{model}/generate"),
         ("GET", "/healthz", "GET /v2/health/ready"),
         ("GET", "/elsewhere", "GET /docs"),

@@ -189,6 +189,8 @@ pub struct ModelSettings {
     pub versions: VersionPolicy,
     /// Old versions to keep in the repository; `None` to delete none.
     pub prune: Option<Retention>,
+    /// Names of versions, such as `stable`, for clients of TensorFlow Serving.
+    pub labels: BTreeMap<String, Version>,
     /// Lifetime of an instance.
     pub isolation: Isolation,
     /// Sizes of the instance pool.

@@ -6,7 +6,8 @@ pub mod trees;
 use trees::Trees;
 use wardian_sdk::{Error, Metadata, Model, OrError, Request, Response, Tensor};
 
-const COLUMNS: &str = "lotsize, bedrooms, bathrms, stories, driveway, recroom, fullbase, gashw, airco, garagepl, prefarea";
+/// A JSON array, by which clients may name the columns instead of ordering them.
+const FEATURE_NAMES: &str = r#"["lotsize", "bedrooms", "bathrms", "stories", "driveway", "recroom", "fullbase", "gashw", "airco", "garagepl", "prefarea"]"#;
 
 struct HousePrice {
     trees: Trees,
@@ -24,7 +25,7 @@ impl Model for HousePrice {
             .input::<f64>("features", [-1, self.trees.features() as i64])
             .output::<f64>("price", [-1, 1])
             .max_batch_size(1024)
-            .property("columns", COLUMNS)
+            .property("feature_names", FEATURE_NAMES)
             .property("framework", "scikit-learn 1.9.1 GradientBoostingRegressor")
     }
 

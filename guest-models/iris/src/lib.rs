@@ -3,6 +3,8 @@
 use wardian_sdk::{Error, Metadata, Model, OrError, Request, Response, Tensor};
 
 const FEATURES: usize = 4;
+/// A JSON array, by which clients may name the columns instead of ordering them.
+const FEATURE_NAMES: &str = r#"["sepal length", "sepal width", "petal length", "petal width"]"#;
 
 struct Iris {
     classes: Vec<Class>,
@@ -30,8 +32,9 @@ impl Model for Iris {
             .output::<String>("label", [-1])
             .output::<f64>("probabilities", [-1, names.len() as i64])
             .max_batch_size(1024)
-            .property("columns", "sepal length, sepal width, petal length, petal width; all in cm")
-            .property("classes", names.join(", "))
+            .property("feature_names", FEATURE_NAMES)
+            .property("unit", "cm")
+            .property("classes", format!("{names:?}"))
             .property("framework", "scikit-learn 1.9.1 LogisticRegression")
     }
 

@@ -1,6 +1,7 @@
 //! The effective configuration of a model: the applicable fields of Triton's model configuration,
 //! and the other settings under `wardian`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -128,6 +129,7 @@ fn effective_settings(servable: &Servable, versions: &[Version]) -> Value {
     json!({
         "version": servable.id().version.number(),
         "versions": version_numbers(versions),
+        "labels": settings.labels.iter().map(|(label, version)| (label, version.number())).collect::<BTreeMap<_, _>>(),
         "digest": report.digest,
         "runtime": servable.template().runtime().map(runtime_json),
         "snapshot": report.snapshot.is_ok(),

@@ -161,6 +161,11 @@ impl From<RefreshError> for ApiError {
 }
 
 impl ApiError {
+    /// Returns the text as a caller may read it: it may have parts from a guest or a caller.
+    pub(super) fn public_text(&self) -> String {
+        sanitize_lines(&self.text, MAX_TEXT)
+    }
+
     /// Returns the response body of this error.
     pub(super) fn to_json(&self) -> Vec<u8> {
         #[derive(Serialize)]
@@ -171,8 +176,7 @@ impl ApiError {
             quota: Option<&'a str>,
         }
 
-        // The text may contain parts from a guest or a caller.
-        let text = sanitize_lines(&self.text, MAX_TEXT);
+        let text = self.public_text();
         let body = Body { error: &text, code: self.code, quota: self.quota };
 
         // Texts can always be serialized.

@@ -37,7 +37,12 @@ pub(super) async fn ready(
     if ready { response } else { with_unavailable_status(response) }
 }
 
-/// `GET /ping`: SageMaker's readiness check, with an empty body.
+/// `GET /version`: the server's version as text, for MLflow's clients.
+pub(super) async fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// `GET /ping` and `GET /health`: the readiness check of SageMaker and MLflow, with an empty body.
 pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
     if state.dataplane.is_ready() {
         StatusCode::OK.into_response()

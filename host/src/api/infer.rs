@@ -1,29 +1,18 @@
-//! The inference route: from the bytes of a request to an [`InferRequest`], and from its response
-//! back to bytes.
-//!
-//! [`InferRequest`]: crate::model::InferRequest
+//! The inference route of the Open Inference Protocol.
 
-use std::time::Instant;
-
-use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_ENCODING, VARY};
-use axum::http::{HeaderMap, HeaderValue, Request};
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use axum::response::Response;
 
 use super::auth::Caller;
-use super::context::{RequestContext, SERVER_TIMING, timing_header};
+use super::context::RequestContext;
 use super::extract::ModelPath;
-use super::host_work::HostWork;
-use super::http::compression::{self, ContentCoding, MIN_RESPONSE, MaybeCompressed};
-use super::http::request_memory::RequestMemory;
-use super::http::{body, deadline};
-use super::inference::{self, Answer, ResolvedRequest, attach_after_response};
 use super::oip::framing::{self, Dialect, Framing};
 use super::oip::request_json::{DecodedRequest, OutputSelection};
 use super::oip::response_json::{self, EncodedResponse};
 use super::state::ApiState;
-use crate::dataplane::{Inference, RequestRecorder, Timings};
-use crate::model::{Deadline, InferError, InferResponse};
+use super::unary::{self, Codec};
+use crate::model::{InferError, InferResponse, Metadata};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
 
@@ -35,170 +24,59 @@ pub(super) async fn handle(
     path: ModelPath,
     request: Request<Body>,
 ) -> Response {
-    let answer = |resolved| infer_and_record(state, caller, resolved, request);
-    inference::respond(state, context, caller, &path, answer).await
+    unary::handle(state, context, caller, &path, request, InferCodec::from_headers).await
 }
 
-async fn infer_and_record(
-    state: &ApiState,
-    caller: &Caller,
-    resolved: ResolvedRequest<'_>,
-    request: Request<Body>,
-) -> Answer {
-    let mut recorder =
-        RequestRecorder::new(resolved.admitted.servable(), resolved.context.received);
-    let outcome = infer(state, caller, &resolved, request, &mut recorder).await;
-
-    match &outcome {
-        Ok((_, _, timings)) => recorder.record_success(timings),
-        Err(error) => recorder.record_failure(error),
-    }
-
-    resolved.log_outcome(&outcome);
-
-    outcome.map(|(response, memory, _)| (response, Some(memory)))
-}
-
-async fn infer(
-    state: &ApiState,
-    caller: &Caller,
-    resolved: &ResolvedRequest<'_>,
-    request: Request<Body>,
-    recorder: &mut RequestRecorder,
-) -> Result<(Response, RequestMemory, Timings), InferError> {
-    let ResolvedRequest { context, tenant, admitted, .. } = resolved;
-    let servable = admitted.servable();
-    let mut memory = RequestMemory::new(tenant);
-
-    let (head, body) = request.into_parts();
-    let options = WireOptions::from_headers(&head.headers)?;
-    let body = body::read(body, servable.settings().limits.request, &mut memory).await?;
-
-    let mut host_work = HostWork::new(&state.workers, servable);
-    let decoded = decode(&options, servable, body, context.received, &mut host_work).await?;
-    let DecodedRequest { request, outputs, timeout, .. } = decoded;
-
-    recorder.set_rows(&request);
-    memory.resize(request.size() as usize)?;
-
-    let deadline = deadline::shorter(options.deadline, timeout);
-    let id = request.id.clone();
-    let caller_info = caller.caller_info(context.request_id.clone());
-    context.connection.set_guest_call();
-    let inference = admitted.infer(request, deadline, context.received, caller_info).await?;
-    let Inference { response, timings, after_response } = inference;
-
-    memory.resize(response.size() as usize)?;
-
-    let (encoded, coding) =
-        encode(&options, servable.clone(), id, response, outputs, &mut host_work).await?;
-    memory.resize(encoded.body.capacity())?;
-
-    let response = to_response(&options, encoded, coding, &timings);
-
-    Ok((attach_after_response(response, after_response), memory, timings))
-}
-
-/// Options from the request headers for decoding the request and encoding the response.
-struct WireOptions {
+/// The JSON and the binary tensors of the Open Inference Protocol.
+#[derive(Clone, Copy)]
+pub(super) struct InferCodec {
     framing: Framing,
     dialect: Dialect,
-    request_coding: Option<ContentCoding>,
-    response_coding: Option<ContentCoding>,
-    deadline: Option<Deadline>,
 }
 
-impl WireOptions {
-    fn from_headers(headers: &HeaderMap) -> Result<Self, InferError> {
+impl InferCodec {
+    /// JSON without binary tensors.
+    pub(super) const JSON: InferCodec =
+        InferCodec { framing: Framing::Json, dialect: Dialect::Header };
+
+    /// Reads the framing of a body from its headers. Fails if the content type is not supported.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, InferError> {
         let (framing, dialect) = framing::from_headers(headers)?;
+        Ok(InferCodec { framing, dialect })
+    }
 
-        Ok(WireOptions {
-            framing,
-            dialect,
-            request_coding: compression::request_coding(headers)?,
-            response_coding: compression::response_coding(headers),
-            deadline: deadline::from_header(headers)?,
-        })
+    /// True if the body is JSON alone.
+    pub(super) fn is_json(&self) -> bool {
+        self.framing == Framing::Json
     }
 }
 
-async fn decode(
-    options: &WireOptions,
-    servable: &ServableHandle,
-    body: Bytes,
-    received: Instant,
-    host_work: &mut HostWork,
-) -> Result<DecodedRequest, InferError> {
-    let framing = options.framing;
-    let limit = servable.settings().limits.request;
-    let inline_limit = host_work.inline_limit();
-    let body = host_work
-        .run_inline(|| MaybeCompressed::new(options.request_coding, body, limit, inline_limit))?;
+impl Codec for InferCodec {
+    type Form = OutputSelection;
 
-    let length = body.work_length();
-    let servable = servable.clone();
-
-    let work = move |pacer: &Pacer| {
-        let mut memory = RequestMemory::new(servable.factory().tenant());
-        let body = body.into_plain(limit, &mut memory, pacer)?;
-        framing::decode(framing, servable.metadata(), &body, pacer)
-            .map_err(InferError::InvalidInput)
-    };
-
-    host_work.read(length, received, options.deadline, work).await
-}
-
-async fn encode(
-    options: &WireOptions,
-    servable: ServableHandle,
-    id: String,
-    response: InferResponse,
-    outputs: OutputSelection,
-    host_work: &mut HostWork,
-) -> Result<(EncodedResponse, Option<ContentCoding>), InferError> {
-    let coding = options.response_coding;
-    let length = compression::work_bytes(coding, response.size() as usize);
-    let work = move |pacer: &Pacer| {
-        let encoded = response_json::encode(servable.id(), &id, &response, &outputs, pacer)?;
-        Ok(compress(coding, encoded, pacer))
-    };
-
-    host_work.write(length, work).await
-}
-
-/// Compresses a response if the client accepts it and it is large enough. Returns the coding that
-/// was used.
-fn compress(
-    coding: Option<ContentCoding>,
-    encoded: EncodedResponse,
-    pacer: &Pacer,
-) -> (EncodedResponse, Option<ContentCoding>) {
-    let Some(coding) = coding.filter(|_| encoded.body.len() >= MIN_RESPONSE) else {
-        return (encoded, None);
-    };
-
-    match compression::compress_bytes(coding, &encoded.body, pacer) {
-        Ok(body) => (EncodedResponse { body, ..encoded }, Some(coding)),
-        Err(_) => (encoded, None),
-    }
-}
-
-fn to_response(
-    options: &WireOptions,
-    encoded: EncodedResponse,
-    coding: Option<ContentCoding>,
-    timings: &Timings,
-) -> Response {
-    let mut response = Body::from(encoded.body).into_response();
-    let headers = response.headers_mut();
-    framing::set_headers(headers, options.dialect, encoded.json_length);
-
-    if let Some(coding) = coding {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    fn decode(
+        &self,
+        metadata: &Metadata,
+        body: &[u8],
+        pacer: &Pacer,
+    ) -> Result<(DecodedRequest, OutputSelection), String> {
+        let mut decoded = framing::decode(self.framing, metadata, body, pacer)?;
+        let outputs = std::mem::take(&mut decoded.outputs);
+        Ok((decoded, outputs))
     }
 
-    headers.insert(SERVER_TIMING, timing_header(timings));
+    fn encode(
+        &self,
+        servable: &ServableHandle,
+        id: &str,
+        response: &InferResponse,
+        outputs: &OutputSelection,
+        pacer: &Pacer,
+    ) -> Result<EncodedResponse, InferError> {
+        response_json::encode(servable.id(), id, response, outputs, pacer)
+    }
 
-    response
+    fn set_headers(&self, headers: &mut HeaderMap, json_length: Option<usize>) {
+        framing::set_headers(headers, self.dialect, json_length);
+    }
 }

@@ -36,6 +36,7 @@ mod not_found;
 mod oip;
 mod origin_check;
 mod path_hints;
+mod predict;
 mod repository;
 mod repository_body;
 mod route;
@@ -45,7 +46,10 @@ mod service;
 mod sessions;
 mod state;
 mod stats;
+mod table;
 mod tasks;
+mod tensorflow;
+mod unary;
 mod upload;
 mod usage;
 

@@ -31,11 +31,11 @@ fn path_hint(path: &str) -> Option<String> {
         ]
         | ["v1" | "v2", "health", ..]
         | ["v2", "live" | "ready"] => HEALTH.into(),
-        ["version"] | ["v1"] => "GET /v2 returns the name and version of this server".into(),
+        ["v1"] => "GET /v2 returns the name and version of this server".into(),
         ["stats" | "statistics"] | ["v2", "stats"] => {
             "GET /v2/models/stats returns the statistics".into()
         }
-        ["models"] | ["v1", "models"] | ["api", "tags"] => LIST.into(),
+        ["models"] | ["api", "tags"] => LIST.into(),
         ["swagger" | "redoc" | "api-docs" | "openapi" | "openapi.yaml", ..] => {
             "GET /openapi.json describes this server, and GET /docs shows it".into()
         }
@@ -44,13 +44,8 @@ fn path_hint(path: &str) -> Option<String> {
         ["v1", "chat" | "completions" | "responses" | "embeddings", ..]
         | ["api", "generate" | "chat" | "embeddings"]
         | ["generate" | "generate_stream" | "chat"] => GENERATE.into(),
-        ["v1", "models", model] | ["v2", "models", model] if model.contains(':') => {
-            inference_hint(model, None)
-        }
-        ["v1", "models", model] => {
-            format!("GET /v2/models/{} describes the model", model_or_placeholder(model))
-        }
-        ["v1" | "v2", "models", model, "versions", version] if version.contains(':') => {
+        ["v2", "models", model] if model.contains(':') => inference_hint(model, None),
+        ["v2", "models", model, "versions", version] if version.contains(':') => {
             inference_hint(model, Some(version))
         }
         ["v1" | "v2", "models", model, "versions", version, word] if is_inference_word(word) => {
@@ -95,12 +90,13 @@ fn is_inference_word(word: &str) -> bool {
 }
 
 fn inference_hint(model: &str, version: Option<&str>) -> String {
+    let model = model_or_placeholder(model);
     let version = version.and_then(|version| Version::parse(before_colon(version)));
     let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
 
     format!(
-        "inference is POST /v2/models/{}{version}/infer with the Open Inference Protocol",
-        model_or_placeholder(model)
+        "inference is POST /v2/models/{model}{version}/infer with the Open Inference Protocol, and POST \
+         /v2/models/{model}{version}/predict with records or CSV"
     )
 }
 
@@ -123,11 +119,9 @@ mod tests {
     #[test]
     fn paths_of_other_servers_get_a_hint() {
         for (path, says) in [
-            ("/v1/models/iris:predict", "POST /v2/models/iris/infer"),
-            ("/v1/models/iris/versions/3:predict", "POST /v2/models/iris/versions/3/infer"),
-            ("/v1/models/iris", "GET /v2/models/iris"),
-            ("/v1/models", "GET /v2/models"),
-            ("/v2/models/iris/predict", "POST /v2/models/iris/infer"),
+            ("/v2/models/iris:predict", "POST /v2/models/iris/infer"),
+            ("/v2/models/iris/versions/3:predict", "POST /v2/models/iris/versions/3/infer"),
+            ("/v1/models/iris/predict", "POST /v2/models/iris/infer"),
             ("/v2/iris/infer", "POST /v2/models/iris/infer"),
             ("/predictions/iris", "POST /v2/models/iris/infer"),
             ("/predictions/iris/1.0", "POST /v2/models/iris/infer"),

@@ -42,6 +42,8 @@ pub(super) struct Operation {
     pub(super) statuses: &'static [&'static str],
     /// Error statuses beyond those that follow from access and request body.
     pub(super) errors: &'static [&'static str],
+    /// Kind of the body of its errors.
+    pub(super) error_body: &'static str,
 }
 
 /// The defaults of an [`Operation`]: no bodies, status 200, no errors of its own.
@@ -54,6 +56,7 @@ pub(super) const OPERATION: Operation = Operation {
     response_body: "",
     statuses: &["200"],
     errors: &[],
+    error_body: "Error",
 };
 
 /// A route with its handler that lacks documentation.

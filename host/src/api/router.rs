@@ -17,8 +17,8 @@ use super::error::ApiError;
 use super::extract::ModelPath;
 use super::route::{Endpoint, OPERATION, Operation, Route, delete, get, post, put};
 use super::state::ApiState;
-use super::{config, generate, health, infer, key_value, metadata, metrics, repository};
-use super::{sagemaker, sessions, stats, tasks, upload, usage};
+use super::{config, generate, health, infer, key_value, metadata, metrics, predict, repository};
+use super::{sagemaker, sessions, stats, tasks, tensorflow, upload, usage};
 
 /// Returns all routes.
 pub fn routes() -> Vec<Route> {
@@ -51,6 +51,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         server_endpoints(),
         model_endpoints(),
         inference_endpoints(),
+        prediction_endpoints(),
+        tensorflow_endpoints(),
         repository_endpoints(),
         tenant_endpoints(),
     ];
@@ -88,6 +90,20 @@ fn server_endpoints() -> Vec<Endpoint> {
             tag: "server",
             summary: "Whether it can serve, as SageMaker asks",
             statuses: &["200", "503"],
+            ..OPERATION
+        }),
+        get("/health", Access::Open, health::ping).describe(Operation {
+            id: "health",
+            tag: "server",
+            summary: "Whether it can serve, as MLflow asks",
+            statuses: &["200", "503"],
+            ..OPERATION
+        }),
+        get("/version", Access::Open, health::version).describe(Operation {
+            id: "version",
+            tag: "server",
+            summary: "The server's version, as MLflow asks",
+            response_body: "text/plain",
             ..OPERATION
         }),
         get("/metrics", Access::Key, metrics::metrics).describe(Operation {
@@ -281,12 +297,101 @@ fn inference_endpoints() -> Vec<Endpoint> {
         post("/invocations", Access::Infer, sagemaker::invocations).describe(Operation {
             id: "invocations",
             tag: "inference",
-            summary: "Ask a model as SageMaker does",
+            summary: "Ask a model as SageMaker or MLflow does",
             request_body: "Invocation",
-            response_body: "InferResponse",
+            response_body: "InvocationResponse",
             errors: errors::INFERENCE,
             ..OPERATION
         }),
+    ]
+}
+
+/// Predictions for tables.
+fn prediction_endpoints() -> Vec<Endpoint> {
+    let predict = |id, summary| Operation {
+        id,
+        tag: "inference",
+        summary,
+        request_body: "PredictRequest",
+        response_body: "Predictions",
+        errors: errors::INFERENCE,
+        ..OPERATION
+    };
+    let invoke = |id, summary| Operation {
+        request_body: "Invocation",
+        response_body: "InvocationResponse",
+        ..predict(id, summary)
+    };
+
+    vec![
+        post("/v2/models/{model}/predict", Access::Infer, predict::predict)
+            .describe(predict("predict", "Ask a model about the rows of a table")),
+        post("/v2/models/{model}/versions/{version}/predict", Access::Infer, predict::predict)
+            .describe(predict("predict_version", "Ask a version about the rows of a table")),
+        post("/v2/models/{model}/invocations", Access::Infer, predict::invocations)
+            .describe(invoke("invoke_model", "Ask a model as MLflow's clients do")),
+        post(
+            "/v2/models/{model}/versions/{version}/invocations",
+            Access::Infer,
+            predict::invocations,
+        )
+        .describe(invoke("invoke_version", "Ask a version as MLflow's clients do")),
+    ]
+}
+
+/// TensorFlow Serving's REST API, and what KServe and OpenAI have at the same paths.
+fn tensorflow_endpoints() -> Vec<Endpoint> {
+    let describe = |id, summary| Operation {
+        id,
+        tag: "tensorflow",
+        summary,
+        errors: errors::MODEL,
+        ..OPERATION
+    };
+    let ask = |id, summary| Operation {
+        request_body: "TensorflowRequest",
+        response_body: "TensorflowResponse",
+        errors: errors::INFERENCE,
+        ..describe(id, summary)
+    };
+    let status = |id, summary| Operation { response_body: "ModelStatus", ..describe(id, summary) };
+    let signature = |id, summary| Operation { response_body: "Signature", ..describe(id, summary) };
+
+    vec![
+        get("/v1/models", Access::Key, tensorflow::list).describe(Operation {
+            response_body: "ModelList",
+            errors: &[],
+            error_body: "AnyError",
+            ..describe("v1_list_models", "The models that serve, for clients of OpenAI and KServe")
+        }),
+        get("/v1/models/{model}", Access::Key, tensorflow::model).describe(Operation {
+            error_body: "AnyError",
+            ..status("v1_model", "A model and the states of its versions")
+        }),
+        post("/v1/models/{model}", Access::Infer, tensorflow::ask).describe(ask(
+            "v1_ask_model",
+            "Ask a model: the path ends with :predict, :classify or :regress",
+        )),
+        get("/v1/models/{model}/labels/{label}", Access::Key, tensorflow::version_status)
+            .describe(status("v1_label", "The state of the version with a label")),
+        post("/v1/models/{model}/labels/{label}", Access::Infer, tensorflow::ask).describe(ask(
+            "v1_ask_label",
+            "Ask the version with a label: the path ends with :predict, :classify or :regress",
+        )),
+        get("/v1/models/{model}/metadata", Access::Key, tensorflow::metadata)
+            .describe(signature("v1_model_metadata", "A model's signature")),
+        get("/v1/models/{model}/versions/{version}", Access::Key, tensorflow::version_status)
+            .describe(status("v1_version", "The state of a version")),
+        post("/v1/models/{model}/versions/{version}", Access::Infer, tensorflow::ask).describe(
+            ask(
+                "v1_ask_version",
+                "Ask a version: the path ends with :predict, :classify or :regress",
+            ),
+        ),
+        get("/v1/models/{model}/versions/{version}/metadata", Access::Key, tensorflow::metadata)
+            .describe(signature("v1_version_metadata", "A version's signature")),
+        get("/v1/models/{model}/labels/{label}/metadata", Access::Key, tensorflow::metadata)
+            .describe(signature("v1_label_metadata", "The signature of the version with a label")),
     ]
 }
 

@@ -1,4 +1,5 @@
-//! SageMaker's `POST /invocations`: an inference request whose path names no model.
+//! `POST /invocations` of SageMaker and MLflow: an inference request or a table, whose path names
+//! no model.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::auth::Caller;
 use super::context::RequestContext;
 use super::error::ApiError;
 use super::extract::ModelPath;
-use super::infer;
+use super::predict;
 use super::state::ApiState;
 use crate::model::InferError;
 
@@ -27,7 +28,7 @@ pub(super) async fn invocations(
     request: Request<Body>,
 ) -> Response {
     match requested_model(&state, &caller, request.headers()) {
-        Ok(path) => infer::handle(&state, &context, &caller, path, request).await,
+        Ok(path) => predict::invoke(&state, &context, &caller, path, request).await,
         Err(error) => error.into_response(),
     }
 }

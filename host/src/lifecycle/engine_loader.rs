@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::loader_traits::{Loader, ValidatedVersion};
 use super::migrate::{self, Validated, validation_transaction};
+use super::table_keys;
 use super::validation::{ParseGolden, validate};
 use crate::capability::http::{Egress, HttpGrant, TlsRoots};
 use crate::capability::{ConfigValues, Grants, KeyValueGrant, Level, LogLine, LogSink, Sidecars};
@@ -142,6 +143,10 @@ impl EngineLoader {
         );
         let (servable, drained) =
             Servable::new(id, digest, settings, factory, &self.sessions, &self.metrics);
+
+        if let Some(line) = table_keys::warning(servable.metadata()) {
+            log_sink(tenant, servable.id())(line);
+        }
 
         let transaction = validation_transaction(&servable);
         let validation = self.validate(&servable, candidate, transaction.as_ref(), progress);

@@ -1,5 +1,6 @@
 //! Reads a `model.toml` into [`ModelSettings`]. Every key is optional, and every fault is reported.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
     toml_reader::read("model.toml", text, |keys| {
         keys.read("versions", &mut settings.versions, versions);
         keys.read("prune", &mut settings.prune, |value| retention(value).map(Some));
+        keys.read("labels", &mut settings.labels, labels);
         let isolations = [("request", Isolation::Request), ("pooled", Isolation::Pooled)];
         keys.read("isolation", &mut settings.isolation, one_of(isolations));
         keys.table("instances", |keys| instances(keys, &mut settings.instances));
@@ -97,6 +99,8 @@ const INSTANCE_IDLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_
 /// Maximum size of a configuration table in bytes. A guest reads it at each start; larger data
 /// belongs in a sidecar.
 const MAX_CONFIG_BYTES: usize = 64 << 10;
+/// Maximum number of labels. Each names a version for a purpose that people know.
+const MAX_LABELS: usize = 64;
 /// Maximum number of origins that a model may call. Each can keep connections open.
 const MAX_ORIGINS: usize = 32;
 
@@ -231,6 +235,27 @@ fn check_prune(keys: &mut TableReader<'_>, settings: &ModelSettings) {
     }
 }
 
+fn labels(value: &DeValue<'_>) -> Result<BTreeMap<String, Version>, String> {
+    let DeValue::Table(table) = value else {
+        return Err(expected("a table of versions, such as { stable = 1 }", value));
+    };
+    if table.len() > MAX_LABELS {
+        return Err(format!("{} labels are more than the {MAX_LABELS} allowed", table.len()));
+    }
+
+    let named = table.iter().map(|(label, number)| {
+        let label = label.get_ref();
+        // A label is one part of a path, before the colon of a verb.
+        if label.is_empty()
+            || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        {
+            return Err("a label has letters, digits, '.', '_' and '-'".into());
+        }
+        Ok((label.to_string(), version(number.get_ref())?))
+    });
+    named.collect()
+}
+
 fn version(value: &DeValue<'_>) -> Result<Version, String> {
     Version::new(whole_number(value)?).ok_or_else(|| "0 is not a version; they begin at 1".into())
 }
@@ -287,7 +312,7 @@ mod tests {
     #[test]
     fn every_key_lands_in_its_setting() {
         let read = settings(
-            "versions = { latest = 2 }\nprune = 9\nisolation = \"pooled\"\n\
+            "versions = { latest = 2 }\nprune = 9\nlabels = { stable = 1, canary = 2 }\nisolation = \"pooled\"\n\
              [instances]\nmin = 1\nmax = 9\nidle_timeout = \"5m\"\n\
              [batching]\nmax_batch_size = 32\nmax_queue_delay = \"2ms\"\nmax_queue = 7\n\
              [streaming]\ndeadline = \"1m\"\ncpu_time = \"3s\"\ntotal = \"1MiB\"\nheartbeat = \"2s\"\n\
@@ -303,6 +328,9 @@ mod tests {
         let expected = ModelSettings {
             versions: VersionPolicy::Latest(2),
             prune: Some(Retention::Newest(9)),
+            labels: [("stable", 1), ("canary", 2)]
+                .map(|(label, number)| (label.to_owned(), Version::new(number).unwrap()))
+                .into(),
             isolation: Isolation::Pooled,
             instances: Instances { min: 1, max: 9, idle_timeout: Duration::from_secs(300) },
             batching: Batching {
@@ -428,7 +456,7 @@ mod tests {
         );
 
         for says in [
-            "line 1: versoins: unknown key; the keys here are versions, prune, isolation",
+            "line 1: versoins: unknown key; the keys here are versions, prune, labels, isolation",
             "line 3: instances.max: 0 is not between 1 and 10000",
             "line 6: limits.memory: 8GiB is not between 64KiB and 4GiB",
             "line 7: limits.deadline: expected a duration like \"60s\", found an integer",

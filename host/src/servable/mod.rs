@@ -22,7 +22,7 @@ mod streaming;
 mod task;
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{oneshot, watch};
 
@@ -53,6 +53,7 @@ pub type ServableHandle = Arc<Servable>;
 /// One loaded version of a model.
 pub struct Servable {
     id: ModelId,
+    created: SystemTime,
     /// SHA-256 over all files of the version, in hexadecimal.
     digest: String,
     settings: Arc<ModelSettings>,
@@ -125,6 +126,7 @@ impl Servable {
             breaker: Breaker::new(id.clone(), settings.breaker.clone(), tenant.clone()),
             sessions: sessions.for_model(&tenant, &id.name),
             id,
+            created: SystemTime::now(),
             digest,
             settings,
             factory,
@@ -137,6 +139,11 @@ impl Servable {
             drained: Some(sender),
         };
         (Arc::new(servable), drained)
+    }
+
+    /// The time at which the version was loaded.
+    pub fn created(&self) -> SystemTime {
+        self.created
     }
 
     /// Tenant, model and version.

@@ -18,9 +18,9 @@ pub(super) fn content(kind: &str) -> Value {
             content.extend([schema(kind), text_or_bytes("application/octet-stream")]);
         }
         // Generated clients cannot distinguish SageMaker's content type from the other binary one,
-        // and cannot set its parameter.
-        "Invocation" => {
-            content.extend([schema("InferRequest"), text_or_bytes("application/octet-stream")])
+        // and cannot set its parameter. They know no CSV either.
+        "Invocation" | "InvocationResponse" => {
+            content.extend([schema(kind), text_or_bytes("application/octet-stream")])
         }
         _ => content.extend([schema(kind)]),
     }
@@ -35,8 +35,12 @@ pub(super) fn description(kind: &str) -> &'static str {
             "JSON; or binary tensors after JSON of the length that the header Inference-Header-Content-Length tells, \
              where 0 means that the body is the bytes of the only input"
         }
+        "PredictRequest" => {
+            "JSON: a record, a list of records, or a table under dataframe_split, dataframe_records, instances or \
+             inputs; or CSV with a header, as text/csv"
+        }
         "Invocation" => {
-            "JSON; or binary tensors after JSON of the length that the header Inference-Header-Content-Length tells, \
+            "JSON of an inference request or of a table; or CSV with a header, as text/csv; or binary tensors after JSON of the length that the header Inference-Header-Content-Length tells, \
              or that the content type tells: application/vnd.sagemaker-triton.binary+json;json-header-size=LENGTH"
         }
         "Component" => {

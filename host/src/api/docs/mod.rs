@@ -116,9 +116,12 @@ fn responses(endpoint: &Endpoint) -> Map<String, Value> {
     let successes =
         endpoint.operation.statuses.iter().map(|&status| (status.into(), success.clone()));
 
+    let body = endpoint.operation.error_body;
     let errors = errors::statuses(endpoint).into_iter().filter_map(|status| {
         let reference = format!("#/components/responses/{}", errors::name(status)?);
-        Some((status.into(), json!({ "$ref": reference })))
+        let shared = json!({ "$ref": reference });
+        let own = || json!({ "description": "an error", "content": bodies::content(body) });
+        Some((status.into(), if body == "Error" { shared } else { own() }))
     });
 
     successes.chain(errors).collect()

@@ -25,6 +25,11 @@ pub(super) fn schemas() -> Map<String, Value> {
 
     let schemas = [
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
+        // OpenAI's form, where its clients ask.
+        (
+            "AnyError",
+            json!({ "type": "object", "properties": { "error": { "anyOf": [text, object] } } }),
+        ),
         (
             "Server",
             record(
@@ -69,6 +74,36 @@ pub(super) fn schemas() -> Map<String, Value> {
             record(
                 &[("model_name", &text), ("model_version", &text), ("outputs", &outputs)],
                 &[("id", &text), ("parameters", &parameters)],
+            ),
+        ),
+        ("PredictRequest", table()),
+        ("Predictions", record(&[("predictions", &list(json!({})))], &[])),
+        ("Invocation", table()),
+        (
+            "InvocationResponse",
+            record(
+                &[],
+                &[
+                    ("predictions", &list(json!({}))),
+                    ("model_name", &text),
+                    ("model_version", &text),
+                    ("outputs", &outputs),
+                ],
+            ),
+        ),
+        ("TensorflowRequest", object.clone()),
+        ("TensorflowResponse", object.clone()),
+        ("ModelStatus", record(&[("model_version_status", &list(object.clone()))], &[])),
+        ("Signature", record(&[("model_spec", &object), ("metadata", &object)], &[])),
+        (
+            "ModelList",
+            record(
+                &[
+                    ("object", &text),
+                    ("data", &list(object.clone())),
+                    ("models", &list(text.clone())),
+                ],
+                &[],
             ),
         ),
         // Also contains a key for each input, parameter and output of the model.
@@ -121,6 +156,11 @@ pub(super) fn schemas() -> Map<String, Value> {
     ];
 
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// A record, an envelope, or a list of rows.
+fn table() -> Value {
+    json!({ "anyOf": [{ "type": "object" }, { "type": "array", "items": {} }] })
 }
 
 fn tensor() -> Value {

@@ -6,10 +6,11 @@
 
 use super::{array_parameter, input_names};
 use crate::api::json::{JsonError, Reader, shorten};
+use crate::api::oip::fitted_tensor::read_fitted_tensor;
 use crate::api::oip::parameters::{RawParameter, RawValue, is_reserved, read_parameter};
 use crate::api::oip::request_json::DecodedRequest;
-use crate::api::oip::tensor_json::read_data;
-use crate::model::{MAX_PARAMETERS, Metadata, Tensor, TensorSpec};
+use crate::api::oip::tensor_json::element_reader;
+use crate::model::{MAX_PARAMETERS, Metadata, TensorSpec};
 use crate::tenant::Pacer;
 
 /// Parses a request to the model with this metadata. Fails with a text for the caller.
@@ -91,7 +92,7 @@ impl FlatRequest<'_> {
             return Err(duplicate_key(reader, &spec.name));
         }
 
-        let tensor = read_tensor(reader, spec)?;
+        let tensor = read_fitted_tensor(reader, spec, element_reader(spec.datatype))?;
         self.json.request.inputs.push(tensor);
 
         Ok(())
@@ -133,85 +134,6 @@ impl FlatRequest<'_> {
 
 fn duplicate_key(reader: &Reader<'_>, key: &str) -> JsonError {
     reader.error(format!("'{}' is given twice", shorten(key)))
-}
-
-fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, JsonError> {
-    let alone = reader.peek() != Some(b'[');
-
-    let shape = if alone {
-        fit_shape(spec, 1).map_err(|error| reader.error(error))?
-    } else {
-        array_shape(reader, spec)?
-    };
-
-    let data = read_data(reader, spec.datatype, if alone { &[] } else { &shape })?;
-
-    Ok(Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data })
-}
-
-/// Returns the shape of the next array: its own if it is nested like the model's shape, else the
-/// shape that fits its number of elements.
-fn array_shape(reader: &Reader<'_>, spec: &TensorSpec) -> Result<Vec<u64>, JsonError> {
-    let mut inner = reader.clone();
-    let depth = std::iter::from_fn(|| inner.consume_array_start().then_some(()))
-        .take(spec.shape.len().max(1) + 1)
-        .count();
-
-    if depth == 1 {
-        return fit_shape(spec, array_length(reader)?).map_err(|error| reader.error(error));
-    }
-
-    if depth != spec.shape.len() {
-        return Err(reader
-            .error(format!("the data must be flat, or nested like the shape {:?}", spec.shape)));
-    }
-
-    let mut inner = reader.clone();
-    let mut shape = Vec::with_capacity(depth);
-
-    for _ in 0..depth {
-        shape.push(array_length(&inner)?);
-        inner.consume_array_start();
-    }
-
-    Ok(shape)
-}
-
-/// Returns the number of elements of the next array.
-fn array_length(reader: &Reader<'_>) -> Result<u64, JsonError> {
-    let mut elements = 0;
-    reader.clone().array(|reader| {
-        elements += 1;
-        reader.skip()
-    })?;
-    Ok(elements)
-}
-
-/// Fits a number of elements into the input's shape. The last variable dimension takes the elements
-/// that the fixed dimensions leave, and the other variable ones are 1. Fails with a text for the
-/// caller.
-fn fit_shape(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
-    let error = || format!("{elements} elements do not fill the shape {:?}", spec.shape);
-
-    let fixed = spec
-        .shape
-        .iter()
-        .filter(|&&dimension| dimension >= 0)
-        .map(|dimension| dimension.unsigned_abs());
-
-    let fixed = fixed.fold(1u64, u64::saturating_mul);
-    let mut left =
-        elements.checked_div(fixed).filter(|left| left * fixed == elements).ok_or_else(error)?;
-    let mut shape = Vec::with_capacity(spec.shape.len());
-
-    for &dimension in spec.shape.iter().rev() {
-        let varies = dimension < 0;
-        shape.push(if varies { std::mem::replace(&mut left, 1) } else { dimension.unsigned_abs() });
-    }
-
-    shape.reverse();
-
-    if left == 1 { Ok(shape) } else { Err(error()) }
 }
 
 #[cfg(test)]

@@ -36,6 +36,19 @@ pub(in crate::api) const TENSORS: AcceptedTypes = AcceptedTypes {
     hint: "send application/json, or application/octet-stream with the header Inference-Header-Content-Length",
 };
 
+/// The type of tables in CSV.
+pub(in crate::api) const CSV: &str = "text/csv";
+
+/// Types of bodies with a table.
+pub(in crate::api) const TABLES: AcceptedTypes =
+    AcceptedTypes { names: &[JSON, CSV, FORM, BYTES], hint: "send application/json or text/csv" };
+
+/// Types of bodies with a table or tensors.
+pub(in crate::api) const TABLES_OR_TENSORS: AcceptedTypes = AcceptedTypes {
+    names: &[JSON, CSV, BYTES, SAGEMAKER, FORM],
+    hint: "send application/json or text/csv, or application/octet-stream with the header Inference-Header-Content-Length",
+};
+
 impl AcceptedTypes {
     /// Returns the content type of a body, `None` if there is none or it is plain JSON. Fails if
     /// the type is not accepted.

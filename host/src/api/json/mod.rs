@@ -10,6 +10,6 @@ mod number;
 mod reader;
 mod writer;
 
-pub(super) use number::Number;
+pub(super) use number::{Number, whole_value};
 pub(super) use reader::{JsonError, Reader, shorten};
 pub(super) use writer::{write_float, write_integer, write_string};

@@ -73,6 +73,12 @@ impl<'a> Number<'a> {
         Some(if self.negative { -magnitude } else { magnitude })
     }
 
+    /// Returns the value of a whole number, however it is written, such as `5.0` or `1e3`. Returns
+    /// `None` for other numbers and beyond 128 bits.
+    pub(in crate::api) fn whole_value(&self) -> Option<i128> {
+        if self.is_whole() { self.integer() } else { whole_value(self.text) }
+    }
+
     /// Returns the nearest `f64`; infinite if out of range.
     #[inline]
     pub(in crate::api) fn float64(&self) -> f64 {
@@ -104,6 +110,35 @@ impl<'a> Number<'a> {
     fn has_mantissa(&self, max: u64) -> bool {
         !self.exponent && self.digits <= EXACT_DIGITS && self.mantissa <= max
     }
+}
+
+/// Returns the exact value of a decimal number with an optional sign, point and exponent; `None` if
+/// it is not whole, malformed, or beyond 128 bits.
+pub(in crate::api) fn whole_value(text: &str) -> Option<i128> {
+    let (decimal, exponent) = match text.split_once(['e', 'E']) {
+        Some((decimal, exponent)) => (decimal, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (sign, decimal) = match decimal.strip_prefix('-') {
+        Some(magnitude) => (-1, magnitude),
+        None => (1, decimal.strip_prefix('+').unwrap_or(decimal)),
+    };
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
+    let digits = format!("{whole}{fraction}");
+
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+
+    let significant = digits.trim_end_matches('0');
+    let dropped = digits.len() - significant.len();
+    if significant.is_empty() {
+        return Some(0);
+    }
+
+    let scale = i64::from(exponent) + dropped as i64 - fraction.len() as i64;
+    let power = 10i128.checked_pow(u32::try_from(scale).ok()?)?;
+    significant.parse::<i128>().ok()?.checked_mul(power)?.checked_mul(sign)
 }
 
 struct Scan<'a> {
@@ -178,7 +213,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        for (text, value) in [
+            ("5", 5),
+            ("5.0", 5),
+            ("-5.00", -5),
+            ("+7", 7),
+            ("1e3", 1000),
+            ("1.25E2", 125),
+            ("1250e-1", 125),
+            ("0.0e5", 0),
+            ("0e-99", 0),
+            ("9223372036854775807.0", i64::MAX.into()),
+        ] {
+            assert_eq!(whole_value(text), Some(value), "{text}");
+        }
+
+        for text in [
+            "",
+            "-",
+            ".",
+            "e5",
+            "5.5",
+            "1e-1",
+            "1.0000000000000000000001",
+            "1e99",
+            "1e",
+            "x",
+            "1e99999999999",
+        ] {
+            assert_eq!(whole_value(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whole_values_are_exact(value in any::<i64>(), zeros in 0usize..5) {
+            prop_assert_eq!(whole_value(&format!("{value}.{}", "0".repeat(zeros))), Some(value.into()));
+            prop_assert_eq!(whole_value(&format!("{value}{}e-{zeros}", "0".repeat(zeros))), Some(value.into()));
+        }
+
         #[test]
         fn floats_round_like_the_standard_library(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,24})?(e-?[0-9]{1,3})?") {
             let number = Number::scan(&text).unwrap();

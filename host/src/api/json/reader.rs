@@ -26,8 +26,18 @@ pub(in crate::api) struct Reader<'a> {
     /// Position of the next checkpoint.
     checkpoint: usize,
     pacer: Option<&'a Pacer>,
-    /// True if texts may stand for numbers that are not finite.
-    non_finite_texts: bool,
+    /// The words that stand for numbers that are not finite.
+    non_finite: NonFinite,
+}
+
+/// The notation of numbers that are not finite. JSON itself has none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NonFinite {
+    Never,
+    /// As the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
+    Texts,
+    /// As the bare words that Python writes.
+    Words,
 }
 
 /// Bytes between two checkpoints. Reading them takes about 0.1 ms.
@@ -59,7 +69,13 @@ impl<'a> Reader<'a> {
     pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(text)
             .map_err(|error| JsonError::new("the JSON is not UTF-8", error.valid_up_to()))?;
-        Ok(Reader { text, at: 0, checkpoint: usize::MAX, pacer: None, non_finite_texts: false })
+        Ok(Reader {
+            text,
+            at: 0,
+            checkpoint: usize::MAX,
+            pacer: None,
+            non_finite: NonFinite::Never,
+        })
     }
 
     /// Like [`Reader::new`], for long texts: yields at checkpoints of `pacer`.
@@ -69,7 +85,19 @@ impl<'a> Reader<'a> {
 
     /// Lets the texts `NaN`, `Infinity` and `-Infinity` stand for these numbers in tensors.
     pub(in crate::api) fn with_non_finite_texts(mut self) -> Self {
-        self.non_finite_texts = true;
+        self.non_finite = NonFinite::Texts;
+        self
+    }
+
+    /// Lets the bare words `NaN`, `Infinity` and `-Infinity` stand for these numbers.
+    pub(in crate::api) fn with_non_finite_words(mut self) -> Self {
+        self.non_finite = NonFinite::Words;
+        self
+    }
+
+    /// Lets nothing stand for these numbers.
+    pub(in crate::api) fn without_non_finite(mut self) -> Self {
+        self.non_finite = NonFinite::Never;
         self
     }
 
@@ -181,6 +209,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Moves to the next element of an array whose elements are read one by one. Returns false at
+    /// its end. `first` is true before the first element.
+    pub(in crate::api) fn next_element(&mut self, first: bool) -> Result<bool, JsonError> {
+        if first {
+            self.expect_punctuation(b'[', "expected an array")?;
+        }
+        if self.consume(b']') {
+            return Ok(false);
+        }
+        if !first {
+            self.expect_punctuation(b',', "expected ',' or ']' in an array")?;
+        }
+
+        self.yield_if_due(self.at).map(|()| true)
+    }
+
     /// Consumes the start of an array. Returns false if another token is next.
     pub(in crate::api) fn consume_array_start(&mut self) -> bool {
         self.consume(b'[')
@@ -212,23 +256,22 @@ impl<'a> Reader<'a> {
         Ok(number)
     }
 
-    /// Reads a text that stands for a number that is not finite. Returns `None` if another token is
-    /// next, or such texts have no meaning here.
+    /// Reads a word that stands for a number that is not finite. Returns `None` if another token is
+    /// next, or such words have no meaning here.
     #[cold]
     pub(in crate::api) fn non_finite(&mut self) -> Option<f64> {
-        if !self.non_finite_texts {
-            return None;
-        }
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let (text, number) = [
-            (r#""NaN""#, f64::NAN),
-            (r#""Infinity""#, f64::INFINITY),
-            (r#""-Infinity""#, f64::NEG_INFINITY),
-        ]
-        .into_iter()
-        .find(|(text, _)| rest.starts_with(text))?;
+        let words = match self.non_finite {
+            NonFinite::Never => return None,
+            NonFinite::Texts => [r#""NaN""#, r#""Infinity""#, r#""-Infinity""#],
+            NonFinite::Words => ["NaN", "Infinity", "-Infinity"],
+        };
 
-        self.at += text.len();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let numbers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        let (word, number) =
+            words.into_iter().zip(numbers).find(|(word, _)| rest.starts_with(word))?;
+
+        self.at += word.len();
 
         Some(number)
     }
@@ -268,7 +311,12 @@ impl<'a> Reader<'a> {
             Some(b'"') => self.string().map(drop),
             Some(b't' | b'f') => self.boolean().map(drop),
             Some(b'n') => self.literal("null"),
-            _ => self.number().map(drop),
+            _ => match self.number() {
+                Err(_) if self.non_finite == NonFinite::Words && self.non_finite().is_some() => {
+                    Ok(())
+                }
+                number => number.map(drop),
+            },
         }
     }
 

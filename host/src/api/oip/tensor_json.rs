@@ -16,16 +16,35 @@ pub(in crate::api) fn read_data(
     datatype: Datatype,
     shape: &[u64],
 ) -> Result<Vec<u8>, JsonError> {
+    read_data_with(reader, datatype, shape, element_reader(datatype))
+}
+
+/// Like [`read_data`], with another way to read an element.
+pub(in crate::api) fn read_data_with(
+    reader: &mut Reader<'_>,
+    datatype: Datatype,
+    shape: &[u64],
+    read: ReadElement,
+) -> Result<Vec<u8>, JsonError> {
+    let mut data = Vec::new();
+    append_data(reader, datatype, shape, read, &mut data)?;
+    Ok(data)
+}
+
+/// Like [`read_data_with`], at the end of `data`.
+pub(in crate::api) fn append_data(
+    reader: &mut Reader<'_>,
+    datatype: Datatype,
+    shape: &[u64],
+    read: ReadElement,
+    data: &mut Vec<u8>,
+) -> Result<(), JsonError> {
     let expected =
         shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
     let expected = expected.ok_or_else(|| reader.error(format!("shape {shape:?} is too large")))?;
-    let data = Vec::with_capacity(capacity(datatype, expected, reader.remaining()));
-    let mut elements =
-        ElementReader { shape, read: element_reader(datatype), expected, count: 0, data };
+    data.reserve(capacity(datatype, expected, reader.remaining()));
 
-    elements.read_all(reader)?;
-
-    Ok(elements.data)
+    ElementReader { shape, read, expected, count: 0, data }.read_all(reader)
 }
 
 /// Capacity for the elements in bytes, bounded by the length of the text, because the shape alone
@@ -36,14 +55,14 @@ fn capacity(datatype: Datatype, expected: u64, text: usize) -> usize {
 }
 
 /// Reads one element and appends its bytes.
-type ReadElement = fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<(), JsonError>;
+pub(in crate::api) type ReadElement = fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<(), JsonError>;
 
 struct ElementReader<'s> {
     shape: &'s [u64],
     read: ReadElement,
     expected: u64,
     count: u64,
-    data: Vec<u8>,
+    data: &'s mut Vec<u8>,
 }
 
 impl ElementReader<'_> {
@@ -95,7 +114,7 @@ impl ElementReader<'_> {
         }
 
         self.count += 1;
-        (self.read)(reader, &mut self.data)
+        (self.read)(reader, self.data)
     }
 
     #[cold]
@@ -119,7 +138,8 @@ fn starts_nested(reader: &Reader<'_>) -> bool {
     ahead.consume_array_start() && ahead.peek() == Some(b'[')
 }
 
-fn element_reader(datatype: Datatype) -> ReadElement {
+/// Returns the reader of an element as the protocol writes it.
+pub(in crate::api) fn element_reader(datatype: Datatype) -> ReadElement {
     match datatype {
         Datatype::Bool => |reader, data| append(data, [u8::from(reader.boolean()?)]),
         Datatype::Uint8 => |reader, data| append(data, integer::<u8>(reader)?.to_le_bytes()),

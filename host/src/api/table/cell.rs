@@ -1,0 +1,139 @@
+//! One cell of a table in JSON. Types are converted only where nothing is lost.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::super::json::{JsonError, Reader, shorten};
+use super::super::oip::tensor_json::{ReadElement, element_reader};
+use crate::model::{Datatype, push_bytes_element};
+
+/// Returns the reader of an element. Other than in the protocol, whole numbers may be written with
+/// a fraction of 0 or an exponent, `null` is NaN in floating-point numbers, and bytes may be base64
+/// in `{"b64": …}`.
+pub(super) fn lenient_reader(datatype: Datatype) -> ReadElement {
+    match datatype {
+        Datatype::Bool => element_reader(Datatype::Bool),
+        Datatype::Uint8 => |reader, data| append(data, integer::<u8>(reader)?.to_le_bytes()),
+        Datatype::Uint16 => |reader, data| append(data, integer::<u16>(reader)?.to_le_bytes()),
+        Datatype::Uint32 => |reader, data| append(data, integer::<u32>(reader)?.to_le_bytes()),
+        Datatype::Uint64 => |reader, data| append(data, integer::<u64>(reader)?.to_le_bytes()),
+        Datatype::Int8 => |reader, data| append(data, integer::<i8>(reader)?.to_le_bytes()),
+        Datatype::Int16 => |reader, data| append(data, integer::<i16>(reader)?.to_le_bytes()),
+        Datatype::Int32 => |reader, data| append(data, integer::<i32>(reader)?.to_le_bytes()),
+        Datatype::Int64 => |reader, data| append(data, integer::<i64>(reader)?.to_le_bytes()),
+        Datatype::Fp16 => |reader, data| float(reader, data, Datatype::Fp16),
+        Datatype::Bf16 => |reader, data| float(reader, data, Datatype::Bf16),
+        Datatype::Fp32 => |reader, data| float(reader, data, Datatype::Fp32),
+        Datatype::Fp64 => |reader, data| float(reader, data, Datatype::Fp64),
+        Datatype::Bytes => bytes,
+    }
+}
+
+/// Appends NaN. Returns false for a datatype that has none.
+pub(super) fn push_nan(data: &mut Vec<u8>, datatype: Datatype) -> bool {
+    match datatype {
+        Datatype::Fp16 => data.extend_from_slice(&half::f16::NAN.to_le_bytes()),
+        Datatype::Bf16 => data.extend_from_slice(&half::bf16::NAN.to_le_bytes()),
+        Datatype::Fp32 => data.extend_from_slice(&f32::NAN.to_le_bytes()),
+        Datatype::Fp64 => data.extend_from_slice(&f64::NAN.to_le_bytes()),
+        _ => return false,
+    }
+    true
+}
+
+fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<(), JsonError> {
+    data.extend_from_slice(&element);
+    Ok(())
+}
+
+fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
+    let number = reader.number()?;
+    let value = number.whole_value().and_then(|value| T::try_from(value).ok());
+    value.ok_or_else(|| {
+        reader.error(format!(
+            "{} is not a whole number in the datatype's range",
+            shorten(number.text)
+        ))
+    })
+}
+
+fn float(reader: &mut Reader<'_>, data: &mut Vec<u8>, datatype: Datatype) -> Result<(), JsonError> {
+    if reader.null()? {
+        push_nan(data, datatype);
+        return Ok(());
+    }
+
+    let next = reader.peek();
+    element_reader(datatype)(reader, data).map_err(|error| match next {
+        Some(b'N' | b'I') => reader.error("there is no NaN or Infinity here; null stands for NaN"),
+        _ => error,
+    })
+}
+
+fn bytes(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), JsonError> {
+    if reader.peek() != Some(b'{') {
+        return element_reader(Datatype::Bytes)(reader, data);
+    }
+
+    let mut decoded = None;
+    reader.object_with_keys(&["b64"], |reader, _| {
+        let text = reader.string()?;
+        let bytes = BASE64_STANDARD.decode(text.as_bytes());
+        decoded = Some(bytes.map_err(|_| reader.error("'b64' is not standard base64"))?);
+        Ok(())
+    })?;
+
+    let bytes = decoded.ok_or_else(|| reader.error("expected a text or {\"b64\": text}"))?;
+    push_bytes_element(data, &bytes).map_err(|error| reader.error(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(datatype: Datatype, text: &str) -> Result<Vec<u8>, String> {
+        let mut data = Vec::new();
+        let mut reader = Reader::new(text.as_bytes()).unwrap();
+        let read = lenient_reader(datatype)(&mut reader, &mut data);
+        read.map(|()| data).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_is_lost_in_a_conversion() {
+        for text in ["5", "5.0", "50e-1"] {
+            assert_eq!(read(Datatype::Int64, text), Ok(5i64.to_le_bytes().into()), "{text}");
+        }
+        for text in ["5.5", "1e30", "true", "\"5\"", "null", "9223372036854775808", "[5]"] {
+            assert!(read(Datatype::Int64, text).is_err(), "{text}");
+        }
+
+        assert_eq!(read(Datatype::Fp32, "3"), Ok(3f32.to_le_bytes().into()));
+        for text in ["true", "\"3\"", "1e39", "NaN", "\"NaN\""] {
+            assert!(read(Datatype::Fp32, text).is_err(), "{text}");
+        }
+        for text in ["1", "0", "\"true\"", "null"] {
+            assert!(read(Datatype::Bool, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn null_is_nan_only_for_floats() {
+        let nan = read(Datatype::Fp64, "null").unwrap();
+        assert!(f64::from_le_bytes(nan.try_into().unwrap()).is_nan());
+
+        for datatype in Datatype::ALL {
+            let mut data = Vec::new();
+            assert_eq!(push_nan(&mut data, datatype), read(datatype, "null").is_ok(), "{datatype}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_texts_or_base64() {
+        for text in [r#""cat""#, r#"{"b64": "Y2F0"}"#] {
+            assert_eq!(read(Datatype::Bytes, text), Ok(b"\x03\0\0\0cat".to_vec()), "{text}");
+        }
+        for text in ["{}", r#"{"b64": "Y2F"}"#, r#"{"b64": 1}"#, r#"{"b65": ""}"#, "7", "true"] {
+            assert!(read(Datatype::Bytes, text).is_err(), "{text}");
+        }
+    }
+}

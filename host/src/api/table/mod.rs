@@ -1,0 +1,28 @@
+//! Tables: rows of named fields, as records, frames, columns or CSV, and the tensors of a model.
+//!
+//! A field is an input of the model or, if the model takes a single matrix, one of its columns, by
+//! the names in the metadata's property `feature_names`. Each row fills one cell of each field. The
+//! cells of all rows are stacked along the first dimension of the inputs; a model that does not
+//! stack rows takes a single one ([`Layout`]).
+//!
+//! Everything here is pure. `json_rows` and `csv_rows` read a format, [`TableBuilder`] checks the
+//! rows and makes tensors, `predictions` writes the outputs as rows again.
+
+mod builder;
+mod cell;
+mod csv_rows;
+mod fields;
+mod header;
+mod input_rows;
+mod json_rows;
+mod layout;
+mod predictions;
+mod text_cell;
+
+pub(super) use builder::{Table, TableBuilder, UnknownFields, build_table};
+pub(super) use csv_rows::read_csv;
+pub(super) use json_rows::{
+    read_columns, read_examples, read_frame, read_record, read_row, read_rows,
+};
+pub(super) use layout::Layout;
+pub(super) use predictions::{PredictionWriter, Style, elements_by_row, is_single};
