@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use super::{NOWHERE, ask, folder, program, run, wardian};
-use crate::harness::{Server, guest};
+use crate::harness::{Server, guest, guest_folder};
 
 fn server() -> Server {
     let server = Server::with_models(|models| models.bare("minimal", guest("minimal"))).start();
@@ -59,6 +59,110 @@ fn inputs_are_read_from_files_and_stdin() {
         program(server.directory(), &["infer", "minimal", "--url", &url, "--request", "-"]);
     command.stdin(File::open(server.directory().join("request.json")).unwrap());
     run(command).exits(0).prints(&["y FP32 [2]: [3.0, -4.0]"]);
+}
+
+/// A server with the model of house prices, and its answers to two rows.
+fn houses() -> (Server, [&'static str; 2]) {
+    let server = Server::with_models(|models| {
+        models.copy_folder(&guest_folder("house-price"), "house-price/1");
+        models.bare("iris", guest("iris"));
+    })
+    .start();
+    server.until_ready("house-price", 1);
+    server.until_ready("iris", 1);
+    (server, ["65818.42968121442", "65818.42968121442"])
+}
+
+const HOUSES: &str = "\
+lotsize,bedrooms,bathrms,stories,driveway,recroom,fullbase,gashw,airco,garagepl,prefarea
+5850,3,1,2,1,0,1,0,0,1,0
+5850,3,1,2,1,0,1,0,0,1,0
+";
+
+#[test]
+fn tables_are_read_and_written_with_the_servers_digits() {
+    let (server, [first, second]) = houses();
+    let path = |name: &str| server.directory().join(name);
+    let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+    fs::write(path("houses.csv"), HOUSES).unwrap();
+
+    let said = ask(&server, "infer", &["house-price", "--table", "houses.csv"]).exits(0);
+    assert_eq!(said.out, format!("{{\"predictions\":[{first},{second}]}}\n"));
+
+    let outputs = ["--output", "prices.csv", "--output", "prices.json", "--output", "price=p.npy"];
+    let arguments = [&["house-price", "--table", "houses.csv"][..], &outputs].concat();
+    let said = ask(&server, "infer", &arguments).exits(0);
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
+    assert_eq!(read("prices.csv"), format!("price\n{first}\n{second}\n"));
+    assert_eq!(read("prices.json"), format!("[{{\"price\":{first}}},\n{{\"price\":{second}}}]\n"));
+    let bytes = fs::read(path("p.npy")).unwrap();
+    let price: f64 = first.parse().unwrap();
+    assert!(bytes.starts_with(b"\x93NUMPY") && bytes.ends_with(&price.to_le_bytes()));
+
+    // What was written as records is read again.
+    fs::write(path("records.json"), r#"[{"measurements": [5.1, 3.5, 1.4, 0.2]}]"#).unwrap();
+    let arguments = ["iris", "--table", "records.json", "--output", "iris.csv"];
+    ask(&server, "infer", &arguments).exits(0);
+    let answer =
+        server.post("/v2/models/iris/predict", &json!([{"measurements": [5.1, 3.5, 1.4, 0.2]}]));
+    let text = answer.ok().text();
+    let digits = text.split(['[', ']']).nth(2).unwrap();
+    assert_eq!(
+        read("iris.csv"),
+        format!("label,probabilities_0,probabilities_1,probabilities_2\nsetosa,{digits}\n")
+    );
+}
+
+#[test]
+fn arrays_of_numpy_are_rows_and_inputs() {
+    let (server, _) = houses();
+    let array = |rows: &[[f64; 4]]| {
+        let header =
+            format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, 4), }}", rows.len());
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        let data: Vec<u8> = rows.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+        [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), &data].concat()
+    };
+    let rows = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]];
+    fs::write(server.directory().join("rows.npy"), array(&rows)).unwrap();
+
+    let said =
+        ask(&server, "infer", &["iris", "--table", "rows.npy", "--output", "label.csv"]).exits(0);
+    assert_eq!(said.out, "");
+    let written = fs::read_to_string(server.directory().join("label.csv")).unwrap();
+    assert!(written.lines().nth(2).unwrap().starts_with("virginica,"), "{written}");
+    ask(&server, "infer", &["iris", "--input", "measurements=@rows.npy"])
+        .exits(0)
+        .prints(&["label BYTES [2]: [\"setosa\", \"virginica\"]"]);
+
+    let arguments =
+        ["iris", "--input", "measurements=@rows.npy", "--output", "probabilities=p.npy"];
+    ask(&server, "infer", &arguments).exits(0);
+    let bytes = fs::read(server.directory().join("p.npy")).unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("'shape': (2, 3), }"));
+}
+
+#[test]
+fn faulty_tables_and_files_are_explained() {
+    let (server, _) = houses();
+    let path = |name: &str| server.directory().join(name);
+    fs::write(path("houses.csv"), HOUSES.replace("stories", "storeys")).unwrap();
+    fs::write(path("rows.npy"), "PK").unwrap();
+    fs::write(path("rows.txt"), HOUSES).unwrap();
+
+    for (arguments, exit, says) in [
+        (&["--table", "houses.csv"][..], 3, "did you mean 'stories'?"),
+        (&["--table", "rows.npy"], 1, "it is no file of NumPy"),
+        (&["--table", "rows.txt"], 1, "none of .csv, .json and .npy"),
+        (&["--table", "missing.csv"], 1, "cannot read missing.csv"),
+        (&["--output", "x.txt"], 2, "none of .csv, .json and .npy"),
+        (&["--table", "houses.csv", "--stream"], 2, "cannot be used with"),
+        (&["--output", "x.csv", "--output", "x.csv"], 1, "given for two outputs"),
+    ] {
+        let arguments = [&["house-price"][..], arguments].concat();
+        let said = ask(&server, "infer", &arguments).exits(exit);
+        assert!(said.err.contains(says), "{arguments:?}: {}", said.err);
+    }
 }
 
 #[test]

@@ -2,15 +2,21 @@
 
 pub(super) mod client;
 pub(super) mod inputs;
+mod npy;
+mod output_file;
 mod response_text;
 mod stream;
+mod table;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use axum::http::StatusCode;
 use clap::Args;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::offline_loader::block_on;
 use super::request_args::RequestArgs;
@@ -18,6 +24,8 @@ use super::value_parsers::parse_duration;
 use super::{Outcome, describe, output};
 use client::HttpResponse;
 use inputs::Input;
+use output_file::OutputFile;
+use table::Table;
 
 /// Options of `wardian infer`.
 #[derive(Args)]
@@ -26,12 +34,21 @@ Examples:
   wardian infer iris --input 'measurements=[5.1, 3.5, 1.4, 0.2]'
   wardian infer upper --input 'text=[\"hello\", \"world\"]'
   wardian infer digits --input image=@digit.json --json
+  wardian infer house-price --table houses.csv --output prices.csv
   wardian infer chat --input 'text_input=\"Hello\"' --input max_tokens=50 --stream
 
 Exit codes: 0 answered, 1 no connection or no sound answer, 2 wrong usage, 3 the server answered with an error.")]
 pub(super) struct Infer {
     #[command(flatten)]
     request_args: RequestArgs,
+    /// A table for predictions: CSV with a header, JSON records, or a NumPy array of rows (.npy),
+    /// by the ending of the file's name; or, with -, CSV or JSON from standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "request", "stream"])]
+    table: Option<PathBuf>,
+    /// Write the outputs to a file, by its ending as CSV, JSON records or a NumPy array (.npy), and
+    /// print nothing; repeatable
+    #[arg(long = "output", value_name = "[NAME=]FILE", value_parser = OutputFile::parse, conflicts_with_all = ["stream", "json"])]
+    outputs: Vec<OutputFile>,
     /// Request a streamed response and print each part when it arrives. A name that is no input is
     /// sent as a parameter
     #[arg(long)]
@@ -52,13 +69,61 @@ impl Infer {
             return block_on(self.stream(inputs, request));
         }
 
-        let response = block_on(async {
-            let outcome = tokio::time::timeout(self.timeout, self.send(inputs, request)).await;
+        let table = self.table.as_deref().map(table::read).transpose()?;
+        if let Some(path) = output_file::same_path(&self.outputs) {
+            bail!("{} is given for two outputs", path.display());
+        }
+
+        let answer = block_on(async {
+            let sent = async {
+                match table {
+                    Some(table) => self.predict(table).await,
+                    None => self.send(inputs, request).await.map(Answer::Inference),
+                }
+            };
+            let outcome = tokio::time::timeout(self.timeout, sent).await;
             outcome.unwrap_or_else(|_| {
                 Err(anyhow!("the server did not answer within {:?}", self.timeout))
             })
         })?;
-        self.print_response(&response)
+        self.finish(&answer)
+    }
+
+    /// Asks for the predictions of a table.
+    async fn predict(&self, table: Table) -> Result<Answer> {
+        let mut client = self.request_args.connect().await?;
+        let path = self.request_args.path();
+
+        // Names and datatypes of the outputs, for the files.
+        let metadata = client.get(&path).await?;
+        if !metadata.status.is_success() {
+            return Ok(Answer::Inference(metadata));
+        }
+        let metadata = parse_metadata(&metadata)?;
+
+        let Table { body, media_type } = table;
+        let response = client.post_as(&format!("{path}/predict"), media_type, body).await?;
+        Ok(Answer::Predictions(response, metadata))
+    }
+
+    /// Prints or writes an answer.
+    fn finish(&self, answer: &Answer) -> Result<Outcome> {
+        let (Answer::Inference(response) | Answer::Predictions(response, _)) = answer;
+        if self.outputs.is_empty() || !response.status.is_success() {
+            return self.print_response(response, matches!(answer, Answer::Predictions(..)));
+        }
+
+        let outputs = match answer {
+            Answer::Inference(response) => response_text::outputs(&response.body)?,
+            Answer::Predictions(response, metadata) => {
+                let Predictions { predictions } = serde_json::from_slice(&response.body)
+                    .context("the server's answer has no predictions")?;
+                output_file::of_predictions(&predictions, metadata)?
+            }
+        };
+        self.outputs.iter().try_for_each(|file| file.write(&outputs))?;
+
+        Ok(Outcome::Success)
     }
 
     /// Sends the request. If the request for the model's metadata fails, returns that response.
@@ -73,9 +138,7 @@ impl Infer {
                 if !response.status.is_success() {
                     return Ok(response);
                 }
-                let metadata = serde_json::from_slice(&response.body)
-                    .context("the model's metadata is not JSON")?;
-                inputs::request_body(&inputs, &metadata)?
+                inputs::request_body(&inputs, &parse_metadata(&response)?)?
             }
         };
         client.post(&format!("{path}/infer"), body).await
@@ -94,17 +157,34 @@ impl Infer {
         .await
     }
 
-    fn print_response(&self, response: &HttpResponse) -> Result<Outcome> {
+    fn print_response(&self, response: &HttpResponse, is_raw: bool) -> Result<Outcome> {
         if !response.status.is_success() {
             return print_error(response, self.json);
         }
-        if self.json {
+        if self.json || is_raw {
             print_raw(response)?;
         } else {
             output::print(&response_text::format_response(&response.body)?)?;
         }
         Ok(Outcome::Success)
     }
+}
+
+/// The server's answer.
+enum Answer {
+    Inference(HttpResponse),
+    /// With the model's metadata.
+    Predictions(HttpResponse, Value),
+}
+
+#[derive(Deserialize)]
+struct Predictions<'a> {
+    #[serde(borrow)]
+    predictions: Vec<&'a RawValue>,
+}
+
+fn parse_metadata(response: &HttpResponse) -> Result<Value> {
+    serde_json::from_slice(&response.body).context("the model's metadata is not JSON")
 }
 
 /// Prints an error response and returns the command's outcome.

@@ -80,6 +80,17 @@ impl Client {
         self.send(Request::post(self.path(path)).body(Full::new(body.into()))?).await
     }
 
+    /// Sends a body of this media type.
+    pub(in crate::cli) async fn post_as(
+        &mut self,
+        path: &str,
+        media_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Result<HttpResponse> {
+        let request = Request::post(self.path(path)).header(CONTENT_TYPE, media_type);
+        self.send(request.body(Full::new(body.into()))?).await
+    }
+
     /// Sends a request whose response is streamed. An error response is returned whole.
     pub(in crate::cli) async fn post_streaming(
         &mut self,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::npy::Array;
 use crate::model::nearest;
 
 /// A tensor given on the command line.
@@ -40,6 +41,15 @@ impl InputArg {
     pub(in crate::cli) fn read(&self) -> Result<Input> {
         match self {
             InputArg::Given(input) => Ok(input.clone()),
+            InputArg::InFile { name, file } if file.ends_with(".npy") => {
+                let read = fs::read(file)
+                    .map_err(anyhow::Error::from)
+                    .and_then(|bytes| Array::parse(&bytes)?.to_json(None));
+                Input::parse(
+                    name,
+                    &read.with_context(|| format!("cannot use {file} for input '{name}'"))?,
+                )
+            }
             InputArg::InFile { name, file } => {
                 let read = fs::read_to_string(file);
                 Input::parse(
@@ -118,11 +128,11 @@ fn describe_inputs(specs: &[Value]) -> String {
 }
 
 /// A bound on recursion that is deeper than the server allows.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// Returns the shape of nested arrays, which is empty for a single element. Appends the elements to
 /// `data`.
-fn nested_shape<'a>(
+pub(super) fn nested_shape<'a>(
     value: &'a RawValue,
     depth: usize,
     data: &mut Vec<&'a RawValue>,

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::output_file::OutputTensor;
 use crate::cli::describe::to_printable;
 
 /// The most items of a dimension that are shown.
@@ -36,12 +37,28 @@ struct Output<'a> {
     data: Vec<&'a RawValue>,
 }
 
-/// Returns the lines of a response. Fails if the body is no inference response.
-pub(super) fn format_response(body: &[u8]) -> Result<Vec<String>> {
-    let response: Response = serde_json::from_slice(body).map_err(|error| {
+/// Returns the outputs of a response. Fails if the body is no inference response.
+pub(super) fn outputs(body: &[u8]) -> Result<Vec<OutputTensor<'_>>> {
+    Ok(parse(body)?.outputs.into_iter().map(OutputTensor::from).collect())
+}
+
+impl<'a> From<Output<'a>> for OutputTensor<'a> {
+    fn from(Output { name, datatype, shape, data }: Output<'a>) -> Self {
+        let data = data.iter().map(|element| element.get()).collect();
+        OutputTensor { name, datatype, shape, data }
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Response<'_>> {
+    serde_json::from_slice(body).map_err(|error| {
         let what = if error.is_data() { "no response to inference" } else { "not JSON" };
         anyhow!("the server's answer is {what}; --json prints it as it came: {error}")
-    })?;
+    })
+}
+
+/// Returns the lines of a response. Fails if the body is no inference response.
+pub(super) fn format_response(body: &[u8]) -> Result<Vec<String>> {
+    let response = parse(body)?;
     let version =
         response.model_version.map(|version| format!(" version {}", to_printable(&version)));
     let mut lines =
