@@ -25,6 +25,7 @@ mod engine;
 mod generate;
 mod hostile;
 mod interceptors;
+mod kernels;
 mod key_value;
 mod lifecycle;
 mod lifespan;

@@ -96,7 +96,7 @@ impl Sizes {
 const MAX_PADDED: u64 = i32::MAX as u64;
 
 /// The largest filter of a depthwise convolution that has a loop of its own.
-const MAX_DEPTHWISE_AREA: u64 = 128;
+const MAX_DEPTHWISE_AREA: u64 = 64;
 
 impl Conv2d {
     /// Returns the height and the width of an output image.

@@ -38,3 +38,6 @@ pub use layout::Strides;
 pub use matmul::{Bias, Matmul, MatmulData, Packing, Right};
 pub use progress::{Checkpoint, run_to_end};
 pub use simd::{InstructionSet, bytes};
+
+/// The version of the layout of packed weights. It changes whenever the layout does.
+pub const LAYOUT: u8 = 1;

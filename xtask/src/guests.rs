@@ -49,6 +49,7 @@ const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 const TEST_GUESTS: &[&str] = &[
     "batcher",
     "http-caller",
+    "kernel-calls",
     "key-value-operations",
     "memory-residue",
     "minimal",

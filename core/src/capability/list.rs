@@ -4,6 +4,7 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
 use super::http::Outgoing;
+use super::kernels::Kernels;
 use super::key_value::OpenHandles;
 use super::logging::CallLog;
 use super::sql::SqlState;
@@ -53,6 +54,7 @@ capabilities![
     Session,
     DeferredTasks,
     Outgoing,
+    Kernels,
     OpenHandles,
     SqlState,
     Wasi,

@@ -190,6 +190,7 @@ mod tests {
             http: None,
             key_value: None,
             sql: None,
+            kernels: false,
             log,
         };
 

@@ -15,6 +15,7 @@ mod convert;
 mod emitter;
 mod host_abort;
 pub mod http;
+mod kernels;
 mod key_value;
 mod list;
 mod logging;
@@ -37,6 +38,8 @@ pub use config::ConfigValues;
 pub use emitter::{Emitter, PartReceiver, StreamLimits};
 pub use host_abort::HostAbort;
 use http::{HttpGrant, Outgoing};
+use kernels::Kernels;
+pub use kernels::NextSlice;
 pub use key_value::KeyValueGrant;
 use key_value::OpenHandles;
 pub use list::{add_to_linker, import_refusal, required_capability};
@@ -95,6 +98,8 @@ pub struct Grants {
     pub key_value: Option<Arc<KeyValueGrant>>,
     /// The tenant's database; `None` if it is not granted.
     pub sql: Option<Arc<Database>>,
+    /// The host computes products of matrices and convolutions.
+    pub kernels: bool,
     /// The receiver of the guest's log lines.
     pub log: LogSink,
 }
@@ -118,6 +123,7 @@ pub struct Ctx {
     // Created at first use, like `wasi`.
     key_value: Option<Box<OpenHandles>>,
     sql: SqlState,
+    kernels: Kernels,
 }
 
 impl Ctx {
@@ -136,6 +142,7 @@ impl Ctx {
             http: None,
             key_value: None,
             sql: SqlState::default(),
+            kernels: Kernels::default(),
         }
     }
 
@@ -165,6 +172,10 @@ impl Ctx {
 pub trait CtxView: Send + 'static {
     /// The instance's capabilities.
     fn ctx_mut(&mut self) -> &mut Ctx;
+
+    /// Returns what to wait for if the guest's time slice has ended, and `None` if it has not.
+    /// Fails if the call has used up its time.
+    fn end_time_slice(&mut self) -> wasmtime::Result<Option<NextSlice>>;
 }
 
 /// Tells the generated code that the implementations borrow a [`Ctx`].

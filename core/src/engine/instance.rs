@@ -16,7 +16,7 @@ use super::epoch::TickGuard;
 use super::store_state::{MemoryLimiter, State};
 use super::trap::classify;
 use super::{Call, Engine, Template};
-use crate::capability::{Ctx, Grants, HostAbort, sanitize_line, types};
+use crate::capability::{Ctx, CtxView, Grants, sanitize_line, types};
 use crate::model::{InferError, InferResponse, Parameter, Tensor, payload_size};
 use crate::tenant::{InstancePermit, Resource, Tenant};
 
@@ -200,15 +200,10 @@ pub(super) fn new_store(
     store.set_max_component_handles(MAX_HANDLES);
 
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| {
-        let State { call: Call { budget, .. }, ctx, .. } = store.data();
-        budget.charge(ctx.take_sql_cpu_time());
-        let over = budget.check().map_err(|spent| wasmtime::Error::new(HostAbort(spent)))?;
-
-        Ok(if over {
-            UpdateDeadline::YieldCustom(1, Box::pin(budget.yield_turn()))
-        } else {
-            UpdateDeadline::Continue(1)
+    store.epoch_deadline_callback(|mut store| {
+        Ok(match store.data_mut().end_time_slice()? {
+            Some(next_slice) => UpdateDeadline::YieldCustom(1, next_slice),
+            None => UpdateDeadline::Continue(1),
         })
     });
 

@@ -118,6 +118,9 @@ impl Engine {
         let mut hasher = StableHasher(Sha256::new());
         std::hash::Hash::hash(&self.inner.wasmtime.precompile_compatibility_hash(), &mut hasher);
         hasher.0.update(artifact::FORMAT);
+        // Weights that were packed by `load` are in the snapshot.
+        hasher.0.update([wardian_kernels::LAYOUT]);
+        hasher.0.update(wardian_kernels::InstructionSet::best().name());
         hex(&hasher.0.finalize()[..16])
     }
 

@@ -6,7 +6,7 @@ use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::Call;
-use crate::capability::{Ctx, CtxView};
+use crate::capability::{Ctx, CtxView, HostAbort, NextSlice};
 use crate::model::QuotaExceeded;
 use crate::tenant::QuotaGuard;
 
@@ -20,6 +20,15 @@ pub(super) struct State {
 impl CtxView for State {
     fn ctx_mut(&mut self) -> &mut Ctx {
         &mut self.ctx
+    }
+
+    fn end_time_slice(&mut self) -> wasmtime::Result<Option<NextSlice>> {
+        let State { call: Call { budget, .. }, ctx, .. } = self;
+        budget.charge(ctx.take_sql_cpu_time());
+        ctx.forget_kernel_time();
+
+        let over = budget.check().map_err(|spent| wasmtime::Error::new(HostAbort(spent)))?;
+        Ok(over.then(|| Box::pin(budget.yield_turn()) as NextSlice))
     }
 }
 

@@ -158,7 +158,7 @@ impl Capability {
 pub type ConfigTable = BTreeMap<String, String>;
 
 /// Capabilities granted to a model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Values returned by `wasi:config`.
     pub config: ConfigTable,
@@ -168,6 +168,21 @@ pub struct Capabilities {
     pub key_value: bool,
     /// True if the tenant's database may be used.
     pub sql: bool,
+    /// True if the host computes products of matrices and convolutions for the model.
+    pub kernels: bool,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Capabilities {
+            config: ConfigTable::default(),
+            http: Vec::new(),
+            key_value: false,
+            sql: false,
+            // They reach nothing but the model's own memory.
+            kernels: true,
+        }
+    }
 }
 
 impl Capabilities {

@@ -7,6 +7,8 @@
 //! 128-bit SIMD instructions. The order of additions differs from a plain loop's, so the last bits
 //! of a sum may differ too.
 
+#[cfg(target_family = "wasm")]
+mod imported;
 mod operations;
 pub mod panels;
 

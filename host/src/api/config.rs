@@ -193,6 +193,7 @@ fn effective_settings(servable: &Servable, versions: &[Version]) -> Value {
             "http": settings.capabilities.http.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "key_value": settings.capabilities.key_value,
             "sql": settings.capabilities.sql,
+            "kernels": settings.capabilities.kernels,
         },
     })
 }

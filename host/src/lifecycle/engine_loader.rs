@@ -200,7 +200,9 @@ impl EngineLoader {
         let http = self.http_grant(tenant, &settings.capabilities.http);
         let key_value = settings.capabilities.key_value.then(|| self.key_value_grant(tenant));
         let sql = settings.capabilities.sql.then(|| self.config.databases.for_tenant(tenant));
-        let grants = Grants { config, sidecars: Sidecars::default(), http, key_value, sql, log };
+        let kernels = settings.capabilities.kernels;
+        let sidecars = Sidecars::default();
+        let grants = Grants { config, sidecars, http, key_value, sql, kernels, log };
 
         let runtime = candidate.runtime();
         Ok(Template::new(code, grants, runtime, settings.limits.memory, settings.limits.response))

@@ -176,6 +176,7 @@ fn capabilities(keys: &mut TableReader<'_>, settings: &mut Capabilities) {
     keys.read("http", &mut settings.http, origins(MAX_ORIGINS));
     keys.read("key_value", &mut settings.key_value, boolean);
     keys.read("sql", &mut settings.sql, boolean);
+    keys.read("kernels", &mut settings.kernels, boolean);
 }
 
 fn check_config(config: &ConfigTable) -> Result<(), String> {
@@ -322,7 +323,7 @@ mod tests {
              [warmup]\nrequests = 3\n\
              [breaker]\nfaults = 4\npause = \"1s\"\nrollback = false\n\
              [capabilities]\nconfig = { threshold = \"0.5\" }\nhttp = [\"https://A.example:443\", \"http://127.0.0.1:9000\"]\n\
-             key_value = true\nsql = true\n",
+             key_value = true\nsql = true\nkernels = false\n",
         );
 
         let expected = ModelSettings {
@@ -369,6 +370,7 @@ mod tests {
                     .into(),
                 key_value: true,
                 sql: true,
+                kernels: false,
             },
         };
 

@@ -1,5 +1,7 @@
 //! The same operations in `f64` and by the letter of their definitions, to compare with.
 
+pub mod fuzzing;
+
 use wardian_kernels::{Activation, Bias, Conv2d, Matmul, Right, Strides};
 
 /// Returns reproducible numbers between -1 and 1.

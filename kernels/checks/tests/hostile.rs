@@ -114,6 +114,23 @@ proptest! {
     }
 }
 
+#[test]
+fn the_initial_inputs_of_the_fuzz_target_are_valid_descriptions() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/kernels");
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        kernel_checks::fuzzing::description(&std::fs::read(seed.unwrap().path()).unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn all_instruction_sets_agree(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        kernel_checks::fuzzing::description(&bytes);
+    }
+}
+
 fn run(operation: &Matmul, lengths: [usize; 5], start: u64) -> Result<Option<u64>, Error> {
     let [left, right, bias, residual, output] = lengths.map(|length| vec![1.0; length]);
     let mut output = output;

@@ -1,5 +1,6 @@
 //! Convolutions whose groups have one input channel.
 
+use super::window::Windows;
 use super::{Conv2dData, Sizes};
 use crate::error::product;
 use crate::progress::run_pieces;
@@ -7,7 +8,7 @@ use crate::scratch::with_numbers;
 use crate::{Activation, Checkpoint, Error, InstructionSet};
 
 /// The most pixels of a piece of work.
-const PIXELS: usize = 4096;
+const PIXELS: usize = 1024;
 
 pub(super) fn run(
     sizes: Sizes,
@@ -20,7 +21,7 @@ pub(super) fn run(
     let blocks = sizes.output_pixels().div_ceil(PIXELS) as u64;
     let channels = sizes.groups as u64 * sizes.outputs as u64;
     let pieces = product(&[sizes.batch as u64, channels, blocks], "the convolution")?;
-    let mut work = Work { sizes, activation, data };
+    let mut work = Work { sizes, activation, data, windows: Windows::default(), pixels: None };
 
     with_numbers(PIXELS, |scratch| {
         run_pieces(set, start, pieces, checkpoint, |piece| {
@@ -35,6 +36,9 @@ struct Work<'a> {
     sizes: Sizes,
     activation: Activation,
     data: Conv2dData<'a>,
+    windows: Windows,
+    /// The pixels that the windows are of.
+    pixels: Option<(usize, usize)>,
 }
 
 impl Work<'_> {
@@ -47,8 +51,12 @@ impl Work<'_> {
 
         let pixels = sizes.output_pixels();
         let count = PIXELS.min(pixels - pixel);
-        let run = sizes.pixels(pixel, count);
         let area = sizes.kernel_area();
+        if self.pixels != Some((pixel, count)) {
+            self.windows.set(sizes, pixel, count, [0, area]);
+            self.pixels = Some((pixel, count));
+        }
+
         let filter = &self.data.filters[channel * area..][..area];
 
         let input = (image * sizes.groups + channel / sizes.outputs) * sizes.input_pixels();
@@ -63,8 +71,7 @@ impl Work<'_> {
 
         let scratch = &mut scratch[..count];
         for (index, weight) in filter.iter().enumerate() {
-            let element = [index / sizes.kernel[1], index % sizes.kernel[1]];
-            sizes.gather(input, element, run, scratch);
+            self.windows.copy(index, input, scratch);
             output.iter_mut().zip(&*scratch).for_each(|(output, value)| *output += weight * value);
         }
 

@@ -1,6 +1,7 @@
 //! Convolutions as products: of the filters, and of a matrix that has what the elements of a filter
 //! meet in its rows and pixels in its columns. That matrix is made block by block.
 
+use super::window::{Windows, copy};
 use super::{Conv2dData, Sizes};
 use crate::error::product;
 use crate::progress::run_pieces;
@@ -35,7 +36,7 @@ pub(super) fn run(
     let counts = counts.map(|count| count as u64);
     let pieces = product(&counts, "the convolution")?;
 
-    let mut work = Work { sizes, activation, data, set, counts };
+    let mut work = Work { sizes, activation, data, set, counts, windows: Windows::default() };
     let mut gathered = None;
 
     with_numbers(DEPTH * MOST_PIXELS, |scratch| {
@@ -61,6 +62,7 @@ struct Work<'a> {
     set: InstructionSet,
     /// The number of pieces along each of them.
     counts: [u64; 5],
+    windows: Windows,
 }
 
 /// A piece of work.
@@ -107,31 +109,31 @@ impl Work<'_> {
     }
 
     /// Makes a block of the matrix of pixels.
-    fn gather(&self, piece: &Piece, scratch: &mut [f32]) {
+    fn gather(&mut self, piece: &Piece, scratch: &mut [f32]) {
         let sizes = &self.sizes;
-        let [height, width] = sizes.kernel;
         let area = sizes.kernel_area();
         let pixels_of_channel = sizes.input_pixels();
         let channel = (piece.image * sizes.groups + piece.group) * sizes.inputs;
-        let pixels = sizes.pixels(piece.pixel, piece.pixels);
 
         let is_plain = area == 1
             && sizes.strides == [1, 1]
             && sizes.pads == [0, 0]
             && sizes.input == sizes.output;
+        let first_element = piece.depth % area;
+        if !is_plain {
+            let elements = [first_element, piece.depths.min(area)];
+            self.windows.set(sizes, piece.pixel, piece.pixels, elements);
+        }
 
         for (index, row) in scratch.chunks_exact_mut(MOST_PIXELS).take(piece.depths).enumerate() {
-            let depth = piece.depth + index;
-            let start = (channel + depth / area) * pixels_of_channel;
+            let start = (channel + (piece.depth + index) / area) * pixels_of_channel;
             let input = &self.data.input[start..][..pixels_of_channel];
 
             if is_plain {
-                row[..piece.pixels].copy_from_slice(&input[piece.pixel..][..piece.pixels]);
-                continue;
+                copy(&input[piece.pixel..], row, piece.pixels);
+            } else {
+                self.windows.copy(index % area, input, row);
             }
-
-            let element = [depth / width % height, depth % width];
-            sizes.gather(input, element, pixels, row);
         }
     }
 

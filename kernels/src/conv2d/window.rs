@@ -1,81 +1,174 @@
-//! The pixels of an image that an element of a filter meets.
+//! The pixels of an image that the elements of a filter meet.
 
 use super::Sizes;
 
-/// A run of consecutive pixels of the output image.
+/// A run of pixels in one row of the output image, and what an element of a filter meets there.
 #[derive(Clone, Copy)]
-pub(super) struct Pixels {
-    /// The row and the column of the first one.
-    pub(super) start: [usize; 2],
-    pub(super) count: usize,
+struct Run {
+    /// The first pixel of the run.
+    to: usize,
+    /// Pixels whose place is before the image, within it, and behind it.
+    before: usize,
+    within: usize,
+    behind: usize,
+    /// The place in a channel of the first pixel within.
+    from: usize,
+}
+
+/// What each element of a filter meets at some consecutive pixels of the output image.
+///
+/// It is the same for every channel, so that it is computed once for all of them.
+#[derive(Default)]
+pub(super) struct Windows {
+    runs: Vec<Run>,
+    /// The end of each element's runs.
+    ends: Vec<usize>,
+    stride: usize,
+}
+
+/// Numbers that are copied at once.
+const CHUNK: usize = 16;
+
+impl Windows {
+    /// Computes the windows of `count` pixels from `first` on, for `elements` from `first_element`
+    /// on, which may wrap around.
+    pub(super) fn set(&mut self, sizes: &Sizes, first: usize, count: usize, elements: [usize; 2]) {
+        self.runs.clear();
+        self.ends.clear();
+        self.stride = sizes.strides[1];
+
+        let width = sizes.output[1];
+        let [first_element, elements] = elements;
+        for element in first_element..first_element + elements {
+            let element = element % sizes.kernel_area();
+            let element = [element / sizes.kernel[1], element % sizes.kernel[1]];
+            let [mut row, mut column] = [first / width, first % width];
+            let mut to = 0;
+
+            while to < count {
+                let pixels = (count - to).min(width - column);
+                self.runs.push(sizes.run(element, [row, column], to, pixels));
+                to += pixels;
+                row += 1;
+                column = 0;
+            }
+            self.ends.push(self.runs.len());
+        }
+    }
+
+    /// Copies what an element meets in a channel, counted from the first element. Behind the last
+    /// pixel any number may be written.
+    #[inline]
+    pub(super) fn copy(&self, element: usize, channel: &[f32], to: &mut [f32]) {
+        let start = element.checked_sub(1).map_or(0, |before| self.ends[before]);
+
+        for run in &self.runs[start..self.ends[element]] {
+            if run.before > 0 {
+                clear(&mut to[run.to..], run.before);
+            }
+
+            let within = run.to + run.before;
+            let from = &channel[run.from..];
+            match self.stride {
+                1 => copy(from, &mut to[within..], run.within),
+                2 => copy_every_second(from, &mut to[within..], run.within),
+                stride => copy_every(stride, from, &mut to[within..within + run.within]),
+            }
+
+            if run.behind > 0 {
+                clear(&mut to[within + run.within..], run.behind);
+            }
+        }
+    }
+}
+
+// The functions below write whole chunks, which needs no loop over their numbers, and so they may
+// write more than `count` numbers. What is written too much is overwritten by the next run.
+
+/// Copies `count` numbers or more.
+#[inline(always)]
+pub(super) fn copy(from: &[f32], to: &mut [f32], count: usize) {
+    let mut done = 0;
+
+    while done < count {
+        let chunk = from.get(done..).and_then(|from| from.first_chunk::<CHUNK>());
+        let place = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
+        match (chunk, place) {
+            (Some(chunk), Some(place)) => *place = *chunk,
+            _ => {
+                copy_every(1, &from[done..], &mut to[done..count]);
+                return;
+            }
+        }
+        done += CHUNK;
+    }
+}
+
+/// Copies every second of the numbers, `count` of them or more.
+#[inline(always)]
+fn copy_every_second(from: &[f32], to: &mut [f32], count: usize) {
+    let mut done = 0;
+
+    while done < count {
+        let chunk = from.get(2 * done..).and_then(|from| from.first_chunk::<{ 2 * CHUNK }>());
+        let place = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
+        match (chunk, place) {
+            (Some(chunk), Some(place)) => {
+                let (pairs, _) = chunk.as_chunks::<2>();
+                place.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = *from);
+            }
+            _ => {
+                copy_every(2, &from[2 * done..], &mut to[done..count]);
+                return;
+            }
+        }
+        done += CHUNK;
+    }
+}
+
+fn copy_every(stride: usize, from: &[f32], to: &mut [f32]) {
+    to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+}
+
+/// Writes `count` zeros or more.
+#[inline(always)]
+fn clear(to: &mut [f32], count: usize) {
+    let mut done = 0;
+
+    while done < count {
+        match to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>()) {
+            Some(place) => *place = [0.0; CHUNK],
+            None => {
+                to[done..count].fill(0.0);
+                return;
+            }
+        }
+        done += CHUNK;
+    }
 }
 
 impl Sizes {
-    /// Returns a run of pixels of the output image.
-    pub(super) fn pixels(&self, first: usize, count: usize) -> Pixels {
-        Pixels { start: [first / self.output[1], first % self.output[1]], count }
-    }
-
-    /// Copies to `to` what an element of a filter meets at each of the pixels: numbers of the
-    /// channel, or 0 outside of the image.
-    #[inline]
-    pub(super) fn gather(
-        &self,
-        channel: &[f32],
-        element: [usize; 2],
-        pixels: Pixels,
-        to: &mut [f32],
-    ) {
-        let [mut row, mut column] = pixels.start;
-        let mut to = &mut to[..pixels.count];
-
-        while !to.is_empty() {
-            let count = to.len().min(self.output[1] - column);
-            let (run, rest) = to.split_at_mut(count);
-            self.gather_row(channel, element, [row, column], run);
-            to = rest;
-            row += 1;
-            column = 0;
-        }
-    }
-
-    /// Copies what an element of a filter meets at pixels of one row, from `start` on.
-    #[inline]
-    fn gather_row(&self, channel: &[f32], element: [usize; 2], start: [usize; 2], to: &mut [f32]) {
-        let [height, width] = self.input;
+    /// Returns what an element of a filter meets at `pixels` pixels of a row.
+    fn run(&self, element: [usize; 2], start: [usize; 2], to: usize, pixels: usize) -> Run {
         let place =
             |axis: usize| start[axis] * self.strides[axis] + element[axis] * self.dilations[axis];
+        let [height, width] = self.input;
 
         let row = place(0).wrapping_sub(self.pads[0]);
         if row >= height {
-            to.fill(0.0);
-            return;
+            return Run { to, before: pixels, within: 0, behind: 0, from: 0 };
         }
-        let row = &channel[row * width..][..width];
 
-        // The pixels whose place is before the image, and those whose place is within.
         let (place, pad, stride) = (place(1), self.pads[1], self.strides[1]);
-        let before = pad.saturating_sub(place).div_ceil(stride).min(to.len());
+        let before = pad.saturating_sub(place).div_ceil(stride).min(pixels);
         let first = (place + before * stride).wrapping_sub(pad);
-        let within = if before == to.len() || first >= width {
+        let within = if before == pixels || first >= width {
             0
         } else {
-            ((width - first - 1) / stride + 1).min(to.len() - before)
+            ((width - first - 1) / stride + 1).min(pixels - before)
         };
 
-        let (zeros, to) = to.split_at_mut(before);
-        let (to, more_zeros) = to.split_at_mut(within);
-        zeros.fill(0.0);
-        more_zeros.fill(0.0);
-
-        if within == 0 {
-            return;
-        }
-        if stride == 1 {
-            to.copy_from_slice(&row[first..first + within]);
-        } else {
-            let from = row[first..].iter().step_by(stride);
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-        }
+        let from = if within == 0 { 0 } else { row * width + first };
+        Run { to, before, within, behind: pixels - before - within, from }
     }
 }

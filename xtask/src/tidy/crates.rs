@@ -21,6 +21,10 @@ const CONFINED: &[Confined] = &[
         name: "wasmtime_wasi",
         places: &["core/src/capability", "core/src/engine/store_state.rs"],
     },
+    Confined {
+        name: "wardian_kernels",
+        places: &["core/src/capability/kernels", "core/src/engine/mod.rs"],
+    },
     Confined { name: "wasmtime_wasi_http", places: &["core/src/capability/http"] },
     Confined { name: "wasmtime_wizer", places: &["core/src/engine/compile/snapshot.rs"] },
     Confined { name: "wasm_encoder", places: &["core/src/engine/compile/split"] },

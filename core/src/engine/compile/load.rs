@@ -50,6 +50,8 @@ pub(super) async fn load(
         http: None,
         key_value: None,
         sql: None,
+        // What a guest computes while it loads is its own in any case.
+        kernels: true,
         log: Arc::new(|line| report(line.into())),
     };
 

@@ -2,7 +2,7 @@
 //!
 //! The host computes them in place, in the model's memory, with the widest instructions of its
 //! processor; see [`wardian_kernels`] for what they are. Natively, in tests, the same code runs in
-//! the process.
+//! the process, and where `model.toml` has `kernels = false`, in the component.
 //!
 //! ```
 //! use wardian_sdk::kernels::{Activation, Bias, Matmul, MatmulData, PackedMatrix, matmul};
@@ -44,6 +44,8 @@ use crate::{Error, OrError};
 /// # Errors
 /// Failed if the description is not valid or does not fit the slices.
 pub fn matmul(operation: &Matmul, data: MatmulData<'_>) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    let Some(data) = super::imported::matmul(operation, data)? else { return Ok(()) };
     to_end("matmul", |checkpoint| operation.run(data, 0, checkpoint))
 }
 
@@ -52,6 +54,10 @@ pub fn matmul(operation: &Matmul, data: MatmulData<'_>) -> Result<(), Error> {
 /// # Errors
 /// As [`matmul`].
 pub fn pack_matrix(packing: &Packing, values: &[f32], packed: &mut [f32]) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    let Some(packed) = super::imported::pack_matrix(packing, values, packed)? else {
+        return Ok(());
+    };
     to_end("pack_matrix", |checkpoint| packing.run(values, packed, 0, checkpoint))
 }
 
@@ -60,6 +66,8 @@ pub fn pack_matrix(packing: &Packing, values: &[f32], packed: &mut [f32]) -> Res
 /// # Errors
 /// As [`matmul`].
 pub fn integer_matmul(operation: &IntegerMatmul, data: IntegerData<'_>) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    let Some(data) = super::imported::integer_matmul(operation, data)? else { return Ok(()) };
     to_end("integer_matmul", |checkpoint| operation.run(data, 0, checkpoint))
 }
 
@@ -72,6 +80,10 @@ pub fn pack_integer_matrix(
     values: &[u8],
     packed: &mut [u8],
 ) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    let Some(packed) = super::imported::pack_integer_matrix(packing, values, packed)? else {
+        return Ok(());
+    };
     to_end("pack_integer_matrix", |checkpoint| packing.run(values, packed, 0, checkpoint))
 }
 
@@ -80,6 +92,8 @@ pub fn pack_integer_matrix(
 /// # Errors
 /// As [`matmul`].
 pub fn conv2d(operation: &Conv2d, data: Conv2dData<'_>) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    let Some(data) = super::imported::conv2d(operation, data)? else { return Ok(()) };
     to_end("conv2d", |checkpoint| operation.run(data, 0, checkpoint))
 }
 
@@ -88,6 +102,10 @@ pub fn conv2d(operation: &Conv2d, data: Conv2dData<'_>) -> Result<(), Error> {
 /// # Errors
 /// As [`matmul`].
 pub fn pack_filters(operation: &Conv2d, filters: &[f32], packed: &mut [f32]) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    let Some(packed) = super::imported::pack_filters(operation, filters, packed)? else {
+        return Ok(());
+    };
     to_end("pack_filters", |checkpoint| operation.pack(filters, packed, 0, checkpoint))
 }
 
