@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --package kernel-checks --example speed -- [INSTRUCTION SET] [NAME]`
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use kernel_checks::{bytes, numbers};
@@ -67,7 +68,7 @@ const SQUEEZENET: &[(u32, u32, u32, u32, u32, u32)] = &[
 struct Task {
     name: String,
     operations: f64,
-    runs: Vec<Box<dyn FnMut(InstructionSet)>>,
+    runs: Vec<Box<Run>>,
 }
 
 fn main() {
@@ -87,20 +88,45 @@ fn main() {
             continue;
         }
 
-        // The least time of each run, as other programs interrupt some of them. In between the other
-        // runs have taken its place in the caches.
-        let mut least = vec![f64::INFINITY; task.runs.len()];
+        let mut least = vec![Vec::new(); task.runs.len()];
         for _ in 0..30 {
             for (run, least) in task.runs.iter_mut().zip(&mut least) {
-                let start = Instant::now();
-                run(set);
-                *least = least.min(start.elapsed().as_secs_f64());
+                measure(&mut **run, set, least);
             }
         }
-        let least: f64 = least.iter().sum();
+        let least: f64 = least.iter().flatten().sum();
         let speed = task.operations / least / 1e9;
         println!("{:34} {:9.1} us {speed:7.1} GFLOP/s", task.name, least * 1e6);
     }
+}
+
+/// Runs an operation piece by piece, and keeps the least time of each piece: other programs interrupt
+/// long operations in every round. In between, other operations have taken the place of its operands
+/// in the caches.
+fn measure(run: &mut Run, set: InstructionSet, least: &mut Vec<f64>) {
+    let mut position = 0;
+    for piece in 0.. {
+        let start = Instant::now();
+        let next = run(set, position);
+        let time = start.elapsed().as_secs_f64();
+
+        match least.get_mut(piece) {
+            Some(least) => *least = least.min(time),
+            None => least.push(time),
+        }
+        match next {
+            Some(next) => position = next,
+            None => return,
+        }
+    }
+}
+
+/// Runs an operation from a position on, and returns the next one.
+type Run = dyn FnMut(InstructionSet, u64) -> Option<u64>;
+
+/// A checkpoint that ends the piece.
+fn break_off() -> ControlFlow<()> {
+    ControlFlow::Break(())
 }
 
 fn tasks() -> Vec<Task> {
@@ -132,7 +158,7 @@ fn tasks() -> Vec<Task> {
 
 fn matmuls(name: &str, layers: &[(u32, u32, u32, u32)]) -> Task {
     let mut operations = 0.0;
-    let mut runs: Vec<Box<dyn FnMut(InstructionSet)>> = Vec::new();
+    let mut runs: Vec<Box<Run>> = Vec::new();
 
     for (count, rows, inner, columns) in layers.iter().copied() {
         for _ in 0..count {
@@ -141,7 +167,7 @@ fn matmuls(name: &str, layers: &[(u32, u32, u32, u32)]) -> Task {
             let right = numbers((inner * columns.next_multiple_of(16)) as usize, 2);
             let mut output = vec![0.0; (rows * columns) as usize];
             operations += 2.0 * f64::from(rows) * f64::from(inner) * f64::from(columns);
-            runs.push(Box::new(move |set| {
+            runs.push(Box::new(move |set, position| {
                 let data = MatmulData {
                     left: &left,
                     right: &right,
@@ -149,8 +175,7 @@ fn matmuls(name: &str, layers: &[(u32, u32, u32, u32)]) -> Task {
                     residual: &[],
                     output: &mut output,
                 };
-                let done = operation.run_with(set, data, 0, &mut run_to_end);
-                assert_eq!(done, Ok(None));
+                operation.run_with(set, data, position, &mut break_off).unwrap_or_default()
             }));
         }
     }
@@ -176,11 +201,11 @@ fn integer_matmul(rows: u32, inner: u32, columns: u32) -> Task {
 
     let left = bytes((rows * inner) as usize, 1);
     let mut output = vec![0.0; (rows * columns) as usize];
-    let run = move |set| {
+    let run = move |set, position| {
         let output =
             IntegerOutput::Float { scale: &[0.01], bias: &[], residual: &[], output: &mut output };
         let data = IntegerData { left: &left, right: &right, right_zero: &[], output };
-        assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
+        operation.run_with(set, data, position, &mut break_off).unwrap_or_default()
     };
 
     Task {
@@ -192,7 +217,7 @@ fn integer_matmul(rows: u32, inner: u32, columns: u32) -> Task {
 
 fn convolutions(name: &str, layers: &[(u32, u32, u32, u32, u32, u32)]) -> Task {
     let mut operations = 0.0;
-    let mut runs: Vec<Box<dyn FnMut(InstructionSet)>> = Vec::new();
+    let mut runs: Vec<Box<Run>> = Vec::new();
 
     for (count, input_channels, output_channels, image, kernel, stride) in layers.iter().copied() {
         let pad = kernel / 2;
@@ -219,7 +244,7 @@ fn convolutions(name: &str, layers: &[(u32, u32, u32, u32, u32, u32)]) -> Task {
             let bias = numbers(output_channels as usize, 3);
             let mut output = vec![0.0; outputs as usize];
             operations += 2.0 * f64::from(outputs) * f64::from(input_channels * kernel * kernel);
-            runs.push(Box::new(move |set| {
+            runs.push(Box::new(move |set, position| {
                 let data = Conv2dData {
                     input: &input,
                     filters: &filters,
@@ -227,8 +252,7 @@ fn convolutions(name: &str, layers: &[(u32, u32, u32, u32, u32, u32)]) -> Task {
                     residual: &[],
                     output: &mut output,
                 };
-                let done = operation.run_with(set, data, 0, &mut run_to_end);
-                assert_eq!(done, Ok(None));
+                operation.run_with(set, data, position, &mut break_off).unwrap_or_default()
             }));
         }
     }
