@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(output.len(), 30);
         assert_eq!(inputs.bytes(buffer(10, 10), "a").unwrap()[0], 10);
         assert_eq!(inputs.bytes(buffer(50, 50), "a").unwrap()[0], 50);
-        assert_eq!(inputs.bytes(buffer(30, 0), "a").unwrap(), &[]);
+        assert!(inputs.bytes(buffer(30, 0), "a").unwrap().is_empty());
     }
 
     #[test]
@@ -139,6 +139,6 @@ mod tests {
         assert_eq!(numbers(aligned + 8, 8).unwrap().len(), 2);
         assert!(text(numbers(aligned + 9, 8)).contains("left is not aligned"));
         assert!(text(numbers(aligned + 8, 7)).contains("left is not aligned"));
-        assert_eq!(inputs.optional::<i32>(None, "bias").unwrap(), &[]);
+        assert!(inputs.optional::<i32>(None, "bias").unwrap().is_empty());
     }
 }
