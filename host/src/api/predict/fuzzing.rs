@@ -34,7 +34,7 @@ fn check(metadata: &Metadata, decoded: &DecodedRequest, form: &PredictForm, sent
 
     inputs.iter().for_each(|tensor| assert_eq!(tensor.check(), Ok(())));
     let held: usize = inputs.iter().map(|tensor| tensor.data.len()).sum();
-    assert!(held <= 16 * sent + (64 << 10) + 4096, "{held} bytes of data from {sent}");
+    assert!(held <= 8 * sent + (64 << 10) + 4096, "{held} bytes of data from {sent}");
 
     if let Layout::Rows(rows) = layout {
         assert!(inputs.iter().all(|tensor| tensor.shape.first() == Some(rows)));

@@ -371,6 +371,7 @@ fn faults_name_row_and_field() {
             r#"[{"district": "a", "rooms": 1, "note": "x"}, {"district": "a", "rooms": 1}]"#,
             "row 2: field 'note' has no value, and in other rows it has one",
         ),
+        (&notes, r#"{"list": [[1, 2, 3]]}"#, "row 1: field 'list': it has shape [1, 3], expected"),
         (&notes, r#"{"actoin": "list"}"#, "row 1: unknown field 'actoin'; did you mean 'action'?"),
         (&notes, r#"{"action": "list", "max_tokens": 5}"#, "unknown field 'max_tokens'"),
     ] {

@@ -70,7 +70,7 @@ const MAX_PASSED_OVER: usize = 64;
 
 /// Bytes of tensors that a byte of the request can stand for. The cell of a missing number takes
 /// one byte in CSV and 8 in a tensor.
-const EXPANSION: usize = 16;
+const EXPANSION: usize = 8;
 
 /// Bytes of tensors that any request can stand for.
 const MIN_LIMIT: usize = 64 << 10;

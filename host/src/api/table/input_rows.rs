@@ -88,6 +88,10 @@ impl<'t> InputRows<'t> {
         let element = lenient_reader(self.spec.datatype);
         if !stacked {
             let Tensor { shape, data, .. } = read_fitted_tensor(reader, self.spec, element)?;
+            if !self.spec.accepts_shape(&shape) {
+                let expected = &self.spec.shape;
+                return Err(reader.error(format!("it has shape {shape:?}, expected {expected:?}")));
+            }
             (self.shape, self.data) = (Some(shape), data);
             return Ok(());
         }
