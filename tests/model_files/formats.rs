@@ -56,7 +56,8 @@ fn onnx_files_are_served() {
     .start();
     server.until_ready("rent", 1);
     server.until_ready("named", 1);
-    assert_eq!(index_line(&server, "named")["runtime"]["format"], "onnx");
+    let runtime = &index_line(&server, "named")["runtime"];
+    assert_eq!((&runtime["name"], &runtime["format"]), (&json!("onnx"), &json!("onnx")));
 
     let x = json!({"name": "x", "datatype": "FP32", "shape": [2, 1], "data": [1.5, -2.0]});
     let answer = server.infer("rent", &json!({"inputs": [x]}));

@@ -6,6 +6,7 @@ mod fuzz;
 mod guests;
 mod no_snapshot;
 mod node;
+mod onnx_node_tests;
 mod prerequisites;
 mod provisions;
 mod python;

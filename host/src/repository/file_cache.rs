@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::Digest;
 use super::component_check::{self, IncompleteComponent};
 use super::confined_dir::{ConfinedDir, FileRef, read_error_text, stamp};
-use super::file_kind::PREFIX_LENGTH;
+use super::file_kind::Beginning;
 use super::model_toml::{parse_config_toml, parse_model_toml};
 use super::scan_meter::ScanMeter;
 use super::stability::Stability;
@@ -56,8 +56,8 @@ pub(super) struct FileContent {
 pub(super) enum ParsedFile {
     /// Any other file, which is not parsed.
     Opaque,
-    /// The first bytes of a model file, or of what may be one.
-    Beginning(Arc<[u8]>),
+    /// The beginning of a model file, or of what may be one.
+    Beginning(Arc<Beginning>),
     /// A `model.toml`.
     Settings(Arc<ModelSettings>),
     /// A `config.toml`.
@@ -243,13 +243,9 @@ fn read_if_stable(
     Ok(is_stable.then(|| parsed.map(|parsed| FileContent { digest, size, parsed })))
 }
 
-/// Reads the bytes that tell the kind of a file.
-fn read_beginning(mut file: impl Read + Seek, size: u64) -> io::Result<ParsedFile> {
-    let length = size.min(PREFIX_LENGTH as u64);
-    let mut beginning = Vec::with_capacity(PREFIX_LENGTH);
-    file.rewind()?;
-    file.take(length).read_to_end(&mut beginning)?;
-    Ok(ParsedFile::Beginning(beginning.into()))
+/// Reads what tells the kind of a file.
+fn read_beginning(file: impl Read + Seek, size: u64) -> io::Result<ParsedFile> {
+    Ok(ParsedFile::Beginning(Arc::new(Beginning::read(file, size)?)))
 }
 
 fn check_content(

@@ -2,6 +2,9 @@
 //! or something else that was meant as a model.
 
 use std::fmt;
+use std::io::{self, Read, Seek};
+
+use super::onnx_domains::uses_ml;
 
 /// Number of leading bytes that are enough to detect a kind.
 pub(super) const PREFIX_LENGTH: usize = 1024;
@@ -10,6 +13,8 @@ pub(super) const PREFIX_LENGTH: usize = 1024;
 pub(super) mod formats {
     /// An ONNX graph.
     pub(in crate::repository) const ONNX: &str = "onnx";
+    /// An ONNX graph with operators for tables, those of `ai.onnx.ml`.
+    pub(in crate::repository) const ONNX_ML: &str = "onnx-ml";
     /// XGBoost's JSON.
     pub(in crate::repository) const XGBOOST_JSON: &str = "xgboost-json";
     /// XGBoost's UBJSON.
@@ -100,6 +105,7 @@ impl fmt::Display for FileKind {
 }
 
 const ONNX: FileKind = FileKind::model("an ONNX model", formats::ONNX);
+const ONNX_ML: FileKind = FileKind::model("an ONNX model", formats::ONNX_ML);
 const XGBOOST_JSON: FileKind = FileKind::model("an XGBoost model (JSON)", formats::XGBOOST_JSON);
 const XGBOOST_UBJSON: FileKind =
     FileKind::model("an XGBoost model (UBJSON)", formats::XGBOOST_UBJSON);
@@ -142,6 +148,31 @@ pub(super) fn by_content(bytes: &[u8]) -> Option<FileKind> {
     };
 
     Some(kind)
+}
+
+/// The beginning of a file, and the kind that its content tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beginning {
+    /// The first bytes.
+    pub(super) bytes: Vec<u8>,
+    /// `None` if it is unknown.
+    pub(super) kind: Option<FileKind>,
+}
+
+impl Beginning {
+    /// Reads the beginning of a file of this size, and of an ONNX file its nodes.
+    pub(super) fn read(mut file: impl Read + Seek, size: u64) -> io::Result<Self> {
+        let length = size.min(PREFIX_LENGTH as u64);
+        let mut bytes = Vec::with_capacity(PREFIX_LENGTH);
+        file.rewind()?;
+        file.by_ref().take(length).read_to_end(&mut bytes)?;
+
+        let kind = match by_content(&bytes) {
+            Some(ONNX) if uses_ml(file, size)? => Some(ONNX_ML),
+            kind => kind,
+        };
+        Ok(Beginning { bytes, kind })
+    }
 }
 
 /// Returns the kind of a file by the extension of its name, if that is used for models. Model files

@@ -43,6 +43,7 @@ mod folder_watcher;
 mod layout;
 mod misplaced;
 mod model_toml;
+mod onnx_domains;
 mod operator_notes;
 mod real_path;
 mod root;

@@ -294,9 +294,9 @@ fn model_files_are_given_to_their_runtime() {
         bench.write("trees/1/model.trees.json", "{\"format\": \"wardian-trees\"}");
         let aspired = bench.sees(&[
             "churn/1 tabular xgboost-json model.json +model.json",
-            "price/1 tabular onnx model.ONNX +metadata.json +model.ONNX golden",
+            "price/1 onnx onnx model.ONNX +metadata.json +model.ONNX golden",
             "price/2 tabular xgboost-json model.json +model.json",
-            "rent/1 tabular onnx model.onnx +model.onnx",
+            "rent/1 onnx onnx model.onnx +model.onnx",
             "trees/1 tabular wardian-trees model.trees.json +model.trees.json",
         ]);
         let Observed::Candidate(rent) = &aspired.observed[3] else { panic!() };
@@ -306,9 +306,9 @@ fn model_files_are_given_to_their_runtime() {
         bench.write("rent.onnx", [ONNX, b"2"].concat());
         bench.write("churn.json", "{}");
         bench.sees(&[
-            "price/1 tabular",
+            "price/1 onnx",
             "price/2 tabular",
-            "rent/2 tabular onnx model.onnx +model.onnx",
+            "rent/2 onnx onnx model.onnx +model.onnx",
             "trees/1 tabular",
         ]);
     });

@@ -13,6 +13,8 @@ pub struct Kernel {
     pub outputs: Vec<ValueType>,
     /// The computation.
     pub run: Run,
+    /// The inputs that the computation does not look at: it holds them in a form of its own.
+    pub consumed: Vec<usize>,
 }
 
 /// The computation of a node.
@@ -61,13 +63,27 @@ pub struct Arguments<'a> {
 // === impl Kernel ===
 
 impl Kernel {
+    /// A kernel with outputs of these types.
+    pub fn of(
+        outputs: Vec<ValueType>,
+        run: impl Fn(&mut Arguments<'_>) -> Result<Outputs, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self { outputs, run: Box::new(run), consumed: Vec::new() }
+    }
+
+    /// Marks inputs that the computation does not look at, so that their constants need no room.
+    pub fn consuming(mut self, inputs: impl IntoIterator<Item = usize>) -> Self {
+        self.consumed.extend(inputs);
+        self
+    }
+
     /// A kernel with one output, whose elements are of this type.
     pub fn new(
         output: ElementType,
         run: impl Fn(&mut Arguments<'_>) -> Result<Tensor, Error> + Send + Sync + 'static,
     ) -> Self {
         let outputs = vec![ValueType::Tensor(output)];
-        Self { outputs, run: Box::new(move |arguments| run(arguments).map(Outputs::One)) }
+        Self::of(outputs, move |arguments| run(arguments).map(Outputs::One))
     }
 
     /// A kernel with several outputs.
@@ -76,13 +92,12 @@ impl Kernel {
         run: impl Fn(&mut Arguments<'_>) -> Result<Vec<Tensor>, Error> + Send + Sync + 'static,
     ) -> Self {
         let outputs = outputs.into_iter().map(ValueType::Tensor).collect();
-        Self { outputs, run: Box::new(move |arguments| run(arguments).map(Outputs::Many)) }
+        Self::of(outputs, move |arguments| run(arguments).map(Outputs::Many))
     }
 
     /// A kernel that gives its first input as its output, which has this type.
     pub fn passing(output: ValueType) -> Self {
-        let run = |arguments: &mut Arguments<'_>| arguments.take(0).map(Outputs::One);
-        Self { outputs: vec![output], run: Box::new(run) }
+        Self::of(vec![output], |arguments| arguments.take(0).map(Outputs::One))
     }
 
     /// ZipMap: passes a tensor on, whose columns belong to these classes from now on.

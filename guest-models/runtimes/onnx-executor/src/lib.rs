@@ -7,6 +7,7 @@
 #![expect(clippy::len_without_is_empty, reason = "nothing asks whether a tensor is empty")]
 
 pub mod graph;
+mod halves;
 pub mod kernel;
 pub mod model;
 pub mod node;
@@ -27,20 +28,22 @@ mod tests;
 pub use program::Program;
 pub use registry::Registry;
 
+use graph::ReadFile;
 use model_file::{Predictor, SavedMetadata};
 #[doc(hidden)]
 pub use wardian_sdk::Error;
 
-/// Reads an ONNX file with these operators.
+/// Reads an ONNX file with these operators. `read` reads files with data beside it.
 ///
 /// # Errors Failed if it is damaged, or has something that is not served; the text names the
 /// operator and node, and what to do.
 pub fn open(
-    file: &[u8],
+    file: Vec<u8>,
     saved: &SavedMetadata,
     registry: Registry,
+    read: ReadFile<'_>,
 ) -> Result<Box<dyn Predictor>, Error> {
-    match model::open(file, saved, registry) {
+    match model::open(file.into(), saved, registry, read) {
         Ok(model) => Ok(Box::new(model)),
         Err(error) => Err(Error::failed(text::shown(&error.to_string()))),
     }

@@ -51,6 +51,11 @@ impl<'a> Node<'a> {
         Self { proto, version, inputs, subgraphs, used: RefCell::default() }
     }
 
+    /// Returns this node with other inputs.
+    pub(crate) fn with_inputs(&self, inputs: Vec<Option<Input>>) -> Self {
+        Self::new(self.proto, self.version, inputs, self.subgraphs)
+    }
+
     /// Returns the version of the operator set of the node's domain.
     pub fn version(&self) -> i64 {
         self.version

@@ -50,6 +50,13 @@ impl Program {
         self.run_with(inputs, &[], &mut MAX_WORK.clone())
     }
 
+    /// Runs the graph, if that takes at most so many steps of work.
+    ///
+    /// # Errors As for [`Program::run`], or Rejected if it takes more.
+    pub fn run_within(&self, inputs: Vec<Tensor>, work: u64) -> Result<Vec<Tensor>, Error> {
+        self.run_with(inputs, &[], &mut work.min(MAX_WORK))
+    }
+
     /// Runs the graph of a node, with the captured values in the order of [`Program::captures`].
     ///
     /// # Errors As for [`Program::run`].

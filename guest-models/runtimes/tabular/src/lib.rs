@@ -70,6 +70,6 @@ wardian_sdk::export!(Tabular);
 
 wardian_sdk::runtime! {
     name: "tabular",
-    formats: ["onnx", "xgboost-json", "xgboost-ubjson", "lightgbm", "wardian-trees"],
-    extensions: ["onnx", "json", "ubj", "txt", "trees.json"],
+    formats: ["onnx-ml", "xgboost-json", "xgboost-ubjson", "lightgbm", "wardian-trees"],
+    extensions: ["json", "ubj", "txt", "trees.json"],
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Declaration;
 use crate::model::Digest;
+use crate::repository::file_kind::formats;
 
 /// The components of `guest-models/runtimes/`, as the build script built them.
 const EMBEDDED: &[&[u8]] = include!(concat!(env!("OUT_DIR"), "/runtimes.rs"));
@@ -118,9 +119,10 @@ impl RuntimeCatalog {
         &self.runtimes
     }
 
-    /// The runtime for files of a format.
+    /// The runtime for files of a format. One for `onnx` serves `onnx-ml` too, if none is for that.
     pub fn for_format(&self, format: &str) -> Option<&Arc<Runtime>> {
-        self.find(|declaration| &declaration.formats, format)
+        let find = |format| self.find(|declaration| &declaration.formats, format);
+        find(format).or_else(|| find((format == formats::ONNX_ML).then_some(formats::ONNX)?))
     }
 
     /// The runtime for files whose content has no known format, by their extension in lower case.
@@ -169,7 +171,8 @@ mod tests {
     fn every_embedded_runtime_has_a_declaration() {
         let catalog = RuntimeCatalog::embedded();
         assert_eq!(catalog.all().len(), EMBEDDED.len());
-        for format in ["onnx", "xgboost-json", "xgboost-ubjson", "lightgbm", "wardian-trees"] {
+        assert_eq!(named(catalog.for_format("onnx")), Some("onnx"));
+        for format in ["onnx-ml", "xgboost-json", "xgboost-ubjson", "lightgbm", "wardian-trees"] {
             assert_eq!(named(catalog.for_format(format)), Some("tabular"), "{format}");
         }
         assert_eq!(named(catalog.for_extension("trees.json")), Some("tabular"));

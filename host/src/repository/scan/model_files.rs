@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::Scan;
 use super::steps::LocatedComponent;
-use crate::files::read_regular;
+use crate::files::open_regular;
 use crate::repository::aspired_versions::{ComponentSource, ModelFile};
 use crate::repository::confined_dir::FileRef;
 use crate::repository::file_cache::{FileContent, FileRole, ParsedFile, ReadOutcome};
-use crate::repository::file_kind::{PREFIX_LENGTH, by_content, refused_kind};
+use crate::repository::file_kind::{Beginning, refused_kind};
 use crate::repository::layout::{COMPONENT, model_file_extension, model_file_name, printable};
 use crate::repository::runtimes::{Runtime, RuntimeCatalog};
 
@@ -26,8 +26,8 @@ impl Scan<'_> {
     pub(super) fn peek(&mut self, file_ref: &FileRef) -> Peeked {
         match self.cache.read(self.tree, file_ref, FileRole::PossibleModelFile) {
             ReadOutcome::Settled(content) => {
-                let is_model =
-                    by_content(beginning(&content)).is_some_and(|kind| kind.format().is_some());
+                let kind = beginning(&content).and_then(|beginning| beginning.kind);
+                let is_model = kind.is_some_and(|kind| kind.format().is_some());
                 if is_model { Peeked::Model } else { Peeked::Other }
             }
             ReadOutcome::Unsettled(due) => {
@@ -46,7 +46,9 @@ impl Scan<'_> {
         file_ref: &FileRef,
         content: &FileContent,
     ) -> Result<LocatedComponent, String> {
-        let (format, runtime) = find_runtime(name, beginning(content), self.runtimes)?;
+        let unknown = Beginning::default();
+        let beginning = beginning(content).unwrap_or(&unknown);
+        let (format, runtime) = find_runtime(name, beginning, self.runtimes)?;
         let model_file = ModelFile { name: name.to_owned(), format, runtime: runtime.clone() };
         Ok(LocatedComponent {
             digest: runtime.digest(),
@@ -64,31 +66,32 @@ pub(crate) fn find_model_file(
     extension: &str,
     runtimes: &RuntimeCatalog,
 ) -> io::Result<Result<ModelFile, String>> {
-    let beginning = read_regular(path, PREFIX_LENGTH as u64)?;
+    let file = open_regular(path)?;
+    let size = file.metadata()?.len();
+    let beginning = Beginning::read(file, size)?;
     let name = model_file_name(extension);
     let found = find_runtime(&name, &beginning, runtimes);
     Ok(found.map(|(format, runtime)| ModelFile { name, format, runtime: runtime.clone() }))
 }
 
-fn beginning(content: &FileContent) -> &[u8] {
+fn beginning(content: &FileContent) -> Option<&Beginning> {
     match &content.parsed {
-        ParsedFile::Beginning(bytes) => bytes,
-        ParsedFile::Opaque | ParsedFile::Settings(_) | ParsedFile::Live(_) => &[],
+        ParsedFile::Beginning(beginning) => Some(beginning),
+        ParsedFile::Opaque | ParsedFile::Settings(_) | ParsedFile::Live(_) => None,
     }
 }
 
 /// Returns the format of a model file and its runtime: by its content, or else by its extension.
 fn find_runtime<'a>(
     name: &str,
-    beginning: &[u8],
+    beginning: &Beginning,
     runtimes: &'a RuntimeCatalog,
 ) -> Result<(String, &'a Arc<Runtime>), String> {
-    if let Some(kind) = refused_kind(name, beginning) {
+    if let Some(kind) = refused_kind(name, &beginning.bytes) {
         return Err(format!("it is {kind}; {}", kind.remedy()));
     }
 
-    let kind = by_content(beginning);
-    if let Some(format) = kind.and_then(|kind| kind.format()) {
+    if let Some(format) = beginning.kind.and_then(|kind| kind.format()) {
         let runtime = runtimes.for_format(format);
         return runtime
             .map(|runtime| (format.to_owned(), runtime))
@@ -127,18 +130,24 @@ pub(super) fn several_models(has_component: bool, model_files: &[&str]) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
+    use crate::repository::onnx_domains::tests::file;
 
     fn found(name: &str, content: &[u8]) -> Result<String, String> {
-        let found = find_runtime(name, content, RuntimeCatalog::embedded());
+        let beginning = Beginning::read(Cursor::new(content), content.len() as u64).unwrap();
+        let found = find_runtime(name, &beginning, RuntimeCatalog::embedded());
         found.map(|(format, runtime)| format!("{} {format}", runtime.name()))
     }
 
     #[test]
     fn content_decides_the_format_and_then_the_extension() {
         let onnx = b"\x08\x08\x12\x07pytorch";
-        assert_eq!(found("model.onnx", onnx).as_deref(), Ok("tabular onnx"));
-        assert_eq!(found("model.json", onnx).as_deref(), Ok("tabular onnx"));
+        assert_eq!(found("model.onnx", onnx).as_deref(), Ok("onnx onnx"));
+        assert_eq!(found("model.json", onnx).as_deref(), Ok("onnx onnx"));
+        let tables = file(&["", "ai.onnx.ml"]);
+        assert_eq!(found("model.onnx", &tables).as_deref(), Ok("tabular onnx-ml"));
         assert_eq!(found("model.json", b"{\"learner\":").as_deref(), Ok("tabular xgboost-json"));
         assert_eq!(
             found("model.json", b"{L\0\0\0\0\0\0\0\x07").as_deref(),

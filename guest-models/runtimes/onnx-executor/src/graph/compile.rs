@@ -222,9 +222,14 @@ impl Builder<'_> {
         &mut self,
         proto: &NodeProto,
         kernel: Kernel,
-        inputs: Box<[Argument]>,
+        mut inputs: Box<[Argument]>,
         label: String,
     ) -> Result<(), Error> {
+        for index in kernel.consumed {
+            if let Some(input) = inputs.get_mut(index) {
+                *input = Argument::Absent;
+            }
+        }
         if proto.output.len() > kernel.outputs.len() {
             let made = kernel.outputs.len();
             return Err(Error::failed(format_args!(
@@ -264,15 +269,36 @@ impl Builder<'_> {
             outputs.push(value.argument);
             output_types.push(value.input.value_type);
         }
-        let captures = self.scope.captures.into_inner();
+        let captures = self.scope.captures.take();
         let constants = self.constants.len();
         let arguments = self.steps.iter_mut().flat_map(|step| step.inputs.iter_mut());
         arguments.chain(&mut outputs).for_each(|argument| resolve_capture(argument, constants));
 
+        self.drop_unused_constants(&outputs)?;
         let slots = slots::assign(&mut self.steps, &mut outputs, inputs, self.values);
         let Self { steps, constants, operators, .. } = self;
         let program = Program { steps, constants, slots, outputs, output_types, captures };
         Ok(Compiled { program, operators })
+    }
+}
+
+impl Builder<'_> {
+    /// Frees the constants that no node looks at while the graph runs.
+    fn drop_unused_constants(&mut self, outputs: &[Argument]) -> Result<(), Error> {
+        let mut is_used = vec![false; self.constants.len()];
+        let inputs = self.steps.iter().flat_map(|step| step.inputs.iter());
+        for argument in inputs.chain(outputs) {
+            if let Argument::Constant(index) = argument
+                && let Some(is_used) = is_used.get_mut(*index)
+            {
+                *is_used = true;
+            }
+        }
+
+        let empty = Arc::new(Tensor::vector(Vec::<f32>::new())?);
+        let unused = self.constants.iter_mut().zip(is_used).filter(|(_, is_used)| !is_used);
+        unused.for_each(|(constant, _)| *constant = Arc::clone(&empty));
+        Ok(())
     }
 }
 

@@ -6,8 +6,9 @@ use crate::kernel::{Argument, Arguments, Kernel, Outputs};
 use crate::node::{Input, Node};
 use crate::tensor::Tensor;
 
-/// Elements of all inputs of a node that is computed in advance.
-const MAX_ELEMENTS: usize = 1024;
+/// Elements of all inputs of a node that is computed in advance: weights may be stored in another
+/// type than that in which they are used.
+const MAX_ELEMENTS: usize = 1 << 27;
 
 /// Operators whose outputs may be far larger than their inputs.
 const GROWING: &[&str] = &[
@@ -21,8 +22,10 @@ const GROWING: &[&str] = &[
     "OneHot",
     "Pad",
     "Range",
+    "Resize",
     "Scan",
     "Tile",
+    "Upsample",
 ];
 
 /// Computes the outputs of a node whose inputs are small constants; `None` if it has others, or

@@ -1,11 +1,15 @@
 //! From the graph of a file to a program: checks, order, types, slots.
 
 mod compile;
+mod external;
 mod fold;
+mod functions;
 mod names;
 mod opsets;
 mod order;
 mod slots;
 
 pub use compile::{Compiled, GraphInput, Language, compile};
+pub use external::{ReadFile, resolve};
+pub use functions::inline;
 pub use opsets::Opsets;

@@ -6,12 +6,13 @@ mod metadata;
 mod outputs;
 mod probe;
 
+use bytes::Bytes;
 use model_file::{Predictor, SavedMetadata};
 use prost::Message;
 use wardian_sdk::{Error, Metadata, OrError, Request, Response};
 
 use super::Program;
-use super::graph::{Language, Opsets, compile};
+use super::graph::{Language, Opsets, ReadFile, compile, inline, resolve};
 use super::proto::ModelProto;
 use super::text::shown;
 use crate::Registry;
@@ -31,10 +32,17 @@ pub struct OnnxModel {
 ///
 /// # Errors Failed if it is damaged, or has something that is not served; the text names the
 /// operator and node, and what to do.
-pub fn open(file: &[u8], saved: &SavedMetadata, registry: Registry) -> Result<OnnxModel, Error> {
+pub fn open(
+    file: Bytes,
+    saved: &SavedMetadata,
+    registry: Registry,
+    read: ReadFile<'_>,
+) -> Result<OnnxModel, Error> {
     let mut proto = ModelProto::decode(file).or_failed("this is no ONNX file, or it is damaged")?;
-    let language = Language { opsets: Opsets::read(&proto)?, registry };
     let mut graph = proto.graph.take().or_failed("the file has no graph")?;
+    inline(&mut proto, &mut graph)?;
+    resolve(&mut graph, read)?;
+    let language = Language { opsets: Opsets::read(&proto)?, registry };
 
     let inputs = inputs::read(&graph, proto.ir_version)?;
     let named = outputs::flatten_sequences(&mut graph)?;

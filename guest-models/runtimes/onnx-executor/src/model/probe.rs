@@ -11,6 +11,10 @@ use crate::tensor::{Data, ElementType, Shape, Tensor, filled};
 /// Operators whose outputs have a size that depends on values.
 const BY_VALUE: &[&str] = &["Compress", "NonZero", "Unique"];
 
+/// Steps of work of a trial. A model for which that is not enough is described as its file says,
+/// and takes no joined requests, which would gain it little.
+const MAX_WORK: u64 = 1 << 28;
+
 /// Sets the shapes of outputs to those that two runs show. An extent that differs between them
 /// varies. Where a run fails, an input has no rows, or shapes depend on values, the declared shape
 /// stays.
@@ -19,6 +23,11 @@ pub(super) fn shapes(compiled: &Compiled, inputs: &[ModelInput], outputs: &mut [
     // An input without rows may be an axis or a shape, on whose value extents depend.
     let required = inputs.iter().filter(|input| input.default.is_none());
     let have_rows = required.clone().count() > 0 && required.clone().all(ModelInput::has_rows);
+    // Nor do two runs show the extents that depend on other ones than the rows.
+    let others_vary = required.clone().any(|input| input.shape.iter().skip(1).any(|e| *e == -1));
+    if others_vary {
+        return;
+    }
     let runs = [2, 3].map(|rows| run(&compiled.program, inputs, rows, 0));
     if let [Ok(two), Ok(three)] = runs
         && !depends
@@ -47,7 +56,7 @@ pub(super) fn run(
     first: usize,
 ) -> Result<Vec<Tensor>, Error> {
     let tensors = inputs.iter().map(|input| sample(input, rows, first));
-    program.run(tensors.collect::<Result<_, _>>()?)
+    program.run_within(tensors.collect::<Result<_, _>>()?, MAX_WORK)
 }
 
 fn sample(input: &ModelInput, rows: usize, first: usize) -> Result<Tensor, Error> {

@@ -13,8 +13,11 @@ use crate::value_type::ValueType;
 const ALL: &[ElementType] = ElementType::ALL;
 
 /// The operators of this file.
-pub const OPERATORS: &[Operator] =
-    &[Operator::onnx("If", 1, &[ElementType::Bool], branch), Operator::onnx("Scan", 9, ALL, scan)];
+pub const OPERATORS: &[Operator] = &[
+    Operator::onnx("If", 1, &[ElementType::Bool], branch),
+    Operator::onnx("Loop", 1, &[ElementType::I64], repeat),
+    Operator::onnx("Scan", 9, ALL, scan),
+];
 
 fn branch(node: &Node<'_>) -> Result<Kernel, Error> {
     let then_branch = node.program("then_branch", &[])?;
@@ -30,7 +33,90 @@ fn branch(node: &Node<'_>) -> Result<Kernel, Error> {
         let captured = branch.captured(arguments)?;
         Ok(Outputs::Many(branch.run_with(Vec::new(), &captured, arguments.work)?))
     };
-    Ok(Kernel { outputs, run: Box::new(run) })
+    Ok(Kernel::of(outputs, run))
+}
+
+/// A graph that runs while its condition holds.
+struct Loop {
+    body: Program,
+    /// The number of values that go from one round into the next.
+    carried: usize,
+    made: usize,
+    has_limit: bool,
+    has_condition: bool,
+}
+
+fn repeat(node: &Node<'_>) -> Result<Kernel, Error> {
+    node.expect(1, &[ElementType::Bool])?;
+    let carried = node.inputs().checked_sub(2).or_failed("it has no values to carry")?;
+    let number = ValueType::Tensor(ElementType::I64);
+    let mut types = vec![number, ValueType::Tensor(ElementType::Bool)];
+    for index in 2..node.inputs() {
+        types.push(ValueType::Tensor(node.input_type(index)?));
+    }
+    let body = node.program("body", &types)?;
+    let outputs = body.output_types.get(1..).unwrap_or_default().to_vec();
+    if outputs.len() < carried || outputs[..carried] != types[2..] {
+        return Err(Error::failed("its graph changes the types of the values that it carries"));
+    }
+    if body.output_types[0] != types[1] {
+        return Err(Error::failed("its graph has no condition"));
+    }
+    let made = outputs.len() - carried;
+    let (has_limit, has_condition) = (node.has_input(0), node.has_input(1));
+    let repeat = Loop { body, carried, made, has_limit, has_condition };
+    let run = move |arguments: &mut Arguments<'_>| repeat.run(arguments).map(Outputs::Many);
+    Ok(Kernel::of(outputs, run))
+}
+
+impl Loop {
+    fn run(&self, arguments: &mut Arguments<'_>) -> Result<Vec<Tensor>, Error> {
+        let captured = self.body.captured(arguments)?;
+        let limit = match self.has_limit {
+            true => arguments.values::<i64>(0)?.first().copied().or_rejected("no limit")?,
+            false => i64::MAX,
+        };
+        let mut holds = match self.has_condition {
+            true => arguments.values::<bool>(1)?.first().copied().or_rejected("no condition")?,
+            false => true,
+        };
+        let mut values = Vec::with_capacity(self.carried);
+        for index in 0..self.carried {
+            values.push(arguments.take(index + 2)?);
+        }
+
+        let mut made: Vec<Vec<Tensor>> = (0..self.made).map(|_| Vec::new()).collect();
+        let mut round = 0;
+        while holds && round < limit {
+            arguments.charge(1)?;
+            let mut inputs = vec![Tensor::scalar(round), Tensor::scalar(holds)];
+            inputs.append(&mut values);
+            let mut outputs = self.body.run_with(inputs, &captured, arguments.work)?;
+            values = outputs.split_off(1);
+            let goes_on =
+                outputs.first().map(|condition| condition.values::<bool>()).transpose()?;
+            holds = goes_on.and_then(<[bool]>::first).copied().or_rejected("no condition")?;
+            let outputs = values.split_off(self.carried);
+            made.iter_mut().zip(outputs).for_each(|(list, output)| list.push(output));
+            round += 1;
+        }
+        let scanned = Scanned { axis: 0, is_backward: false };
+        for (index, list) in made.into_iter().enumerate() {
+            values.push(match list.is_empty() {
+                true => self.nothing(index)?,
+                false => scanned.join(list)?,
+            });
+        }
+        Ok(values)
+    }
+
+    /// An output of no round, whose shape beyond the rounds is not known.
+    fn nothing(&self, index: usize) -> Result<Tensor, Error> {
+        let element = self.body.output_types.get(self.carried + 1 + index);
+        let element = element.or_failed("an output is missing")?.element()?;
+        let data = super::cast::cast(Tensor::vector(Vec::<f32>::new())?.data(), element)?;
+        Tensor::from_data(Shape::new(&[0])?, data)
+    }
 }
 
 /// A graph that runs for each element along an axis of its scanned inputs.
@@ -68,7 +154,7 @@ fn scan(node: &Node<'_>) -> Result<Kernel, Error> {
     let made = scanned_axes(node, "scan_output_axes", "scan_output_directions", made)?;
     let scan = Scan { body, states, inputs, outputs: made };
     let run = move |arguments: &mut Arguments<'_>| scan.run(arguments).map(Outputs::Many);
-    Ok(Kernel { outputs, run: Box::new(run) })
+    Ok(Kernel::of(outputs, run))
 }
 
 fn scanned_axes<'a>(

@@ -8,7 +8,9 @@ use crate::node::Node;
 use crate::tensor::{Tensor, allocate};
 
 /// A kernel that changes each group of elements along an axis.
-pub(super) fn along_axis<T: Number>(
+///
+/// # Errors Failed if the type of the input is not known.
+pub fn along_axis<T: Number>(
     node: &Node<'_>,
     axis: i64,
     change: impl Fn(&mut [T]) + Send + Sync + 'static,
@@ -19,7 +21,9 @@ pub(super) fn along_axis<T: Number>(
 }
 
 /// Changes each group of elements along an axis of a tensor.
-pub(super) fn change_groups<T: Number>(
+///
+/// # Errors Rejected if there is no such axis, or not enough memory.
+pub fn change_groups<T: Number>(
     tensor: Tensor,
     axis: i64,
     change: impl Fn(&mut [T]),

@@ -93,19 +93,26 @@ fn matmul<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
 }
 
 /// The extents of a product of matrices, or of stacks of them.
-struct Product {
-    rows: usize,
-    inner: usize,
-    columns: usize,
+pub struct Product {
+    /// Rows of the first matrix.
+    pub rows: usize,
+    /// Columns of the first matrix and rows of the second one.
+    pub inner: usize,
+    /// Columns of the second matrix.
+    pub columns: usize,
     /// The stacks in common.
-    stack: Shape,
+    pub stack: Shape,
     /// Matrices between neighbours of the stacks.
     steps: [Vec<usize>; 2],
-    shape: Shape,
+    /// The shape of the result.
+    pub shape: Shape,
 }
 
 impl Product {
-    fn new(one: &Shape, other: &Shape) -> Result<Self, Error> {
+    /// Plans the product of tensors of these shapes.
+    ///
+    /// # Errors Rejected if they do not fit each other.
+    pub fn new(one: &Shape, other: &Shape) -> Result<Self, Error> {
         let (one_stack, rows, inner) = match **one {
             [] => return Err(Error::rejected("it takes no scalar")),
             [inner] => (&[] as &[usize], None, inner),
@@ -133,12 +140,13 @@ impl Product {
         })
     }
 
-    fn work(&self) -> u64 {
+    /// Returns the multiplications.
+    pub fn work(&self) -> u64 {
         (self.shape.elements() as u64).saturating_mul(self.inner as u64)
     }
 
-    /// The first elements of both matrices of a product in the stack.
-    fn starts(&self, mut batch: usize) -> [usize; 2] {
+    /// Returns the first elements of both matrices of a product in the stack.
+    pub fn starts(&self, mut batch: usize) -> [usize; 2] {
         let mut matrices = [0, 0];
         for axis in (0..self.stack.len()).rev() {
             let index = batch % self.stack[axis];

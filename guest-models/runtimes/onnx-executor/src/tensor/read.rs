@@ -24,7 +24,7 @@ impl Tensor {
 fn read(proto: &TensorProto) -> Result<Tensor, Error> {
     if proto.data_location == EXTERNAL || !proto.external_data.is_empty() {
         return Err(Error::failed(
-            "its data are in another file; save the model with all data inside (onnx.save_model with save_as_external_data=False)",
+            "its data are in another file, at a place where that is not served",
         ));
     }
     if proto.segment.is_some() {

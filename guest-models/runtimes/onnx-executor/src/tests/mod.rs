@@ -48,7 +48,7 @@ fn request(input: Tensor) -> Request {
 /// Asks a model for the first output of a matrix of two columns.
 ///
 /// # Panics If it fails, or the output is not of float.
-fn ask(model: &dyn Predictor, values: &[f32]) -> Vec<f32> {
+pub(crate) fn ask(model: &dyn Predictor, values: &[f32]) -> Vec<f32> {
     let input = Tensor::new("x", [values.len() / 2, 2], values.iter().copied());
     let response = model.predict(&request(input)).unwrap();
     response.outputs[0].view::<f32>().unwrap().to_vec()
@@ -58,5 +58,7 @@ fn ask(model: &dyn Predictor, values: &[f32]) -> Vec<f32> {
 ///
 /// # Errors The refusal.
 fn open(bytes: &[u8]) -> Result<Box<dyn Predictor>, Error> {
-    crate::open(bytes, &SavedMetadata::default(), REGISTRY)
+    crate::open(bytes.to_vec(), &SavedMetadata::default(), REGISTRY, &|name| {
+        Err(Error::failed(format_args!("no file {name:?}")))
+    })
 }

@@ -148,7 +148,7 @@ fn damaged_constants_are_refused() {
         refusal(graph)
     };
     let text = refused(|constant| constant.data_location = 1);
-    assert!(text.contains("its data are in another file"), "{text}");
+    assert!(text.contains("its data have no location"), "{text}");
     let text = refused(|constant| constant.external_data.push(StringStringEntryProto::default()));
     assert!(text.contains("its data are in another file"), "{text}");
     let text = refused(|constant| constant.raw_data = Some(vec![0; 7].into()));

@@ -1,0 +1,51 @@
+//! The runtime `onnx`: serves neural networks as ONNX files, without any capability.
+//!
+//! `load` reads the model file of the version's folder, and the files with its data beside it. What
+//! is served is what has an operator in [`OPERATORS`]; everything else is refused by name.
+
+mod kernels;
+mod operators;
+
+use model_file::{Predictor, SavedMetadata};
+use onnx_executor::Registry;
+use onnx_executor::operators::GENERAL;
+use wardian_sdk::{Error, Metadata, Model, Request, Response};
+
+/// The operators of this runtime.
+pub const OPERATORS: Registry = Registry::new(&[operators::NEURAL, GENERAL]);
+
+/// Reads an ONNX file.
+///
+/// # Errors Failed if it is damaged, or has something that is not served; the text names the
+/// operator and node, and what to do.
+pub fn open(file: Vec<u8>, saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
+    onnx_executor::open(file, saved, OPERATORS, &wardian_sdk::artifacts::read)
+}
+
+struct Network {
+    predictor: Box<dyn Predictor>,
+}
+
+impl Model for Network {
+    fn load() -> Result<Self, Error> {
+        let file = wardian_sdk::artifacts::read(&wardian_sdk::artifacts::model_file()?)?;
+        let predictor = open(file, &SavedMetadata::read()?)?;
+        Ok(Self { predictor })
+    }
+
+    fn metadata(&self) -> Metadata {
+        self.predictor.metadata()
+    }
+
+    fn infer(&self, request: Request) -> Result<Response, Error> {
+        self.predictor.predict(&request)
+    }
+}
+
+wardian_sdk::export!(Network);
+
+wardian_sdk::runtime! {
+    name: "onnx",
+    formats: ["onnx"],
+    extensions: ["onnx"],
+}

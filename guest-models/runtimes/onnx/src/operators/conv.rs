@@ -1,0 +1,407 @@
+//! Convolutions.
+
+use std::sync::Arc;
+
+use wardian_sdk::kernels::{Activation, Conv2d, Conv2dData};
+use wardian_sdk::{Error, OrError};
+
+use onnx_executor::kernel::{Arguments, Kernel};
+use onnx_executor::node::Node;
+use onnx_executor::operators::number::Number;
+use onnx_executor::operators::{Operator, for_types};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
+
+use super::window::{Geometry, Window, sizes};
+use crate::kernels::{conv2d, pack_filters, size};
+
+/// The operators of this file.
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator::onnx("Conv", 1, ElementType::FLOATS, |node| {
+        node.expect_all(1, node.input_type(0)?)?;
+        match node.input_type(0)? {
+            ElementType::F32 => conv_f32(node),
+            _ => conv::<f64>(node),
+        }
+    }),
+    Operator::onnx("ConvTranspose", 1, ElementType::FLOATS, |node| {
+        node.expect_all(1, node.input_type(0)?)?;
+        for_types!(node.input_type(0)?, T in floats => transposed::<T>(node))
+    }),
+];
+
+/// The attributes of a convolution.
+pub(super) struct Convolution {
+    window: Window,
+    groups: usize,
+    kernel: Vec<usize>,
+}
+
+/// A convolution of tensors of known shapes.
+pub(super) struct Plan {
+    pub(super) geometry: Geometry,
+    pub(super) batch: usize,
+    pub(super) groups: usize,
+    /// Input channels of a group.
+    pub(super) inputs: usize,
+    /// Output channels of a group.
+    pub(super) outputs: usize,
+    pub(super) shape: Shape,
+}
+
+impl Convolution {
+    pub(super) fn read(node: &Node<'_>) -> Result<Self, Error> {
+        let groups = sizes("group", &[node.integer("group", 1)], 1)?;
+        Ok(Self {
+            window: Window::read(node)?,
+            groups: groups[0],
+            kernel: sizes("kernel_shape", node.integers("kernel_shape"), 1)?,
+        })
+    }
+
+    /// Plans the convolution of tensors of these shapes.
+    ///
+    /// # Errors Rejected if they do not fit each other.
+    pub(super) fn plan(&self, input: &Shape, filters: &Shape) -> Result<Plan, Error> {
+        let misfit = || format!("filters of {filters:?} for images of {input:?}");
+        let ([batch, channels, image @ ..], [outputs, inputs, kernel @ ..]) =
+            (&**input, &**filters)
+        else {
+            return Err(Error::rejected(misfit()));
+        };
+        let groups = self.groups;
+        let fits = image.len() == kernel.len()
+            && !image.is_empty()
+            && Some(*channels) == inputs.checked_mul(groups)
+            && outputs % groups == 0
+            && (self.kernel.is_empty() || self.kernel == kernel)
+            && kernel.iter().all(|extent| *extent > 0);
+        if !fits {
+            return Err(Error::rejected(misfit()));
+        }
+        let geometry = self.window.over(image, kernel)?;
+        let shape: Vec<_> = [*batch, *outputs].into_iter().chain(geometry.output.clone()).collect();
+        let shape = Shape::new(&shape)?;
+        let outputs = outputs / groups;
+        Ok(Plan { geometry, batch: *batch, groups, inputs: *inputs, outputs, shape })
+    }
+}
+
+impl Plan {
+    pub(super) fn charge(&self, arguments: &mut Arguments<'_>) -> Result<(), Error> {
+        let each = self.inputs as u64 * self.geometry.kernel_size() as u64;
+        arguments.charge((self.shape.elements() as u64).saturating_mul(each))
+    }
+
+    /// Adds the products to the results, one by one. Elements beside the image are left out.
+    pub(super) fn add<T: Copy, S: Copy>(
+        &self,
+        images: &[T],
+        filters: &[T],
+        results: &mut [S],
+        multiply_add: impl Fn(S, T, T) -> S,
+    ) {
+        let (input, output) = (self.geometry.input_size(), self.geometry.output_size());
+        let kernel = self.geometry.kernel_size();
+        self.geometry.for_each_block(|block| {
+            for image in 0..self.batch * self.groups {
+                let group = image % self.groups;
+                for channel in 0..self.outputs {
+                    let filter = (group * self.outputs + channel) * self.inputs * kernel;
+                    let result = &mut results[(image * self.outputs + channel) * output..];
+                    for source in 0..self.inputs {
+                        let image = &images[(image * self.inputs + source) * input..];
+                        let filter = &filters[filter + source * kernel..];
+                        for (position, pairs) in block.positions() {
+                            result[position] = pairs.iter().fold(result[position], |sum, pair| {
+                                multiply_add(sum, image[pair.1], filter[pair.0])
+                            });
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn conv<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
+    let convolution = Convolution::read(node)?;
+    Ok(Kernel::new(node.input_type(0)?, move |arguments| {
+        let plan = convolution.plan(arguments.get(0)?.shape(), arguments.get(1)?.shape())?;
+        plan.charge(arguments)?;
+        direct::<T>(&plan, arguments)
+    }))
+}
+
+/// Convolves images of any number of axes and any type.
+fn direct<T: Number>(plan: &Plan, arguments: &Arguments<'_>) -> Result<Tensor, Error> {
+    let mut results = filled(plan.shape.elements(), T::ZERO)?;
+    if let Some(biases) = arguments.find(2) {
+        let biases = biases.values::<T>()?;
+        check_biases(biases.len(), plan)?;
+        let channels = results.chunks_exact_mut(plan.geometry.output_size().max(1));
+        channels.zip(biases.iter().cycle()).for_each(|(channel, bias)| channel.fill(*bias));
+    }
+    let (images, filters) = (arguments.values::<T>(0)?, arguments.values::<T>(1)?);
+    plan.add(images, filters, &mut results, |sum: T, pixel, weight| sum.plus(pixel.times(weight)));
+    Tensor::new(plan.shape, results)
+}
+
+fn check_biases(biases: usize, plan: &Plan) -> Result<(), Error> {
+    let channels = plan.groups * plan.outputs;
+    match biases == channels {
+        true => Ok(()),
+        false => Err(Error::rejected(format_args!("{biases} biases for {channels} channels"))),
+    }
+}
+
+/// Filters that were packed when the file was read.
+struct Packed {
+    shape: Shape,
+    filters: Vec<f32>,
+}
+
+fn conv_f32(node: &Node<'_>) -> Result<Kernel, Error> {
+    let convolution = Convolution::read(node)?;
+    let packed = node.constant(1).map(|filters| pack(&convolution, filters)).transpose()?.flatten();
+    let consumed = packed.is_some().then_some(1);
+    let kernel = Kernel::new(ElementType::F32, move |arguments| {
+        let shape = match &packed {
+            Some(packed) => packed.shape,
+            None => *arguments.get(1)?.shape(),
+        };
+        let plan = convolution.plan(arguments.get(0)?.shape(), &shape)?;
+        plan.charge(arguments)?;
+        if plan.geometry.input.len() > 2 {
+            return direct::<f32>(&plan, arguments);
+        }
+        let now;
+        let filters = match &packed {
+            Some(packed) => &packed.filters,
+            None => {
+                now = pack_filters(&description(&plan)?, arguments.values::<f32>(1)?)?;
+                &now
+            }
+        };
+        planar(&plan, filters, arguments)
+    });
+    Ok(kernel.consuming(consumed))
+}
+
+/// Packs constant filters of one or two axes.
+fn pack(convolution: &Convolution, filters: &Arc<Tensor>) -> Result<Option<Packed>, Error> {
+    let shape = *filters.shape();
+    let (inputs, kernel) = match *shape {
+        [_, inputs, width] => (inputs, [1, width]),
+        [_, inputs, height, width] => (inputs, [height, width]),
+        _ => return Ok(None),
+    };
+    if filters.len() == 0 || !shape[0].is_multiple_of(convolution.groups) {
+        return Ok(None);
+    }
+    let operation = Conv2d {
+        batch: 1,
+        input_channels: size(inputs.saturating_mul(convolution.groups))?,
+        input: [size(kernel[0])?, size(kernel[1])?],
+        output_channels: size(shape[0])?,
+        kernel: [size(kernel[0])?, size(kernel[1])?],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [0; 4],
+        groups: size(convolution.groups)?,
+        bias: false,
+        residual: false,
+        activation: Activation::None,
+    };
+    let filters = pack_filters(&operation, filters.values::<f32>()?)?;
+    Ok(Some(Packed { shape, filters }))
+}
+
+/// Describes a convolution of one or two axes.
+fn description(plan: &Plan) -> Result<Conv2d, Error> {
+    let geometry = &plan.geometry;
+    let pair = |list: &[usize], first: usize| match *list {
+        [only] => Ok([size(first)?, size(only)?]),
+        [one, other] => Ok([size(one)?, size(other)?]),
+        _ => Err(Error::rejected("a convolution of more than two axes")),
+    };
+    let (begins, ends) = (pair(&geometry.begins, 0)?, pair(&geometry.ends, 0)?);
+    Ok(Conv2d {
+        batch: size(plan.batch)?,
+        input_channels: size(plan.inputs * plan.groups)?,
+        input: pair(&geometry.input, 1)?,
+        output_channels: size(plan.outputs * plan.groups)?,
+        kernel: pair(&geometry.kernel, 1)?,
+        strides: pair(&geometry.strides, 1)?,
+        dilations: pair(&geometry.dilations, 1)?,
+        pads: [begins[0], begins[1], ends[0], ends[1]],
+        groups: size(plan.groups)?,
+        bias: false,
+        residual: false,
+        activation: Activation::None,
+    })
+}
+
+fn planar(plan: &Plan, filters: &[f32], arguments: &Arguments<'_>) -> Result<Tensor, Error> {
+    let mut output = filled(plan.shape.elements(), 0.0)?;
+    if output.is_empty() {
+        return Tensor::new(plan.shape, output);
+    }
+    let bias = arguments.find(2).map(|biases| biases.values::<f32>()).transpose()?;
+    if let Some(biases) = bias {
+        check_biases(biases.len(), plan)?;
+    }
+    let operation = Conv2d { bias: bias.is_some(), ..description(plan)? };
+    let data = Conv2dData {
+        input: arguments.values::<f32>(0)?,
+        filters,
+        bias: bias.unwrap_or_default(),
+        residual: &[],
+        output: &mut output,
+    };
+    conv2d(&operation, data)?;
+    Tensor::new(plan.shape, output)
+}
+
+/// A convolution backwards: each input pixel adds a filter to the output.
+fn transposed<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
+    let backward = Backward {
+        padding: node.text("auto_pad", "NOTSET")?.to_owned(),
+        groups: sizes("group", &[node.integer("group", 1)], 1)?[0],
+        kernel: sizes("kernel_shape", node.integers("kernel_shape"), 1)?,
+        strides: sizes("strides", node.integers("strides"), 1)?,
+        dilations: sizes("dilations", node.integers("dilations"), 1)?,
+        pads: sizes("pads", node.integers("pads"), 0)?,
+        extra: sizes("output_padding", node.integers("output_padding"), 0)?,
+        extents: sizes("output_shape", node.integers("output_shape"), 1)?,
+    };
+    if !["NOTSET", "", "SAME_UPPER", "SAME_LOWER", "VALID"].contains(&backward.padding.as_str()) {
+        return Err(Error::failed(format_args!("auto_pad {:?} is not known", backward.padding)));
+    }
+    Ok(Kernel::new(node.input_type(0)?, move |arguments| {
+        let plan = backward.plan(arguments.get(0)?.shape(), arguments.get(1)?.shape())?;
+        let pixels = arguments.get(0)?.len() as u64;
+        let each = plan.outputs as u64 * plan.geometry.kernel_size() as u64;
+        arguments.charge(pixels.saturating_mul(each))?;
+
+        let mut results = filled(plan.shape.elements(), T::ZERO)?;
+        if let Some(biases) = arguments.find(2) {
+            let biases = biases.values::<T>()?;
+            check_biases(biases.len(), &plan)?;
+            let channels = results.chunks_exact_mut(plan.geometry.input_size().max(1));
+            channels.zip(biases.iter().cycle()).for_each(|(channel, bias)| channel.fill(*bias));
+        }
+        let (images, filters) = (arguments.values::<T>(0)?, arguments.values::<T>(1)?);
+        plan.scatter(images, filters, &mut results);
+        Tensor::new(plan.shape, results)
+    }))
+}
+
+/// The attributes of a convolution backwards.
+struct Backward {
+    padding: String,
+    groups: usize,
+    kernel: Vec<usize>,
+    strides: Vec<usize>,
+    dilations: Vec<usize>,
+    pads: Vec<usize>,
+    extra: Vec<usize>,
+    extents: Vec<usize>,
+}
+
+impl Backward {
+    /// Plans it: in the plan's geometry the output is the image that windows move over.
+    fn plan(&self, input: &Shape, filters: &Shape) -> Result<Plan, Error> {
+        let misfit = || format!("filters of {filters:?} for images of {input:?}");
+        let ([batch, channels, image @ ..], [inputs, outputs, kernel @ ..]) =
+            (&**input, &**filters)
+        else {
+            return Err(Error::rejected(misfit()));
+        };
+        let axes = image.len();
+        let given = |list: &[usize], count: usize| list.is_empty() || list.len() == count;
+        let fits = axes > 0
+            && axes == kernel.len()
+            && channels == inputs
+            && channels % self.groups == 0
+            && (self.kernel.is_empty() || self.kernel == kernel)
+            && [&self.strides, &self.dilations, &self.extra].iter().all(|list| given(list, axes))
+            && given(&self.extents, axes)
+            && given(&self.pads, axes * 2);
+        if !fits {
+            return Err(Error::rejected(misfit()));
+        }
+        let or = |list: &[usize], axis: usize, default| list.get(axis).copied().unwrap_or(default);
+        let mut geometry = Geometry {
+            input: Vec::new(),
+            output: image.to_vec(),
+            kernel: kernel.to_vec(),
+            strides: (0..axes).map(|axis| or(&self.strides, axis, 1)).collect(),
+            dilations: (0..axes).map(|axis| or(&self.dilations, axis, 1)).collect(),
+            begins: Vec::new(),
+            ends: vec![0; axes],
+        };
+        for axis in 0..axes {
+            let reach =
+                (kernel[axis].saturating_sub(1) as u64) * geometry.dilations[axis] as u64 + 1;
+            let stride = geometry.strides[axis] as u64;
+            let extra = or(&self.extra, axis, 0) as u64;
+            let full = stride * (image[axis] as u64).saturating_sub(1) + reach + extra;
+            let is_same = self.padding.starts_with("SAME");
+            let (extent, begin) = if is_same || !self.extents.is_empty() {
+                let same = image[axis] as u64 * stride;
+                let extent = self.extents.get(axis).map_or(same, |extent| *extent as u64);
+                let total = full.saturating_sub(extent);
+                let begin = match self.padding.as_str() {
+                    "SAME_UPPER" => total / 2,
+                    _ => total - total / 2,
+                };
+                (extent, begin)
+            } else {
+                let [begin, end] = match self.padding.as_str() {
+                    "VALID" => [0, 0],
+                    _ => [or(&self.pads, axis, 0), or(&self.pads, axes + axis, 0)],
+                };
+                let extent = full.checked_sub(begin as u64 + end as u64);
+                (extent.or_rejected("its padding is larger than its output")?, begin as u64)
+            };
+            geometry.input.push(usize::try_from(extent).or_rejected("an extent")?);
+            geometry.begins.push(usize::try_from(begin).or_rejected("a padding")?);
+        }
+        let all = outputs.checked_mul(self.groups).or_rejected("too many channels")?;
+        let shape: Vec<_> = [*batch, all].into_iter().chain(geometry.input.clone()).collect();
+        Ok(Plan {
+            geometry,
+            batch: *batch,
+            groups: self.groups,
+            inputs: channels / self.groups,
+            outputs: *outputs,
+            shape: Shape::new(&shape)?,
+        })
+    }
+}
+
+impl Plan {
+    fn scatter<T: Number>(&self, images: &[T], filters: &[T], results: &mut [T]) {
+        let (pixels, output) = (self.geometry.output_size(), self.geometry.input_size());
+        let kernel = self.geometry.kernel_size();
+        self.geometry.for_each_block(|block| {
+            for image in 0..self.batch * self.groups {
+                let group = image % self.groups;
+                for source in 0..self.inputs {
+                    let pixels = &images[(image * self.inputs + source) * pixels..];
+                    let filter = (group * self.inputs + source) * self.outputs * kernel;
+                    for channel in 0..self.outputs {
+                        let filter = &filters[filter + channel * kernel..];
+                        let result = &mut results[(image * self.outputs + channel) * output..];
+                        for (position, pairs) in block.positions() {
+                            for (element, place) in pairs {
+                                let product = pixels[position].times(filter[*element]);
+                                result[*place] = result[*place].plus(product);
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
