@@ -6,6 +6,9 @@
 mod kernels;
 mod operators;
 
+#[cfg(test)]
+mod tests;
+
 use model_file::{Predictor, SavedMetadata};
 use onnx_executor::Registry;
 use onnx_executor::operators::GENERAL;
