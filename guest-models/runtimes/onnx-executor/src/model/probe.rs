@@ -19,6 +19,22 @@ const MAX_WORK: u64 = 1 << 28;
 /// varies. Where a run fails, an input has no rows, or shapes depend on values, the declared shape
 /// stays.
 pub(super) fn shapes(compiled: &Compiled, inputs: &[ModelInput], outputs: &mut [ModelOutput]) {
+    set_seen(compiled, inputs, outputs);
+    if outputs.iter().all(|output| output.shape.is_some()) {
+        return;
+    }
+
+    // Zeros are indices in every table. What they show is the number of dimensions.
+    let zeros = inputs.iter().map(|input| sample(input, 2, None)).collect::<Result<_, _>>();
+    let Ok(seen) = zeros.and_then(|zeros| compiled.program.run_within(zeros, MAX_WORK)) else {
+        return;
+    };
+    for (output, seen) in outputs.iter_mut().zip(seen) {
+        output.shape.get_or_insert_with(|| vec![-1; seen.shape().len()]);
+    }
+}
+
+fn set_seen(compiled: &Compiled, inputs: &[ModelInput], outputs: &mut [ModelOutput]) {
     let depends = BY_VALUE.iter().any(|operator| compiled.operators.contains_key(*operator));
     // An input without rows may be an axis or a shape, on whose value extents depend.
     let required = inputs.iter().filter(|input| input.default.is_none());
@@ -55,11 +71,12 @@ pub(super) fn run(
     rows: usize,
     first: usize,
 ) -> Result<Vec<Tensor>, Error> {
-    let tensors = inputs.iter().map(|input| sample(input, rows, first));
+    let tensors = inputs.iter().map(|input| sample(input, rows, Some(first)));
     program.run_within(tensors.collect::<Result<_, _>>()?, MAX_WORK)
 }
 
-fn sample(input: &ModelInput, rows: usize, first: usize) -> Result<Tensor, Error> {
+/// Makes a value of an input: of numbers that differ, or of zeros if there is no first one.
+fn sample(input: &ModelInput, rows: usize, first: Option<usize>) -> Result<Tensor, Error> {
     if let Some(default) = &input.default {
         return Ok(default.clone());
     }
@@ -71,7 +88,10 @@ fn sample(input: &ModelInput, rows: usize, first: usize) -> Result<Tensor, Error
     let shape = Shape::new(&extents)?;
     let length = shape.elements();
     let width = length.checked_div(rows).unwrap_or_default().max(1);
-    let number = move |index: usize| ((index / width + first) * 5 + index % width) % 11;
+    let number = move |index: usize| match first {
+        Some(first) => ((index / width + first) * 5 + index % width) % 11,
+        None => 0,
+    };
 
     macro_rules! numbers {
         ($($variant:ident($number:ty)),*) => {

@@ -6,6 +6,7 @@ mod bits;
 mod conv;
 mod detection;
 mod einsum;
+mod embedding;
 mod integer;
 mod loss;
 mod normalization;
@@ -29,6 +30,7 @@ pub(crate) const NEURAL: &[&[Operator]] = &[
     conv::OPERATORS,
     detection::OPERATORS,
     einsum::OPERATORS,
+    embedding::OPERATORS,
     integer::OPERATORS,
     loss::OPERATORS,
     normalization::OPERATORS,
