@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::prerequisites::{self, DISK_TO_SERVE, DISK_TO_TEST};
 use crate::provisions::Provisions;
@@ -30,39 +31,57 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_TEST)?;
-    print_step(
-        "building the example models and the test guests; the first time takes about a minute",
-    );
-    guests::build()?;
-
-    print_step("installing what some tests need; the first time takes about two minutes");
     let skipped = skipped_tests::create_file()?;
-    let provisions = Provisions::gather(&skipped)?;
+    let provisions = build_and_install(arguments, &skipped)?;
+
     // The arguments are cargo's, so a run of some tests leaves these out.
     if arguments.is_empty() {
+        print_step("testing the Python package");
         test_python_package(&provisions, &skipped)?;
     }
 
-    print_step(
-        "testing the guests and the tools; the first time takes about two minutes on two cores",
-    );
-    // In two steps: with the guests, the engine would be built with other features, and again for a
-    // build of the host alone.
-    let mut command = cargo();
-    command.args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(WITHOUT_SERVER);
+    print_step("testing the guests and the tools");
+    let mut command = tests_of_guests();
     provisions.give_to(&mut command);
     run(command.args(arguments))?;
 
-    print_step(
-        "building and testing the server; the first time takes about twelve minutes on two cores, and the tests ten",
-    );
-    let mut command = cargo();
-    // Together, because the engine would be built with other features for `wardian-core` alone.
-    command.args(["test", "--package", "wardian", "--package", "wardian-core"]);
+    print_step("testing the server; it takes about ten minutes on two cores");
+    let mut command = tests_of_server();
     provisions.give_to(&mut command);
     let outcome = run(command.args(arguments));
     skipped_tests::print_report(&skipped);
     outcome
+}
+
+/// Builds the guests and all tests. Meanwhile installs what some tests need, which mostly waits for
+/// downloads.
+fn build_and_install(arguments: &[String], skipped: &Path) -> Result<Provisions> {
+    print_step(
+        "building all tests and installing what they need; the first time takes about fifteen minutes on two cores",
+    );
+    thread::scope(|scope| {
+        let installing = scope.spawn(|| Provisions::gather(skipped));
+        guests::build()?;
+        run(tests_of_guests().arg("--no-run").args(arguments))?;
+        run(tests_of_server().arg("--no-run").args(arguments))?;
+        installing.join().unwrap_or_else(|_| Err(anyhow!("the installation panicked")))
+    })
+}
+
+/// The tests of guests and tools. With them, the engine would be built with other features, and
+/// again for a build of the host alone.
+fn tests_of_guests() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(WITHOUT_SERVER);
+    command
+}
+
+/// The tests of both crates of the server. The engine would be built with other features for
+/// `wardian-core` alone.
+fn tests_of_server() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--package", "wardian", "--package", "wardian-core"]);
+    command
 }
 
 fn test_python_package(provisions: &Provisions, skipped: &Path) -> Result<()> {
