@@ -155,7 +155,8 @@ pub(crate) fn path(route: &Route) -> String {
         .replace("{model}", model)
         .replace("{version}", version)
         .replace("{repository}", "main");
-    let path = path.replace("{bucket}", "matrix").replace("{key}", "key");
+    let path =
+        path.replace("{label}", "stable").replace("{bucket}", "matrix").replace("{key}", "key");
     let path = path.replace("{session}", "s").replace("{task}", "1");
     assert!(!path.contains('{'), "this test has no value for a part of {path}");
     path
