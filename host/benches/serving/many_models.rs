@@ -82,7 +82,8 @@ fn measure(
     let mut measured = [Measured::default(); 2];
     for ((measured, one), store) in measured.iter_mut().zip(one).zip(["cold", "warm"]) {
         *measured = start(folder.path(), count, source)?;
-        let others = (count - 1) as f64;
+        // Not a number for the first model alone.
+        let others = if count > 1 { (count - 1) as f64 } else { f64::NAN };
         let each = |all: f64, one: f64, unit: f64| format_number((all - one) / others / unit);
 
         table.row([
