@@ -52,8 +52,8 @@ fn memory_of_unread_responses_is_freed() {
     let unread: Vec<_> = (0..40).map(|_| begin_large(&server)).collect();
     until("that all answers wait", || server.resident() > before + 40 * 8 * MIB);
     unread.into_iter().for_each(|pending| pending.hang_up());
-    // The memory that two slots keep for their next instances stays. A thread returns the rest while
-    // it allocates, so every thread of the server is given something to do.
+    // The memory that two slots keep for their next instances stays. A thread returns the rest
+    // while it allocates, so every thread of the server is given something to do.
     until("the memory", || {
         let calls: Vec<_> = (0..16).map(|_| begin_small(&server)).collect();
         calls.into_iter().for_each(|call| {
