@@ -78,12 +78,12 @@ pub(crate) fn environments() -> Vec<(&'static str, Result<PathBuf>)> {
 
 /// Installs the libraries alone. Returns the interpreter.
 pub(crate) fn libraries() -> Result<PathBuf> {
-    LIBRARIES.install_if_changed(installer().map_err(|error| format!("{error:#}")))
+    LIBRARIES.install_alone()
 }
 
 /// Installs the servers of the benchmark alone. Returns the interpreter.
 pub(crate) fn peers() -> Result<PathBuf> {
-    PEERS.install_if_changed(installer().map_err(|error| format!("{error:#}")))
+    PEERS.install_alone()
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
@@ -103,6 +103,10 @@ fn installer() -> Result<PathBuf> {
 }
 
 impl Environment {
+    fn install_alone(&self) -> Result<PathBuf> {
+        self.install_if_changed(installer().map_err(|error| format!("{error:#}")))
+    }
+
     fn install_if_changed(&self, installer: Result<PathBuf, String>) -> Result<PathBuf> {
         let requirements = root().join(self.requirements);
         let wanted = fs::read(&requirements)

@@ -3,6 +3,8 @@
 
 mod predictor;
 mod saved_metadata;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use predictor::Predictor;
 pub use saved_metadata::{Class, SavedMetadata};

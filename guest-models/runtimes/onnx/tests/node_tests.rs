@@ -5,11 +5,10 @@
 //! and the list only grows. A wrong answer is a failure, whatever the list says.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::path::Path;
+use std::{env, fs};
 
+use model_file::testing::{folders, skip};
 use onnx_executor::proto::{ModelProto, TensorProto};
 use onnx_executor::tensor::{Data, ElementType, Tensor};
 use prost::Message;
@@ -27,10 +26,14 @@ enum Outcome {
 
 #[test]
 fn node_tests_pass_or_are_refused() {
-    let Some(root) = env::var_os("WARDIAN_ONNX_NODE_TESTS") else { return skip().unwrap() };
+    let Some(root) = env::var_os("WARDIAN_ONNX_NODE_TESTS") else {
+        let reason = "WARDIAN_ONNX_NODE_TESTS names no folder made by onnx_node_tests.py";
+        return skip("onnx: node_tests_pass_or_are_refused", reason).unwrap();
+    };
+    let is_case = |path: &Path| path.join("model.onnx").is_file();
     let expected: BTreeSet<_> = LIST.lines().collect();
     let (mut passed, mut refused, mut wrong) = (BTreeSet::new(), 0, Vec::new());
-    for folder in folders(Path::new(&root)).unwrap() {
+    for folder in folders(Path::new(&root), is_case).unwrap() {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match run(&folder).unwrap_or_else(|error| Outcome::Wrong(error.to_string())) {
             Outcome::Passed => drop(passed.insert(name)),
@@ -45,30 +48,6 @@ fn node_tests_pass_or_are_refused() {
     assert!(lost.is_empty(), "they passed before: {lost:?}");
     let fresh: Vec<_> = passed.iter().filter(|name| !expected.contains(name.as_str())).collect();
     assert!(fresh.is_empty(), "they pass now; add them to node_tests.txt: {fresh:?}");
-}
-
-/// Notes that the test is skipped, in the words of `tests/harness/requirement.rs`. Panics if Python
-/// is mandatory, as in CI.
-fn skip() -> io::Result<()> {
-    let reason = "WARDIAN_ONNX_NODE_TESTS names no folder made by onnx_node_tests.py";
-    let is_required = env::var_os("WARDIAN_REQUIRE_PYTHON").is_some();
-    assert!(!is_required, "WARDIAN_REQUIRE_PYTHON is set, but {reason}");
-    eprintln!("skipped for want of Python 3 with the test packages: {reason}");
-
-    let Some(file) = env::var_os("WARDIAN_SKIPPED_TESTS") else { return Ok(()) };
-    let line = "onnx: node_tests_pass_or_are_refused\t\
-                Python 3 with the test packages\t\
-                apt-get install python3-venv, then cargo xtask test\n";
-    OpenOptions::new().append(true).open(file)?.write_all(line.as_bytes())
-}
-
-/// Returns the folders in a folder, by name.
-fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut folders: Vec<_> = paths.filter(|path| path.join("model.onnx").is_file()).collect();
-    folders.sort();
-    Ok(folders)
 }
 
 fn run(folder: &Path) -> Result<Outcome, Error> {

@@ -1,18 +1,20 @@
 //! Answers the golden requests of the folders below `$WARDIAN_CONFORMANCE`, which
 //! `../conformance/generate.py` makes: 500 rows for each model, with its library's own answers.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, fs};
 
+use model_file::testing::{folders, skip};
 use tabular::SavedMetadata;
 use wardian_sdk::{Error, OrError, golden};
 
 #[test]
 fn files_are_answered_as_by_their_libraries() {
-    let Some(root) = env::var_os("WARDIAN_CONFORMANCE") else { return skip().unwrap() };
-    let models = folders(Path::new(&root)).unwrap();
+    let Some(root) = env::var_os("WARDIAN_CONFORMANCE") else {
+        let reason = "WARDIAN_CONFORMANCE names no folder made by generate.py";
+        return skip("tabular: files_are_answered_as_by_their_libraries", reason).unwrap();
+    };
+    let models = folders(Path::new(&root), |path| path.join("1").is_dir()).unwrap();
     assert!(!models.is_empty(), "{} has no models", root.display());
 
     let mut faults = 0;
@@ -25,30 +27,6 @@ fn files_are_answered_as_by_their_libraries() {
 
     println!("{} models answered as by their libraries", models.len() - faults);
     assert!(faults == 0, "{faults} of {} models are not", models.len());
-}
-
-/// Notes that the test is skipped, in the words of `tests/harness/requirement.rs`. Panics if Python
-/// is mandatory, as in CI.
-fn skip() -> io::Result<()> {
-    let reason = "WARDIAN_CONFORMANCE names no folder made by generate.py";
-    let is_required = env::var_os("WARDIAN_REQUIRE_PYTHON").is_some();
-    assert!(!is_required, "WARDIAN_REQUIRE_PYTHON is set, but {reason}");
-    eprintln!("skipped for want of Python 3 with the test packages: {reason}");
-
-    let Some(file) = env::var_os("WARDIAN_SKIPPED_TESTS") else { return Ok(()) };
-    let line = "tabular: files_are_answered_as_by_their_libraries\t\
-                Python 3 with the test packages\t\
-                apt-get install python3-venv, then cargo xtask test\n";
-    OpenOptions::new().append(true).open(file)?.write_all(line.as_bytes())
-}
-
-/// Returns the folders in a folder, by name.
-fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?;
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut folders: Vec<_> = paths.filter(|path| path.join("1").is_dir()).collect();
-    folders.sort();
-    Ok(folders)
 }
 
 /// Reads the model of a version's folder and answers its golden requests.
