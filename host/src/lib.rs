@@ -81,8 +81,9 @@
 //!   `server/accept.rs` names axum for the body of a response, and the client in [`cli`] for HTTP's
 //!   types.
 //! - Only [`engine`] and [`capability`] name wasmtime, but for the error in [`server`].
-//! - No model file is parsed outside a guest. The host looks at its first kilobyte, to choose the
-//!   runtime that serves it (`repository/runtimes`).
+//! - No model file is parsed outside a guest. The host looks at its first kilobyte, and at the
+//!   domains of the nodes of an ONNX file, to choose the runtime that serves it
+//!   (`repository/file_kind.rs`).
 //! - Only `repository/folder_watcher.rs` names notify, only `repository/remote` object_store, and
 //!   only `database/postgres` tokio-postgres. `xtask/src/tidy/crates.rs` lists these places, and
 //!   those that name rusqlite.

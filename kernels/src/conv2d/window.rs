@@ -15,7 +15,7 @@ struct Run {
     from: usize,
 }
 
-/// What each element of a filter meets at some consecutive pixels of the output image.
+/// The input elements under each element of a filter, at some consecutive pixels of the output.
 ///
 /// It is the same for every channel, so that it is computed once for all of them.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use super::IntegerOutput;
 use crate::Activation;
 
-/// What the zero points of both matrices take from the sums of a few columns.
+/// Corrections of the sums of a few columns for the zero points of both matrices.
 ///
 /// The sum of `(a - za) * (b - zb)` over the depth is the sum of `a * b`, less `za` times the sum of
 /// the column, less `zb` times what the sum of the row exceeds `za` times the depth by.

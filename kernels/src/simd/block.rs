@@ -21,7 +21,7 @@ pub(crate) struct Right<'a> {
     pub(crate) depth: usize,
 }
 
-/// What becomes of the sums of products.
+/// The destination of the sums of products.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a> {
     /// Multiplies the sums.

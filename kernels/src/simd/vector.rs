@@ -1,4 +1,4 @@
-//! What the inner loop of products needs from an instruction set.
+//! The operations of an instruction set that the inner loop of products uses.
 
 /// A register of `f32` numbers.
 ///

@@ -50,7 +50,7 @@ pub(super) async fn load(
         http: None,
         key_value: None,
         sql: None,
-        // What a guest computes while it loads is its own in any case.
+        // Kernels reach nothing but the guest's own memory, so `load` has them whatever is granted.
         kernels: true,
         log: Arc::new(|line| report(line.into())),
     };

@@ -42,7 +42,7 @@ impl Registry {
             Ok(kernel) => return Ok(kernel),
             Err(error) => error,
         };
-        // What does not take numbers of 16 bits may take floats.
+        // An operator that does not take numbers of 16 bits may take floats.
         let Some(half) = half_input(node) else { return Err(error) };
         let inputs = widened_inputs(node).map_err(refused)?;
         match self.build_as_given(&node.with_inputs(inputs)) {
