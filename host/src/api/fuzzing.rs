@@ -4,7 +4,7 @@ use super::extract::ModelPath;
 use super::golden_file::parse_golden;
 use super::oip::fuzzing::check_tensors;
 pub use super::oip::fuzzing::{infer_binary, infer_json};
-pub use super::predict::fuzzing::table;
+pub use super::routes::predict::fuzzing::table;
 use crate::fuzzing::check_text;
 
 /// Checks a golden request file. An accepted file has cases with outputs, valid tensors, and a

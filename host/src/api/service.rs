@@ -19,8 +19,9 @@ use super::error::ApiError;
 use super::extract::ModelPath;
 use super::http::connection::Connection;
 use super::http::{request_id, unread_body};
+use super::routes::infer;
 use super::state::ApiState;
-use super::{head_checks, infer, router};
+use super::{head_checks, router};
 use crate::model::InferError;
 
 /// The HTTP interface. Cheap to clone.

@@ -1,0 +1,244 @@
+//! The effective configuration of a model: the applicable fields of Triton's model configuration,
+//! and the other settings under `wardian`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::repository::runtime_json;
+use super::route::{self, Endpoint, OPERATION, Operation};
+use crate::api::auth::{Access, Caller};
+use crate::api::error::ApiError;
+use crate::api::extract::{ModelPath, json_response};
+use crate::api::oip::PLATFORM;
+use crate::api::openapi::errors;
+use crate::api::state::ApiState;
+use crate::model::{Datatype, Isolation, Metadata, Retention, TensorSpec, Version, VersionPolicy};
+use crate::servable::{BatchForm, Servable};
+
+/// The routes of this file.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        route::get("/v2/models/{model}/config", Access::Key, model_config).describe(Operation {
+            id: "model_config",
+            tag: "models",
+            summary: "What is in force for a model",
+            response_body: "Config",
+            errors: errors::MODEL,
+            ..OPERATION
+        }),
+        route::get("/v2/models/{model}/versions/{version}/config", Access::Key, model_config)
+            .describe(Operation {
+                id: "version_config",
+                tag: "models",
+                summary: "What is in force for a version",
+                response_body: "Config",
+                errors: errors::MODEL,
+                ..OPERATION
+            }),
+    ]
+}
+
+/// `GET /v2/models/{m}[/versions/{v}]/config`: effective configuration of a serving version.
+async fn model_config(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: ModelPath,
+) -> Result<Response, ApiError> {
+    let tenant = caller.tenant_name()?;
+    let handle = path.find(&state, &caller)?;
+    let versions = state.dataplane.versions(tenant, &path.model);
+    let policy = state.dataplane.version_policy(tenant, &path.model);
+    let retention = state.dataplane.retention(tenant, &path.model);
+
+    let mut config = Config::new(&handle, &versions, &policy);
+    config.wardian["prune"] = prune(retention);
+    Ok(json_response(&config))
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    name: &'a str,
+    platform: &'static str,
+    backend: &'static str,
+    version_policy: Value,
+    max_batch_size: u32,
+    input: Vec<Tensor<'a>>,
+    output: Vec<Tensor<'a>>,
+    wardian: Value,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    data_type: &'static str,
+    dims: &'a [i64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reshape: Option<Reshape>,
+    optional: bool,
+}
+
+/// The model's shape where it differs from `dims`, which must not be empty in Triton's
+/// configuration.
+#[derive(Serialize)]
+struct Reshape {
+    shape: [i64; 0],
+}
+
+impl<'a> Config<'a> {
+    fn new(servable: &'a Servable, versions: &[Version], policy: &VersionPolicy) -> Self {
+        let metadata = servable.metadata();
+        Config {
+            name: servable.id().name.as_str(),
+            platform: PLATFORM,
+            backend: "wardian",
+            version_policy: version_policy(policy),
+            max_batch_size: metadata.max_batch_size,
+            input: metadata.inputs.iter().map(|spec| Tensor::new(spec, metadata)).collect(),
+            output: metadata.outputs.iter().map(|spec| Tensor::new(spec, metadata)).collect(),
+            wardian: effective_settings(servable, versions),
+        }
+    }
+}
+
+impl<'a> Tensor<'a> {
+    /// Describes a tensor. As in Triton's configuration, the dimensions exclude the batch.
+    fn new(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
+        let batch = usize::from(metadata.max_batch_size > 0);
+        let shape = spec.shape.get(batch..).unwrap_or_default();
+        let (dims, reshape) =
+            if shape.is_empty() { (&[1][..], Some(Reshape { shape: [] })) } else { (shape, None) };
+
+        Tensor {
+            name: &spec.name,
+            data_type: data_type(spec.datatype),
+            dims,
+            reshape,
+            optional: spec.optional,
+        }
+    }
+}
+
+fn version_policy(policy: &VersionPolicy) -> Value {
+    match policy {
+        VersionPolicy::Latest(count) => json!({ "latest": { "num_versions": count } }),
+        VersionPolicy::All => json!({ "all": {} }),
+        VersionPolicy::Only(versions) => {
+            json!({ "specific": { "versions": version_numbers(versions) } })
+        }
+    }
+}
+
+/// Returns the setting `prune` as it is in force.
+fn prune(retention: Option<Retention>) -> Value {
+    match retention {
+        None => Value::Null,
+        Some(Retention::Newest(count)) => json!({ "newest": count }),
+        Some(Retention::Replaced(time)) => json!({ "replaced_ms": time.as_millis() as u64 }),
+    }
+}
+
+fn version_numbers(versions: &[Version]) -> Vec<u64> {
+    versions.iter().map(|version| version.number()).collect()
+}
+
+fn effective_settings(servable: &Servable, versions: &[Version]) -> Value {
+    let settings = servable.settings();
+    let report = servable.report();
+    let milliseconds = |duration: std::time::Duration| duration.as_millis() as u64;
+
+    json!({
+        "version": servable.id().version.number(),
+        "versions": version_numbers(versions),
+        "labels": settings.labels.iter().map(|(label, version)| (label, version.number())).collect::<BTreeMap<_, _>>(),
+        "digest": report.digest,
+        "runtime": servable.template().runtime().map(runtime_json),
+        "snapshot": report.snapshot.is_ok(),
+        "snapshot_reason": report.snapshot.err(),
+        "isolation": match settings.isolation { Isolation::Request => "request", Isolation::Pooled => "pooled" },
+        "instances": {
+            "min": settings.instances.min,
+            "max": settings.instances.max,
+            "idle_timeout_ms": milliseconds(settings.instances.idle_timeout),
+            "idle": report.idle_instances,
+            "busy": report.busy_instances,
+        },
+        "suspended": report.suspended,
+        "breaker": {
+            "faults": settings.breaker.faults,
+            "pause_ms": milliseconds(settings.breaker.pause),
+            "rollback": settings.breaker.rollback,
+        },
+        "memory_bytes": report.memory_bytes,
+        "batching": {
+            "max_batch_size": settings.batching.max_batch_size,
+            // The result of the setting and the model's own limit.
+            "effective": servable.batch_limit().map_or(1, |limit| limit.items),
+            "form": servable.batch_limit().map(|limit| match limit.form {
+                BatchForm::Joined => "joined",
+                BatchForm::SideBySide => "side by side",
+            }),
+            "max_queue_delay_ms": milliseconds(settings.batching.max_queue_delay),
+            "max_queue": settings.batching.max_queue,
+        },
+        "streaming": {
+            "deadline_ms": milliseconds(settings.streaming.deadline),
+            "cpu_time_ms": milliseconds(settings.streaming.cpu_time),
+            "total_bytes": settings.streaming.total,
+            "heartbeat_ms": milliseconds(settings.streaming.heartbeat),
+        },
+        "sessions": {
+            "idle_timeout_ms": milliseconds(settings.sessions.idle_timeout),
+            "max_size_bytes": settings.sessions.max_size,
+        },
+        "deferred": {
+            "tries": settings.deferred.tries,
+            "pause_ms": milliseconds(settings.deferred.pause),
+            "deadline_ms": milliseconds(settings.deferred.deadline),
+            "cpu_time_ms": milliseconds(settings.deferred.cpu_time),
+            "per_call": settings.deferred.per_call,
+            "payload_bytes": settings.deferred.payload,
+        },
+        "limits": {
+            "memory_bytes": settings.limits.memory,
+            "deadline_ms": milliseconds(settings.limits.deadline),
+            "cpu_time_ms": milliseconds(settings.limits.cpu_time),
+            "request_bytes": settings.limits.request,
+            "response_bytes": settings.limits.response,
+        },
+        "warmup": { "requests": settings.warmup.requests },
+        // The values may be secrets of the model's owner.
+        "capabilities": {
+            "config": settings.capabilities.config.keys().collect::<Vec<_>>(),
+            "live_config": servable.template().config().live().keys().collect::<Vec<_>>(),
+            "http": settings.capabilities.http.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "key_value": settings.capabilities.key_value,
+            "sql": settings.capabilities.sql,
+            "kernels": settings.capabilities.kernels,
+        },
+    })
+}
+
+/// Returns the datatype's name in Triton's model configuration.
+fn data_type(datatype: Datatype) -> &'static str {
+    match datatype {
+        Datatype::Bool => "TYPE_BOOL",
+        Datatype::Uint8 => "TYPE_UINT8",
+        Datatype::Uint16 => "TYPE_UINT16",
+        Datatype::Uint32 => "TYPE_UINT32",
+        Datatype::Uint64 => "TYPE_UINT64",
+        Datatype::Int8 => "TYPE_INT8",
+        Datatype::Int16 => "TYPE_INT16",
+        Datatype::Int32 => "TYPE_INT32",
+        Datatype::Int64 => "TYPE_INT64",
+        Datatype::Fp16 => "TYPE_FP16",
+        Datatype::Bf16 => "TYPE_BF16",
+        Datatype::Fp32 => "TYPE_FP32",
+        Datatype::Fp64 => "TYPE_FP64",
+        Datatype::Bytes => "TYPE_STRING",
+    }
+}

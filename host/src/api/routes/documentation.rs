@@ -1,0 +1,80 @@
+//! The API documentation: `/openapi.json`, and `/docs`, a page that shows it and can call models.
+//!
+//! Neither contains tenant data. The page lists models with the API key that the user enters.
+
+use std::sync::LazyLock;
+
+use axum::http::header::{CONTENT_SECURITY_POLICY, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use serde_json::json;
+
+use super::route::{self, Endpoint, OPERATION, Operation};
+use crate::api::auth::Access;
+use crate::api::extract::json_response;
+use crate::api::http::media_type::AcceptHeader;
+use crate::api::http::response_compression::StaticDocument;
+use crate::api::openapi;
+
+/// The routes of this file.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        route::get("/openapi.json", Access::Open, document).describe(Operation {
+            id: "openapi",
+            tag: "server",
+            summary: "This document",
+            response_body: "application/json",
+            ..OPERATION
+        }),
+        route::get("/docs", Access::Open, page).describe(Operation {
+            id: "docs",
+            tag: "server",
+            summary: "A page that shows this document and lets one try a model",
+            response_body: "text/html",
+            ..OPERATION
+        }),
+        route::get("/", Access::Open, root).describe(Operation {
+            id: "root",
+            tag: "server",
+            summary: "A sign of life; the page of `/docs` for browsers",
+            response_body: "Alive",
+            ..OPERATION
+        }),
+    ]
+}
+
+/// `GET /openapi.json`. The document is built once.
+async fn document(headers: HeaderMap) -> Response {
+    static DOCUMENT: LazyLock<StaticDocument> = LazyLock::new(|| {
+        StaticDocument::compress(openapi::document(&super::endpoints()).to_string())
+    });
+
+    DOCUMENT.respond(HeaderValue::from_static("application/json"), &headers)
+}
+
+/// `GET /docs`.
+async fn page(headers: HeaderMap) -> Response {
+    // The page is self-contained and connects to this server only.
+    const POLICY: HeaderValue = HeaderValue::from_static(
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    static PAGE: LazyLock<StaticDocument> =
+        LazyLock::new(|| StaticDocument::compress(include_str!("page.html")));
+
+    let mut response = PAGE.respond(HeaderValue::from_static("text/html; charset=utf-8"), &headers);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+
+    response
+}
+
+/// `GET /`: the documentation page for browsers, a liveness answer for other clients.
+async fn root(headers: HeaderMap) -> Response {
+    let mut response = match AcceptHeader::from_headers(&headers).lists("text/html") {
+        true => page(headers).await,
+        false => json_response(&json!({ "status": "alive" })),
+    };
+
+    response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+    response
+}

@@ -1,0 +1,124 @@
+//! The inference route of the Open Inference Protocol.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Request};
+use axum::response::Response;
+
+use super::route::{self, Endpoint, OPERATION, Operation};
+use crate::api::auth::{Access, Caller};
+use crate::api::context::RequestContext;
+use crate::api::extract::ModelPath;
+use crate::api::oip::framing::{self, Dialect, Framing};
+use crate::api::oip::request_json::{DecodedRequest, OutputSelection};
+use crate::api::oip::response_json::{self, EncodedResponse};
+use crate::api::openapi::errors;
+use crate::api::state::ApiState;
+use crate::api::unary::{self, Codec};
+use crate::model::{InferError, InferResponse, Metadata};
+use crate::servable::ServableHandle;
+use crate::tenant::Pacer;
+
+/// The routes of this file.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        route::post("/v2/models/{model}/infer", Access::Infer, infer_model).describe(Operation {
+            id: "infer",
+            tag: "inference",
+            summary: "Ask a model",
+            request_body: "InferRequest",
+            response_body: "InferResponse",
+            errors: errors::INFERENCE,
+            ..OPERATION
+        }),
+        route::post("/v2/models/{model}/versions/{version}/infer", Access::Infer, infer_model)
+            .describe(Operation {
+                id: "infer_version",
+                tag: "inference",
+                summary: "Ask a version",
+                request_body: "InferRequest",
+                response_body: "InferResponse",
+                errors: errors::INFERENCE,
+                ..OPERATION
+            }),
+    ]
+}
+
+/// `POST /v2/models/{m}[/versions/{v}]/infer` with escapes in the path.
+async fn infer_model(
+    State(state): State<Arc<ApiState>>,
+    Extension(context): Extension<RequestContext>,
+    caller: Caller,
+    path: ModelPath,
+    request: Request<Body>,
+) -> Response {
+    handle(&state, &context, &caller, path, request).await
+}
+
+/// Answers an inference request. The HTTP service calls it for a plain path.
+pub(in crate::api) async fn handle(
+    state: &ApiState,
+    context: &RequestContext,
+    caller: &Caller,
+    path: ModelPath,
+    request: Request<Body>,
+) -> Response {
+    unary::handle(state, context, caller, &path, request, InferCodec::from_headers).await
+}
+
+/// The JSON and the binary tensors of the Open Inference Protocol.
+#[derive(Clone, Copy)]
+pub(super) struct InferCodec {
+    framing: Framing,
+    dialect: Dialect,
+}
+
+impl InferCodec {
+    /// JSON without binary tensors.
+    pub(super) const JSON: InferCodec =
+        InferCodec { framing: Framing::Json, dialect: Dialect::Header };
+
+    /// Reads the framing of a body from its headers. Fails if the content type is not supported.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, InferError> {
+        let (framing, dialect) = framing::from_headers(headers)?;
+        Ok(InferCodec { framing, dialect })
+    }
+
+    /// True if the body is JSON alone.
+    pub(super) fn is_json(&self) -> bool {
+        self.framing == Framing::Json
+    }
+}
+
+impl Codec for InferCodec {
+    type Form = OutputSelection;
+
+    fn decode(
+        &self,
+        metadata: &Metadata,
+        body: &[u8],
+        pacer: &Pacer,
+    ) -> Result<(DecodedRequest, OutputSelection), String> {
+        let mut decoded = framing::decode(self.framing, metadata, body, pacer)?;
+        let outputs = std::mem::take(&mut decoded.outputs);
+        Ok((decoded, outputs))
+    }
+
+    fn encode(
+        &self,
+        servable: &ServableHandle,
+        id: &str,
+        response: &InferResponse,
+        outputs: &OutputSelection,
+        pacer: &Pacer,
+    ) -> Result<EncodedResponse, InferError> {
+        response_json::encode(servable.id(), id, response, outputs, pacer)
+    }
+
+    fn set_headers(&self, headers: &mut HeaderMap, json_length: Option<usize>) {
+        framing::set_headers(headers, self.dialect, json_length);
+    }
+}
