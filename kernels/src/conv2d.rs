@@ -1,7 +1,7 @@
 //! Two-dimensional convolutions of `f32` images.
 
 mod depthwise;
-mod general;
+mod im2col;
 mod packing;
 mod window;
 
@@ -51,7 +51,7 @@ pub struct Conv2dData<'a> {
     pub bias: &'a [f32],
     /// Images like the output, or empty.
     pub residual: &'a [f32],
-    /// The output images. What they hold before makes no difference.
+    /// The output images. They are overwritten.
     pub output: &'a mut [f32],
 }
 
@@ -92,10 +92,11 @@ impl Sizes {
     }
 }
 
-/// The largest height or width of an image with its zeros, so that places in it fit into 32 bits.
+/// The largest height or width of an image with its zeros. An index in it fits into 32 bits.
 const MAX_PADDED: u64 = i32::MAX as u64;
 
-/// The largest filter of a depthwise convolution that has a loop of its own.
+/// The most elements of a filter that [`depthwise`] computes. Larger filters are computed as
+/// products of matrices.
 const MAX_DEPTHWISE_AREA: u64 = 64;
 
 impl Conv2d {
@@ -200,7 +201,7 @@ impl Conv2d {
         if self.is_depthwise(sizes.inputs as u64, sizes.kernel_area() as u64) {
             depthwise::run(sizes, self.activation, data, set, start, checkpoint)
         } else {
-            general::run(sizes, self.activation, data, set, start, checkpoint)
+            im2col::run(sizes, self.activation, data, set, start, checkpoint)
         }
     }
 

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use kernel_checks::{bytes, numbers};
+use kernel_checks::{random_bytes, random_floats};
 use wardian_kernels::{
     Activation, Conv2d, Conv2dData, InstructionSet, IntegerData, IntegerMatmul, IntegerOutput,
     IntegerPacking, Matmul, MatmulData, run_to_end,
@@ -73,8 +73,8 @@ struct Task {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = arguments.first().filter(|name| *name != "best");
-    let set = match wanted {
+    let requested = arguments.first().filter(|name| *name != "best");
+    let set = match requested {
         None => InstructionSet::best(),
         Some(name) => InstructionSet::available()
             .find(|set| set.name() == name)
@@ -100,9 +100,9 @@ fn main() {
     }
 }
 
-/// Runs an operation piece by piece, and keeps the least time of each piece: other programs interrupt
-/// long operations in every round. In between, other operations have taken the place of its operands
-/// in the caches.
+/// Runs an operation piece by piece, and keeps the least time of each piece, because other programs
+/// interrupt long operations in every round. Between two rounds other operations run, so that its
+/// operands are no longer in the caches.
 fn measure(run: &mut Run, set: InstructionSet, least: &mut Vec<f64>) {
     let mut position = 0;
     for piece in 0.. {
@@ -163,8 +163,8 @@ fn matmuls(name: &str, layers: &[(u32, u32, u32, u32)]) -> Task {
     for (count, rows, inner, columns) in layers.iter().copied() {
         for _ in 0..count {
             let operation = Matmul::dense(rows, inner, columns);
-            let left = numbers((rows * inner) as usize, 1);
-            let right = numbers((inner * columns.next_multiple_of(16)) as usize, 2);
+            let left = random_floats((rows * inner) as usize, 1);
+            let right = random_floats((inner * columns.next_multiple_of(16)) as usize, 2);
             let mut output = vec![0.0; (rows * columns) as usize];
             operations += 2.0 * f64::from(rows) * f64::from(inner) * f64::from(columns);
             runs.push(Box::new(move |set, position| {
@@ -196,10 +196,11 @@ fn integer_matmul(rows: u32, inner: u32, columns: u32) -> Task {
     let strides = wardian_kernels::Strides::dense(inner, columns);
     let packing = IntegerPacking { inner, columns, strides, signed: true };
     let mut right = vec![0; packing.packed_len().map_or(0, |len| len as usize)];
-    let done = packing.run(&bytes((inner * columns) as usize, 2), &mut right, 0, &mut run_to_end);
+    let done =
+        packing.run(&random_bytes((inner * columns) as usize, 2), &mut right, 0, &mut run_to_end);
     assert_eq!(done, Ok(None));
 
-    let left = bytes((rows * inner) as usize, 1);
+    let left = random_bytes((rows * inner) as usize, 1);
     let mut output = vec![0.0; (rows * columns) as usize];
     let run = move |set, position| {
         let output =
@@ -239,9 +240,9 @@ fn convolutions(name: &str, layers: &[(u32, u32, u32, u32, u32, u32)]) -> Task {
         let outputs = output_channels * height * width;
 
         for _ in 0..count {
-            let input = numbers((input_channels * image * image) as usize, 1);
-            let filters = numbers(operation.packed_len().map_or(0, |len| len as usize), 2);
-            let bias = numbers(output_channels as usize, 3);
+            let input = random_floats((input_channels * image * image) as usize, 1);
+            let filters = random_floats(operation.packed_len().map_or(0, |len| len as usize), 2);
+            let bias = random_floats(output_channels as usize, 3);
             let mut output = vec![0.0; outputs as usize];
             operations += 2.0 * f64::from(outputs) * f64::from(input_channels * kernel * kernel);
             runs.push(Box::new(move |set, position| {

@@ -58,15 +58,15 @@ pub fn description(bytes: &[u8]) {
 fn agree<T: Copy + Into<f64>>(
     mut run: impl FnMut(InstructionSet) -> (Result<Option<u64>, Error>, Vec<T>),
 ) {
-    let (wanted, wanted_output) = run(InstructionSet::PORTABLE);
+    let (expected, expected_output) = run(InstructionSet::PORTABLE);
     for set in InstructionSet::available() {
         let (outcome, output) = run(set);
-        assert_eq!(outcome, wanted, "{set}");
+        assert_eq!(outcome, expected, "{set}");
 
-        for (actual, wanted) in output.iter().zip(&wanted_output) {
-            let (actual, wanted): (f64, f64) = ((*actual).into(), (*wanted).into());
-            let allowed = 1e-3 * wanted.abs().max(1.0);
-            assert!((actual - wanted).abs() <= allowed, "{set}: {actual} {wanted}");
+        for (actual, expected) in output.iter().zip(&expected_output) {
+            let (actual, expected): (f64, f64) = ((*actual).into(), (*expected).into());
+            let allowed = 1e-3 * expected.abs().max(1.0);
+            assert!((actual - expected).abs() <= allowed, "{set}: {actual} {expected}");
         }
     }
 }
@@ -90,12 +90,12 @@ fn matmul(sizes: &mut Sizes<'_>) {
         output: sizes.strides(),
     };
 
-    let left = crate::numbers(sizes.length(Ok(1024)), 1);
-    let right = crate::numbers(sizes.length(packing.packed_len()), 2);
+    let left = crate::random_floats(sizes.length(Ok(1024)), 1);
+    let right = crate::random_floats(sizes.length(packing.packed_len()), 2);
     let biases = [0, u64::from(columns), u64::from(rows)][usize::from(flags >> 1) % 3];
-    let bias = crate::numbers(sizes.length(Ok(biases)), 3);
+    let bias = crate::random_floats(sizes.length(Ok(biases)), 3);
     let outputs = sizes.length(Ok(1024));
-    let residual = crate::numbers(if operation.residual { outputs } else { 0 }, 4);
+    let residual = crate::random_floats(if operation.residual { outputs } else { 0 }, 4);
 
     agree(|set| {
         let mut output = vec![0.0_f32; outputs];
@@ -129,8 +129,8 @@ fn integer_matmul(sizes: &mut Sizes<'_>) {
     let packing =
         IntegerPacking { inner, columns, strides: sizes.strides(), signed: flags & 2 == 0 };
 
-    let left = crate::bytes(sizes.length(Ok(1024)), 1);
-    let right = crate::bytes(sizes.length(packing.packed_len()), 2);
+    let left = crate::random_bytes(sizes.length(Ok(1024)), 1);
+    let right = crate::random_bytes(sizes.length(packing.packed_len()), 2);
     let zeros = vec![i32::from(flags); usize::from(flags >> 2) % 3];
     let outputs = sizes.length(u64::from(rows).checked_mul(columns.into()).ok_or(Error::Zero("")));
 
@@ -174,13 +174,13 @@ fn conv2d(sizes: &mut Sizes<'_>) {
             sizes.iter().try_fold(1_u64, |product, size| product.checked_mul((*size).into()));
         product.ok_or(Error::Zero(""))
     };
-    let input = crate::numbers(sizes.length(images(input_channels, operation.input)), 1);
-    let filters = crate::numbers(sizes.length(operation.packed_len()), 2);
+    let input = crate::random_floats(sizes.length(images(input_channels, operation.input)), 1);
+    let filters = crate::random_floats(sizes.length(operation.packed_len()), 2);
     let biases = if operation.bias { output_channels.into() } else { 0 };
-    let bias = crate::numbers(sizes.length(Ok(biases)), 3);
+    let bias = crate::random_floats(sizes.length(Ok(biases)), 3);
     let output = operation.output_size().and_then(|size| images(output_channels, size));
     let outputs = sizes.length(output);
-    let residual = crate::numbers(if operation.residual { outputs } else { 0 }, 4);
+    let residual = crate::random_floats(if operation.residual { outputs } else { 0 }, 4);
 
     agree(|set| {
         let mut output = vec![0.0_f32; outputs];

@@ -1,20 +1,20 @@
-//! The same operations in `f64` and by the letter of their definitions, to compare with.
+//! Reference implementations of the operations: in `f64`, and straight from their definitions.
 
 pub mod fuzzing;
 
 use wardian_kernels::{Activation, Bias, Conv2d, Matmul, Right, Strides};
 
 /// Returns reproducible numbers between -1 and 1.
-pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    words(count, seed).map(|word| (word >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
+pub fn random_floats(count: usize, seed: u64) -> Vec<f32> {
+    random_words(count, seed).map(|word| (word >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
 /// Returns reproducible bytes.
-pub fn bytes(count: usize, seed: u64) -> Vec<u8> {
-    words(count, seed).map(|word| (word >> 56) as u8).collect()
+pub fn random_bytes(count: usize, seed: u64) -> Vec<u8> {
+    random_words(count, seed).map(|word| (word >> 56) as u8).collect()
 }
 
-fn words(count: usize, seed: u64) -> impl Iterator<Item = u64> {
+fn random_words(count: usize, seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;
     std::iter::repeat_with(move || {
         // xorshift
@@ -26,12 +26,12 @@ fn words(count: usize, seed: u64) -> impl Iterator<Item = u64> {
     .take(count)
 }
 
-/// Returns the number of elements up to the last one of matrices of that shape.
+/// Returns the length of a slice that holds matrices of that shape.
 pub fn extent(strides: Strides, [batch, rows, columns]: [u32; 3]) -> usize {
-    place(strides, batch - 1, rows - 1, columns - 1) + 1
+    index_of(strides, batch - 1, rows - 1, columns - 1) + 1
 }
 
-fn place(strides: Strides, batch: u32, row: u32, column: u32) -> usize {
+fn index_of(strides: Strides, batch: u32, row: u32, column: u32) -> usize {
     batch as usize * strides.batch as usize
         + row as usize * strides.row as usize
         + column as usize * strides.column as usize
@@ -81,35 +81,36 @@ fn erf(x: f64) -> f64 {
     sum * 2.0 / std::f64::consts::PI.sqrt()
 }
 
-/// A number with the sum of the sizes of what it was added from, which bounds its rounding.
+/// An exact sum, with the sum of the magnitudes of its terms, which bounds the rounding error of
+/// the same sum in `f32`.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted {
+pub struct Expected {
     /// The value.
     pub value: f64,
-    /// The sum of sizes.
-    pub size: f64,
+    /// The sum of magnitudes.
+    pub magnitude: f64,
 }
 
-impl Wanted {
+impl Expected {
     fn add(&mut self, value: f64) {
         self.value += value;
-        self.size += value.abs();
+        self.magnitude += value.abs();
     }
 
     /// Returns the activation of the value. None of them is steeper than about 1.2, or the slope of
     /// a leaky one.
     fn activated(self, activation: Activation) -> Self {
-        Wanted { value: activate(activation, self.value), size: self.size + 1.0 }
+        Expected { value: activate(activation, self.value), magnitude: self.magnitude + 1.0 }
     }
 
     /// True if `actual` differs by no more than the rounding of a sum of `terms` numbers.
     pub fn is_near(self, actual: f32, terms: usize) -> bool {
-        let rounding = f64::from(f32::EPSILON) * (4.0 + terms as f64) * self.size.max(1e-30);
+        let rounding = f64::from(f32::EPSILON) * (4.0 + terms as f64) * self.magnitude.max(1e-30);
         (f64::from(actual) - self.value).abs() <= rounding * 2.0
     }
 }
 
-/// Computes the elements of a product. Those of the output that belong to no element are `None`.
+/// Computes the elements of a product. Gaps between the rows of the output are `None`.
 pub fn matmul(
     operation: &Matmul,
     left: &[f32],
@@ -117,7 +118,7 @@ pub fn matmul(
     right_strides: Strides,
     bias: &[f32],
     residual: &[f32],
-) -> Vec<Option<Wanted>> {
+) -> Vec<Option<Expected>> {
     let Matmul { batch, rows, inner, columns, .. } = *operation;
     let mut output = vec![None; extent(operation.output, [batch, rows, columns])];
     let right_batch = if operation.right == Right::Packed { 0 } else { 1 };
@@ -125,10 +126,10 @@ pub fn matmul(
     for b in 0..batch {
         for i in 0..rows {
             for j in 0..columns {
-                let mut sum = Wanted::default();
+                let mut sum = Expected::default();
                 for k in 0..inner {
-                    let left = left[place(operation.left, b, i, k)];
-                    let right = right[place(right_strides, b * right_batch, k, j)];
+                    let left = left[index_of(operation.left, b, i, k)];
+                    let right = right[index_of(right_strides, b * right_batch, k, j)];
                     sum.add(f64::from(operation.scale) * f64::from(left) * f64::from(right));
                 }
 
@@ -138,7 +139,7 @@ pub fn matmul(
                     Bias::Rows => sum.add(bias[i as usize].into()),
                 }
 
-                let at = place(operation.output, b, i, j);
+                let at = index_of(operation.output, b, i, j);
                 if operation.residual {
                     sum.add(residual[at].into());
                 }
@@ -158,7 +159,7 @@ pub fn conv2d(
     filters: &[f32],
     bias: &[f32],
     residual: &[f32],
-) -> Vec<Wanted> {
+) -> Vec<Expected> {
     let index = |sizes: [u32; 4], [n, c, h, w]: [u32; 4]| {
         (((n * sizes[1] + c) * sizes[2] + h) * sizes[3] + w) as usize
     };
@@ -172,7 +173,7 @@ pub fn conv2d(
         for channel in 0..output_channels {
             for y in 0..output[0] {
                 for x in 0..output[1] {
-                    let mut sum = Wanted::default();
+                    let mut sum = Expected::default();
                     for c in 0..inputs {
                         for ky in 0..kernel_height {
                             for kx in 0..kernel_width {

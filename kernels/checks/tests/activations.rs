@@ -24,9 +24,12 @@ fn curves_agree_with_their_definitions() {
         operation.run(data, 0, &mut run_to_end).unwrap();
 
         for (x, y) in xs.iter().zip(&ys) {
-            let wanted = activate(activation, f64::from(*x));
-            let allowed = 1e-6 * wanted.abs() + 4e-7;
-            assert!((f64::from(*y) - wanted).abs() <= allowed, "{activation:?} {x}: {y} {wanted}");
+            let expected = activate(activation, f64::from(*x));
+            let allowed = 1e-6 * expected.abs() + 4e-7;
+            assert!(
+                (f64::from(*y) - expected).abs() <= allowed,
+                "{activation:?} {x}: {y} {expected}"
+            );
         }
     }
 }

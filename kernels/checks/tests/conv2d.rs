@@ -1,6 +1,6 @@
 //! Convolutions on every instruction set, against `f64`.
 
-use kernel_checks::{conv2d, numbers};
+use kernel_checks::{conv2d, random_floats};
 use proptest::prelude::*;
 use wardian_kernels::{Activation, Conv2d, Conv2dData, InstructionSet, run_to_end};
 
@@ -45,19 +45,19 @@ fn cases() -> impl Strategy<Value = (Conv2d, u64)> {
 fn check(operation: &Conv2d, seed: u64, sets: impl Iterator<Item = InstructionSet>) {
     let [height, width] = operation.output_size().unwrap_or_default();
     let images = operation.batch * operation.input_channels;
-    let input = numbers((images * operation.input[0] * operation.input[1]) as usize, seed);
+    let input = random_floats((images * operation.input[0] * operation.input[1]) as usize, seed);
 
     let terms =
         operation.input_channels / operation.groups * operation.kernel[0] * operation.kernel[1];
-    let filters = numbers((operation.output_channels * terms) as usize, seed ^ 1);
+    let filters = random_floats((operation.output_channels * terms) as usize, seed ^ 1);
     let mut packed = vec![f32::NAN; operation.packed_len().unwrap_or_default() as usize];
     assert_eq!(operation.pack(&filters, &mut packed, 0, &mut run_to_end), Ok(None));
 
     let bias = if operation.bias { operation.output_channels as usize } else { 0 };
-    let bias = numbers(bias, seed ^ 2);
+    let bias = random_floats(bias, seed ^ 2);
     let outputs = (operation.batch * operation.output_channels * height * width) as usize;
-    let residual = numbers(if operation.residual { outputs } else { 0 }, seed ^ 3);
-    let wanted = conv2d(operation, [height, width], &input, &filters, &bias, &residual);
+    let residual = random_floats(if operation.residual { outputs } else { 0 }, seed ^ 3);
+    let expected = conv2d(operation, [height, width], &input, &filters, &bias, &residual);
 
     for set in sets {
         let mut output = vec![f32::NAN; outputs];
@@ -70,10 +70,10 @@ fn check(operation: &Conv2d, seed: u64, sets: impl Iterator<Item = InstructionSe
         };
         assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
 
-        for (index, (actual, wanted)) in output.iter().zip(&wanted).enumerate() {
+        for (index, (actual, expected)) in output.iter().zip(&expected).enumerate() {
             assert!(
-                wanted.is_near(*actual, terms as usize),
-                "{set}: {index}: {actual} for {wanted:?}"
+                expected.is_near(*actual, terms as usize),
+                "{set}: {index}: {actual} for {expected:?}"
             );
         }
     }

@@ -6,7 +6,7 @@ use crate::progress::run_pieces;
 use crate::simd::PANEL;
 use crate::{Checkpoint, Error, InstructionSet};
 
-/// Returns the numbers of the packed filters of some groups, of that many elements each.
+/// Returns the length of the packed filters: `outputs` filters of `depth` elements for each group.
 pub(super) fn packed_len(groups: u64, depth: u64, outputs: u64) -> Result<u64, Error> {
     let outputs = outputs.next_multiple_of(PANEL as u64);
     product(&[groups, depth, outputs], "the filters")

@@ -1,23 +1,23 @@
-//! The pixels of an image that the elements of a filter meet.
+//! The input pixels that each element of a filter is multiplied by.
 
 use super::Sizes;
 
-/// A run of pixels in one row of the output image, and what an element of a filter meets there.
+/// A run of pixels in one row of the output image, and the input of one element of a filter there.
 #[derive(Clone, Copy)]
 struct Run {
     /// The first pixel of the run.
     to: usize,
-    /// Pixels whose place is before the image, within it, and behind it.
+    /// Numbers of pixels whose input lies left of the image row, within it, and right of it.
     before: usize,
     within: usize,
     behind: usize,
-    /// The place in a channel of the first pixel within.
+    /// The index in a channel of the first input within the row.
     from: usize,
 }
 
 /// The input elements under each element of a filter, at some consecutive pixels of the output.
 ///
-/// It is the same for every channel, so that it is computed once for all of them.
+/// They are the same for every channel, so they are computed once for all channels.
 #[derive(Default)]
 pub(super) struct Windows {
     runs: Vec<Run>,
@@ -26,7 +26,7 @@ pub(super) struct Windows {
     stride: usize,
 }
 
-/// Numbers that are copied at once.
+/// The length of a copied chunk.
 const CHUNK: usize = 16;
 
 impl Windows {
@@ -56,8 +56,8 @@ impl Windows {
         }
     }
 
-    /// Copies what an element meets in a channel, counted from the first element. Behind the last
-    /// pixel any number may be written.
+    /// Copies the input of an element in a channel. Elements are counted from the first one of
+    /// [`Windows::set`]. The numbers after the last pixel are unspecified.
     #[inline]
     pub(super) fn copy(&self, element: usize, channel: &[f32], to: &mut [f32]) {
         let start = element.checked_sub(1).map_or(0, |before| self.ends[before]);
@@ -82,8 +82,8 @@ impl Windows {
     }
 }
 
-// The functions below write whole chunks, which needs no loop over their numbers, and so they may
-// write more than `count` numbers. What is written too much is overwritten by the next run.
+// The functions below copy whole chunks, which needs no loop over single numbers. They may write
+// more than `count` numbers; the next run overwrites the surplus.
 
 /// Copies `count` numbers or more.
 #[inline(always)]
@@ -92,9 +92,9 @@ pub(super) fn copy(from: &[f32], to: &mut [f32], count: usize) {
 
     while done < count {
         let chunk = from.get(done..).and_then(|from| from.first_chunk::<CHUNK>());
-        let place = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
-        match (chunk, place) {
-            (Some(chunk), Some(place)) => *place = *chunk,
+        let target = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
+        match (chunk, target) {
+            (Some(chunk), Some(target)) => *target = *chunk,
             _ => {
                 copy_every(1, &from[done..], &mut to[done..count]);
                 return;
@@ -111,11 +111,11 @@ fn copy_every_second(from: &[f32], to: &mut [f32], count: usize) {
 
     while done < count {
         let chunk = from.get(2 * done..).and_then(|from| from.first_chunk::<{ 2 * CHUNK }>());
-        let place = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
-        match (chunk, place) {
-            (Some(chunk), Some(place)) => {
+        let target = to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>());
+        match (chunk, target) {
+            (Some(chunk), Some(target)) => {
                 let (pairs, _) = chunk.as_chunks::<2>();
-                place.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = *from);
+                target.iter_mut().zip(pairs).for_each(|(to, [from, _])| *to = *from);
             }
             _ => {
                 copy_every(2, &from[2 * done..], &mut to[done..count]);
@@ -137,7 +137,7 @@ fn clear(to: &mut [f32], count: usize) {
 
     while done < count {
         match to.get_mut(done..).and_then(|to| to.first_chunk_mut::<CHUNK>()) {
-            Some(place) => *place = [0.0; CHUNK],
+            Some(target) => *target = [0.0; CHUNK],
             None => {
                 to[done..count].fill(0.0);
                 return;
@@ -148,20 +148,20 @@ fn clear(to: &mut [f32], count: usize) {
 }
 
 impl Sizes {
-    /// Returns what an element of a filter meets at `pixels` pixels of a row.
+    /// Returns the run of an element of a filter at `pixels` pixels of a row.
     fn run(&self, element: [usize; 2], start: [usize; 2], to: usize, pixels: usize) -> Run {
-        let place =
+        let position =
             |axis: usize| start[axis] * self.strides[axis] + element[axis] * self.dilations[axis];
         let [height, width] = self.input;
 
-        let row = place(0).wrapping_sub(self.pads[0]);
+        let row = position(0).wrapping_sub(self.pads[0]);
         if row >= height {
             return Run { to, before: pixels, within: 0, behind: 0, from: 0 };
         }
 
-        let (place, pad, stride) = (place(1), self.pads[1], self.strides[1]);
-        let before = pad.saturating_sub(place).div_ceil(stride).min(pixels);
-        let first = (place + before * stride).wrapping_sub(pad);
+        let (position, pad, stride) = (position(1), self.pads[1], self.strides[1]);
+        let before = pad.saturating_sub(position).div_ceil(stride).min(pixels);
+        let first = (position + before * stride).wrapping_sub(pad);
         let within = if before == pixels || first >= width {
             0
         } else {

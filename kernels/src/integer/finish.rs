@@ -5,8 +5,9 @@ use crate::Activation;
 
 /// Corrections of the sums of a few columns for the zero points of both matrices.
 ///
-/// The sum of `(a - za) * (b - zb)` over the depth is the sum of `a * b`, less `za` times the sum of
-/// the column, less `zb` times what the sum of the row exceeds `za` times the depth by.
+/// With `a` and `za` for an element and the zero point on the left, and `b` and `zb` on the right,
+/// the sum of `(a - za) * (b - zb)` over the depth is the sum of `a * b`, minus `za` times the sum
+/// of the column, minus `zb` times (the sum of the row minus `za` times the depth).
 pub(super) struct Corrections<const N: usize> {
     left_zero: i32,
     inner: usize,

@@ -31,8 +31,8 @@ impl Packing {
         )
     }
 
-    /// Packs a matrix, from the position `start`, which is 0 at first. Returns the position at which
-    /// to continue if the checkpoint broke; `None` at the end.
+    /// Packs a matrix, from the position `start`, which is 0 at first. Returns the position at
+    /// which to continue if the checkpoint broke; `None` at the end.
     ///
     /// # Errors
     /// If a size is 0 or too large, or a slice does not have its length.

@@ -9,8 +9,8 @@ pub(crate) const GROUP: usize = 4;
 ///
 /// The left block has its rows in order, `groups` times 4 integers each. The right block consists
 /// of panels of 16 columns, `right_panel` integers apart: for each group, 4 integers of the first
-/// column, 4 of the second, and so on. The sums of a row are side by side and `sums_row` apart, those
-/// of all columns of a panel. They wrap at 32 bits.
+/// column, 4 of the second, and so on. The sums of a row are side by side, 16 for each
+/// panel, and the rows are `sums_row` apart. They wrap at 32 bits.
 pub(crate) struct IntegerBlock<'a> {
     pub(crate) rows: usize,
     pub(crate) panels: usize,

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use super::lexer::{self, Line};
 
 /// Folders with Rust files of this project.
-const FOLDERS: [&str; 7] = ["core", "examples", "fuzz", "guest-models", "host", "tests", "xtask"];
+const FOLDERS: [&str; 8] =
+    ["core", "examples", "fuzz", "guest-models", "host", "kernels", "tests", "xtask"];
 
 /// Folders below them that hold no source text.
 const SKIPPED: [&str; 3] = ["artifacts", "corpus", "target"];

@@ -61,7 +61,7 @@ macro_rules! vendored {
                 "src/activation.rs",
                 "src/conv2d.rs",
                 "src/conv2d/depthwise.rs",
-                "src/conv2d/general.rs",
+                "src/conv2d/im2col.rs",
                 "src/conv2d/packing.rs",
                 "src/conv2d/window.rs",
                 "src/error.rs",

@@ -1,6 +1,6 @@
 //! Products of `f32` matrices on every instruction set, against `f64`.
 
-use kernel_checks::{extent, matmul, numbers};
+use kernel_checks::{extent, matmul, random_floats};
 use proptest::prelude::*;
 use wardian_kernels::{
     Activation, Bias, InstructionSet, Matmul, MatmulData, Packing, Right, Strides, run_to_end,
@@ -85,19 +85,19 @@ fn check(case: &Case, set: InstructionSet) {
     let operation = &case.operation;
     let Matmul { batch, rows, inner, columns, .. } = *operation;
 
-    let left = numbers(extent(operation.left, [batch, rows, inner]), case.seed);
-    let right = numbers(extent(case.right, [batch, inner, columns]), case.seed ^ 1);
+    let left = random_floats(extent(operation.left, [batch, rows, inner]), case.seed);
+    let right = random_floats(extent(case.right, [batch, inner, columns]), case.seed ^ 1);
     let bias = match operation.bias {
         Bias::None => 0,
         Bias::Columns => columns,
         Bias::Rows => rows,
     };
-    let bias = numbers(bias as usize, case.seed ^ 2);
+    let bias = random_floats(bias as usize, case.seed ^ 2);
 
     let mut output = vec![f32::NAN; extent(operation.output, [batch, rows, columns])];
     let residual = if operation.residual { output.len() } else { 0 };
-    let residual = numbers(residual, case.seed ^ 3);
-    let wanted = matmul(operation, &left, &right, case.right, &bias, &residual);
+    let residual = random_floats(residual, case.seed ^ 3);
+    let expected = matmul(operation, &left, &right, case.right, &bias, &residual);
 
     let packed = match operation.right {
         Right::Plain(_) => right,
@@ -118,12 +118,12 @@ fn check(case: &Case, set: InstructionSet) {
     };
     assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
 
-    for (index, (actual, wanted)) in output.iter().zip(&wanted).enumerate() {
-        match wanted {
+    for (index, (actual, expected)) in output.iter().zip(&expected).enumerate() {
+        match expected {
             None => assert!(actual.is_nan(), "{set}: {index} was written"),
-            Some(wanted) => assert!(
-                wanted.is_near(*actual, inner as usize),
-                "{set}: {index}: {actual} for {wanted:?}"
+            Some(expected) => assert!(
+                expected.is_near(*actual, inner as usize),
+                "{set}: {index}: {actual} for {expected:?}"
             ),
         }
     }
@@ -144,8 +144,8 @@ proptest! {
 fn a_product_in_pieces_is_the_same_product() {
     let mut operation = Matmul::dense(300, 500, 100);
     operation.activation = Activation::Gelu;
-    let left = numbers(300 * 500, 1);
-    let right = numbers(500 * 112, 2);
+    let left = random_floats(300 * 500, 1);
+    let right = random_floats(500 * 112, 2);
 
     for set in InstructionSet::available() {
         let run = |breaking: bool| {

@@ -1,6 +1,6 @@
 //! Products of 8-bit integers on every instruction set, against 64-bit integers.
 
-use kernel_checks::{bytes, numbers};
+use kernel_checks::{random_bytes, random_floats};
 use proptest::prelude::*;
 use wardian_kernels::{
     Activation, InstructionSet, IntegerData, IntegerMatmul, IntegerOutput, IntegerPacking, Strides,
@@ -11,7 +11,7 @@ use wardian_kernels::{
 struct Case {
     operation: IntegerMatmul,
     right: IntegerPacking,
-    /// The number of right zero points, and the bound of their size.
+    /// The number of right zero points: 0, 1 or one for each column.
     zeros: usize,
     scales: usize,
     bias: bool,
@@ -57,7 +57,7 @@ fn integer(bits: u8, signed: bool) -> i64 {
     if signed { i64::from(bits.cast_signed()) } else { i64::from(bits) }
 }
 
-/// The place for a column of one element for all or of one for each.
+/// Returns the value for a column: `none` without values, the only one, or one of a value for each.
 fn of_column<T: Copy>(values: &[T], column: usize, none: T) -> T {
     match values {
         [] => none,
@@ -71,10 +71,12 @@ fn check(case: &Case, set: InstructionSet) {
     let [rows, inner, columns] =
         [operation.rows, operation.inner, operation.columns].map(|size| size as usize);
     let stride = operation.left_stride as usize;
-    let left = bytes((rows - 1) * stride + inner, case.seed);
-    let right = bytes(inner * columns, case.seed ^ 1);
-    let zeros: Vec<i32> =
-        bytes(case.zeros, case.seed ^ 2).iter().map(|zero| i32::from(zero.cast_signed())).collect();
+    let left = random_bytes((rows - 1) * stride + inner, case.seed);
+    let right = random_bytes(inner * columns, case.seed ^ 1);
+    let zeros: Vec<i32> = random_bytes(case.zeros, case.seed ^ 2)
+        .iter()
+        .map(|zero| i32::from(zero.cast_signed()))
+        .collect();
 
     let mut sums = Vec::new();
     for row in 0..rows {
@@ -106,9 +108,10 @@ fn check(case: &Case, set: InstructionSet) {
     run(IntegerOutput::Int32(&mut output));
     assert_eq!(output, sums, "{set}");
 
-    let scale: Vec<f32> = numbers(case.scales, case.seed ^ 3).iter().map(|x| x * 1e-3).collect();
-    let bias = numbers(if case.bias { columns } else { 0 }, case.seed ^ 4);
-    let residual = numbers(if case.residual { rows * columns } else { 0 }, case.seed ^ 5);
+    let scale: Vec<f32> =
+        random_floats(case.scales, case.seed ^ 3).iter().map(|x| x * 1e-3).collect();
+    let bias = random_floats(if case.bias { columns } else { 0 }, case.seed ^ 4);
+    let residual = random_floats(if case.residual { rows * columns } else { 0 }, case.seed ^ 5);
     let mut output = vec![0.0; rows * columns];
     run(IntegerOutput::Float {
         scale: &scale,
@@ -118,15 +121,15 @@ fn check(case: &Case, set: InstructionSet) {
     });
     for (index, (actual, sum)) in output.iter().zip(&sums).enumerate() {
         let column = index % columns;
-        let mut wanted = *sum as f32 * of_column(&scale, column, 0.0);
-        wanted += bias.get(column).copied().unwrap_or(0.0);
-        wanted += residual.get(index).copied().unwrap_or(0.0);
+        let mut expected = *sum as f32 * of_column(&scale, column, 0.0);
+        expected += bias.get(column).copied().unwrap_or(0.0);
+        expected += residual.get(index).copied().unwrap_or(0.0);
         if operation.activation == Activation::Relu {
-            wanted = wanted.max(0.0);
+            expected = expected.max(0.0);
         }
         assert!(
-            (actual - wanted).abs() <= 1e-6 * wanted.abs().max(1.0),
-            "{set}: {actual} {wanted}"
+            (actual - expected).abs() <= 1e-6 * expected.abs().max(1.0),
+            "{set}: {actual} {expected}"
         );
     }
 
@@ -146,8 +149,8 @@ fn check(case: &Case, set: InstructionSet) {
             let sum = sum.wrapping_add(bias.get(column).copied().unwrap_or(0));
             let value = sum as f32 * of_column(&scale, column, 0.0);
             let value = i64::from(value.round_ties_even() as i32).saturating_add(zero.into());
-            let wanted = if signed { value.clamp(-128, 127) } else { value.clamp(0, 255) };
-            assert_eq!(integer(*actual, signed), wanted, "{set}");
+            let expected = if signed { value.clamp(-128, 127) } else { value.clamp(0, 255) };
+            assert_eq!(integer(*actual, signed), expected, "{set}");
         }
     }
 }
