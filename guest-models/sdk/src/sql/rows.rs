@@ -1,5 +1,6 @@
 //! The result of a query.
 
+use std::fmt::Arguments;
 use std::rc::Rc;
 
 use super::value::describe;
@@ -82,18 +83,20 @@ impl Row {
         let index = index.ok_or_else(|| {
             Error::failed(format_args!("the query has no column {column:?}; it has {}", names()))
         })?;
-        self.at(index)
+        self.value(index, format_args!("{column:?}"))
     }
 
-    /// Returns the value of a column, by its index in the query, from 0.
+    /// Returns the value of a column, by its index in the query. The first column has index 0.
     ///
     /// # Errors As [`Row::get`].
     pub fn at<T: FromValue>(&self, index: usize) -> Result<T, Error> {
-        let value = self
-            .values
-            .get(index)
-            .or_failed(format_args!("the query has no column number {index}"))?;
-        let found = || format!("column number {index} holds {}, not {}", describe(value), T::NAME);
+        self.value(index, format_args!("{index} (counted from 0)"))
+    }
+
+    fn value<T: FromValue>(&self, index: usize, column: Arguments<'_>) -> Result<T, Error> {
+        let value = self.values.get(index);
+        let value = value.or_failed(format_args!("the query has no column {column}"))?;
+        let found = || format!("column {column} holds {}, not {}", describe(value), T::NAME);
         T::from_value(value).ok_or_else(|| Error::failed(found()))
     }
 
@@ -126,7 +129,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(told(row.get("nothing")).contains("no column \"nothing\""));
-        assert_eq!(told(row.get("text")), "column number 2 holds a text, not an integer");
+        assert_eq!(told(row.get("text")), "column \"text\" holds a text, not an integer");
+        assert_eq!(told(row.at(2)), "column 2 (counted from 0) holds a text, not an integer");
+        assert_eq!(told(row.at(3)), "the query has no column 3 (counted from 0)");
         assert_eq!(
             told(row.get("nothing")),
             r#"the query has no column "nothing"; it has "id", "note", "text""#
