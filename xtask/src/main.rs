@@ -1,12 +1,12 @@
 //! The commands of the project. `cargo xtask` lists them; `cargo xtask ci` must pass.
 
 mod commands;
+mod conformance_files;
 mod files;
 mod fuzz;
 mod guests;
 mod no_snapshot;
 mod node;
-mod onnx_node_tests;
 mod prerequisites;
 mod provisions;
 mod python;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{node, onnx_node_tests, python, python_package, skipped_tests};
+use crate::{conformance_files, node, python, python_package, skipped_tests};
 
 /// The environment variables that name to the tests what is there. `None` where it is missing.
 pub(crate) struct Provisions(Vec<(&'static str, Option<PathBuf>)>);
@@ -29,8 +29,10 @@ impl Provisions {
         let mut provisions = Provisions(variables);
         let models = provisions.libraries().map(save_models).transpose()?;
         provisions.0.push((python_package::VARIABLE, models));
-        let node_tests = provisions.libraries().map(onnx_node_tests::write).transpose()?;
-        provisions.0.push((onnx_node_tests::VARIABLE, node_tests));
+        for files in &conformance_files::ALL {
+            let folder = provisions.libraries().map(|python| files.write(python)).transpose()?;
+            provisions.0.push((files.variable, folder));
+        }
         Ok(provisions)
     }
 

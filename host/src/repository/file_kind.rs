@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, Read, Seek};
 
-use super::onnx_domains::uses_ml;
+use super::onnx_domains::{reads_tokens, uses_ml};
 
 /// Number of leading bytes that are enough to detect a kind.
 pub(super) const PREFIX_LENGTH: usize = 1024;
@@ -15,6 +15,8 @@ pub(super) mod formats {
     pub(in crate::repository) const ONNX: &str = "onnx";
     /// An ONNX graph with operators for tables, those of `ai.onnx.ml`.
     pub(in crate::repository) const ONNX_ML: &str = "onnx-ml";
+    /// An ONNX graph that reads tokens, with the tokenizer beside it.
+    pub(in crate::repository) const ONNX_TEXT: &str = "onnx-text";
     /// XGBoost's JSON.
     pub(in crate::repository) const XGBOOST_JSON: &str = "xgboost-json";
     /// XGBoost's UBJSON.
@@ -157,6 +159,8 @@ pub(crate) struct Beginning {
     pub(super) bytes: Vec<u8>,
     /// `None` if it is unknown.
     pub(super) kind: Option<FileKind>,
+    /// True for an ONNX graph that reads texts as numbers of tokens.
+    pub(super) reads_tokens: bool,
 }
 
 impl Beginning {
@@ -168,10 +172,11 @@ impl Beginning {
         file.by_ref().take(length).read_to_end(&mut bytes)?;
 
         let kind = match by_content(&bytes) {
-            Some(ONNX) if uses_ml(file, size)? => Some(ONNX_ML),
+            Some(ONNX) if uses_ml(&mut file, size)? => Some(ONNX_ML),
             kind => kind,
         };
-        Ok(Beginning { bytes, kind })
+        let reads_tokens = kind == Some(ONNX) && reads_tokens(file, size)?;
+        Ok(Beginning { bytes, kind, reads_tokens })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Finds out which operators an ONNX file uses, without reading its tensors.
+//! Finds out which operators and inputs an ONNX file has, without reading its tensors.
 //!
 //! An ONNX file is a protocol buffer: fields with a number, and a length by which they can be
 //! skipped. The nodes are small beside the tensors.
@@ -8,17 +8,32 @@ use std::io::{self, BufReader, Read, Seek};
 /// The domain of operators for tables: trees, linear models, scalers, encoders.
 const ML: &[u8] = b"ai.onnx.ml";
 
+/// The input of networks that read texts as numbers of tokens.
+const TOKENS: &[u8] = b"input_ids";
+
 /// Numbers of fields in `onnx.proto`.
 const MODEL_GRAPH: u64 = 7;
 const GRAPH_NODE: u64 = 1;
+const GRAPH_INPUT: u64 = 11;
 const NODE_DOMAIN: u64 = 7;
+const INPUT_NAME: u64 = 1;
 
 /// Returns true if a node of the file's graph is of the domain `ai.onnx.ml`. Of a damaged file the
 /// part before the damage counts.
-pub(super) fn uses_ml(mut file: impl Read + Seek, size: u64) -> io::Result<bool> {
+pub(super) fn uses_ml(file: impl Read + Seek, size: u64) -> io::Result<bool> {
+    has(file, size, &[MODEL_GRAPH, GRAPH_NODE, NODE_DOMAIN], ML)
+}
+
+/// Returns true if the file's graph has the input of networks that read tokens. Of a damaged file
+/// the part before the damage counts.
+pub(super) fn reads_tokens(file: impl Read + Seek, size: u64) -> io::Result<bool> {
+    has(file, size, &[MODEL_GRAPH, GRAPH_INPUT, INPUT_NAME], TOKENS)
+}
+
+fn has(mut file: impl Read + Seek, size: u64, path: &[u64], value: &[u8]) -> io::Result<bool> {
     file.rewind()?;
-    let mut fields = Fields { file: BufReader::new(file), at: 0 };
-    match fields.find(size, &[MODEL_GRAPH, GRAPH_NODE, NODE_DOMAIN]) {
+    let mut fields = Fields { file: BufReader::new(file), at: 0, value };
+    match fields.find(size, path) {
         Ok(found) => Ok(found),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
@@ -26,23 +41,25 @@ pub(super) fn uses_ml(mut file: impl Read + Seek, size: u64) -> io::Result<bool>
 }
 
 /// A walk over the fields of a protocol buffer.
-struct Fields<R> {
+struct Fields<'a, R> {
     file: BufReader<R>,
     at: u64,
+    /// The content that is looked for; short.
+    value: &'a [u8],
 }
 
-impl<R: Read + Seek> Fields<R> {
-    /// Returns true if a field with these numbers, one inside the other, is [`ML`]. The message
+impl<R: Read + Seek> Fields<'_, R> {
+    /// Returns true if a field with these numbers, one inside the other, has the value. The message
     /// ends at `end`.
     fn find(&mut self, end: u64, path: &[u64]) -> io::Result<bool> {
         while self.at < end {
             let Some((number, length)) = self.next(end)? else { return Ok(false) };
             let field_end = self.at + length;
             match path {
-                [wanted] if *wanted == number && length == ML.len() as u64 => {
-                    let mut domain = [0; ML.len()];
-                    self.file.read_exact(&mut domain)?;
-                    if domain == ML {
+                [wanted] if *wanted == number && length == self.value.len() as u64 => {
+                    let mut content = vec![0; self.value.len()];
+                    self.file.read_exact(&mut content)?;
+                    if content == self.value {
                         return Ok(true);
                     }
                     self.at = field_end;
@@ -121,6 +138,21 @@ pub(super) mod tests {
         let tensor = field(5, &field(9, ML));
         let graph = [tensor, domains.iter().flat_map(node).collect()].concat();
         [b"\x08\x08".to_vec(), field(2, b"skl2onnx"), field(7, &graph), field(8, ML)].concat()
+    }
+
+    /// A file whose graph has these inputs.
+    pub(in crate::repository) fn network(inputs: &[&str]) -> Vec<u8> {
+        let input = |name: &&str| field(11, &field(1, name.as_bytes()));
+        let graph = [field(5, &field(9, TOKENS)), inputs.iter().flat_map(input).collect()].concat();
+        [b"\x08\x08".to_vec(), field(2, b"pytorch"), field(7, &graph)].concat()
+    }
+
+    #[test]
+    fn the_input_of_tokens_is_found_by_its_name() {
+        let reads = |bytes: &[u8]| reads_tokens(Cursor::new(bytes), bytes.len() as u64).unwrap();
+        assert!(reads(&network(&["attention_mask", "input_ids"])));
+        assert!(!reads(&network(&["input_idx", "image"])));
+        assert!(!reads(&file(&["input_ids"])));
     }
 
     fn uses(bytes: &[u8]) -> bool {

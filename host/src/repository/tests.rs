@@ -11,6 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use super::onnx_domains::tests::network;
 use super::runtimes::{Origin, test_runtime};
 use super::*;
 use crate::model::{ModelName, TenantName, VersionPolicy};
@@ -274,6 +275,27 @@ fn faults_are_reported_with_their_reason() {
             "sidecars/1 faulty: 65 sidecar files are more than the 64 allowed",
             "toml faulty: model.toml line 2: isolation: expected \"request\" or \"pooled\", found \"x\"; model.toml line 3: speed",
         ]);
+    });
+}
+
+#[test]
+fn settings_of_modules_are_sidecars() {
+    everywhere(|mut bench| {
+        let network = network(&["input_ids"]);
+        bench.write("embed/1/model.onnx", &network);
+        bench.write("embed/1/tokenizer.json", "{}");
+        bench.write("embed/1/1_Pooling/config.json", "{}");
+        bench.write("embed/1/2_Dense/model.bin", "{}");
+        bench.write("embed/1/onnx/config.json", "{}");
+        bench.sees(&[
+            "embed/1 text onnx-text model.onnx +1_Pooling_config.json +model.onnx +tokenizer.json",
+        ]);
+
+        bench.write("embed/1/1_Pooling_config.json", "{}");
+        bench.sees(&["embed/1 faulty: 1_Pooling_config.json is in it twice"]);
+        fs::remove_dir_all(bench.root().join("embed/1/1_Pooling")).unwrap();
+        fs::remove_file(bench.root().join("embed/1/tokenizer.json")).unwrap();
+        bench.sees(&["embed/1 onnx onnx model.onnx +1_Pooling_config.json +model.onnx"]);
     });
 }
 

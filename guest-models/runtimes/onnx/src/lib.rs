@@ -3,26 +3,16 @@
 //! `load` reads the model file of the version's folder, and the files with its data beside it. What
 //! is served is what has an operator in [`OPERATORS`]; everything else is refused by name.
 
-mod kernels;
-mod operators;
-
-#[cfg(test)]
-mod tests;
-
 use model_file::{Predictor, SavedMetadata};
-use onnx_executor::Registry;
-use onnx_executor::operators::GENERAL;
+pub use neural_operators::OPERATORS;
 use wardian_sdk::{Error, Metadata, Model, Request, Response};
-
-/// The operators of this runtime.
-pub const OPERATORS: Registry = Registry::new(&[operators::NEURAL, GENERAL]);
 
 /// Reads an ONNX file.
 ///
 /// # Errors Failed if it is damaged, or has something that is not served; the text names the
 /// operator and node, and what to do.
 pub fn open(file: Vec<u8>, saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
-    onnx_executor::open(file, saved, OPERATORS, &wardian_sdk::artifacts::read)
+    neural_operators::open(file, saved, &wardian_sdk::artifacts::read)
 }
 
 struct Network {

@@ -172,6 +172,7 @@ mod tests {
         let catalog = RuntimeCatalog::embedded();
         assert_eq!(catalog.all().len(), EMBEDDED.len());
         assert_eq!(named(catalog.for_format("onnx")), Some("onnx"));
+        assert_eq!(named(catalog.for_format("onnx-text")), Some("text"));
         for format in ["onnx-ml", "xgboost-json", "xgboost-ubjson", "lightgbm", "wardian-trees"] {
             assert_eq!(named(catalog.for_format(format)), Some("tabular"), "{format}");
         }

@@ -334,7 +334,7 @@ impl Scan<'_> {
         };
 
         let file_name = model_file_name(extension);
-        let component = match self.runtime_of(&file_name, file_ref, &content) {
+        let component = match self.runtime_of(&file_name, file_ref, &content, &[]) {
             Ok(component) => component,
             Err(reason) => return self.add_faulty(name, None, format!("{shown}: {reason}")),
         };

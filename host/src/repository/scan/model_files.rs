@@ -7,12 +7,15 @@ use std::sync::Arc;
 use super::Scan;
 use super::steps::LocatedComponent;
 use crate::files::open_regular;
-use crate::repository::aspired_versions::{ComponentSource, ModelFile};
+use crate::repository::aspired_versions::{ComponentSource, ModelFile, Sidecar};
 use crate::repository::confined_dir::FileRef;
 use crate::repository::file_cache::{FileContent, FileRole, ParsedFile, ReadOutcome};
-use crate::repository::file_kind::{Beginning, refused_kind};
+use crate::repository::file_kind::{Beginning, formats, refused_kind};
 use crate::repository::layout::{COMPONENT, model_file_extension, model_file_name, printable};
 use crate::repository::runtimes::{Runtime, RuntimeCatalog};
+
+/// The file beside an ONNX graph that makes tokens of texts, in Hugging Face's format.
+const TOKENIZER: &str = "tokenizer.json";
 
 /// The content of a file that may be a model.
 pub(super) enum Peeked {
@@ -38,17 +41,19 @@ impl Scan<'_> {
         }
     }
 
-    /// Returns the runtime of a model file as the component of its version. Fails with the reason
-    /// if the file is refused or has no runtime.
+    /// Returns the runtime of a model file as the component of its version, given the names of the
+    /// files beside it. Fails with the reason if the file is refused or has no runtime.
     pub(super) fn runtime_of(
         &self,
         name: &str,
         file_ref: &FileRef,
         content: &FileContent,
+        sidecars: &[Sidecar],
     ) -> Result<LocatedComponent, String> {
         let unknown = Beginning::default();
         let beginning = beginning(content).unwrap_or(&unknown);
-        let (format, runtime) = find_runtime(name, beginning, self.runtimes)?;
+        let has_tokenizer = sidecars.iter().any(|sidecar| sidecar.name == TOKENIZER);
+        let (format, runtime) = find_runtime(name, beginning, has_tokenizer, self.runtimes)?;
         let model_file = ModelFile { name: name.to_owned(), format, runtime: runtime.clone() };
         Ok(LocatedComponent {
             digest: runtime.digest(),
@@ -70,7 +75,9 @@ pub(crate) fn find_model_file(
     let size = file.metadata()?.len();
     let beginning = Beginning::read(file, size)?;
     let name = model_file_name(extension);
-    let found = find_runtime(&name, &beginning, runtimes);
+    let is_in_folder = path.file_name().is_some_and(|file_name| *file_name == *name);
+    let has_tokenizer = is_in_folder && path.with_file_name(TOKENIZER).is_file();
+    let found = find_runtime(&name, &beginning, has_tokenizer, runtimes);
     Ok(found.map(|(format, runtime)| ModelFile { name, format, runtime: runtime.clone() }))
 }
 
@@ -81,16 +88,24 @@ fn beginning(content: &FileContent) -> Option<&Beginning> {
     }
 }
 
-/// Returns the format of a model file and its runtime: by its content, or else by its extension.
+/// Returns the format of a model file and its runtime: by its content and the tokenizer beside it,
+/// or else by its extension.
 fn find_runtime<'a>(
     name: &str,
     beginning: &Beginning,
+    has_tokenizer: bool,
     runtimes: &'a RuntimeCatalog,
 ) -> Result<(String, &'a Arc<Runtime>), String> {
     if let Some(kind) = refused_kind(name, &beginning.bytes) {
         return Err(format!("it is {kind}; {}", kind.remedy()));
     }
 
+    if has_tokenizer
+        && beginning.reads_tokens
+        && let Some(runtime) = runtimes.for_format(formats::ONNX_TEXT)
+    {
+        return Ok((formats::ONNX_TEXT.to_owned(), runtime));
+    }
     if let Some(format) = beginning.kind.and_then(|kind| kind.format()) {
         let runtime = runtimes.for_format(format);
         return runtime
@@ -133,11 +148,15 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::repository::onnx_domains::tests::file;
+    use crate::repository::onnx_domains::tests::{file, network};
 
     fn found(name: &str, content: &[u8]) -> Result<String, String> {
+        found_beside(name, content, false)
+    }
+
+    fn found_beside(name: &str, content: &[u8], has_tokenizer: bool) -> Result<String, String> {
         let beginning = Beginning::read(Cursor::new(content), content.len() as u64).unwrap();
-        let found = find_runtime(name, &beginning, RuntimeCatalog::embedded());
+        let found = find_runtime(name, &beginning, has_tokenizer, RuntimeCatalog::embedded());
         found.map(|(format, runtime)| format!("{} {format}", runtime.name()))
     }
 
@@ -155,6 +174,16 @@ mod tests {
         );
         assert_eq!(found("model.txt", b"tree\nversion=v4").as_deref(), Ok("tabular lightgbm"));
         assert_eq!(found("model.json", b"[]").as_deref(), Ok("tabular json"));
+    }
+
+    #[test]
+    fn a_tokenizer_beside_a_network_for_tokens_makes_it_one_for_texts() {
+        let reads_tokens = network(&["input_ids", "attention_mask"]);
+        let found = |network: &[u8], beside| found_beside("model.onnx", network, beside).unwrap();
+        assert_eq!(found(&reads_tokens, true), "text onnx-text");
+        assert_eq!(found(&reads_tokens, false), "onnx onnx");
+        assert_eq!(found(&network(&["image"]), true), "onnx onnx");
+        assert_eq!(found(&file(&["ai.onnx.ml"]), true), "tabular onnx-ml");
     }
 
     #[test]

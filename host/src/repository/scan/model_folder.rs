@@ -165,7 +165,7 @@ impl Scan<'_> {
             self.add_part(name, version, file, &mut Models::default(), &mut parts, &mut problems);
         }
 
-        limit_sidecars(&parts, &mut problems);
+        check_sidecars(&parts, &mut problems);
         problems.into_result().map(|()| parts)
     }
 
@@ -220,7 +220,7 @@ impl Scan<'_> {
             self.add_part(name, version, entry, &mut models, &mut parts, &mut problems);
         }
 
-        limit_sidecars(&parts, &mut problems);
+        check_sidecars(&parts, &mut problems);
 
         match self.choose_component(models, &parts, &mut problems) {
             Some(component) => self.add_candidate(name, version, component, parts),
@@ -246,7 +246,7 @@ impl Scan<'_> {
         let found = match (component, model_files.first()) {
             (Some((file_ref, content)), _) => Ok(self.component(&file_ref, &content)),
             (None, Some((name, file_ref, content))) => {
-                let found = self.runtime_of(name, file_ref, content);
+                let found = self.runtime_of(name, file_ref, content, &parts.sidecars);
                 found.map_err(|reason| format!("{name}: {reason}"))
             }
             (None, None) => {
@@ -272,6 +272,12 @@ impl Scan<'_> {
             name if model_file_extension(name, self.runtimes).is_some() => FileRole::ModelFile,
             _ => FileRole::Sidecar,
         };
+
+        if let EntryKind::Folder(folder) = &kind
+            && is_module_folder(&entry)
+        {
+            return self.add_module(&entry, folder, parts, problems);
+        }
 
         if role == FileRole::Sidecar && entry.contains(char::REPLACEMENT_CHARACTER) {
             let entry = printable(&entry);
@@ -321,6 +327,42 @@ impl Scan<'_> {
         }
     }
 
+    /// Adds the settings of a module of a model of sentence-transformers, such as
+    /// `1_Pooling/config.json`. Sidecars have plain names: it is `1_Pooling_config.json`.
+    fn add_module(
+        &mut self,
+        module: &str,
+        folder: &FileRef,
+        parts: &mut VersionParts,
+        problems: &mut Problems,
+    ) {
+        let Some(entries) = self.list_module(module, folder, problems) else { return };
+        let settings = entries.into_iter().find(|entry| entry.name == MODULE_SETTINGS);
+        let Some(DirEntry { kind, .. }) = settings else { return };
+
+        let name = format!("{module}_{MODULE_SETTINGS}");
+        let EntryKind::File(file_ref) = kind else {
+            let shown = format!("{module}/{MODULE_SETTINGS}");
+            return problems.faults.push(wrong_kind_message(&shown, kind));
+        };
+        let Some(content) = self.read(&file_ref, &name, FileRole::Sidecar, problems) else {
+            return;
+        };
+        parts.sidecars.push(self.sidecar(name, file_ref, &content));
+    }
+
+    fn list_module(
+        &mut self,
+        module: &str,
+        folder: &FileRef,
+        problems: &mut Problems,
+    ) -> Option<Vec<DirEntry>> {
+        self.result.folders.push(folder.clone());
+        self.check_settled(folder, problems);
+        let entries = self.entries(&folder.path);
+        entries.map_err(|why| problems.faults.push(format!("{module}: {why}"))).ok()
+    }
+
     pub(super) fn sidecar(
         &self,
         name: String,
@@ -339,11 +381,33 @@ struct Models {
     model_files: Vec<(String, FileRef, FileContent)>,
 }
 
-fn limit_sidecars(parts: &VersionParts, problems: &mut Problems) {
+/// The file with the settings of a module.
+const MODULE_SETTINGS: &str = "config.json";
+
+/// Returns true for the name of a module's folder in a model of sentence-transformers, such as
+/// `1_Pooling`.
+fn is_module_folder(name: &str) -> bool {
+    let Some((number, kind)) = name.split_once('_') else { return false };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_kind = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_number && is_kind && name.len() <= 64
+}
+
+fn check_sidecars(parts: &VersionParts, problems: &mut Problems) {
     let count = parts.sidecars.len();
     if count > MAX_SIDECARS {
         problems
             .faults
             .push(format!("{count} sidecar files are more than the {MAX_SIDECARS} allowed"));
+    }
+
+    let mut names = BTreeSet::new();
+    for sidecar in &parts.sidecars {
+        if !names.insert(&sidecar.name) {
+            let name = &sidecar.name;
+            problems.faults.push(format!(
+                "{name} is in it twice, by itself and in a folder of a module; remove one of them"
+            ));
+        }
     }
 }
