@@ -1,6 +1,8 @@
 //! The HTTP surface, route by route, on one server with real models.
 
+mod default_model;
 mod documents;
+mod header_timeout;
 mod health;
 mod inference;
 mod names;

@@ -19,21 +19,22 @@ fn server() -> Server {
 #[test]
 fn every_due_request_is_sent_and_reported() {
     let server = server();
-    let said = ask(&server, "bench", &[&["minimal"], &TEN[..]].concat()).exits(0);
-    said.prints(&[
-        "model      minimal at http://127.0.0.1:",
-        "/, 2 connections\nanswered   10 in 0.5 s: 20.0 requests/s\n",
-    ])
-    .prints(&[
-        "\nlatency    mean ",
-        "p99.9 ",
-        "\nof which   queue ",
-        " ms, by the server's account\n",
-    ]);
-    let said =
+    let output = ask(&server, "bench", &[&["minimal"], &TEN[..]].concat()).expect_code(0);
+    output
+        .expect_stdout(&[
+            "model      minimal at http://127.0.0.1:",
+            "/, 2 connections\nanswered   10 in 0.5 s: 20.0 requests/s\n",
+        ])
+        .expect_stdout(&[
+            "\nlatency    mean ",
+            "p99.9 ",
+            "\nof which   queue ",
+            " ms, by the server's account\n",
+        ]);
+    let output =
         ask(&server, "bench", &[&["minimal", "--input", "x=[1, 2]", "--json"], &TEN[..]].concat())
-            .exits(0);
-    let json = said.json();
+            .expect_code(0);
+    let json = output.json();
     assert_eq!(
         (&json["answered"], &json["failed"], &json["rate"]),
         (&json!(10), &json!({}), &json!(20))
@@ -47,7 +48,7 @@ fn without_a_rate_connections_send_back_to_back() {
     let server = server();
     let often =
         ["minimal", "--connections", "2", "--duration", "300ms", "--warm-up", "0ms", "--json"];
-    let json = ask(&server, "bench", &often).exits(0).json();
+    let json = ask(&server, "bench", &often).expect_code(0).json();
     assert!(json["answered"].as_u64().unwrap() >= 2 && json["rate"].is_null(), "{json}");
 }
 
@@ -55,12 +56,12 @@ fn without_a_rate_connections_send_back_to_back() {
 fn server_errors_exit_with_code_3() {
     let server = server();
     let wrong = ["minimal", "--input", "x=[[1, 2]]"];
-    let said = ask(&server, "bench", &[&wrong, &TEN[..]].concat()).exits(3);
-    said.prints(&["answered   0 in 0.5 s", "\nfailed     10: 400 invalid_input\n"]);
+    let output = ask(&server, "bench", &[&wrong, &TEN[..]].concat()).expect_code(3);
+    output.expect_stdout(&["answered   0 in 0.5 s", "\nfailed     10: 400 invalid_input\n"]);
     ask(&server, "bench", &["absent"])
-        .exits(3)
-        .complains(&["error: model 'absent': ", "(model_not_found, HTTP 404)"]);
-    let json = ask(&server, "bench", &["absent", "--json"]).exits(3).json();
+        .expect_code(3)
+        .expect_stderr(&["error: model 'absent': ", "(model_not_found, HTTP 404)"]);
+    let json = ask(&server, "bench", &["absent", "--json"]).expect_code(3).json();
     assert_eq!(json["code"], "model_not_found");
 }
 
@@ -68,9 +69,9 @@ fn server_errors_exit_with_code_3() {
 fn invalid_arguments_are_errors() {
     let server = server();
     wardian(server.directory(), &["bench", "minimal", "--url", NOWHERE])
-        .exits(1)
-        .complains(&["cannot connect"]);
-    ask(&server, "bench", &["minimal", "--connections", "0"]).exits(2);
-    ask(&server, "bench", &["minimal", "--duration", "soon"]).exits(2);
-    ask(&server, "bench", &[]).exits(2).complains(&["Usage: wardian bench"]);
+        .expect_code(1)
+        .expect_stderr(&["cannot connect"]);
+    ask(&server, "bench", &["minimal", "--connections", "0"]).expect_code(2);
+    ask(&server, "bench", &["minimal", "--duration", "soon"]).expect_code(2);
+    ask(&server, "bench", &[]).expect_code(2).expect_stderr(&["Usage: wardian bench"]);
 }

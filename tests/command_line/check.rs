@@ -18,17 +18,22 @@ fn a_passing_version_is_reported_with_its_metadata() {
         models.bare("iris", guest("iris"));
         models.copy_folder(&guest_folder("upper"), "upper/1");
     });
-    let said = wardian(folder.directory(), &["check", "models"]).exits(0);
-    let said = said.prints(&[
+    let output = wardian(folder.directory(), &["check", "models"]).expect_code(0);
+    let output = output.expect_stdout(&[
         "iris version 1: OK in ",
         "\n  outputs   label BYTES [-1], ",
         "no golden.json",
     ]);
-    said.prints(&["upper version 1: OK in ", " requests answered as written\n", "\n2 of 2 OK\n"])
-        .complains(&["reading files", "iris version 1: compile"]);
-    let said = wardian(folder.directory(), &["check", "models/upper", "--json"]).exits(0);
-    assert_eq!(said.err, "", "progress is left out of JSON");
-    let json = said.json();
+    output
+        .expect_stdout(&[
+            "upper version 1: OK in ",
+            " requests answered as written\n",
+            "\n2 of 2 OK\n",
+        ])
+        .expect_stderr(&["reading files", "iris version 1: compile"]);
+    let output = wardian(folder.directory(), &["check", "models/upper", "--json"]).expect_code(0);
+    assert_eq!(output.stderr, "", "progress is left out of JSON");
+    let json = output.json();
     let version = &json["versions"][0];
     assert_eq!(
         (&json["ok"], &version["ok"], &version["model"]),
@@ -54,14 +59,18 @@ fn a_failing_version_is_reported_with_its_stage() {
             {"name": "version", "datatype": "INT64", "shape": [1], "data": [7]}]}}]}"#,
         );
     });
-    let said = wardian(folder.directory(), &["check", "models/mod"]).exits(3);
-    said.prints(&[
-        "mod version 1: FAILED (golden)\n  request 1: output 'version'",
-        "mod version 2: FAILED (load)\n",
-    ])
-    .prints(&["mod version 3: FAILED (read)\n  model.wasm: truncated: ", "\n0 of 3 OK\n"]);
-    let said = wardian(folder.directory(), &["check", "models/mod/2", "--json"]).exits(3);
-    let version = &said.json()["versions"][0];
+    let output = wardian(folder.directory(), &["check", "models/mod"]).expect_code(3);
+    output
+        .expect_stdout(&[
+            "mod version 1: FAILED (golden)\n  request 1: output 'version'",
+            "mod version 2: FAILED (load)\n",
+        ])
+        .expect_stdout(&[
+            "mod version 3: FAILED (read)\n  model.wasm: truncated: ",
+            "\n0 of 3 OK\n",
+        ]);
+    let output = wardian(folder.directory(), &["check", "models/mod/2", "--json"]).expect_code(3);
+    let version = &output.json()["versions"][0];
     assert_eq!((&version["ok"], &version["stage"]), (&false.into(), &"load".into()));
     assert!(
         version["reason"].as_str().is_some_and(|reason| reason.contains("unreachable")),
@@ -73,11 +82,11 @@ fn a_failing_version_is_reported_with_its_stage() {
 fn an_uncheckable_path_is_an_error() {
     let folder = folder("", |_| {});
     let check = |arguments: &[&str]| wardian(folder.directory(), &[&["check"], arguments].concat());
-    check(&["nowhere"]).exits(1).complains(&["error: cannot read nowhere: No such file"]);
-    check(&["models"]).exits(1).complains(&["there is no model in "]);
-    check(&["models", "--config", "absent.toml"]).exits(1).complains(&["absent.toml"]);
-    check(&[]).exits(2).complains(&["Usage: wardian check"]);
-    check(&["models", "--tenant", "a/b"]).exits(2).complains(&["--tenant"]);
+    check(&["nowhere"]).expect_code(1).expect_stderr(&["error: cannot read nowhere: No such file"]);
+    check(&["models"]).expect_code(1).expect_stderr(&["there is no model in "]);
+    check(&["models", "--config", "absent.toml"]).expect_code(1).expect_stderr(&["absent.toml"]);
+    check(&[]).expect_code(2).expect_stderr(&["Usage: wardian check"]);
+    check(&["models", "--tenant", "a/b"]).expect_code(2).expect_stderr(&["--tenant"]);
 }
 
 #[test]
@@ -90,14 +99,18 @@ fn tenant_limits_apply() {
         wardian(folder.directory(), &[&["check", "models/large"], tenant].concat())
     };
     let refusal = "limits.memory is 128MiB, and this tenant's models may have 64MiB";
-    check(&["--tenant", "acme"]).exits(3).prints(&["large version 1: FAILED (quota)", refusal]);
-    check(&["--tenant", "beta"]).exits(0);
+    check(&["--tenant", "acme"])
+        .expect_code(3)
+        .expect_stdout(&["large version 1: FAILED (quota)", refusal]);
+    check(&["--tenant", "beta"]).expect_code(0);
     check(&["--tenant", "gamma"])
-        .exits(1)
-        .complains(&["there is no tenant 'gamma'", "which has 'acme', 'beta'"]);
-    check(&[]).exits(1).complains(&["'acme', 'beta'; say with --tenant"]);
+        .expect_code(1)
+        .expect_stderr(&["there is no tenant 'gamma'", "which has 'acme', 'beta'"]);
+    check(&[]).expect_code(1).expect_stderr(&["'acme', 'beta'; say with --tenant"]);
     let inspected = ["inspect", "models/large/1/model.wasm", "--tenant", "acme"];
-    wardian(folder.directory(), &inspected).exits(3).prints(&["NOT LOADED (quota)", refusal]);
+    wardian(folder.directory(), &inspected)
+        .expect_code(3)
+        .expect_stdout(&["NOT LOADED (quota)", refusal]);
 }
 
 #[test]
@@ -109,9 +122,9 @@ fn a_single_tenant_is_the_default() {
         models.settings("http-caller", "[capabilities]\nhttp = ['https://api.example.com']");
         models.version("http-caller", 1, guest("http-caller"));
     });
-    let said = wardian(folder.directory(), &["check", "models", "--json"]).exits(3);
-    let refusals: Vec<_> = said.json()["versions"].as_array().unwrap().clone();
-    assert_eq!(refusals.len(), 2, "{said:?}");
+    let output = wardian(folder.directory(), &["check", "models", "--json"]).expect_code(3);
+    let refusals: Vec<_> = output.json()["versions"].as_array().unwrap().clone();
+    assert_eq!(refusals.len(), 2, "{output:?}");
     let server = folder.config(config).start();
     for refusal in refusals {
         let text = |key: &str| refusal[key].as_str().unwrap().to_owned();
@@ -125,7 +138,8 @@ fn without_tenants_every_listed_origin_is_granted() {
         models.settings("http-caller", "[capabilities]\nhttp = ['https://api.example.com']");
         models.version("http-caller", 1, guest("http-caller"));
     });
-    wardian(folder.directory(), &["check", "models/http-caller", "--tenant", "default"]).exits(0);
+    wardian(folder.directory(), &["check", "models/http-caller", "--tenant", "default"])
+        .expect_code(0);
 }
 
 #[test]
@@ -146,17 +160,17 @@ fn migrations_run_in_an_empty_database() {
     });
     let check =
         |tenant: &str| wardian(folder.directory(), &["check", "models", "--tenant", tenant]);
-    let said = check("beta")
-        .exits(3)
-        .prints(&["sql-steps version 1: OK in ", "sql-steps version 2: FAILED (migrate)\n"]);
-    assert!(!said.out.contains("not proved"), "{said:?}");
-    let said = check("acme").exits(0).prints(&[
+    let output = check("beta")
+        .expect_code(3)
+        .expect_stdout(&["sql-steps version 1: OK in ", "sql-steps version 2: FAILED (migrate)\n"]);
+    assert!(!output.stdout.contains("not proved"), "{output:?}");
+    let output = check("acme").expect_code(0).expect_stdout(&[
         "1: OK in ",
         ", but not proved\n",
         "PostgreSQL",
         "\n3 of 3 OK\n",
     ]);
-    assert_eq!(said.out.matches(", but not proved\n").count(), 2, "{said:?}");
+    assert_eq!(output.stdout.matches(", but not proved\n").count(), 2, "{output:?}");
     let asked = postgres.accept().map(|(_, peer)| peer).map_err(|error| error.kind());
     assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock), "nobody has asked PostgreSQL anything");
 }
@@ -168,15 +182,18 @@ fn missing_versions_and_reserved_names_are_reported() {
         models.settings("mod", "versions = [7]");
         models.bare("stats", scripted("version=1"));
     });
-    let said = wardian(folder.directory(), &["check", "models"]).exits(3);
-    said.prints(&[
-        "mod version 1: OK in ",
-        "mod version 7: FAILED (read)\n  `versions` in mod/model.toml names it",
-    ])
-    .prints(&["stats: FAILED (read)\n  stats.wasm: this name is reserved and cannot be a model's"]);
+    let output = wardian(folder.directory(), &["check", "models"]).expect_code(3);
+    output
+        .expect_stdout(&[
+            "mod version 1: OK in ",
+            "mod version 7: FAILED (read)\n  `versions` in mod/model.toml names it",
+        ])
+        .expect_stdout(&[
+            "stats: FAILED (read)\n  stats.wasm: this name is reserved and cannot be a model's",
+        ]);
     wardian(folder.directory(), &["check", "models/stats.wasm"])
-        .exits(3)
-        .prints(&["this name is reserved and cannot be a model's"]);
+        .expect_code(3)
+        .expect_stdout(&["this name is reserved and cannot be a model's"]);
     // A single version is checked by itself.
-    wardian(folder.directory(), &["check", "models/mod/1"]).exits(0);
+    wardian(folder.directory(), &["check", "models/mod/1"]).expect_code(0);
 }

@@ -25,14 +25,14 @@ fn request(more: Value) -> Value {
 #[test]
 fn a_response_is_shown_as_table_or_json() {
     let server = server();
-    let said = ask(&server, "infer", &["minimal", "--input", "x=[1.5, -2]"]).exits(0);
+    let output = ask(&server, "infer", &["minimal", "--input", "x=[1.5, -2]"]).expect_code(0);
     assert_eq!(
-        (said.out.as_str(), said.err.as_str()),
+        (output.stdout.as_str(), output.stderr.as_str()),
         ("minimal version 1\n  y FP32 [2]: [3.0, -4.0]\n", "")
     );
-    let said =
-        ask(&server, "infer", &["minimal", "--input", "x=1", "--json", "--version", "1"]).exits(0);
-    let json = said.json();
+    let output = ask(&server, "infer", &["minimal", "--input", "x=1", "--json", "--version", "1"])
+        .expect_code(0);
+    let json = output.json();
     assert_eq!(
         (&json["model_name"], &json["outputs"][0]["data"]),
         (&json!("minimal"), &json!([2.0]))
@@ -46,19 +46,20 @@ fn inputs_are_read_from_files_and_stdin() {
         |name: &str, content: &str| fs::write(server.directory().join(name), content).unwrap();
     file("x.json", "[1, 2, 3]");
     ask(&server, "infer", &["minimal", "--input", "x=@x.json"])
-        .exits(0)
-        .prints(&["y FP32 [3]: [2.0, 4.0, 6.0]"]);
+        .expect_code(0)
+        .expect_stdout(&["y FP32 [3]: [2.0, 4.0, 6.0]"]);
     file("request.json", &request(json!({})).to_string());
-    let said = ask(&server, "infer", &["minimal", "--request", "request.json", "--json"]).exits(0);
+    let output =
+        ask(&server, "infer", &["minimal", "--request", "request.json", "--json"]).expect_code(0);
     assert_eq!(
-        (&said.json()["id"], &said.json()["outputs"][0]["data"]),
+        (&output.json()["id"], &output.json()["outputs"][0]["data"]),
         (&json!("seven"), &json!([3.0, -4.0]))
     );
     let url = format!("http://{}", server.address());
     let mut command =
         program(server.directory(), &["infer", "minimal", "--url", &url, "--request", "-"]);
     command.stdin(File::open(server.directory().join("request.json")).unwrap());
-    run(command).exits(0).prints(&["y FP32 [2]: [3.0, -4.0]"]);
+    run(command).expect_code(0).expect_stdout(&["y FP32 [2]: [3.0, -4.0]"]);
 }
 
 /// A server with the model of house prices, and its answers to two rows.
@@ -86,13 +87,13 @@ fn tables_are_read_and_written_with_the_servers_digits() {
     let read = |name: &str| fs::read_to_string(path(name)).unwrap();
     fs::write(path("houses.csv"), HOUSES).unwrap();
 
-    let said = ask(&server, "infer", &["house-price", "--table", "houses.csv"]).exits(0);
-    assert_eq!(said.out, format!("{{\"predictions\":[{first},{second}]}}\n"));
+    let output = ask(&server, "infer", &["house-price", "--table", "houses.csv"]).expect_code(0);
+    assert_eq!(output.stdout, format!("{{\"predictions\":[{first},{second}]}}\n"));
 
     let outputs = ["--output", "prices.csv", "--output", "prices.json", "--output", "price=p.npy"];
     let arguments = [&["house-price", "--table", "houses.csv"][..], &outputs].concat();
-    let said = ask(&server, "infer", &arguments).exits(0);
-    assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
+    let output = ask(&server, "infer", &arguments).expect_code(0);
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
     assert_eq!(read("prices.csv"), format!("price\n{first}\n{second}\n"));
     assert_eq!(read("prices.json"), format!("[{{\"price\":{first}}},\n{{\"price\":{second}}}]\n"));
     let bytes = fs::read(path("p.npy")).unwrap();
@@ -102,7 +103,7 @@ fn tables_are_read_and_written_with_the_servers_digits() {
     // What was written as records is read again.
     fs::write(path("records.json"), r#"[{"measurements": [5.1, 3.5, 1.4, 0.2]}]"#).unwrap();
     let arguments = ["iris", "--table", "records.json", "--output", "iris.csv"];
-    ask(&server, "infer", &arguments).exits(0);
+    ask(&server, "infer", &arguments).expect_code(0);
     let answer =
         server.post("/v2/models/iris/predict", &json!([{"measurements": [5.1, 3.5, 1.4, 0.2]}]));
     let text = answer.ok().text();
@@ -126,18 +127,18 @@ fn arrays_of_numpy_are_rows_and_inputs() {
     let rows = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]];
     fs::write(server.directory().join("rows.npy"), array(&rows)).unwrap();
 
-    let said =
-        ask(&server, "infer", &["iris", "--table", "rows.npy", "--output", "label.csv"]).exits(0);
-    assert_eq!(said.out, "");
+    let output = ask(&server, "infer", &["iris", "--table", "rows.npy", "--output", "label.csv"])
+        .expect_code(0);
+    assert_eq!(output.stdout, "");
     let written = fs::read_to_string(server.directory().join("label.csv")).unwrap();
     assert!(written.lines().nth(2).unwrap().starts_with("virginica,"), "{written}");
     ask(&server, "infer", &["iris", "--input", "measurements=@rows.npy"])
-        .exits(0)
-        .prints(&["label BYTES [2]: [\"setosa\", \"virginica\"]"]);
+        .expect_code(0)
+        .expect_stdout(&["label BYTES [2]: [\"setosa\", \"virginica\"]"]);
 
     let arguments =
         ["iris", "--input", "measurements=@rows.npy", "--output", "probabilities=p.npy"];
-    ask(&server, "infer", &arguments).exits(0);
+    ask(&server, "infer", &arguments).expect_code(0);
     let bytes = fs::read(server.directory().join("p.npy")).unwrap();
     assert!(String::from_utf8_lossy(&bytes).contains("'shape': (2, 3), }"));
 }
@@ -160,8 +161,8 @@ fn faulty_tables_and_files_are_explained() {
         (&["--output", "x.csv", "--output", "x.csv"], 1, "given for two outputs"),
     ] {
         let arguments = [&["house-price"][..], arguments].concat();
-        let said = ask(&server, "infer", &arguments).exits(exit);
-        assert!(said.err.contains(says), "{arguments:?}: {}", said.err);
+        let output = ask(&server, "infer", &arguments).expect_code(exit);
+        assert!(output.stderr.contains(says), "{arguments:?}: {}", output.stderr);
     }
 }
 
@@ -189,8 +190,8 @@ fn binary_tensors_pass_unchanged() {
         "{output:?}"
     );
     wardian(server.directory(), &arguments)
-        .exits(1)
-        .complains(&["is not JSON; --json prints it as it came"]);
+        .expect_code(1)
+        .expect_stderr(&["is not JSON; --json prints it as it came"]);
 }
 
 #[test]
@@ -208,7 +209,7 @@ fn a_header_option_replaces_the_default_header() {
     let folder = folder("", |_| {});
     let arguments =
         ["infer", "any", "--url", &url, "--header", "Host: elsewhere", "--header", "X-Api-Key: k"];
-    wardian(folder.directory(), &arguments).exits(3).complains(&["HTTP 404"]);
+    wardian(folder.directory(), &arguments).expect_code(3).expect_stderr(&["HTTP 404"]);
     let head = asked.join().unwrap();
     let hosts: Vec<_> = head.iter().filter(|line| line.starts_with("host:")).collect();
     assert_eq!(hosts, ["host: elsewhere"], "{head:?}");
@@ -220,48 +221,53 @@ fn server_errors_exit_with_code_3() {
     let server = server();
     let shape = "[1, 2], expected [-1]";
     let wrong = ["minimal", "--input", "x=[[1, 2]]"];
-    let said = ask(&server, "infer", &wrong)
-        .exits(3)
-        .complains(&["error: model 'minimal': input 'x'", shape]);
+    let output = ask(&server, "infer", &wrong)
+        .expect_code(3)
+        .expect_stderr(&["error: model 'minimal': input 'x'", shape]);
     assert_eq!(
-        (said.out.as_str(), said.err.ends_with(" (invalid_input, HTTP 400)\n")),
+        (output.stdout.as_str(), output.stderr.ends_with(" (invalid_input, HTTP 400)\n")),
         ("", true),
-        "{said:?}"
+        "{output:?}"
     );
-    let said = ask(&server, "infer", &[&wrong[..], &["--json"]].concat()).exits(3);
-    assert_eq!((&said.json()["code"], said.err.as_str()), (&json!("invalid_input"), ""));
-    ask(&server, "infer", &["absent"]).exits(3).complains(&["(model_not_found, HTTP 404)"]);
+    let output = ask(&server, "infer", &[&wrong[..], &["--json"]].concat()).expect_code(3);
+    assert_eq!((&output.json()["code"], output.stderr.as_str()), (&json!("invalid_input"), ""));
+    ask(&server, "infer", &["absent"])
+        .expect_code(3)
+        .expect_stderr(&["(model_not_found, HTTP 404)"]);
     ask(&server, "infer", &["minmal"])
-        .exits(3)
-        .complains(&["there is no such model; did you mean 'minimal'?"]);
-    let said = ask(&server, "infer", &["minimal", "--version", "2"]).exits(3);
-    said.complains(&["no such version serves; version 1 does", "HTTP 404)"]);
+        .expect_code(3)
+        .expect_stderr(&["there is no such model; did you mean 'minimal'?"]);
+    let output = ask(&server, "infer", &["minimal", "--version", "2"]).expect_code(3);
+    output.expect_stderr(&["no such version serves; version 1 does", "HTTP 404)"]);
 }
 
 #[test]
 fn invalid_arguments_are_errors() {
     let server = server();
     let infer = |arguments: &[&str]| ask(&server, "infer", &[&["minimal"], arguments].concat());
-    let said = wardian(server.directory(), &["infer", "minimal", "--url", NOWHERE]).exits(1);
-    said.complains(&[
+    let output =
+        wardian(server.directory(), &["infer", "minimal", "--url", NOWHERE]).expect_code(1);
+    output.expect_stderr(&[
         "error: cannot connect to 127.0.0.1:1; start a server with `wardian serve`",
         "refused",
     ]);
     infer(&["--input", "y=1"])
-        .exits(1)
-        .complains(&["the model has no input 'y'; it takes 'x' (FP32 [-1])"]);
+        .expect_code(1)
+        .expect_stderr(&["the model has no input 'y'; it takes 'x' (FP32 [-1])"]);
     infer(&["--input", "x=@absent"])
-        .exits(1)
-        .complains(&["cannot read absent for input 'x': No such file"]);
-    infer(&["--request", "absent"]).exits(1).complains(&["cannot read absent: No such file"]);
-    infer(&["--input", "x=[1"]).exits(2).complains(&["input 'x' is not JSON"]);
-    infer(&["--input", "x"]).exits(2).complains(&["not NAME=JSON"]);
-    infer(&["--input", "x=1", "--request", "r"]).exits(2);
+        .expect_code(1)
+        .expect_stderr(&["cannot read absent for input 'x': No such file"]);
+    infer(&["--request", "absent"])
+        .expect_code(1)
+        .expect_stderr(&["cannot read absent: No such file"]);
+    infer(&["--input", "x=[1"]).expect_code(2).expect_stderr(&["input 'x' is not JSON"]);
+    infer(&["--input", "x"]).expect_code(2).expect_stderr(&["not NAME=JSON"]);
+    infer(&["--input", "x=1", "--request", "r"]).expect_code(2);
     wardian(server.directory(), &["infer", "minimal", "--url", "https://127.0.0.1"])
-        .exits(2)
-        .complains(&["https is not supported"]);
-    infer(&["--header", "nonsense"]).exits(2).complains(&["is not 'Name: value'"]);
-    infer(&["--version", "0"]).exits(2).complains(&["is not a version"]);
+        .expect_code(2)
+        .expect_stderr(&["https is not supported"]);
+    infer(&["--header", "nonsense"]).expect_code(2).expect_stderr(&["is not 'Name: value'"]);
+    infer(&["--version", "0"]).expect_code(2).expect_stderr(&["is not a version"]);
 }
 
 #[test]
@@ -286,8 +292,8 @@ fn numbers_are_shown_with_the_servers_own_digits() {
 /// numbers.
 #[track_caller]
 fn same_digits(server: &Server, model: &str, input: &str) {
-    let shown = ask(server, "infer", &[model, "--input", input]).exits(0).out;
-    let came = ask(server, "infer", &[model, "--input", input, "--json"]).exits(0).out;
+    let shown = ask(server, "infer", &[model, "--input", input]).expect_code(0).stdout;
+    let came = ask(server, "infer", &[model, "--input", input, "--json"]).expect_code(0).stdout;
     let data = came.rsplit("\"data\":[").next().and_then(|rest| rest.split(']').next()).unwrap();
     assert!(shown.contains(&data.replace(',', ", ")), "{shown}{came}");
 }

@@ -12,7 +12,7 @@ fn a_key_works_once_it_is_configured() {
         "key", "new", "--id", "ci", "--scope", "manage", "--scope", "infer", "--tenant", "default",
         "--json",
     ];
-    let json = wardian(made.directory(), &arguments).exits(0).json();
+    let json = wardian(made.directory(), &arguments).expect_code(0).json();
     assert_eq!(
         (&json["id"], &json["scopes"], &json["tenant"]),
         (&json!("ci"), &json!(["infer", "manage"]), &json!("default"))
@@ -22,13 +22,13 @@ fn a_key_works_once_it_is_configured() {
     let server = setup.config(&format!("[tenants.default]\nkeys = [{entry}]")).start();
     server.until_tried();
     let header = format!("Authorization: Bearer {key}");
-    ask(&server, "infer", &["minimal", "--input", "x=1", "--header", &header]).exits(0);
+    ask(&server, "infer", &["minimal", "--input", "x=1", "--header", &header]).expect_code(0);
     ask(&server, "infer", &["minimal", "--input", "x=1"])
-        .exits(3)
-        .complains(&["(unauthenticated, HTTP 401)", "--header"]);
+        .expect_code(3)
+        .expect_stderr(&["(unauthenticated, HTTP 401)", "--header"]);
     let wrong = ["minimal", "--input", "x=1", "--header", "Authorization: Bearer wdn_wrong"];
-    let said = ask(&server, "infer", &wrong).exits(3);
-    said.complains(&[
+    let output = ask(&server, "infer", &wrong).expect_code(3);
+    output.expect_stderr(&[
         "the key in this request is not known to this server",
         "(unknown_key, HTTP 401)",
     ]);
@@ -38,13 +38,13 @@ fn a_key_works_once_it_is_configured() {
 fn each_key_is_new_and_shown_once() {
     let folder = folder("", |_| {});
     let new = || {
-        wardian(folder.directory(), &["key", "new"]).exits(0).prints(&[
+        wardian(folder.directory(), &["key", "new"]).expect_code(0).expect_stdout(&[
             "key     wdn_",
             "\nsha256  ",
             "\nentry   { id = \"key-",
         ])
     };
-    let (one, other) = (new().out, new().out);
+    let (one, other) = (new().stdout, new().stdout);
     assert_eq!(one.lines().count(), 3);
     assert!(one.lines().zip(other.lines()).all(|(one, other)| one != other), "{one}{other}");
 }
@@ -55,7 +55,7 @@ fn invalid_key_options_are_usage_errors() {
     for arguments in
         [&["--scope", "root"][..], &["--id", "a\"b"], &["--tenant", "a/b"], &["--colour"]]
     {
-        wardian(folder.directory(), &[&["key", "new"], arguments].concat()).exits(2);
+        wardian(folder.directory(), &[&["key", "new"], arguments].concat()).expect_code(2);
     }
-    wardian(folder.directory(), &["key"]).exits(2).complains(&["Usage: wardian key"]);
+    wardian(folder.directory(), &["key"]).expect_code(2).expect_stderr(&["Usage: wardian key"]);
 }

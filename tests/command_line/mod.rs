@@ -17,14 +17,14 @@ use crate::harness::{Models, Server, Setup};
 
 /// The output and the exit status of the program.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Output {
     code: Option<i32>,
-    out: String,
-    err: String,
+    stdout: String,
+    stderr: String,
 }
 
 /// Runs the program in a directory until it ends.
-pub(crate) fn wardian(directory: &Path, arguments: &[&str]) -> Said {
+pub(crate) fn wardian(directory: &Path, arguments: &[&str]) -> Output {
     run(program(directory, arguments))
 }
 
@@ -34,14 +34,18 @@ fn program(directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(mut command: Command) -> Said {
+fn run(mut command: Command) -> Output {
     let output = command.output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    Output {
+        code: output.status.code(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
 }
 
 /// Runs `infer` or `bench` against a server.
-fn ask(server: &Server, command: &str, arguments: &[&str]) -> Said {
+fn ask(server: &Server, command: &str, arguments: &[&str]) -> Output {
     let url = format!("http://{}", server.address());
     wardian(server.directory(), &[&[command, "--url", &url], arguments].concat())
 }
@@ -56,28 +60,28 @@ pub(crate) fn folder(config: &str, fill: impl FnOnce(&Models)) -> Setup {
     folder
 }
 
-impl Said {
+impl Output {
     /// Asserts the exit code.
     #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Said {
+    pub(crate) fn expect_code(self, code: i32) -> Output {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 
     /// Asserts that standard output contains all of these texts.
     #[track_caller]
-    pub(crate) fn prints(self, words: &[&str]) -> Said {
+    pub(crate) fn expect_stdout(self, words: &[&str]) -> Output {
         words.iter().for_each(|word| {
-            assert!(self.out.contains(word), "'{word}' is not on standard output of {self:?}")
+            assert!(self.stdout.contains(word), "'{word}' is not on standard output of {self:?}")
         });
         self
     }
 
     /// Asserts that standard error contains all of these texts.
     #[track_caller]
-    pub(crate) fn complains(self, words: &[&str]) -> Said {
+    pub(crate) fn expect_stderr(self, words: &[&str]) -> Output {
         words.iter().for_each(|word| {
-            assert!(self.err.contains(word), "'{word}' is not on standard error of {self:?}")
+            assert!(self.stderr.contains(word), "'{word}' is not on standard error of {self:?}")
         });
         self
     }
@@ -85,6 +89,6 @@ impl Said {
     /// Returns standard output as a JSON document.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 }

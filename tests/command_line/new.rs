@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use super::{Said, folder, run, wardian};
+use super::{Output, folder, run, wardian};
 
 /// Runs Cargo in the folder where guests are built. The SDK's dependencies are there already for
 /// the same profile.
-fn cargo(folder: &Path, arguments: &[&str]) -> Said {
+fn cargo(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(folder)
@@ -26,12 +26,12 @@ fn workspace() -> &'static Path {
 /// Returns Cargo's name of this machine. Only builds that name their target share a folder with
 /// builds for other targets.
 fn this_machine() -> String {
-    let said = run({
+    let output = run({
         let mut command = Command::new("rustc");
         command.current_dir(workspace()).arg("-vV");
         command
     });
-    said.out.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+    output.stdout.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 #[test]
@@ -43,20 +43,22 @@ fn a_new_crate_builds_and_passes_checks() {
     alone.lock().unwrap();
     let demo = place.join("demo");
     let _ = fs::remove_dir_all(&demo);
-    let said = wardian(&place, &["new", "demo"]).exits(0);
-    said.prints(&[
-        "made demo in demo; next",
+    let output = wardian(&place, &["new", "demo"]).expect_code(0);
+    output.expect_stdout(&[
+        "created demo in demo; next",
         "\n  cd demo\n",
         "wardian check target/wasm32-wasip2/release/demo.wasm\n",
     ]);
     // The lock file pins the tested versions instead of the newest ones of the registry.
     fs::copy(workspace().join("Cargo.lock"), demo.join("Cargo.lock")).unwrap();
-    cargo(&demo, &["test", "--target", &this_machine()]).exits(0).prints(&["1 passed; 0 failed"]);
-    cargo(&demo, &["build", "--target", "wasm32-wasip2"]).exits(0);
+    cargo(&demo, &["test", "--target", &this_machine()])
+        .expect_code(0)
+        .expect_stdout(&["1 passed; 0 failed"]);
+    cargo(&demo, &["build", "--target", "wasm32-wasip2"]).expect_code(0);
     let built = workspace().join("target/guests/wasm32-wasip2/guest/demo.wasm");
     wardian(&place, &["check", built.to_str().unwrap()])
-        .exits(0)
-        .prints(&["demo version 1: OK in ", "1 of 1 OK"]);
+        .expect_code(0)
+        .expect_stdout(&["demo version 1: OK in ", "1 of 1 OK"]);
 }
 
 #[test]
@@ -64,13 +66,13 @@ fn the_target_folder_must_not_exist() {
     let folder = folder("", |_| {});
     let new = |arguments: &[&str]| wardian(folder.directory(), &[&["new"], arguments].concat());
     new(&["house-price", "--path", "some/where"])
-        .exits(0)
-        .prints(&["made house-price in some/where; ", "/house_price.wasm\n"]);
+        .expect_code(0)
+        .expect_stdout(&["made house-price in some/where; ", "/house_price.wasm\n"]);
     assert!(folder.directory().join("some/where/vendor/wardian/sdk/src/lib.rs").exists());
     new(&["house-price", "--path", "some/where"])
-        .exits(1)
-        .complains(&["some/where exists already; choose another"]);
-    new(&["House"]).exits(2).complains(&["lower-case letters"]);
-    new(&["test"]).exits(2).complains(&["'test' is taken"]);
-    new(&[]).exits(2).complains(&["Usage: wardian new"]);
+        .expect_code(1)
+        .expect_stderr(&["some/where exists already; choose another"]);
+    new(&["House"]).expect_code(2).expect_stderr(&["lower-case letters"]);
+    new(&["test"]).expect_code(2).expect_stderr(&["'test' is taken"]);
+    new(&[]).expect_code(2).expect_stderr(&["Usage: wardian new"]);
 }

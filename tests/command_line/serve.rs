@@ -10,9 +10,9 @@ use crate::harness::Server;
 fn a_valid_configuration_is_summarised() {
     let config = "listen = '127.0.0.1:9'\n[tenants.acme]\nweight = 3\n[tenants.beta]\nrepository = 'elsewhere'\n";
     let folder = folder(config, |_| {});
-    let said = wardian(folder.directory(), &["serve", "--check-config"]).exits(0);
+    let output = wardian(folder.directory(), &["serve", "--check-config"]).expect_code(0);
     assert_eq!(
-        said.out,
+        output.stdout,
         "the configuration is sound\nlisten  127.0.0.1:9, the host's own: no keys\n\
          tenant  acme: weight 3, no keys, in models/acme\ntenant  beta: weight 1, no keys, in elsewhere\n"
     );
@@ -22,23 +22,25 @@ fn a_valid_configuration_is_summarised() {
 #[test]
 fn a_configuration_fault_is_reported_with_its_line() {
     let folder = folder("[http]\nmax_connections = 10\nmax_conections = 10\n", |_| {});
-    let said = wardian(folder.directory(), &["serve", "--check-config"]).exits(1);
-    said.complains(&[
+    let output = wardian(folder.directory(), &["serve", "--check-config"]).expect_code(1);
+    output.expect_stderr(&[
         "error: the configuration is not usable: wardian.toml line 3: ",
         "max_conections",
     ]);
-    wardian(folder.directory(), &["serve"]).exits(1).complains(&["wardian.toml line 3: "]);
+    wardian(folder.directory(), &["serve"])
+        .expect_code(1)
+        .expect_stderr(&["wardian.toml line 3: "]);
     folder.models().put("none.toml", "");
     let exposed =
         ["serve", "--check-config", "--config", "models/none.toml", "--listen", "0.0.0.0:9"];
     wardian(folder.directory(), &exposed)
-        .exits(1)
-        .complains(&["other machines could reach 0.0.0.0:9", "--insecure"]);
-    wardian(folder.directory(), &[&exposed[..], &["--insecure"]].concat()).exits(0);
-    wardian(folder.directory(), &["serve", "--listen", "anywhere"]).exits(2);
+        .expect_code(1)
+        .expect_stderr(&["other machines could reach 0.0.0.0:9", "--insecure"]);
+    wardian(folder.directory(), &[&exposed[..], &["--insecure"]].concat()).expect_code(0);
+    wardian(folder.directory(), &["serve", "--listen", "anywhere"]).expect_code(2);
     wardian(folder.directory(), &["serve", "--log-level", "chatty"])
-        .exits(2)
-        .complains(&["error, warn, info"]);
+        .expect_code(2)
+        .expect_stderr(&["error, warn, info"]);
 }
 
 #[test]
@@ -49,7 +51,7 @@ fn a_low_descriptor_limit_is_noted() {
     command.current_dir(folder.directory()).args(["-c", script, env!("CARGO_BIN_EXE_wardian")]);
     let words =
         ["http.max_connections is 4096", "it may have 256", "only 120 connections", "LimitNOFILE="];
-    run(command).exits(0).complains(&words);
+    run(command).expect_code(0).expect_stderr(&words);
 }
 
 #[test]
@@ -57,12 +59,12 @@ fn an_address_in_use_is_reported_once() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = folder("", |_| {});
-    let said = wardian(folder.directory(), &["serve", "--listen", &address]).exits(1);
-    let said = said.complains(&[
+    let output = wardian(folder.directory(), &["serve", "--listen", &address]).expect_code(1);
+    let output = output.expect_stderr(&[
         &format!("error: cannot listen on {address}: Address already in use"),
         "--listen",
     ]);
-    assert_eq!(said.err.matches("already in use").count(), 1, "{said:?}");
+    assert_eq!(output.stderr.matches("already in use").count(), 1, "{output:?}");
 }
 
 #[test]
@@ -71,12 +73,12 @@ fn an_address_may_be_a_host_name() {
     let check = |listen: &str| {
         wardian(folder.directory(), &["serve", "--check-config", "--listen", listen])
     };
-    check("localhost:9").exits(0).prints(&["listen  127.0.0.1:9,"]);
-    check(":8080")
-        .exits(2)
-        .complains(&["127.0.0.1:8080 is for this machine alone, and 0.0.0.0:8080 for others too"]);
-    check("8080").exits(2).complains(&["names no address"]);
-    check("localhost").exits(2).complains(&["is not an address like 127.0.0.1:8080"]);
+    check("localhost:9").expect_code(0).expect_stdout(&["listen  127.0.0.1:9,"]);
+    check(":8080").expect_code(2).expect_stderr(&[
+        "127.0.0.1:8080 is for this machine alone, and 0.0.0.0:8080 for others too",
+    ]);
+    check("8080").expect_code(2).expect_stderr(&["names no address"]);
+    check("localhost").expect_code(2).expect_stderr(&["is not an address like 127.0.0.1:8080"]);
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn an_unquoted_value_is_explained() {
     let config = "listen = 127.0.0.1:9\ninsecure = no\n[engine]\ninstances = many\nmax_memory = 64MiB\n\
                   [tenants.acme]\nweight = two\n";
     let folder = folder(config, |_| {});
-    wardian(folder.directory(), &["serve", "--check-config"]).exits(1).complains(&[
+    wardian(folder.directory(), &["serve", "--check-config"]).expect_code(1).expect_stderr(&[
         "wardian.toml line 1: listen: a text needs quotes; write listen = \"127.0.0.1:9\"",
         "wardian.toml line 2: insecure: expected true or false, found \"no\"",
         "wardian.toml line 4: engine.instances: expected a whole number, found \"many\"",
@@ -99,7 +101,7 @@ fn an_address_space_limit_is_explained() {
     let serve = "ulimit -v 100000000 && exec \"$0\" serve --listen 127.0.0.1:0";
     let mut command = Command::new("sh");
     command.current_dir(folder.directory()).args(["-c", serve, env!("CARGO_BIN_EXE_wardian")]);
-    run(command).exits(1).complains(&[
+    run(command).expect_code(1).expect_stderr(&[
         "engine.instances = 1000",
         "ulimit -v unlimited",
         "wardian.toml",
@@ -136,12 +138,13 @@ fn check_config_reports_the_errors_of_serve() {
             std::fs::write(path, content).unwrap();
         }
         let before = listing(folder.directory());
-        let checked =
-            wardian(folder.directory(), &["serve", "--check-config"]).exits(1).complains(&[words]);
+        let checked = wardian(folder.directory(), &["serve", "--check-config"])
+            .expect_code(1)
+            .expect_stderr(&[words]);
         assert_eq!(listing(folder.directory()), before, "{config}");
         // A server that would listen for other machines is not started here.
-        let served = wardian(folder.directory(), &["serve"]).exits(1);
-        assert_eq!(last_line(&checked.err), last_line(&served.err), "{config}");
+        let served = wardian(folder.directory(), &["serve"]).expect_code(1);
+        assert_eq!(last_line(&checked.stderr), last_line(&served.stderr), "{config}");
     }
 }
 
@@ -162,16 +165,16 @@ fn missing_repositories_are_noted() {
     let config = "[tenants.a]\nrepository = 'missing'\n[tenants.b.database]\nurl = 'postgres://b@127.0.0.1/b'\n\
                   password_file = 'none'\n";
     let folder = folder(config, |_| {});
-    let said = wardian(folder.directory(), &["serve", "--check-config"]).exits(0);
-    let said = said.prints(&["the configuration is sound"]);
+    let output = wardian(folder.directory(), &["serve", "--check-config"]).expect_code(0);
+    let output = output.expect_stdout(&["the configuration is sound"]);
     let missing = "note: tenant a: the repository missing cannot be read";
-    said.complains(&[missing, "note: tenant b: the password of its database cannot be read"]);
+    output.expect_stderr(&[missing, "note: tenant b: the password of its database cannot be read"]);
     let server = Server::empty();
     let state = server.state();
     let arguments = ["serve", "--check-config", "--state", state.to_str().unwrap()];
     wardian(server.directory(), &arguments)
-        .exits(0)
-        .complains(&["note: the state directory is in use"]);
+        .expect_code(0)
+        .expect_stderr(&["note: the state directory is in use"]);
 }
 
 #[test]
@@ -183,5 +186,5 @@ fn repositories_overlapping_through_links_are_noted() {
     std::os::unix::fs::symlink("a", at("b")).unwrap();
     let told =
         ["overlaps with that of tenant 'a'", "overlaps with the server's own state directory"];
-    wardian(linked.directory(), &["serve", "--check-config"]).exits(0).complains(&told);
+    wardian(linked.directory(), &["serve", "--check-config"]).expect_code(0).expect_stderr(&told);
 }

@@ -12,18 +12,23 @@ fn check_takes_model_files_and_their_folders() {
         models.put("price/1/model.txt", lightgbm(2));
         models.put("price/1/golden.json", golden(2));
     });
-    let said = wardian(folder.directory(), &["check", "models"]).exits(0);
-    let said = said.prints(&["price version 1: OK in ", "rent version 1: OK in ", "\n2 of 2 OK\n"]);
-    said.prints(&[
+    let output = wardian(folder.directory(), &["check", "models"]).expect_code(0);
+    let output = output.expect_stdout(&[
+        "price version 1: OK in ",
+        "rent version 1: OK in ",
+        "\n2 of 2 OK\n",
+    ]);
+    output.expect_stdout(&[
         "\n  runtime   tabular ",
         "for model.txt of the format lightgbm\n",
         "features FP64 [-1, 1]",
     ]);
 
     for path in ["models/rent.txt", "models/price/1/model.txt", "models/price/1", "models/price"] {
-        wardian(folder.directory(), &["check", path]).exits(0).prints(&["1 of 1 OK"]);
+        wardian(folder.directory(), &["check", path]).expect_code(0).expect_stdout(&["1 of 1 OK"]);
     }
-    let json = wardian(folder.directory(), &["check", "models/price", "--json"]).exits(0).json();
+    let json =
+        wardian(folder.directory(), &["check", "models/price", "--json"]).expect_code(0).json();
     let version = &json["versions"][0];
     assert_eq!(
         (&version["runtime"]["name"], &version["golden_requests"]),
@@ -42,15 +47,19 @@ fn check_says_why_a_file_is_refused() {
     });
     let check = |file: &str| wardian(folder.directory(), &["check", &format!("models/{file}")]);
     for file in ["a.pkl", "b.onnx"] {
-        check(file).exits(3).prints(&[
+        check(file).expect_code(3).expect_stdout(&[
             "FAILED (read)",
             "runs code when it is opened",
             "wardian.save(",
         ]);
     }
-    check("c.txt").exits(3).prints(&["FAILED (load)", "this is not a file of ONNX, XGBoost"]);
-    check("d.safetensors").exits(3).prints(&["export it to ONNX"]);
-    check("e.md").exits(1).complains(&["neither a model file nor a .wasm file nor a folder"]);
+    check("c.txt")
+        .expect_code(3)
+        .expect_stdout(&["FAILED (load)", "this is not a file of ONNX, XGBoost"]);
+    check("d.safetensors").expect_code(3).expect_stdout(&["export it to ONNX"]);
+    check("e.md")
+        .expect_code(1)
+        .expect_stderr(&["neither a model file nor a .wasm file nor a folder"]);
 }
 
 #[test]
@@ -59,16 +68,17 @@ fn inspect_shows_format_runtime_and_tensors() {
         models.put("rent.txt", lightgbm(1));
         models.put("a.onnx", PICKLE);
     });
-    let said = wardian(folder.directory(), &["inspect", "models/rent.txt"]).exits(0);
-    let said =
-        said.prints(&["format      lightgbm\n", "runtime     tabular, a part of this program"]);
-    said.prints(&["loaded\n", "prediction FP64 [-1]", "property"]);
+    let output = wardian(folder.directory(), &["inspect", "models/rent.txt"]).expect_code(0);
+    let output = output
+        .expect_stdout(&["format      lightgbm\n", "runtime     tabular, a part of this program"]);
+    output.expect_stdout(&["loaded\n", "prediction FP64 [-1]", "property"]);
 
-    let said = wardian(folder.directory(), &["inspect", "models/rent.txt", "--no-load", "--json"]);
-    let json = said.exits(0).json();
+    let output =
+        wardian(folder.directory(), &["inspect", "models/rent.txt", "--no-load", "--json"]);
+    let json = output.expect_code(0).json();
     assert_eq!((&json["format"], &json["runtime"]["embedded"]), (&"lightgbm".into(), &true.into()));
     assert_eq!(json["loaded"], serde_json::Value::Null);
     wardian(folder.directory(), &["inspect", "models/a.onnx"])
-        .exits(1)
-        .complains(&["it is a Python pickle", "runs code when it is opened"]);
+        .expect_code(1)
+        .expect_stderr(&["it is a Python pickle", "runs code when it is opened"]);
 }

@@ -75,7 +75,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 fn next_steps(name: &str, folder: &Path) -> Vec<String> {
     vec![
-        format!("made {name} in {}; next, as its README says:", folder.display()),
+        format!("created {name} in {}; next, as its README says:", folder.display()),
         format!("  cd {}", folder.display()),
         "  cargo test".into(),
         "  cargo build --target wasm32-wasip2 --release".into(),

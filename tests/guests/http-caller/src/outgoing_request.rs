@@ -8,7 +8,7 @@ use wasip2::http::types::{
 use wasip2::io::streams::StreamError;
 
 /// The target of a request: `GET http 127.0.0.1:80 /path`.
-pub(crate) struct Ask {
+pub(crate) struct Target {
     method: Method,
     scheme: Scheme,
     authority: String,
@@ -17,25 +17,25 @@ pub(crate) struct Ask {
 
 /// Options of a request.
 #[derive(Default)]
-pub(crate) struct How {
+pub(crate) struct SendOptions {
     pub(crate) header: Option<(String, String)>,
     /// Bytes of the body.
     pub(crate) body: Option<usize>,
     /// True if the response is neither read nor dropped.
-    pub(crate) keep: bool,
+    pub(crate) leak_response: bool,
     /// The timeout of each stage.
-    pub(crate) patience_ms: Option<u64>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// The response; a status of 0 and the error if there was none.
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) text: String,
     pub(crate) location: Option<String>,
 }
 
-impl Ask {
-    pub(crate) fn parse(text: &str) -> Option<Ask> {
+impl Target {
+    pub(crate) fn parse(text: &str) -> Option<Target> {
         let [method, scheme, authority, path] =
             text.split(' ').collect::<Vec<_>>().try_into().ok()?;
         let method = match method {
@@ -45,62 +45,62 @@ impl Ask {
             other => Method::Other(other.to_owned()),
         };
         let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
-        Some(Ask { method, scheme, authority: authority.to_owned(), path: path.to_owned() })
+        Some(Target { method, scheme, authority: authority.to_owned(), path: path.to_owned() })
     }
 
     /// A GET request for a URL.
-    pub(crate) fn get(url: &str) -> Option<Ask> {
+    pub(crate) fn get(url: &str) -> Option<Target> {
         let (scheme, rest) = url.split_once("://")?;
         let (authority, path) = rest.split_once('/')?;
-        Ask::parse(&format!("GET {scheme} {authority} /{path}"))
+        Target::parse(&format!("GET {scheme} {authority} /{path}"))
     }
 }
 
-impl Answer {
-    pub(crate) fn failed(text: String) -> Answer {
-        Answer { status: 0, text, location: None }
+impl HttpResponse {
+    pub(crate) fn failed(text: String) -> HttpResponse {
+        HttpResponse { status: 0, text, location: None }
     }
 }
 
 /// Sends a request and reads its response. Fails with the interface's error as text.
-pub(crate) fn send(ask: &Ask, how: &How) -> Result<Answer, String> {
-    let future = begin(ask, how)?;
+pub(crate) fn send(target: &Target, options: &SendOptions) -> Result<HttpResponse, String> {
+    let future = begin(target, options)?;
     let response = wait(&future)?;
-    if how.keep {
+    if options.leak_response {
         let status = response.status();
         std::mem::forget((future, response));
-        return Ok(Answer { status, text: String::new(), location: None });
+        return Ok(HttpResponse { status, text: String::new(), location: None });
     }
     let location =
         response.headers().get("location").pop().and_then(|value| String::from_utf8(value).ok());
-    Ok(Answer { status: response.status(), text: read(&response)?, location })
+    Ok(HttpResponse { status: response.status(), text: read(&response)?, location })
 }
 
-fn begin(ask: &Ask, how: &How) -> Result<FutureIncomingResponse, String> {
+fn begin(target: &Target, options: &SendOptions) -> Result<FutureIncomingResponse, String> {
     let fields = Fields::new();
-    if let Some((name, value)) = &how.header {
+    if let Some((name, value)) = &options.header {
         fields.append(name, value.as_bytes()).map_err(|error| format!("{error:?}"))?;
     }
     let request = OutgoingRequest::new(fields);
-    request.set_method(&ask.method).map_err(|()| "the method is refused")?;
-    request.set_scheme(Some(&ask.scheme)).map_err(|()| "the scheme is refused")?;
-    request.set_authority(Some(&ask.authority)).map_err(|()| "the authority is refused")?;
-    request.set_path_with_query(Some(&ask.path)).map_err(|()| "the path is refused")?;
+    request.set_method(&target.method).map_err(|()| "the method is refused")?;
+    request.set_scheme(Some(&target.scheme)).map_err(|()| "the scheme is refused")?;
+    request.set_authority(Some(&target.authority)).map_err(|()| "the authority is refused")?;
+    request.set_path_with_query(Some(&target.path)).map_err(|()| "the path is refused")?;
     let body = request.body().map_err(|()| "there is no body")?;
-    let future =
-        outgoing_handler::handle(request, options(how)).map_err(|error| format!("{error:?}"))?;
+    let future = outgoing_handler::handle(request, request_options(options))
+        .map_err(|error| format!("{error:?}"))?;
     // A response, or a more specific error, may arrive although the body was not read completely.
-    let _ = write(body, how.body.unwrap_or(0));
+    let _ = write(body, options.body.unwrap_or(0));
     Ok(future)
 }
 
-fn options(how: &How) -> Option<RequestOptions> {
-    let patience = how.patience_ms.map(|milliseconds| milliseconds * 1_000_000)?;
-    let options = RequestOptions::new();
-    let _ = options.set_connect_timeout(Some(patience));
-    let _ = options.set_first_byte_timeout(Some(patience));
-    let _ = options.set_between_bytes_timeout(Some(patience));
-    Some(options)
+fn request_options(options: &SendOptions) -> Option<RequestOptions> {
+    let timeout = options.timeout_ms.map(|milliseconds| milliseconds * 1_000_000)?;
+    let timeouts = RequestOptions::new();
+    let _ = timeouts.set_connect_timeout(Some(timeout));
+    let _ = timeouts.set_first_byte_timeout(Some(timeout));
+    let _ = timeouts.set_between_bytes_timeout(Some(timeout));
+    Some(timeouts)
 }
 
 fn write(body: OutgoingBody, bytes: usize) -> Result<(), StreamError> {
