@@ -41,7 +41,7 @@ impl From<EmitError> for Error {
 impl fmt::Display for EmitError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EmitError::Gone => out.write_str("nobody reads the answer any more"),
+            EmitError::Gone => out.write_str("the client does not read the response any more"),
             EmitError::Limit(limit) => write!(out, "the answer has come to its limit: {limit}"),
             EmitError::NotStreaming => out.write_str("this call is not to answer in parts"),
         }

@@ -49,8 +49,8 @@ pub mod scatter;
 pub mod select;
 pub mod shape;
 pub mod softmax;
-pub mod text;
 pub mod text_cast;
+pub mod text_vectorizer;
 pub mod unary;
 
 use wardian_sdk::Error;
@@ -120,7 +120,7 @@ pub const GENERAL: &[&[Operator]] = &[
     select::OPERATORS,
     shape::OPERATORS,
     softmax::OPERATORS,
-    text::OPERATORS,
+    text_vectorizer::OPERATORS,
     unary::OPERATORS,
 ];
 

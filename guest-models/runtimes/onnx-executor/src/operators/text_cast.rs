@@ -5,9 +5,10 @@ use wardian_sdk::{Error, OrError};
 use super::cast::cast;
 use crate::tensor::{Data, ElementType, Text, collect};
 
-/// Digits of a float that tell it from every other.
+/// Significant digits of a written `f32`, as ONNX Runtime's `%.8g`. Some neighbours are written
+/// alike: nine digits would be needed.
 const FLOAT_DIGITS: usize = 8;
-/// Digits of a double.
+/// Significant digits of a written `f64`, enough to tell it from every other.
 const DOUBLE_DIGITS: usize = 17;
 
 /// Writes numbers as ONNX Runtime does: fractions as C's `%.8g` and `%.17g`.

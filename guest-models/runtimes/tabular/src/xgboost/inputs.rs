@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use wardian_sdk::{Error, Metadata, Request, Tensor};
 
 use super::categories::Categories;
-use super::column::Column;
+use super::input_column::InputColumn;
 use crate::SavedMetadata;
 
 /// The name of the matrix.
@@ -23,7 +23,7 @@ pub(super) struct Inputs {
     /// The number of columns.
     features: usize,
     /// The columns; empty if none of them has categories that the file knows.
-    columns: Vec<Column>,
+    columns: Vec<InputColumn>,
     /// A number that stands for a missing value, besides NaN.
     missing: Option<f64>,
 }
@@ -50,7 +50,7 @@ impl Inputs {
     ) -> Result<Self, Error> {
         let column = |(index, categories): (usize, Categories)| {
             let name = names.get(index).cloned().unwrap_or_else(|| format!("f{index}"));
-            Ok(Column { categories: categories.or_saved(&name, saved)?, name })
+            Ok(InputColumn { categories: categories.or_saved(&name, saved)?, name })
         };
         let columns: Result<_, Error> = categories.into_iter().enumerate().map(column).collect();
         let inputs = Self { features, columns: columns?, missing: saved.missing };
@@ -78,13 +78,14 @@ impl Inputs {
     }
 
     fn is_matrix(&self) -> bool {
-        !self.columns.iter().any(Column::is_input)
+        !self.columns.iter().any(InputColumn::needs_own_input)
     }
 
     /// Adds the inputs, and the names of columns and categories, to a model's metadata.
     pub(super) fn declare(&self, metadata: Metadata, names: &[String]) -> Metadata {
         let metadata = with_names(metadata, "feature_names", names.is_empty(), names.into());
-        let categories: Map<_, _> = self.columns.iter().filter_map(Column::listed).collect();
+        let categories: Map<_, _> =
+            self.columns.iter().filter_map(InputColumn::categories_property).collect();
         let metadata = with_names(metadata, "categories", categories.is_empty(), categories.into());
         if self.is_matrix() {
             return metadata.input::<f32>(MATRIX, [-1, self.features as i64]);
@@ -127,7 +128,7 @@ impl Inputs {
     }
 
     fn joined(&self, request: &Request) -> Result<Rows, Error> {
-        let read = |column: &Column| column.read(request.input(&column.name)?, self.missing);
+        let read = |column: &InputColumn| column.read(request.input(&column.name)?, self.missing);
         let columns: Vec<Vec<f32>> = self.columns.iter().map(read).collect::<Result<_, _>>()?;
         let count = columns.first().map_or(0, Vec::len);
         if columns.iter().any(|column| column.len() != count) {

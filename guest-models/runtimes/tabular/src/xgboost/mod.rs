@@ -18,7 +18,7 @@ mod booster;
 mod learner;
 mod version;
 
-mod column;
+mod input_column;
 mod inputs;
 mod outputs;
 mod predictor;

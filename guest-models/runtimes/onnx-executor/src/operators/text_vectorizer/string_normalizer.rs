@@ -1,4 +1,4 @@
-//! Letters made lower or upper case, and words left out.
+//! `StringNormalizer`: changes the case of letters, and removes stop words.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ fn string_normalizer(node: &Node<'_>) -> Result<Kernel, Error> {
             return Err(Error::failed(format_args!("the case_change_action {other:?} is unknown")));
         }
     };
-    // The letters of all languages are changed, whatever the locale.
+    // The locale makes no difference: the letters of all languages are changed.
     node.find_text("locale")?;
     let is_case_sensitive = node.flag("is_case_sensitive", false);
     let compared = if is_case_sensitive { Case::Kept } else { Case::Lower };

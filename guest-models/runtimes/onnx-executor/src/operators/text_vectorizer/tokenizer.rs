@@ -1,4 +1,4 @@
-//! Texts cut into tokens.
+//! `Tokenizer`: cuts texts into tokens.
 
 use regex_lite::Regex;
 use wardian_sdk::{Error, OrError};
@@ -83,15 +83,16 @@ impl Cut {
     }
 }
 
-/// Returns the characters, line ends among them.
+/// Returns the characters, including line ends.
 fn characters(text: &str) -> Vec<&str> {
     text.split("").filter(|character| !character.is_empty()).collect()
 }
 
 /// Compiles an expression.
 ///
-/// # Errors Failed if it is not valid, or may be read in two ways: other runtimes take the longest
-/// match of all, this one the first alternative.
+/// # Errors
+/// Failed if it is not valid, or if its matches may differ from those of other runtimes: these take
+/// the longest match, and this one takes the first alternative.
 fn expression(pattern: &str) -> Result<Regex, Error> {
     let is_ambiguous = ["|", "*?", "+?", "??", "}?"].iter().any(|part| pattern.contains(part));
     if is_ambiguous {

@@ -1,4 +1,5 @@
-//! A column of a model whose file names categories.
+//! A column of a model: its categories, its input if it has one of its own, and the numbers that
+//! the trees compare.
 
 use std::fmt::Display;
 
@@ -8,17 +9,16 @@ use wardian_sdk::{Error, Metadata, Tensor};
 use super::categories::Categories;
 use super::document::shown;
 
-/// A column.
-pub(super) struct Column {
-    /// Its name.
+/// A column of a model whose file has categories.
+pub(super) struct InputColumn {
     pub(super) name: String,
-    /// Its categories.
     pub(super) categories: Categories,
 }
 
-impl Column {
-    /// Returns true if it must be an input of its own: its values do not fit into a matrix.
-    pub(super) fn is_input(&self) -> bool {
+impl InputColumn {
+    /// Returns true if the values do not fit into a matrix of `f32`, so that the column needs an
+    /// input of its own.
+    pub(super) fn needs_own_input(&self) -> bool {
         match &self.categories {
             Categories::None => false,
             Categories::Texts(_) | Categories::Cut(_) => true,
@@ -28,26 +28,29 @@ impl Column {
         }
     }
 
-    /// Declares its input.
+    /// Declares the input of its own.
     pub(super) fn declare(&self, metadata: Metadata) -> Metadata {
         match self.categories {
             Categories::Texts(_) | Categories::Cut(_) => {
                 metadata.input::<String>(&self.name, [-1, 1])
             }
-            Categories::Numbers(_) if self.is_input() => metadata.input::<f64>(&self.name, [-1, 1]),
+            Categories::Numbers(_) if self.needs_own_input() => {
+                metadata.input::<f64>(&self.name, [-1, 1])
+            }
             Categories::Numbers(_) | Categories::None => metadata.input::<f32>(&self.name, [-1, 1]),
         }
     }
 
-    /// Returns the categories, for the property `categories`.
-    pub(super) fn listed(&self) -> Option<(String, Value)> {
+    /// Returns the entry of the model's property `categories`; `None` without categories.
+    pub(super) fn categories_property(&self) -> Option<(String, Value)> {
         Some((self.name.clone(), self.categories.to_json()?))
     }
 
-    /// Reads its input: the values, or the codes of the categories. `missing` is a number that
+    /// Reads the input of its own as the numbers that the trees compare. `missing` is a number that
     /// stands for a missing value.
     ///
-    /// # Errors Rejected if it is not one column, or a value is no category.
+    /// # Errors
+    /// Rejected if it is not one column, or a value is no category.
     pub(super) fn read(&self, input: &Tensor, missing: Option<f64>) -> Result<Vec<f32>, Error> {
         if !matches!(*input.shape, [_, 1]) {
             return Err(Error::rejected(format_args!("{} is not one column", shown(&self.name))));
@@ -57,7 +60,7 @@ impl Column {
             Categories::Texts(_) | Categories::Cut(_) => {
                 input.strings()?.into_iter().map(|text| self.code_of_text(text)).collect()
             }
-            Categories::Numbers(_) if self.is_input() => {
+            Categories::Numbers(_) if self.needs_own_input() => {
                 let value = |value| if is_missing(value) { f64::NAN } else { value };
                 input.view::<f64>()?.iter().map(|number| self.code(value(number))).collect()
             }
@@ -70,9 +73,11 @@ impl Column {
         }
     }
 
-    /// Returns what the trees compare: the code of a number that is a category.
+    /// Returns the number that the trees compare: the code of the category, or the number itself
+    /// without categories.
     ///
-    /// # Errors Rejected if it is none.
+    /// # Errors
+    /// Rejected if the number is no category.
     pub(super) fn code(&self, number: f64) -> Result<f32, Error> {
         let Categories::Numbers(codes) = &self.categories else { return Ok(number as f32) };
         match codes.get(&(number as i64)) {
@@ -82,7 +87,7 @@ impl Column {
         }
     }
 
-    /// Returns the code of a text. The empty one is missing, unless it is a category.
+    /// Returns the code of a text. The empty text is a missing value, unless it is a category.
     fn code_of_text(&self, text: &str) -> Result<f32, Error> {
         let code = match &self.categories {
             Categories::Texts(codes) => codes.get(text),

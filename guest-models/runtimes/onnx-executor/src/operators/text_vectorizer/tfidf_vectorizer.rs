@@ -1,4 +1,6 @@
-//! Sequences of items counted.
+//! `TfIdfVectorizer`: counts n-grams of texts or numbers, and weights the counts.
+//!
+//! A *sequence* is an n-gram; the *pool* are those that the model counts.
 
 use wardian_sdk::{Error, OrError};
 
@@ -27,7 +29,7 @@ pub(super) const OPERATOR: Operator = Operator {
     },
 };
 
-/// The number that a count becomes.
+/// The output for a sequence: its count, its weight if it occurs, or the product of both.
 #[derive(Clone, Copy)]
 enum Mode {
     Count,
@@ -39,9 +41,10 @@ enum Mode {
 struct Pool<K: Key> {
     /// The items by their number.
     items: Table<K::Form, u32>,
-    /// The number of a sequence, by that of its start and that of the item after it.
+    /// The number of a sequence, by the number of the sequence without its last item and the number
+    /// of that item.
     next: Table<(u32, u32), u32>,
-    /// The column and weight of the sequence with this number, if it is one that is counted.
+    /// The column and the weight of the sequence with this number; `None` if it is not counted.
     columns: Vec<Option<(usize, f32)>>,
 }
 
@@ -113,7 +116,8 @@ impl Lengths {
 }
 
 impl<K: Key> Pool<K> {
-    /// Reads the sequences. `ngram_counts` says where in the pool those of each length start.
+    /// Reads the sequences. `ngram_counts` has, for each length, the index in the pool of the first
+    /// sequence of that length.
     fn read(node: &Node<'_>, pool: Vec<K>, lengths: Lengths) -> Result<Self, Error> {
         let starts = indices("ngram_counts", node.integers("ngram_counts"))?;
         let columns = indices("ngram_indexes", node.integers("ngram_indexes"))?;
@@ -129,7 +133,7 @@ impl<K: Key> Pool<K> {
         for (start, length) in starts.iter().zip(1_usize..) {
             let end = starts.get(length).copied().unwrap_or(pool.len());
             let part =
-                pool.get(*start..end).or_failed("ngram_counts are not places in the pool")?;
+                pool.get(*start..end).or_failed("ngram_counts are not indices of the pool")?;
             if part.len() % length != 0 {
                 let text = format!("{} items are not sequences of {length}", part.len());
                 return Err(Error::failed(text));
@@ -261,8 +265,8 @@ mod tests {
                 .ints("pool_int64s", &[2, 3, 4])
                 .error(&[tensor(&[1], &[1_i64])])
         };
-        assert!(text(&[0, 4], &[0]).ends_with("ngram_counts are not places in the pool"));
-        assert!(text(&[2, 0], &[0]).ends_with("ngram_counts are not places in the pool"));
+        assert!(text(&[0, 4], &[0]).ends_with("ngram_counts are not indices of the pool"));
+        assert!(text(&[2, 0], &[0]).ends_with("ngram_counts are not indices of the pool"));
         assert!(text(&[0, 2], &[0, 1]).ends_with("1 items are not sequences of 2"));
         assert!(text(&[0], &[0, 1]).ends_with("there are too few ngram_indexes"));
         assert!(text(&[0], &[0, 1, 2, 3]).ends_with("there are more ngram_indexes than sequences"));

@@ -1,4 +1,5 @@
-//! Operators of text, as converters write them for text vectorizers.
+//! The operators that converters write for text vectorizers: they normalize texts, cut them into
+//! tokens, and count n-grams.
 
 mod string_normalizer;
 mod tfidf_vectorizer;
