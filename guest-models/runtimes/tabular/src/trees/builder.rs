@@ -18,6 +18,8 @@ pub struct EnsembleBuilder<T> {
     outputs: usize,
     nodes: usize,
     trees: Vec<Tree<T>>,
+    /// Some tree has a number for every output in each of its leaves.
+    is_complete: bool,
 }
 
 /// A tree that has been checked.
@@ -32,7 +34,7 @@ pub(super) struct Tree<T> {
 impl<T: Number> EnsembleBuilder<T> {
     /// Starts an ensemble for rows of so many features, which adds to so many outputs.
     pub fn new(features: usize, outputs: usize) -> Self {
-        Self { features, outputs, nodes: 0, trees: Vec::new() }
+        Self { features, outputs, nodes: 0, trees: Vec::new(), is_complete: false }
     }
 
     /// Adds a tree, whose leaves are added after those of the trees before it. Nodes that cannot be
@@ -45,13 +47,26 @@ impl<T: Number> EnsembleBuilder<T> {
         self.check(root, &nodes)
             .map_err(|fault| Error::failed(format_args!("tree {tree}: {fault}")))?;
         self.nodes += nodes.len();
+        self.is_complete |=
+            nodes.iter().all(|node| matches!(node, Node::Split(_) | Node::Leaf(Leaf::All(_))));
         self.trees.push(Tree { root, nodes });
         Ok(())
     }
 
     /// Makes the ensemble.
     pub fn build(self) -> Ensemble<T> {
-        Ensemble::new(self.features, self.outputs, self.trees)
+        Ensemble::new(self.features, self.outputs, self.trees, self.is_complete)
+    }
+
+    /// Makes an ensemble whose leaves are only added to sums that start with zero. If it
+    /// [is complete](Ensemble::is_complete), the zeros of leaves are left out: the sums are the
+    /// same without them, and the leaves of a fully grown tree become single numbers.
+    pub fn build_for_sums(mut self) -> Ensemble<T> {
+        if self.is_complete {
+            let nodes = self.trees.iter_mut().flat_map(|tree| &mut tree.nodes);
+            nodes.for_each(leave_out_zeros);
+        }
+        self.build()
     }
 
     fn check(&self, root: usize, nodes: &[Node<T>]) -> Result<(), String> {
@@ -111,4 +126,20 @@ impl<T: Number> EnsembleBuilder<T> {
         }
         Ok(())
     }
+}
+
+/// Leaves the zeros of a leaf out if few numbers remain.
+fn leave_out_zeros<T: Number>(node: &mut Node<T>) {
+    let Node::Leaf(Leaf::All(values)) = node else { return };
+    let is_zero = |value: &T| *value == T::default();
+    let others = || values.iter().copied().enumerate().filter(|(_, value)| !is_zero(value));
+
+    let leaf = match others().count() {
+        0 | 1 => {
+            let (output, value) = others().next().unwrap_or_default();
+            Leaf::One { output, value }
+        }
+        _ => return,
+    };
+    *node = Node::Leaf(leaf);
 }

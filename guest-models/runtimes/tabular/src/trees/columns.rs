@@ -23,15 +23,14 @@ pub(super) enum Replaced {
     ZeroByNan,
 }
 
-/// The columns that an ensemble's splits need. Column [`LOWEST`] is constant.
-#[derive(Debug, Default)]
+/// The columns that an ensemble's splits need, after some that hold minus infinity in every row,
+/// which leaves compare.
+#[derive(Debug)]
 pub(super) struct Columns {
+    constants: usize,
     columns: Vec<Column>,
     numbers: BTreeMap<Column, u32>,
 }
-
-/// The column that holds minus infinity in every row.
-pub(super) const LOWEST: u32 = 0;
 
 // === impl Column ===
 
@@ -50,23 +49,41 @@ impl Column {
 // === impl Columns ===
 
 impl Columns {
+    /// Starts with so many constant columns, of which there is at least one.
+    pub(super) fn new(constants: usize) -> Self {
+        Self { constants, columns: Vec::new(), numbers: BTreeMap::new() }
+    }
+
+    /// Returns the number of constant columns.
+    pub(super) fn constants(&self) -> usize {
+        self.constants
+    }
+
     /// Returns the number of a column, which is added if there is none like it.
     pub(super) fn number(&mut self, column: Column) -> u32 {
         *self.numbers.entry(column).or_insert_with(|| {
             self.columns.push(column);
-            self.columns.len() as u32
+            (self.constants + self.columns.len() - 1) as u32
         })
     }
 
-    /// Returns the number of columns, the constant one among them.
+    /// Forgets the numbers, once all columns are there.
+    pub(super) fn finish(&mut self) {
+        self.columns.shrink_to_fit();
+        self.numbers = BTreeMap::new();
+    }
+
+    /// Returns the number of columns, the constant ones among them.
     pub(super) fn len(&self) -> usize {
-        self.columns.len() + 1
+        self.constants + self.columns.len()
     }
 
     /// Writes the columns of a row to `prepared`, which is as long as they are many.
     pub(super) fn prepare<T: Number>(&self, row: &[T], prepared: &mut [T]) {
-        let Some((lowest, prepared)) = prepared.split_first_mut() else { return };
-        *lowest = T::NEG_INFINITY;
+        let Some((lowest, prepared)) = prepared.split_at_mut_checked(self.constants) else {
+            return;
+        };
+        lowest.fill(T::NEG_INFINITY);
         for (place, column) in prepared.iter_mut().zip(&self.columns) {
             *place = column.view(row);
         }

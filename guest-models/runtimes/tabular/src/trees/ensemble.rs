@@ -2,7 +2,7 @@
 
 use super::builder::Tree;
 use super::columns::Columns;
-use super::run::{Block, Run};
+use super::run::{Block, LeafKind, Run};
 use super::threshold::Comparison;
 use super::{Leaf, Node, Number};
 
@@ -12,12 +12,16 @@ const BLOCK: usize = 4096;
 /// The most rows in a block. More would not spread the cost of a tree any further.
 const BLOCK_ROWS: usize = 128;
 
+/// The most constant columns of a row.
+const MOST_CONSTANTS: usize = 32;
+
 /// Decision trees whose leaves are added.
 #[derive(Debug)]
 pub struct Ensemble<T> {
     features: usize,
     outputs: usize,
     trees: usize,
+    is_complete: bool,
     columns: Columns,
     parts: Vec<Part<T>>,
 }
@@ -43,14 +47,22 @@ pub enum Extreme {
 // === impl Ensemble ===
 
 impl<T: Number> Ensemble<T> {
-    pub(super) fn new(features: usize, outputs: usize, trees: Vec<Tree<T>>) -> Self {
+    pub(super) fn new(
+        features: usize,
+        outputs: usize,
+        trees: Vec<Tree<T>>,
+        is_complete: bool,
+    ) -> Self {
         let count = trees.len();
-        let mut columns = Columns::default();
+        let mut columns = Columns::new(constants(outputs));
         let mut parts = Vec::new();
         for tree in trees {
             push(&mut parts, tree, &mut columns);
         }
-        Self { features, outputs, trees: count, columns, parts }
+        columns.finish();
+        parts.shrink_to_fit();
+        parts.iter_mut().for_each(Part::shrink_to_fit);
+        Self { features, outputs, trees: count, is_complete, columns, parts }
     }
 
     /// Returns the number of features of a row.
@@ -68,12 +80,21 @@ impl<T: Number> Ensemble<T> {
         self.trees
     }
 
+    /// Returns true if every row gets a number for every output.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
     /// Adds every tree's leaf to `sums`, in the order of the trees. `rows` is `[n, features]`,
     /// `sums` is `[n, outputs]` and holds what the sums start with.
     pub fn add_to(&self, rows: &[T], sums: &mut [T]) {
         let outputs = self.outputs;
         let count = sums.len().checked_div(outputs).unwrap_or_default();
-        self.visit(rows, count, |row, output, value| sums[row * outputs + output] += value);
+        self.visit(rows, count, |row, output, values| {
+            let start = row * outputs + output;
+            let sums = &mut sums[start..start + values.len()];
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
+        });
     }
 
     /// Sets each output's lowest or highest leaf in `extremes`, `[n, outputs]` for `rows` of
@@ -82,23 +103,24 @@ impl<T: Number> Ensemble<T> {
         let outputs = self.outputs;
         let count = extremes.len().checked_div(outputs).unwrap_or_default();
         let mut found = vec![false; extremes.len()];
-        self.visit(rows, count, |row, output, value| {
-            let place = row * outputs + output;
-            let is_better = match which {
-                Extreme::Lowest => value < extremes[place],
-                Extreme::Highest => value > extremes[place],
-            };
-            if is_better || !found[place] {
-                extremes[place] = value;
-                found[place] = true;
+        self.visit(rows, count, |row, output, values| {
+            for (place, value) in (row * outputs + output..).zip(values) {
+                let is_better = match which {
+                    Extreme::Lowest => *value < extremes[place],
+                    Extreme::Highest => *value > extremes[place],
+                };
+                if is_better || !found[place] {
+                    extremes[place] = *value;
+                    found[place] = true;
+                }
             }
         });
     }
 
-    /// Calls `put` with a row's number, an output and a leaf's number, for every row in the order
-    /// of the trees. `count` is the number of rows.
+    /// Calls `put` with a row's number, an output and a leaf's numbers for it and those after it,
+    /// for every row in the order of the trees. `count` is the number of rows.
     #[inline(always)]
-    fn visit(&self, rows: &[T], count: usize, mut put: impl FnMut(usize, usize, T)) {
+    fn visit(&self, rows: &[T], count: usize, mut put: impl FnMut(usize, usize, &[T])) {
         let columns = self.columns.len();
         let block_rows = (BLOCK / columns).clamp(8, BLOCK_ROWS);
         let mut prepared = vec![T::default(); columns * block_rows.min(count)];
@@ -110,7 +132,7 @@ impl<T: Number> Ensemble<T> {
             let block =
                 Block { rows, features: self.features, prepared: &prepared, columns, count };
             for part in &self.parts {
-                let put = &mut |row: usize, output, value| put(first + row, output, value);
+                let put = &mut |row: usize, output, values: &[T]| put(first + row, output, values);
                 match part {
                     Part::Run(run) => run.visit(block, put),
                     Part::Tree(tree) => tree.visit(block, put),
@@ -132,16 +154,16 @@ fn push<T: Number>(parts: &mut Vec<Part<T>>, tree: Tree<T>, columns: &mut Column
     let Some(comparisons) = comparisons(&tree) else {
         return parts.push(Part::Tree(tree));
     };
-    let output = only_output(&tree);
+    let kind = LeafKind::of(&tree, columns.constants());
     let is_alike = match parts.last() {
-        Some(Part::Run(run)) => run.is_in_nodes() == output.is_some(),
+        Some(Part::Run(run)) => run.takes(kind),
         _ => false,
     };
     if !is_alike {
-        parts.push(Part::Run(Run::new(output.is_some())));
+        parts.push(Part::Run(Run::new(kind)));
     }
     if let Some(Part::Run(run)) = parts.last_mut() {
-        run.push(tree, &comparisons, columns, output.unwrap_or_default());
+        run.push(tree, &comparisons, columns, kind);
     }
 }
 
@@ -157,28 +179,30 @@ fn comparisons<T: Number>(tree: &Tree<T>) -> Option<Vec<Option<Comparison<T>>>> 
     Some(comparisons)
 }
 
-/// Returns the output that all leaves add one number to, if there is one.
-fn only_output<T: Number>(tree: &Tree<T>) -> Option<u32> {
-    let mut only = None;
-    for node in &tree.nodes {
-        let Node::Leaf(leaf) = node else { continue };
-        let Leaf::One { output, value } = leaf else { return None };
-        if value.is_nan() || only.is_some_and(|only| only != *output) {
-            return None;
+/// Returns the number of constant columns: as many as outputs, so that each leaf can name its own,
+/// unless they would take too much of a block.
+fn constants(outputs: usize) -> usize {
+    if outputs <= MOST_CONSTANTS { outputs.max(1) } else { 1 }
+}
+
+// === impl Part ===
+
+impl<T: Number> Part<T> {
+    fn shrink_to_fit(&mut self) {
+        if let Self::Run(run) = self {
+            run.shrink_to_fit();
         }
-        only = Some(*output);
     }
-    u32::try_from(only?).ok()
 }
 
 // === impl Tree ===
 
 impl<T: Number> Tree<T> {
-    fn visit(&self, block: Block<'_, T>, put: &mut impl FnMut(usize, usize, T)) {
+    fn visit(&self, block: Block<'_, T>, put: &mut impl FnMut(usize, usize, &[T])) {
         for number in 0..block.count {
             let row = block.rows.get(number * block.features..).unwrap_or_default();
             if let Some(leaf) = self.leaf(row) {
-                leaf.visit(row, &mut |output, value| put(number, output, value));
+                leaf.visit(row, &mut |output, values| put(number, output, values));
             }
         }
     }

@@ -191,17 +191,17 @@ fn contains(words: &[u32], code: usize) -> bool {
 // === impl Leaf ===
 
 impl<T: Number> Leaf<T> {
-    /// Calls `put` with each output and the number that is added to it.
+    /// Calls `put` with outputs and the numbers that are added to each and those after it.
     #[inline]
-    pub(super) fn visit(&self, row: &[T], put: &mut impl FnMut(usize, T)) {
+    pub(super) fn visit(&self, row: &[T], put: &mut impl FnMut(usize, &[T])) {
         match self {
-            Self::One { output, value } => put(*output, *value),
-            Self::Some(weights) => weights.iter().for_each(|(output, value)| put(*output, *value)),
-            Self::All(values) => {
-                values.iter().enumerate().for_each(|(output, value)| put(output, *value));
+            Self::One { output, value } => put(*output, &[*value]),
+            Self::Some(weights) => {
+                weights.iter().for_each(|(output, value)| put(*output, &[*value]));
             }
+            Self::All(values) => put(0, values),
             Self::Linear { output, constant, terms, otherwise } => {
-                put(*output, linear(row, *constant, terms).unwrap_or(*otherwise));
+                put(*output, &[linear(row, *constant, terms).unwrap_or(*otherwise)]);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The fast walk answers as a plain one does, for any tree and row.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use crate::trees::{Categories, EnsembleBuilder, Leaf, Missing, Node, Number, Split, Test};
@@ -25,10 +27,10 @@ const NUMBERS: [f64; 13] = [
 ];
 
 /// The kinds that a random tree is drawn from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Kinds {
     tests: u32,
-    leaves: u32,
+    leaves: Range<u32>,
     depth: u32,
 }
 
@@ -45,7 +47,7 @@ impl Draws<'_> {
     }
 }
 
-fn test<T>(draws: &mut Draws<'_>, kinds: Kinds, convert: fn(f64) -> T) -> Test<T> {
+fn test<T>(draws: &mut Draws<'_>, kinds: &Kinds, convert: fn(f64) -> T) -> Test<T> {
     let number = convert(draws.number());
     match draws.below(kinds.tests) {
         0 => Test::LessOrEqual(number),
@@ -75,14 +77,14 @@ fn missing(draws: &mut Draws<'_>) -> Missing {
     all[draws.below(6) as usize]
 }
 
-fn leaf<T: Copy>(draws: &mut Draws<'_>, kinds: Kinds, convert: fn(f64) -> T) -> Leaf<T> {
-    let mut value = || convert(f64::from(draws.below(1000)) / 8.0);
+fn leaf<T: Copy>(draws: &mut Draws<'_>, kinds: &Kinds, convert: fn(f64) -> T) -> Leaf<T> {
+    let mut value = || convert(f64::from(draws.below(1000).saturating_sub(300)) / 8.0);
     let (one, two) = (value(), value());
-    match draws.below(kinds.leaves) {
+    match kinds.leaves.start + draws.below(kinds.leaves.len() as u32) {
         0 => Leaf::One { output: 1, value: one },
-        1 => Leaf::All(vec![one, two]),
-        2 => Leaf::Some(vec![(1, one), (0, two)]),
-        3 => Leaf::One { output: 0, value: one },
+        1 => Leaf::One { output: 0, value: one },
+        2 => Leaf::All(vec![one, two]),
+        3 => Leaf::Some(vec![(1, one), (0, two)]),
         _ => Leaf::Linear { output: 0, constant: one, terms: vec![(1, two)], otherwise: one },
     }
 }
@@ -91,14 +93,14 @@ fn leaf<T: Copy>(draws: &mut Draws<'_>, kinds: Kinds, convert: fn(f64) -> T) -> 
 fn grow<T: Copy>(
     nodes: &mut Vec<Node<T>>,
     draws: &mut Draws<'_>,
-    kinds: Kinds,
+    kinds: &Kinds,
     convert: fn(f64) -> T,
 ) -> usize {
     if kinds.depth == 0 || draws.below(5) == 0 {
         nodes.push(Node::Leaf(leaf(draws, kinds, convert)));
         return nodes.len() - 1;
     }
-    let below = Kinds { depth: kinds.depth - 1, ..kinds };
+    let below = &Kinds { depth: kinds.depth - 1, ..kinds.clone() };
     let yes = grow(nodes, draws, below, convert);
     let no = grow(nodes, draws, below, convert);
     let feature = draws.below(FEATURES as u32) as usize;
@@ -111,7 +113,9 @@ fn grow<T: Copy>(
 /// Adds the leaves of one tree by the plainest walk.
 fn add_plainly<T: Number>(nodes: &[Node<T>], root: usize, row: &[T], sums: &mut [T]) {
     match &nodes[root] {
-        Node::Leaf(leaf) => leaf.visit(row, &mut |output, value| sums[output] += value),
+        Node::Leaf(leaf) => leaf.visit(row, &mut |output, values| {
+            sums[output..].iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
+        }),
         Node::Split(split) => {
             let next = if split.answer(row[split.feature]) { split.yes } else { split.no };
             add_plainly(nodes, next, row, sums);
@@ -121,7 +125,7 @@ fn add_plainly<T: Number>(nodes: &[Node<T>], root: usize, row: &[T], sums: &mut 
 
 fn check<T: Number>(
     draws: &[u32],
-    kinds: Kinds,
+    kinds: &Kinds,
     rows: &[f64],
     trees: usize,
     convert: fn(f64) -> T,
@@ -129,20 +133,25 @@ fn check<T: Number>(
     let mut draws = Draws(draws.iter());
     let rows: Vec<T> = rows.iter().map(|number| convert(*number)).collect();
     let mut expected = vec![T::default(); rows.len() / FEATURES * OUTPUTS];
-    let mut builder = EnsembleBuilder::new(FEATURES, OUTPUTS);
+    let mut builders = [(); 2].map(|()| EnsembleBuilder::new(FEATURES, OUTPUTS));
     for _ in 0..trees {
         let mut nodes = Vec::new();
         let root = grow(&mut nodes, &mut draws, kinds, convert);
         for (row, sums) in rows.chunks(FEATURES).zip(expected.chunks_mut(OUTPUTS)) {
             add_plainly(&nodes, root, row, sums);
         }
-        builder.add(root, nodes).unwrap();
+        for builder in &mut builders {
+            builder.add(root, nodes.clone()).unwrap();
+        }
     }
-    let ensemble = builder.build();
-    let mut sums = vec![T::default(); expected.len()];
-    ensemble.add_to(&rows, &mut sums);
-    let bits = |sums: &[T]| sums.iter().map(|sum| sum.widen().to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(&sums), bits(&expected), "{sums:?} {expected:?}");
+
+    let [all, for_sums] = builders;
+    for ensemble in [all.build(), for_sums.build_for_sums()] {
+        let mut sums = vec![T::default(); expected.len()];
+        ensemble.add_to(&rows, &mut sums);
+        let bits = |sums: &[T]| sums.iter().map(|sum| sum.widen().to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&sums), bits(&expected), "{sums:?} {expected:?}");
+    }
 }
 
 fn rows() -> impl Strategy<Value = Vec<f64>> {
@@ -157,13 +166,14 @@ fn rows() -> impl Strategy<Value = Vec<f64>> {
 
 proptest! {
     #[test]
-    fn of_comparisons_and_single_leaves(
+    fn of_comparisons_and_leaves_of_one_kind(
         draws in proptest::collection::vec(any::<u32>(), 2000),
         rows in rows(),
         trees in 0..20_usize,
+        leaves in proptest::sample::select(vec![0..1, 0..2, 2..3]),
         depth in 0..7_u32,
     ) {
-        let kinds = Kinds { tests: 4, leaves: 1, depth };
+        let kinds = &Kinds { tests: 4, leaves, depth };
         check(&draws, kinds, &rows, trees, |number| number as f32);
         check(&draws, kinds, &rows, trees, |number| number);
     }
@@ -177,7 +187,7 @@ proptest! {
         tests in 1..9_u32,
         depth in 0..12_u32,
     ) {
-        let kinds = Kinds { tests, leaves, depth };
+        let kinds = &Kinds { tests, leaves: 0..leaves, depth };
         check(&draws, kinds, &rows, trees, |number| number as f32);
         check(&draws, kinds, &rows, trees, |number| number);
     }

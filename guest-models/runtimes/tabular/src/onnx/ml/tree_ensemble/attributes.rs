@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wardian_sdk::{Error, OrError};
 
 use super::Precision;
-use crate::trees::{self, Ensemble, EnsembleBuilder, Leaf, Missing, Split, Test};
+use crate::trees::{self, EnsembleBuilder, Leaf, Missing, Split, Test};
 use onnx_executor::node::Node;
 use onnx_executor::operators::matrix::indices;
 
@@ -109,7 +109,7 @@ pub(super) fn read<T: Precision>(
     node: &Node<'_>,
     mut weights: Weights<T>,
     outputs: usize,
-) -> Result<Ensemble<T>, Error> {
+) -> Result<EnsembleBuilder<T>, Error> {
     let nodes = Nodes::<T>::read(node)?;
     let mut order = Vec::new();
     let mut trees = BTreeMap::<i64, Tree>::new();
@@ -135,7 +135,7 @@ pub(super) fn read<T: Precision>(
         Some(((tree, node), _)) => {
             Err(Error::failed(format_args!("tree {tree} has no node {node}, which has a weight")))
         }
-        None => Ok(builder.build()),
+        None => Ok(builder),
     }
 }
 

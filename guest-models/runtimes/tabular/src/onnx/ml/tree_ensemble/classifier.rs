@@ -60,7 +60,7 @@ fn build<T: Precision>(node: &Node<'_>) -> Result<Kernel, Error> {
     let are_probabilities =
         transform != PostTransform::Logistic && weights.iter().all(|(_, w)| *w >= T::default());
     let border = if are_probabilities { T::from(0.5) } else { T::default() };
-    let ensemble = attributes::read(node, weights, labels.len())?;
+    let ensemble = attributes::read(node, weights, labels.len())?.build_for_sums();
 
     let types = [labels.element_type(), ElementType::F32];
     let classifier = Classifier { ensemble, labels, weighted, base, border, transform };
@@ -154,7 +154,8 @@ impl<T: Precision> Classifier<T> {
     /// Returns whether a leaf had a weight for each row and class; classes without are not
     /// answered. Empty where all have.
     fn are_scored(&self, sums: &Sums<'_, T>) -> Result<Vec<bool>, Error> {
-        if self.weighted != Weighted::Each || !self.base.is_empty() {
+        let are_all = self.ensemble.is_complete() || !self.base.is_empty();
+        if self.weighted != Weighted::Each || are_all {
             return Ok(Vec::new());
         }
         // A class whose sum is not zero has been added to.

@@ -56,7 +56,7 @@ fn build<T: Precision>(node: &Node<'_>) -> Result<Kernel, Error> {
         let text = format!("{} base_values for {targets} targets", base.len());
         return Err(Error::failed(text));
     }
-    let ensemble = attributes::read(node, Weights::read(node, "target")?, targets)?;
+    let ensemble = attributes::read(node, Weights::read(node, "target")?, targets)?.build();
     let transform = PostTransform::read(node)?;
     let regression = Regression { ensemble, aggregate, base, transform };
     Ok(Kernel::new(ElementType::F32, move |arguments| {
