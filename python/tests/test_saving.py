@@ -218,15 +218,6 @@ class TestLightgbm:
         assert inputs(folder) == [("length", "FP64"), ("town", "BYTES")]
 
 
-class TestTorch:
-    def test_modules_are_exported_and_compared(self, iris, tmp_path):
-        torch = pytest.importorskip("torch")
-        model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
-        folder = save(model, tmp_path / "1", iris[0])
-        assert files(folder) == ["golden.json", "model.onnx"]
-        assert outputs(folder) == [("prediction", "FP32")]
-
-
 class TestSample:
     def test_samples_of_other_kinds_are_refused(self):
         with pytest.raises(TypeError, match="not dict"):
