@@ -15,15 +15,17 @@ pub fn open(file: Vec<u8>, saved: &SavedMetadata) -> Result<Box<dyn Predictor>, 
     neural_operators::open(file, saved, &wardian_sdk::artifacts::read)
 }
 
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: model_file::Allocator = model_file::Allocator;
+
 struct Network {
     predictor: Box<dyn Predictor>,
 }
 
 impl Model for Network {
     fn load() -> Result<Self, Error> {
-        let file = wardian_sdk::artifacts::read(&wardian_sdk::artifacts::model_file()?)?;
-        let predictor = open(file, &SavedMetadata::read()?)?;
-        Ok(Self { predictor })
+        Ok(Self { predictor: model_file::load(open)? })
     }
 
     fn metadata(&self) -> Metadata {

@@ -45,15 +45,17 @@ pub fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Er
     }
 }
 
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: model_file::Allocator = model_file::Allocator;
+
 struct Tabular {
     predictor: Box<dyn Predictor>,
 }
 
 impl Model for Tabular {
     fn load() -> Result<Self, Error> {
-        let name = wardian_sdk::artifacts::model_file()?;
-        let file = wardian_sdk::artifacts::read(&name)?;
-        let predictor = open(&file, &SavedMetadata::read()?)?;
+        let predictor = model_file::load(|file, saved| open(&file, saved))?;
         Ok(Self { predictor })
     }
 

@@ -38,7 +38,8 @@ pub fn open(
     registry: Registry,
     read: ReadFile<'_>,
 ) -> Result<OnnxModel, Error> {
-    let mut proto = ModelProto::decode(file).or_failed("this is no ONNX file, or it is damaged")?;
+    let proto = model_file::scratch(|| ModelProto::decode(file));
+    let mut proto = proto.or_failed("this is no ONNX file, or it is damaged")?;
     let mut graph = proto.graph.take().or_failed("the file has no graph")?;
     inline(&mut proto, &mut graph)?;
     resolve(&mut graph, read)?;

@@ -1,5 +1,6 @@
 //! A file that has been read.
 
+use model_file::scratch;
 use wardian_sdk::{Error, Metadata, OrError, Request, Response, Tensor};
 
 use super::lines::Line;
@@ -39,7 +40,7 @@ pub(crate) fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predict
 fn read(file: &[u8], saved: &SavedMetadata) -> Result<Lightgbm, Error> {
     let mut lines = Lines::new(file)?;
     let header = Header::read(&mut lines)?;
-    let trees = read_trees(&header, &mut lines)?;
+    let trees = scratch(|| read_trees(&header, &mut lines))?;
     let inputs = Inputs::new(columns::read(&header, &lines, saved)?, saved.missing)?;
 
     let rounds = trees.trees() / header.outputs;

@@ -1,5 +1,6 @@
 //! Checks trees and collects them.
 
+use model_file::scratch;
 use wardian_sdk::Error;
 
 use super::{Ensemble, Leaf, Node, Number};
@@ -55,7 +56,7 @@ impl<T: Number> EnsembleBuilder<T> {
 
     /// Makes the ensemble.
     pub fn build(self) -> Ensemble<T> {
-        Ensemble::new(self.features, self.outputs, self.trees, self.is_complete)
+        scratch(|| Ensemble::new(self.features, self.outputs, self.trees, self.is_complete))
     }
 
     /// Makes an ensemble whose leaves are only added to sums that start with zero. If it

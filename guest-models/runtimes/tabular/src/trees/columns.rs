@@ -67,10 +67,10 @@ impl Columns {
         })
     }
 
-    /// Forgets the numbers, once all columns are there.
-    pub(super) fn finish(&mut self) {
-        self.columns.shrink_to_fit();
-        self.numbers = BTreeMap::new();
+    /// Copies the columns, once all are there, to where they stay.
+    pub(super) fn kept(&self) -> Self {
+        let columns = self.columns.clone();
+        Self { constants: self.constants, columns, numbers: BTreeMap::new() }
     }
 
     /// Returns the number of columns, the constant ones among them.

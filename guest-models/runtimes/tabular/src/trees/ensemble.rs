@@ -1,5 +1,7 @@
 //! Trees that have been checked, ready to answer.
 
+use model_file::keep;
+
 use super::builder::Tree;
 use super::columns::Columns;
 use super::run::{Block, LeafKind, Run};
@@ -59,10 +61,11 @@ impl<T: Number> Ensemble<T> {
         for tree in trees {
             push(&mut parts, tree, &mut columns);
         }
-        columns.finish();
-        parts.shrink_to_fit();
-        parts.iter_mut().for_each(Part::shrink_to_fit);
-        Self { features, outputs, trees: count, is_complete, columns, parts }
+        keep(|| {
+            let columns = columns.kept();
+            let parts = parts.iter().map(Part::kept).collect();
+            Self { features, outputs, trees: count, is_complete, columns, parts }
+        })
     }
 
     /// Returns the number of features of a row.
@@ -188,9 +191,11 @@ fn constants(outputs: usize) -> usize {
 // === impl Part ===
 
 impl<T: Number> Part<T> {
-    fn shrink_to_fit(&mut self) {
-        if let Self::Run(run) = self {
-            run.shrink_to_fit();
+    /// Copies the part to where it stays.
+    fn kept(&self) -> Self {
+        match self {
+            Self::Run(run) => Self::Run(run.kept()),
+            Self::Tree(tree) => Self::Tree(Tree { root: tree.root, nodes: tree.nodes.clone() }),
         }
     }
 }

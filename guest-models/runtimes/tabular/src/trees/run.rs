@@ -7,7 +7,7 @@ use super::walk::{LANES, Step, walk};
 use super::{Leaf, Node, Number};
 
 /// Trees that follow each other and have the same kind of leaves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run<T> {
     steps: Vec<Step<T>>,
     roots: Vec<Root>,
@@ -37,7 +37,7 @@ pub(super) enum LeafKind {
 }
 
 /// The place of the leaves' numbers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Leaves<T> {
     /// In the place of a threshold. The constant column that a leaf compares is its output, or 0 if
     /// the root has the output.
@@ -149,21 +149,9 @@ impl<T: Number> Run<T> {
         self.roots.push(Root { node: root, depth, output: output.unwrap_or_default() });
     }
 
-    /// Gives back the room for more trees.
-    pub(super) fn shrink_to_fit(&mut self) {
-        self.steps.shrink_to_fit();
-        self.roots.shrink_to_fit();
-        match &mut self.leaves {
-            Leaves::Nodes => {}
-            Leaves::Rows { starts, values, .. } => {
-                starts.shrink_to_fit();
-                values.shrink_to_fit();
-            }
-            Leaves::Table { numbers, leaves } => {
-                numbers.shrink_to_fit();
-                leaves.shrink_to_fit();
-            }
-        }
+    /// Copies the run, once all trees are there, to where it stays. A copy has no room for more.
+    pub(super) fn kept(&self) -> Self {
+        self.clone()
     }
 
     /// Calls `put` with the row's number in the block, an output and the leaf's numbers for it and

@@ -1,5 +1,6 @@
 //! A file that has been read.
 
+use model_file::scratch;
 use wardian_sdk::{Error, Metadata, OrError, Request, Response, Tensor};
 
 use super::document::{ColumnFields, Document};
@@ -41,7 +42,7 @@ fn read(file: &[u8], saved: &SavedMetadata) -> Result<WardianTrees, Error> {
     let outputs = document.baseline.split_ascii_whitespace().count();
     let baseline = doubles("baseline", &document.baseline, outputs)?;
 
-    let trees = read_trees(&document, &columns, outputs)?;
+    let trees = scratch(|| read_trees(&document, &columns, outputs))?;
     let classes = classes(&document, outputs, saved)?;
     Ok(WardianTrees {
         inputs: Inputs::new(columns, saved.missing)?,

@@ -1,5 +1,6 @@
 //! The boosters `gbtree` and `dart`: trees.
 
+use model_file::scratch;
 use wardian_sdk::{Error, OrError};
 
 use super::booster::Context;
@@ -50,30 +51,42 @@ impl Forest {
     ///
     /// # Errors Failed if they are not valid.
     pub(super) fn read(booster: Fields, name: &str, context: &Context) -> Result<Self, Error> {
-        let parts = Parts::read(booster, name == "dart", context)?;
+        let mut parts = Parts::read(booster, name == "dart", context)?;
         let base = context.base(!parts.trees.is_empty())?;
         let rounds = context.asked_rounds(parts.starts.len().saturating_sub(1))?;
         let asked = parts.starts.get(rounds).copied().unwrap_or_default();
 
-        let words = WORDS.saturating_add(context.file_size.saturating_mul(2));
-        let mut reader = TreeReader { outputs: context.outputs, words };
-        let mut builder = EnsembleBuilder::new(context.features, context.outputs);
-        for (index, (tree, output)) in parts.trees.into_iter().zip(parts.outputs).enumerate() {
-            let base = base.get(output).copied().unwrap_or_default();
-            let weight = |leaf| parts.weights.apply(leaf, index, base);
-            let nodes =
-                reader.read(tree, output, weight).or_failed(format_args!("tree {index}"))?;
-            if index < asked {
-                builder.add(0, nodes)?;
-            }
-        }
-        Ok(Self { ensemble: builder.build(), base, rounds, categories: parts.categories })
+        let categories = std::mem::take(&mut parts.categories);
+        let ensemble = scratch(|| parts.ensemble(asked, &base, context))?;
+        Ok(Self { ensemble, base, rounds, categories })
     }
 }
 
 // === impl Parts ===
 
 impl Parts {
+    /// Makes the first trees, so many, an ensemble.
+    fn ensemble(
+        self,
+        asked: usize,
+        base: &[f32],
+        context: &Context,
+    ) -> Result<Ensemble<f32>, Error> {
+        let words = WORDS.saturating_add(context.file_size.saturating_mul(2));
+        let mut reader = TreeReader { outputs: context.outputs, words };
+        let mut builder = EnsembleBuilder::new(context.features, context.outputs);
+        for (index, (tree, output)) in self.trees.into_iter().zip(self.outputs).enumerate() {
+            let base = base.get(output).copied().unwrap_or_default();
+            let weight = |leaf| self.weights.apply(leaf, index, base);
+            let nodes =
+                reader.read(tree, output, weight).or_failed(format_args!("tree {index}"))?;
+            if index < asked {
+                builder.add(0, nodes)?;
+            }
+        }
+        Ok(builder.build())
+    }
+
     fn read(mut booster: Fields, is_dart: bool, context: &Context) -> Result<Self, Error> {
         let weights = booster.find("weight_drop");
         let mut model =

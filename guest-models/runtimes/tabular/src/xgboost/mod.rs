@@ -26,6 +26,7 @@ mod predictor;
 mod unserved;
 pub(crate) use unserved::unserved;
 
+use model_file::scratch;
 use wardian_sdk::Error;
 
 use crate::{Format, Predictor, SavedMetadata};
@@ -39,7 +40,8 @@ pub(crate) fn open(
     format: Format,
     saved: &SavedMetadata,
 ) -> Result<Box<dyn Predictor>, Error> {
-    let learner = learner::Learner::read(document::read(file, format)?, file.len())?;
+    let document = scratch(|| document::read(file, format))?;
+    let learner = learner::Learner::read(document, file.len())?;
     Ok(Box::new(predictor::XgboostPredictor::new(learner, format, saved)?))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model_file::scratch;
 use wardian_sdk::{Error, OrError};
 
 use super::Precision;
@@ -56,6 +57,10 @@ impl<T: Precision> Weights<T> {
     ///
     /// # Errors Failed if the lists differ in length, or an output is negative.
     pub(super) fn read(node: &Node<'_>, start: &'static str) -> Result<Self, Error> {
+        scratch(|| Self::read_here(node, start))
+    }
+
+    fn read_here(node: &Node<'_>, start: &'static str) -> Result<Self, Error> {
         let trees = node.integers(&format!("{start}_treeids"));
         let nodes = node.integers(&format!("{start}_nodeids"));
         let name = format!("{start}_ids");
@@ -106,6 +111,14 @@ fn all_equal(name: &str, lengths: &[usize]) -> Result<(), Error> {
 ///
 /// # Errors Failed if the nodes do not form trees, or the lists differ in length.
 pub(super) fn read<T: Precision>(
+    node: &Node<'_>,
+    weights: Weights<T>,
+    outputs: usize,
+) -> Result<EnsembleBuilder<T>, Error> {
+    scratch(|| read_trees(node, weights, outputs))
+}
+
+fn read_trees<T: Precision>(
     node: &Node<'_>,
     mut weights: Weights<T>,
     outputs: usize,

@@ -1,0 +1,25 @@
+//! Reading the model file of a version.
+
+use wardian_sdk::{Error, artifacts};
+
+use super::scratch::{end_load, start_load};
+use super::{Predictor, SavedMetadata, scratch};
+
+/// Reads the model file of the version's folder and what was saved beside it, and opens it with a
+/// function of the runtime. Memory that is freed meanwhile is not in the snapshot.
+///
+/// # Errors Failed if there is no such file, or the function fails.
+pub fn load(
+    open: impl FnOnce(Vec<u8>, &SavedMetadata) -> Result<Box<dyn Predictor>, Error>,
+) -> Result<Box<dyn Predictor>, Error> {
+    let read = artifacts::read(&artifacts::model_file()?)?;
+    start_load(read.len());
+
+    // What the model keeps takes the place of the file at the start of the heap.
+    let file = scratch(|| read.clone());
+    drop(read);
+
+    let predictor = SavedMetadata::read().and_then(|saved| open(file, &saved));
+    end_load();
+    predictor
+}
