@@ -45,9 +45,9 @@ pub(crate) fn scripted_interceptor(script: &str) -> Vec<u8> {
     patched(guest("scripted-interceptor"), &SCRIPTED, script)
 }
 
-/// Returns the toy runtime with a script: a number to add, or `fail`.
-pub(crate) fn toy(script: &str) -> Vec<u8> {
-    patched(guest("toy"), &SCRIPTED, script)
+/// Returns the runtime for `.factor` files with a script: a number to add, or `fail`.
+pub(crate) fn multiplier(script: &str) -> Vec<u8> {
+    patched(guest("multiplier"), &SCRIPTED, script)
 }
 
 /// Returns the SQL guest with a script: one line for each migration, and one for each setting.

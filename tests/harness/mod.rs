@@ -21,7 +21,8 @@ mod wat_models;
 pub(crate) use client::{Pending, Response};
 pub(crate) use crash::{Crashes, check_store};
 pub(crate) use guests::{
-    guest, guest_folder, scripted, scripted_interceptor, scripted_without_snapshot, sql_steps, toy,
+    guest, guest_folder, multiplier, scripted, scripted_interceptor, scripted_without_snapshot,
+    sql_steps,
 };
 pub(crate) use models::Models;
 pub(crate) use requests::version_path;

@@ -53,8 +53,8 @@ fn until_predicts(server: &Server, model: &str, expected: f64) {
     until(&what, || predict(server, model, 9.0) == Some(expected));
 }
 
-/// Waits until the toy answers 10 with this number.
-fn until_toy(server: &Server, model: &str, expected: i64) {
+/// Waits until the multiplier answers 10 with this number.
+fn until_multiplies(server: &Server, model: &str, expected: i64) {
     let x = json!({"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [10]}]});
     until(&format!("the answer {expected} of {model}"), || {
         let response = server.infer(model, &x);

@@ -53,6 +53,7 @@ const TEST_GUESTS: &[&str] = &[
     "key-value-operations",
     "memory-residue",
     "minimal",
+    "multiplier",
     "scripted",
     "scripted-interceptor",
     "session-migration",
@@ -60,7 +61,6 @@ const TEST_GUESTS: &[&str] = &[
     "side-by-side",
     "sql-steps",
     "streamer",
-    "toy",
 ];
 
 /// Those that are also built as components without a snapshot.

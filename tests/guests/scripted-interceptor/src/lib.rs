@@ -2,19 +2,22 @@
 //! `tests/guests/README.md` for the words.
 
 mod behaviour;
-mod script;
 
-use script::Script;
+use guest_script::Pairs;
 use wardian_sdk::interceptor::{Context, Interceptor, Rejection, Version};
 use wardian_sdk::{Request, Response, values};
 
+/// `key=value;key=value`.
+#[used]
+static SCRIPT: [u8; 256] = guest_script::blank();
+
 struct ScriptedInterceptor {
-    script: Script,
+    script: Pairs,
 }
 
 impl Default for ScriptedInterceptor {
     fn default() -> Self {
-        ScriptedInterceptor { script: Script::patched_in() }
+        ScriptedInterceptor { script: Pairs::read(&SCRIPT) }
     }
 }
 
