@@ -1,7 +1,8 @@
 //! A tensor whose shape follows from its value and the model's metadata, because the request names
 //! no shape.
 
-use super::tensor_json::{ReadElement, read_data_with};
+use super::element::ReadElement;
+use super::tensor_json::read_data_with;
 use crate::api::json::{JsonError, Reader};
 use crate::model::{Tensor, TensorSpec};
 

@@ -2,6 +2,7 @@
 //! binary data extension.
 
 pub(super) mod binary_request;
+pub(super) mod element;
 pub(super) mod fitted_tensor;
 pub(super) mod framing;
 pub(super) mod parameters;

@@ -1,9 +1,8 @@
 //! A tensor's `data` in JSON: nested like the tensor's shape, or flat in row-major order.
 
-use half::{bf16, f16};
-
-use crate::api::json::{JsonError, Number, Reader, shorten};
-use crate::model::{Datatype, push_bytes_element};
+use super::element::{ReadElement, element_reader};
+use crate::api::json::{JsonError, Reader};
+use crate::model::Datatype;
 
 /// Reads the `data` of a tensor into the byte layout of a [`Tensor`].
 ///
@@ -53,9 +52,6 @@ fn capacity(datatype: Datatype, expected: u64, text: usize) -> usize {
     let elements = usize::try_from(expected).unwrap_or(usize::MAX).min(text / 2 + 1);
     elements.saturating_mul(datatype.size().unwrap_or(4) as usize)
 }
-
-/// Reads one element and appends its bytes.
-pub(in crate::api) type ReadElement = fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<(), JsonError>;
 
 struct ElementReader<'s> {
     shape: &'s [u64],
@@ -136,98 +132,4 @@ impl ElementReader<'_> {
 fn starts_nested(reader: &Reader<'_>) -> bool {
     let mut ahead = reader.clone();
     ahead.consume_array_start() && ahead.peek() == Some(b'[')
-}
-
-/// Returns the reader of an element as the protocol writes it.
-pub(in crate::api) fn element_reader(datatype: Datatype) -> ReadElement {
-    match datatype {
-        Datatype::Bool => |reader, data| append(data, [u8::from(reader.boolean()?)]),
-        Datatype::Uint8 => |reader, data| append(data, integer::<u8>(reader)?.to_le_bytes()),
-        Datatype::Uint16 => |reader, data| append(data, integer::<u16>(reader)?.to_le_bytes()),
-        Datatype::Uint32 => |reader, data| append(data, integer::<u32>(reader)?.to_le_bytes()),
-        Datatype::Uint64 => |reader, data| append(data, integer::<u64>(reader)?.to_le_bytes()),
-        Datatype::Int8 => |reader, data| append(data, integer::<i8>(reader)?.to_le_bytes()),
-        Datatype::Int16 => |reader, data| append(data, integer::<i16>(reader)?.to_le_bytes()),
-        Datatype::Int32 => |reader, data| append(data, integer::<i32>(reader)?.to_le_bytes()),
-        Datatype::Int64 => |reader, data| append(data, integer::<i64>(reader)?.to_le_bytes()),
-        Datatype::Fp16 => |reader, data| append(data, float16(reader)?.to_le_bytes()),
-        Datatype::Bf16 => |reader, data| append(data, bfloat16(reader)?.to_le_bytes()),
-        Datatype::Fp32 => |reader, data| append(data, float32(reader)?.to_le_bytes()),
-        Datatype::Fp64 => |reader, data| append(data, float64(reader)?.to_le_bytes()),
-        Datatype::Bytes => text,
-    }
-}
-
-#[inline]
-fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<(), JsonError> {
-    data.extend_from_slice(&element);
-    Ok(())
-}
-
-#[inline]
-fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
-    let number = reader.number()?;
-    number
-        .integer()
-        .and_then(|value| T::try_from(value).ok())
-        .ok_or_else(|| not_an_integer(reader, number))
-}
-
-#[inline]
-fn float64(reader: &mut Reader<'_>) -> Result<f64, JsonError> {
-    let number = match reader.number() {
-        Ok(number) => number,
-        Err(error) => return reader.non_finite().ok_or(error),
-    };
-    let value = number.float64();
-    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
-}
-
-#[inline]
-fn float32(reader: &mut Reader<'_>) -> Result<f32, JsonError> {
-    let number = match reader.number() {
-        Ok(number) => number,
-        Err(error) => return reader.non_finite().map(|value| value as f32).ok_or(error),
-    };
-    let value = number.float32();
-    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
-}
-
-fn float16(reader: &mut Reader<'_>) -> Result<f16, JsonError> {
-    let number = match reader.number() {
-        Ok(number) => number,
-        Err(error) => return reader.non_finite().map(f16::from_f64).ok_or(error),
-    };
-    let value = f16::from_f64(number.float64());
-    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
-}
-
-fn bfloat16(reader: &mut Reader<'_>) -> Result<bf16, JsonError> {
-    let number = match reader.number() {
-        Ok(number) => number,
-        Err(error) => return reader.non_finite().map(bf16::from_f64).ok_or(error),
-    };
-    let value = bf16::from_f64(number.float64());
-    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
-}
-
-fn text(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), JsonError> {
-    let element = reader.string()?;
-    push_bytes_element(data, element.as_bytes()).map_err(|error| reader.error(error))
-}
-
-#[cold]
-fn not_an_integer(reader: &Reader<'_>, number: Number<'_>) -> JsonError {
-    if number.is_whole() {
-        return out_of_range(reader, number);
-    }
-    reader.error(format!(
-        "{} is written as a fraction, and the datatype holds whole numbers",
-        shorten(number.text)
-    ))
-}
-
-#[cold]
-fn out_of_range(reader: &Reader<'_>, number: Number<'_>) -> JsonError {
-    reader.error(format!("{} is out of the datatype's range", shorten(number.text)))
 }

@@ -4,29 +4,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::super::json::{JsonError, Reader, shorten};
-use super::super::oip::tensor_json::{ReadElement, element_reader};
+use super::super::oip::element::{
+    ElementNotation, Float, ProtocolNotation, ReadElement, reader_of,
+};
 use crate::model::{Datatype, push_bytes_element};
 
 /// Returns the reader of an element. Other than in the protocol, whole numbers may be written with
 /// a fraction of 0 or an exponent, `null` is NaN in floating-point numbers, and bytes may be base64
 /// in `{"b64": …}`.
 pub(super) fn lenient_reader(datatype: Datatype) -> ReadElement {
-    match datatype {
-        Datatype::Bool => element_reader(Datatype::Bool),
-        Datatype::Uint8 => |reader, data| append(data, integer::<u8>(reader)?.to_le_bytes()),
-        Datatype::Uint16 => |reader, data| append(data, integer::<u16>(reader)?.to_le_bytes()),
-        Datatype::Uint32 => |reader, data| append(data, integer::<u32>(reader)?.to_le_bytes()),
-        Datatype::Uint64 => |reader, data| append(data, integer::<u64>(reader)?.to_le_bytes()),
-        Datatype::Int8 => |reader, data| append(data, integer::<i8>(reader)?.to_le_bytes()),
-        Datatype::Int16 => |reader, data| append(data, integer::<i16>(reader)?.to_le_bytes()),
-        Datatype::Int32 => |reader, data| append(data, integer::<i32>(reader)?.to_le_bytes()),
-        Datatype::Int64 => |reader, data| append(data, integer::<i64>(reader)?.to_le_bytes()),
-        Datatype::Fp16 => |reader, data| float(reader, data, Datatype::Fp16),
-        Datatype::Bf16 => |reader, data| float(reader, data, Datatype::Bf16),
-        Datatype::Fp32 => |reader, data| float(reader, data, Datatype::Fp32),
-        Datatype::Fp64 => |reader, data| float(reader, data, Datatype::Fp64),
-        Datatype::Bytes => bytes,
-    }
+    reader_of::<LenientNotation>(datatype)
 }
 
 /// Appends NaN. Returns false for a datatype that has none.
@@ -41,50 +28,50 @@ pub(super) fn push_nan(data: &mut Vec<u8>, datatype: Datatype) -> bool {
     true
 }
 
-fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<(), JsonError> {
-    data.extend_from_slice(&element);
-    Ok(())
-}
+struct LenientNotation;
 
-fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
-    let number = reader.number()?;
-    let value = number.whole_value().and_then(|value| T::try_from(value).ok());
-    value.ok_or_else(|| {
-        reader.error(format!(
-            "{} is not a whole number in the datatype's range",
-            shorten(number.text)
-        ))
-    })
-}
-
-fn float(reader: &mut Reader<'_>, data: &mut Vec<u8>, datatype: Datatype) -> Result<(), JsonError> {
-    if reader.null()? {
-        push_nan(data, datatype);
-        return Ok(());
+impl ElementNotation for LenientNotation {
+    fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
+        let number = reader.number()?;
+        let value = number.whole_value().and_then(|value| T::try_from(value).ok());
+        value.ok_or_else(|| {
+            reader.error(format!(
+                "{} is not a whole number in the datatype's range",
+                shorten(number.text)
+            ))
+        })
     }
 
-    let next = reader.peek();
-    element_reader(datatype)(reader, data).map_err(|error| match next {
-        Some(b'N' | b'I') => reader.error("there is no NaN or Infinity here; null stands for NaN"),
-        _ => error,
-    })
-}
+    fn float<T: Float>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
+        if reader.null()? {
+            return Ok(T::NAN);
+        }
 
-fn bytes(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), JsonError> {
-    if reader.peek() != Some(b'{') {
-        return element_reader(Datatype::Bytes)(reader, data);
+        let next = reader.peek();
+        ProtocolNotation::float(reader).map_err(|error| match next {
+            Some(b'N' | b'I') => {
+                reader.error("there is no NaN or Infinity here; null stands for NaN")
+            }
+            _ => error,
+        })
     }
 
-    let mut decoded = None;
-    reader.object_with_keys(&["b64"], |reader, _| {
-        let text = reader.string()?;
-        let bytes = BASE64_STANDARD.decode(text.as_bytes());
-        decoded = Some(bytes.map_err(|_| reader.error("'b64' is not standard base64"))?);
-        Ok(())
-    })?;
+    fn bytes(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), JsonError> {
+        if reader.peek() != Some(b'{') {
+            return ProtocolNotation::bytes(reader, data);
+        }
 
-    let bytes = decoded.ok_or_else(|| reader.error("expected a text or {\"b64\": text}"))?;
-    push_bytes_element(data, &bytes).map_err(|error| reader.error(error))
+        let mut decoded = None;
+        reader.object_with_keys(&["b64"], |reader, _| {
+            let text = reader.string()?;
+            let bytes = BASE64_STANDARD.decode(text.as_bytes());
+            decoded = Some(bytes.map_err(|_| reader.error("'b64' is not standard base64"))?);
+            Ok(())
+        })?;
+
+        let bytes = decoded.ok_or_else(|| reader.error("expected a text or {\"b64\": text}"))?;
+        push_bytes_element(data, &bytes).map_err(|error| reader.error(error))
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@
 
 use super::{array_parameter, input_names};
 use crate::api::json::{JsonError, Reader, shorten};
+use crate::api::oip::element::element_reader;
 use crate::api::oip::fitted_tensor::read_fitted_tensor;
 use crate::api::oip::parameters::{RawParameter, RawValue, is_reserved, read_parameter};
 use crate::api::oip::request_json::DecodedRequest;
-use crate::api::oip::tensor_json::element_reader;
 use crate::model::{MAX_PARAMETERS, Metadata, TensorSpec};
 use crate::tenant::Pacer;
 
