@@ -20,5 +20,6 @@ pub mod model;
 pub mod essential;
 pub mod telemetry;
 
+pub mod blocking;
 pub mod disk_errors;
 pub mod mutex;

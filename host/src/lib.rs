@@ -137,10 +137,10 @@ pub mod servable;
 
 mod toml_reader;
 
+use wardian_core::{blocking, disk_errors, mutex};
 pub use wardian_core::{
     capability, database, engine, essential, files, journal, model, store, telemetry, tenant,
 };
-use wardian_core::{disk_errors, mutex};
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

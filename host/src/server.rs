@@ -44,6 +44,7 @@ pub use self::preflight::{preflight, preflight_warnings};
 use self::shutdown::{ShutdownDeadlines, drain};
 use self::tenancy::{SourceFactory, TenancyUpdater};
 use crate::api::{AllowedHosts, Api, ApiState};
+use crate::blocking;
 use crate::config::{Config, KeyMarker, TenancyWatch, WatchedConfig};
 use crate::database::Databases;
 use crate::dataplane::DataPlane;
@@ -219,7 +220,7 @@ fn limit_connections(config: &mut Config) {
 
 /// Closes the tenants' files while the last bytes are sent. Returns at `end` at the latest.
 async fn close(graceful: GracefulShutdown, stores: Stores, databases: Databases, end: Instant) {
-    let closing = tokio::task::spawn_blocking(move || {
+    let closing = blocking::run(move || {
         stores.close(end);
         databases.close(end);
     });

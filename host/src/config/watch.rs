@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 use super::files::ConfigFiles;
 use super::watched_file::Observation;
 use super::{Config, Tenancy, consistency};
+use crate::blocking;
 use crate::tenant::TenantConfigFaults;
 
 /// Files of a resolved configuration, for a [`TenancyWatch`].
@@ -78,7 +79,7 @@ async fn run(mut watcher: TenancyWatcher, mut hangup: Option<Signal>) {
             () = hangup_received(&mut hangup) => true,
         };
         // Files may be slow on a network.
-        let polled = spawn_blocking(move || (watcher.poll(at_once), watcher)).await;
+        let polled = blocking::run(move || (watcher.poll(at_once), watcher)).await;
         let Ok((next, back)) = polled else {
             return tracing::error!(
                 "the configuration is watched no more; restart to apply changes"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blocking;
 use crate::model::{InferError, ModelId};
 use crate::servable::{
     Drained, InstanceFactory, InterceptorChain, InterceptorChainHandle, Servable,
@@ -57,7 +58,7 @@ impl Drain {
         }
 
         // Unmapping weights is slow and must not run on an HTTP thread.
-        let _ = tokio::task::spawn_blocking(move || drop((retired_pool, factory))).await;
+        blocking::drop_value((retired_pool, factory)).await;
         interceptors.after_unload(&id).await;
         tracing::info!(model = %id, "unloaded");
     }

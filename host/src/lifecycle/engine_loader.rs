@@ -12,6 +12,7 @@ use super::loader_traits::{Loader, ValidatedVersion};
 use super::migrate::{self, Validated, validation_transaction};
 use super::table_keys;
 use super::validation::{ParseGolden, validate};
+use crate::blocking;
 use crate::capability::http::{Egress, HttpGrant, TlsRoots};
 use crate::capability::{ConfigValues, Grants, KeyValueGrant, Level, LogLine, LogSink, Sidecars};
 use crate::database::{Databases, ValidationTransaction};
@@ -334,7 +335,7 @@ impl EngineLoader {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LoadError> {
         let _permit = self.file_operations.acquire().await;
-        blocking(work).await
+        run_blocking(work).await
     }
 
     async fn compile_artifact(
@@ -430,7 +431,7 @@ impl EngineLoader {
         lock(&self.artifact_locks).retain(|_, lock| Arc::strong_count(lock) > 1);
         self.shared_codes.forget_unused();
 
-        let removed = blocking(move || {
+        let removed = run_blocking(move || {
             let keys = wanted.iter().map(|candidate| self.artifact_key(&tenant, candidate));
             let keep: HashSet<_> = keys.collect();
             let configured = self.config.tenants.names();
@@ -528,11 +529,10 @@ fn model_id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
     }
 }
 
-/// Runs a blocking operation off the async threads.
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LoadError> {
-    tokio::task::spawn_blocking(work)
+    blocking::run(work)
         .await
         .map_err(|error| LoadError::new(Stage::Host, format!("the load ended early: {error}")))
 }

@@ -18,12 +18,12 @@ use super::pruner::{Pruner, SourcePruner};
 use super::readiness::Readiness;
 use super::reconciler::{Reconciler, ReconcilerParts};
 use super::tenant_record::TenantRecord;
-use crate::essential;
 use crate::model::{InferError, ModelName, TenantName};
 use crate::registry::Registry;
 use crate::repository::{AspiredVersions, Degraded, Source};
 use crate::servable::{InterceptorChain, InterceptorChainHandle};
 use crate::tenant::Tenant;
+use crate::{blocking, essential};
 
 /// The parts that a manager works with.
 pub struct ManagerParts {
@@ -260,7 +260,7 @@ impl ManagedTenant {
     fn subscribe_to(&self, source: &Source) {
         tokio::spawn(forward_announcements(source.subscribe(), self.events.clone()));
         if let Ok(uploads) = source.uploads().cloned() {
-            tokio::task::spawn_blocking(move || uploads.remove_abandoned());
+            drop(blocking::run(move || uploads.remove_abandoned()));
         }
     }
 }

@@ -13,6 +13,7 @@ use super::error::CommandError;
 use super::event::Event;
 use super::index_entry::IndexEntry;
 use super::manager::Manager;
+use crate::blocking;
 use crate::model::{LoadError, ModelId, Stage, TenantName};
 use crate::repository::upload::{
     Announced, PutOutcome, ReceivedUpload, Upload, UploadError, UploadTarget, Uploads,
@@ -51,7 +52,7 @@ impl Manager {
     ) -> Result<Upload, PublishError> {
         let uploads = self.uploads(tenant.name())?;
         let tenant = tenant.clone();
-        blocking(move || uploads.begin(&tenant, target, announced)).await
+        run_blocking(move || uploads.begin(&tenant, target, announced)).await
     }
 
     /// Loads and validates an upload, puts it into the repository, and waits until its outcome is
@@ -74,7 +75,7 @@ impl Manager {
     ) -> Result<Option<IndexEntry>, PublishError> {
         let uploads = self.uploads(tenant)?;
         let gone = target.clone();
-        blocking(move || uploads.remove(&gone)).await?;
+        run_blocking(move || uploads.remove(&gone)).await?;
         tracing::info!(%tenant, model = %target.name, version = %target.version, "removed from the repository");
 
         // The version is removed even if its outcome is unknown.
@@ -113,7 +114,7 @@ impl Manager {
 
         let validated = self.shared.loader.load(tenant, candidate).await?;
         // Unmapping is slow and must not run on an HTTP thread.
-        let _ = tokio::task::spawn_blocking(move || drop(validated)).await;
+        blocking::drop_value(validated).await;
         Ok(())
     }
 
@@ -155,18 +156,17 @@ async fn with_received<T: Send + 'static>(
     mut received: ReceivedUpload,
     work: impl FnOnce(&mut ReceivedUpload) -> Result<T, UploadError> + Send + 'static,
 ) -> Result<(ReceivedUpload, T), PublishError> {
-    blocking(move || work(&mut received).map(|done| (received, done))).await
+    run_blocking(move || work(&mut received).map(|done| (received, done))).await
 }
 
-/// Runs a blocking file operation off the async threads.
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
 ) -> Result<T, PublishError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = blocking::run(work).await;
     done.map_err(|error| task_failed(&error))?.map_err(PublishError::from)
 }
 
-fn task_failed(error: &tokio::task::JoinError) -> PublishError {
+fn task_failed(error: &dyn std::error::Error) -> PublishError {
     CommandError::Failed(LoadError::new(
         Stage::Host,
         format!("the operation ended unexpectedly: {error}"),

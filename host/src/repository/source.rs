@@ -11,6 +11,7 @@ use super::{
     AspiredVersions, Directory, DirectoryConfig, DirectoryError, FolderClaims, Runtimes,
     SourceStopped,
 };
+use crate::blocking;
 use crate::model::{ModelName, Version};
 use crate::tenant::{Tenant, Workers};
 
@@ -94,7 +95,7 @@ impl Source {
             None => {
                 let (uploads, name) = (self.directory.uploads().clone(), name.clone());
                 let delete = move || uploads.prune(&name, &versions);
-                tokio::task::spawn_blocking(delete).await.unwrap_or_default()
+                blocking::run(delete).await.unwrap_or_default()
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::blocking;
 use crate::config::{Config, KeyMarker, Tenancy, TenancyWatch, WatchedConfig};
 use crate::deferred::TaskRunner;
 use crate::lifecycle::Manager;
@@ -130,7 +131,7 @@ impl TenancyUpdater {
 /// Records in the state directory whether keys are configured, for the next start.
 async fn record_keys_required(config: &Config, keys_required: bool) {
     let marker = KeyMarker::new(&config.state);
-    let recorded = tokio::task::spawn_blocking(move || marker.set(keys_required)).await;
+    let recorded = blocking::run(move || marker.set(keys_required)).await;
     if let Ok(Err(error)) = recorded {
         tracing::error!(%error, "cannot record in the state directory whether keys are configured");
     }

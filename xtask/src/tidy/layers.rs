@@ -33,6 +33,7 @@ const LAYERS: &[Layer] = &[
         name: "server",
         uses: &[
             "api",
+            "blocking",
             "capability",
             "config",
             "database",
@@ -54,6 +55,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "config",
         uses: &[
+            "blocking",
             "database",
             "engine",
             "files",
@@ -88,6 +90,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "lifecycle",
         uses: &[
+            "blocking",
             "capability",
             "database",
             "engine",
@@ -109,6 +112,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "engine",
         uses: &[
+            "blocking",
             "capability",
             "database",
             "disk_errors",
@@ -119,12 +123,27 @@ const LAYERS: &[Layer] = &[
             "tenant",
         ],
     },
-    Layer { name: "capability", uses: &["database", "model", "mutex", "store", "tenant"] },
-    Layer { name: "store", uses: &["disk_errors", "journal", "model", "mutex", "tenant"] },
+    Layer {
+        name: "capability",
+        uses: &["blocking", "database", "model", "mutex", "store", "tenant"],
+    },
+    Layer {
+        name: "store",
+        uses: &["blocking", "disk_errors", "journal", "model", "mutex", "tenant"],
+    },
     Layer { name: "database", uses: &["disk_errors", "journal", "model", "mutex", "tenant"] },
     Layer {
         name: "repository",
-        uses: &["disk_errors", "essential", "files", "model", "mutex", "tenant", "toml_reader"],
+        uses: &[
+            "blocking",
+            "disk_errors",
+            "essential",
+            "files",
+            "model",
+            "mutex",
+            "tenant",
+            "toml_reader",
+        ],
     },
     Layer { name: "tenant", uses: &["model", "mutex"] },
     Layer { name: "essential", uses: &["telemetry"] },
@@ -135,6 +154,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "toml_reader", uses: &["model"] },
     Layer { name: "model", uses: &[] },
     Layer { name: "mutex", uses: &[] },
+    Layer { name: "blocking", uses: &[] },
 ];
 
 /// Finds modules that use others which they may not, and entries of the table that nothing needs.

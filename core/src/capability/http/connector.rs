@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address::is_permitted;
 use super::connection::Connection;
+use crate::blocking;
 use crate::model::{Host, Origin};
 
 /// The most open connections of a tenant, idle ones included. Each takes a file descriptor and
@@ -113,7 +114,7 @@ async fn resolve_name(
     port: u16,
     permit: OwnedSemaphorePermit,
 ) -> io::Result<Vec<SocketAddr>> {
-    let asking = tokio::task::spawn_blocking(move || {
+    let asking = blocking::run(move || {
         let _permit = permit;
         (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
     });

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use super::monitor::ProcessMonitor;
 use super::slots::Slots;
 use super::{InputSource, Job, descriptors, host_error};
+use crate::blocking;
 use crate::capability::LogSink;
 use crate::model::{LoadError, Stage};
 use crate::tenant::{FairScheduler, Tenant};
@@ -95,8 +96,7 @@ async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
         component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.source.clone()));
     let inputs: Vec<_> = inputs.collect();
 
-    let opened =
-        tokio::task::spawn_blocking(move || inputs.into_iter().map(open_one).collect()).await;
+    let opened = blocking::run(move || inputs.into_iter().map(open_one).collect()).await;
     opened.map_err(|error| host_error(format!("opening the files ended early: {error}")))?
 }
 

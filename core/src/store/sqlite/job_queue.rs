@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::super::StoreError;
 use super::file::{OpenFile, StoreFile, used_pages};
+use crate::blocking;
 use crate::disk_errors;
 use crate::mutex::lock;
 use crate::tenant::Tenant;
@@ -148,8 +149,8 @@ impl JobQueue {
         match &self.runtime {
             // Spawned from within the runtime: a thread inherits its parent's scheduling class, and
             // guest threads have idle priority.
-            Some(runtime) => drop(runtime.spawn(async { drop(tokio::task::spawn_blocking(work)) })),
-            None => drop(tokio::task::spawn_blocking(work)),
+            Some(runtime) => drop(runtime.spawn(async { drop(blocking::run(work)) })),
+            None => drop(blocking::run(work)),
         }
     }
 

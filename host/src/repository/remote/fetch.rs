@@ -16,6 +16,7 @@ use super::location::{STALL_TIMEOUT, StoreLocation, store_error_text};
 use super::metrics::TenantMetrics;
 use super::mirror_dir::MirrorDir;
 use super::sync_unit::SyncUnit;
+use crate::blocking;
 use crate::repository::disk_error_text;
 
 /// One unit to be mirrored as listed.
@@ -39,12 +40,12 @@ impl FetchJob {
 
     async fn fetch_and_place(&self) -> Result<(), String> {
         let dir = self.dir.clone();
-        let staged = blocking(move || dir.stage()).await?;
+        let staged = mirror_io(move || dir.stage()).await?;
 
         let outcome = match self.assemble(&staged).await {
             Ok(()) => {
                 let (dir, unit, staged) = (self.dir.clone(), self.unit.clone(), staged.clone());
-                blocking(move || dir.place(&unit, &staged)).await
+                mirror_io(move || dir.place(&unit, &staged)).await
             }
             Err(why) => Err(why),
         };
@@ -74,7 +75,7 @@ impl FetchJob {
     async fn keep(&self, name: &str, staged: &Path) -> Result<(), String> {
         let (dir, unit) = (self.dir.clone(), self.unit.clone());
         let (name, staged) = (name.to_owned(), staged.to_owned());
-        blocking(move || dir.link_unchanged(&unit, &name, &staged)).await
+        mirror_io(move || dir.link_unchanged(&unit, &name, &staged)).await
     }
 
     /// Fetches one object. Fails unless it is complete and has not changed since it was listed.
@@ -129,7 +130,7 @@ impl FetchJob {
             let _ = file.set_modified(modified);
             file.sync_all()
         };
-        blocking(finish).await
+        mirror_io(finish).await
     }
 }
 
@@ -143,11 +144,11 @@ fn stalled_message() -> String {
     format!("no data was received for {} s", STALL_TIMEOUT.as_secs())
 }
 
-/// Runs file I/O on a blocking thread.
-pub(super) async fn blocking<T: Send + 'static>(
+/// Reads or writes files of the mirror on a blocking thread. Fails with a text for the operator.
+pub(super) async fn mirror_io<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, String> {
-    match tokio::task::spawn_blocking(work).await {
+    match blocking::run(work).await {
         Ok(done) => done.map_err(|error| {
             format!(
                 "the mirror cannot be written in the state directory: {}",

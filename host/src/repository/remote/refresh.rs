@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 
 use super::RemoteConfig;
 use super::credentials;
-use super::fetch::{FetchJob, blocking};
+use super::fetch::{FetchJob, mirror_io};
 use super::listing::{ContentTag, Listing, list};
 use super::location::StoreLocation;
 use super::metrics::TenantMetrics;
@@ -322,7 +322,7 @@ impl Refresher {
 
 async fn open(config: &RemoteConfig) -> Result<MirrorState, String> {
     let base = config.folder.clone();
-    blocking(move || MirrorDir::open(base)).await.map(|(dir, files)| MirrorState { dir, files })
+    mirror_io(move || MirrorDir::open(base)).await.map(|(dir, files)| MirrorState { dir, files })
 }
 
 /// Deletes versions from the store, and then from the mirror.
@@ -372,7 +372,7 @@ async fn remove(
     let dir = mirror.dir.clone();
     let removed = unit.clone();
 
-    match blocking(move || dir.remove(&removed)).await {
+    match mirror_io(move || dir.remove(&removed)).await {
         Ok(()) => drop(mirror.files.remove(unit)),
         Err(why) => drop(failed.insert(unit.clone(), why)),
     }
@@ -381,7 +381,7 @@ async fn remove(
 async fn save(mirror: &MirrorState) -> Result<(), String> {
     let dir = mirror.dir.clone();
     let files = mirror.files.clone();
-    blocking(move || dir.save(&files)).await
+    mirror_io(move || dir.save(&files)).await
 }
 
 /// Writes the record. Makes the mirror visible to scans if it is useful: complete, or not empty.
@@ -391,7 +391,7 @@ async fn finish(mirror: &mut MirrorState, is_useful: bool) -> Result<(), String>
     if is_useful {
         let mut dir = mirror.dir.clone();
         let publish = move || dir.make_visible().and_then(|()| dir.remove_others()).map(|()| dir);
-        mirror.dir = blocking(publish).await?;
+        mirror.dir = mirror_io(publish).await?;
     }
 
     Ok(())

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::catalog::{Origin, Runtime, RuntimeCatalog};
 use super::shared::Runtimes;
+use crate::blocking;
 use crate::files::ConfinedFile;
 use crate::model::Digest;
 use crate::repository::layout::{COMPONENT_ENDING, is_temporary};
@@ -66,7 +67,7 @@ impl RuntimeFolder {
         let mut announced = directory.subscribe();
         loop {
             let aspired = announced.borrow_and_update().clone();
-            let applied = tokio::task::spawn_blocking(move || {
+            let applied = blocking::run(move || {
                 self.apply(&aspired);
                 self.runtimes.replace(self.catalog());
                 self

@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use rustix::io::Errno;
 
+use crate::blocking;
 use crate::files::path_in;
 use crate::repository::confined_dir::ConfinedDir;
 use crate::repository::layout::{COMPONENT, SETTINGS};
@@ -98,7 +99,7 @@ impl Drop for StagingDir {
         let (parent, name) = (self.parent.clone(), std::mem::take(&mut self.name));
         // This may run on an HTTP thread, and removing large files takes a while.
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&parent, &name))),
+            Ok(_) => drop(blocking::run(move || remove(&parent, &name))),
             Err(_) => remove(&parent, &name),
         }
     }

@@ -14,6 +14,7 @@ use object_store::path::Path;
 use url::{Url, form_urlencoded};
 
 use super::{Entries, NotAListing, Protocol, SkippedObjects, azure, bucket, web};
+use crate::blocking;
 
 /// Maximum response size in bytes: many times a page of any store, and a WebDAV listing of the
 /// maximum number of objects.
@@ -116,7 +117,7 @@ impl CheckingClient {
         let answer = collect(body).await?;
 
         // Checking a long listing takes long.
-        let checked = tokio::task::spawn_blocking(move || {
+        let checked = blocking::run(move || {
             let entries = request.check(&answer)?;
             Ok((entries.skipped(), entries.without(&answer)))
         });
