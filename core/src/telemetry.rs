@@ -1,5 +1,6 @@
 //! The metrics registry, and the log of the process. Each module registers its own metrics.
 
+mod log_config;
 mod log_writer;
 mod text_format;
 
@@ -10,6 +11,7 @@ use std::sync::{Mutex, OnceLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub use self::log_config::{LogConfig, LogFormat, LogLevel};
 pub use self::log_writer::{LogWriter, register as register_log};
 pub use self::text_format::to_text_format;
 use crate::model::TenantName;

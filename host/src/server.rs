@@ -52,7 +52,7 @@ use crate::deferred::TaskRunner;
 use crate::essential;
 use crate::lifecycle::{Manager, ManagerParts};
 use crate::registry::Registry;
-use crate::repository::RuntimeFolder;
+use crate::repository::{RuntimeFolder, Runtimes};
 use crate::store::Stores;
 use crate::telemetry::{Telemetry, register_log};
 use crate::tenant::{self, Tenants};
@@ -93,14 +93,13 @@ impl Server {
         let telemetry = Arc::new(Telemetry::default());
         telemetry.register(register_log);
 
-        let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
-        let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
-        telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
-
+        let tenants = build_tenants(&config, &telemetry);
         let storage = Storage::build(&config, &config.state, &telemetry)?;
-        let loader = build_loader(&config, program, &storage, &tenants, &telemetry)?;
-        let loader = Arc::new(loader);
+        let loader = Arc::new(build_loader(&config, program, &storage, &tenants, &telemetry)?);
         let Storage { stores, databases, sessions, task_chains } = storage;
+        let workers = loader.workers().clone();
+        let slots = loader.slots().clone();
+        slots.divide(&tenants.all());
 
         let metrics = telemetry.register(ConnectionMetrics::register);
         let pacer = Pacer::new(databases.turns().clone(), metrics.waits.clone());
@@ -109,13 +108,7 @@ impl Server {
         KeyMarker::new(&config.state)
             .set(config.tenancy.requires_keys())
             .map_err(|error| ServerError::state(&config, error))?;
-        let slots = loader.slots().clone();
-        slots.divide(&tenants.all());
-
-        let workers = loader.workers().clone();
-        let folder = RuntimeFolder::read(&config.runtimes.dir);
-        let runtimes = folder.runtimes().clone();
-        essential::spawn("runtimes", folder.follow(config.runtimes_directory()));
+        let runtimes = follow_runtimes(&config);
         let sources =
             SourceFactory::new(&config, &watched, &tenants, runtimes, workers.clone(), &telemetry);
 
@@ -216,6 +209,23 @@ fn limit_connections(config: &mut Config) {
         tracing::warn!("{shortage}");
         config.http.max_connections = shortage.connections;
     }
+}
+
+fn build_tenants(config: &Config, telemetry: &Telemetry) -> Tenants {
+    let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
+    let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
+    telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
+
+    tenants
+}
+
+/// Reads the folder of the operator's runtimes, and follows its changes.
+fn follow_runtimes(config: &Config) -> Runtimes {
+    let folder = RuntimeFolder::read(&config.runtimes.dir);
+    let runtimes = folder.runtimes().clone();
+    essential::spawn("runtimes", folder.follow(config.runtimes_directory()));
+
+    runtimes
 }
 
 /// Closes the tenants' files while the last bytes are sent. Returns at `end` at the latest.

@@ -49,6 +49,13 @@ pub enum StoreError {
     Unavailable(String),
 }
 
+/// Durability of the tenants' stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataConfig {
+    /// Durability of acknowledged writes against power failure.
+    pub durability: Durability,
+}
+
 /// Durability of writes against power failure. A crash of the process loses no acknowledged write
 /// in either mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

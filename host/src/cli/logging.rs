@@ -9,9 +9,8 @@ use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{self, FieldFn, Writer};
 
-use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::model::is_unprintable;
-use crate::telemetry;
+use crate::telemetry::{self, LogConfig, LogFormat, LogLevel};
 
 /// Installs the log of the server: lines to standard error, as configured. `RUST_LOG` overrides the
 /// configured level. If standard error stalls or closes, lines are dropped and no thread waits.

@@ -12,11 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::value_parsers::{parse_duration, parse_location, parse_model_name};
 use super::{Outcome, logging, output};
-use crate::config::{Config, LogFormat, LogLevel, Overrides, listen_address};
+use crate::config::{Config, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::WatchMode;
 use crate::server::{Server, listen, preflight, preflight_warnings};
-use crate::telemetry;
+use crate::telemetry::{self, LogFormat, LogLevel};
 use crate::tenant::{ApiKey, RepositoryLocation};
 
 /// Options of `wardian serve`. Each overrides the setting of that name in wardian.toml.

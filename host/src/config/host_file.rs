@@ -11,15 +11,15 @@ use super::credentials::{KeyOwner, LocatedKey, read_keys};
 use super::listen::listen_address;
 use super::tenant_file::{self, TenantEntry};
 use super::values::{DAY, REFRESH_RANGE, path, repository_location};
-use super::{
-    CompileConfig, Config, DataConfig, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel,
-    Overrides, RepositoryConfig,
-};
+use super::{Config, HttpConfig, Overrides};
+use crate::capability::http::EgressConfig;
 use crate::database::{DatabaseConfig, Synchronous};
 use crate::engine::EngineConfig;
+use crate::engine::compile::CompileConfig;
 use crate::model::{Host as HttpHost, ModelName};
-use crate::repository::WatchMode;
-use crate::store::Durability;
+use crate::repository::{RepositoryConfig, WatchMode};
+use crate::store::{DataConfig, Durability};
+use crate::telemetry::{LogConfig, LogFormat, LogLevel};
 use crate::tenant::RepositoryLocation;
 use crate::toml_reader::{
     self, TableReader, TomlFaults, boolean, duration, list, number, one_of, size, text,

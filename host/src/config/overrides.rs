@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Config, LogFormat, LogLevel};
+use super::Config;
 use crate::model::ModelName;
 use crate::repository::WatchMode;
+use crate::telemetry::{LogFormat, LogLevel};
 use crate::tenant::RepositoryLocation;
 
 /// Settings from the command line; `None` keeps the file's value or the default.

@@ -7,7 +7,10 @@ use std::path::Path;
 use super::host_file::HostFile;
 use super::*;
 use crate::database::Synchronous;
-use crate::tenant::RepositoryLocation;
+use crate::engine::compile::CompileLimits;
+use crate::repository::WatchMode;
+use crate::store::Durability;
+use crate::telemetry::{LogFormat, LogLevel};
 
 fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use crate::capability::http::{Egress, HttpGrant, TlsRoots};
 use crate::capability::{ConfigValues, Grants, KeyValueGrant, Level, LogLine, LogSink, Sidecars};
 use crate::database::{Databases, ValidationTransaction};
 use crate::engine::compile::{
-    CompileLimits, Compiler, InputFile, InputSource, Job, LoadLimits, Role, StorageLeft,
+    CompileConfig, Compiler, InputFile, InputSource, Job, LoadLimits, Role, StorageLeft,
 };
 use crate::engine::{
     ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, SharedCodes, Template,
@@ -35,10 +35,8 @@ use crate::tenant::{LogDecision, LogEntry, SlotRequest, Slots, Tenant, Tenants, 
 pub struct LoaderConfig {
     /// The engine's configuration. The compile process must build the same engine.
     pub engine: EngineConfig,
-    /// Limits of a compile process.
-    pub compile: CompileLimits,
-    /// Wall-clock and CPU time of a guest's `load`.
-    pub load_deadline: Duration,
+    /// Limits of a compile process, and of a guest's `load`.
+    pub compile: CompileConfig,
     /// TLS root certificates for the models' outgoing calls.
     pub tls_roots: TlsRoots,
     /// Sessions, tasks and key-value data of the tenants.
@@ -404,7 +402,7 @@ impl EngineLoader {
         let sidecars: BTreeMap<_, _> = sidecars.collect();
         let load = LoadLimits {
             memory: candidate.settings.limits.memory,
-            deadline_ms: self.config.load_deadline.as_millis() as u64,
+            deadline_ms: self.config.compile.load_deadline.as_millis() as u64,
         };
 
         let output = std::path::absolute(&output).unwrap_or(output);
@@ -420,7 +418,7 @@ impl EngineLoader {
             output,
             storage,
             load,
-            limits: self.config.compile.clone(),
+            limits: self.config.compile.limits.clone(),
             max_memory: self.config.engine.max_memory,
             stack: self.config.engine.stack,
         }

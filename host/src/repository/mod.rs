@@ -59,6 +59,7 @@ pub mod remote;
 pub mod upload;
 
 mod component_check;
+mod config;
 mod confined_dir;
 mod file_cache;
 mod stability;
@@ -76,6 +77,7 @@ pub use aspired_versions::{
     AspiredVersions, Candidate, ComponentSource, Degraded, LiveConfig, ModelFile, Observed, Sidecar,
 };
 pub use component_check::{IncompleteComponent, check as check_whole};
+pub use config::{RepositoryConfig, RuntimesConfig};
 pub(crate) use confined_dir::{
     error_text as disk_error_text, read_error_text as unreadable_error, stamp,
 };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::error::ServerError;
 use crate::api;
-use crate::capability::http::TlsRoots;
 use crate::config::Config;
 use crate::database::{DatabaseMetrics, Databases};
 use crate::engine::compile::Compiler;
@@ -38,7 +37,7 @@ impl Storage {
         let databases = Databases::new(
             database_state.join(TENANTS),
             config.database.clone(),
-            tls_roots(config)?.config(),
+            config.egress.tls_roots()?.config(),
             FairScheduler::for_this_machine(),
             telemetry.register(DatabaseMetrics::register),
         );
@@ -68,16 +67,13 @@ pub fn build_loader(
     let artifact_store = ArtifactStore::open(&artifacts)
         .map_err(|error| ServerError::State { path: artifacts, error })?;
 
-    let jobs = config.compile.jobs as usize;
-    let children = config.compile.children as usize;
-    let compiler = Compiler::new(program, jobs, children, scheduler.clone());
+    let compiler = Compiler::new(&config.compile, program, scheduler.clone());
 
     let guest_threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let loader_config = LoaderConfig {
         engine: config.engine.clone(),
-        compile: config.compile.limits.clone(),
-        load_deadline: config.compile.load_deadline,
-        tls_roots: tls_roots(config)?,
+        compile: config.compile.clone(),
+        tls_roots: config.egress.tls_roots()?,
         workers: Workers::new(scheduler.clone()).map_err(ServerError::Threads)?,
         stores: storage.stores.clone(),
         databases: storage.databases.clone(),
@@ -93,8 +89,4 @@ pub fn build_loader(
         telemetry.register(ServableMetrics::register),
         api::parse_golden,
     ))
-}
-
-fn tls_roots(config: &Config) -> Result<TlsRoots, ServerError> {
-    Ok(TlsRoots::new(config.egress.ca_certificates.as_deref())?)
 }

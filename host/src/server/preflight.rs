@@ -10,7 +10,6 @@ use std::sync::Arc;
 use super::descriptors::{self, DescriptorShortage};
 use super::error::ServerError;
 use super::tenancy::{STATE_DIRECTORY, runtimes_folder};
-use crate::capability::http::TlsRoots;
 use crate::config::Config;
 use crate::database::check_password;
 use crate::engine::{ArtifactStore, Engine};
@@ -19,7 +18,7 @@ use crate::tenant::{FairScheduler, RepositoryLocation, TenantSettings};
 
 /// Fails with the error that keeps a server with this configuration from starting.
 pub fn preflight(config: &Config) -> Result<(), ServerError> {
-    TlsRoots::new(config.egress.ca_certificates.as_deref())?;
+    config.egress.tls_roots()?;
 
     check_default_models(config)?;
     let artifacts = config.artifacts_dir();

@@ -29,7 +29,7 @@ use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
 use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 
 pub use egress::Egress;
-pub use tls_roots::{TlsRoots, TlsRootsError};
+pub use tls_roots::{EgressConfig, TlsRoots, TlsRootsError};
 
 pub(super) use outgoing::Outgoing;
 

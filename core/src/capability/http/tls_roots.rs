@@ -7,6 +7,20 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+/// Outgoing calls of models.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EgressConfig {
+    /// PEM file of certificate authorities that are trusted beside the public ones.
+    pub ca_certificates: Option<PathBuf>,
+}
+
+impl EgressConfig {
+    /// Loads the certificate authorities. Fails as [`TlsRoots::new`] does.
+    pub fn tls_roots(&self) -> Result<TlsRoots, TlsRootsError> {
+        TlsRoots::new(self.ca_certificates.as_deref())
+    }
+}
+
 /// The trusted certificate authorities. A clone is shallow.
 #[derive(Clone)]
 pub struct TlsRoots {

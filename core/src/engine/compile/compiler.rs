@@ -12,6 +12,7 @@ use rustix::fs::MemfdFlags;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
+use super::config::CompileConfig;
 use super::monitor::ProcessMonitor;
 use super::slots::Slots;
 use super::{InputSource, Job, descriptors, host_error};
@@ -35,11 +36,12 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler that starts `program compile`, at most `children` at a time, of which at most
-    /// `jobs` compute. While guest calls take turns, at most half as many compute as there are
-    /// cores.
-    pub fn new(program: PathBuf, jobs: usize, children: usize, turns: Arc<FairScheduler>) -> Self {
-        Compiler { program, slots: Slots::new(jobs, children, turns) }
+    /// A compiler that starts `program compile`, at most `children` of the settings at a time, of
+    /// which at most `jobs` compute. While guest calls take turns, at most half as many compute as
+    /// there are cores.
+    pub fn new(config: &CompileConfig, program: PathBuf, turns: Arc<FairScheduler>) -> Self {
+        let slots = Slots::new(config.jobs as usize, config.children as usize, turns);
+        Compiler { program, slots }
     }
 
     /// Makes the artifact that a job describes. Waits for the tenant's turn; no time limit runs

@@ -16,6 +16,7 @@
 //! job as one JSON document. It writes reports to standard output, one JSON document a line.
 
 mod compiler;
+mod config;
 mod descriptors;
 mod exit;
 pub mod job;
@@ -33,12 +34,12 @@ pub mod validate;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use compiler::Compiler;
+pub use config::{CompileConfig, CompileLimits};
 pub(super) use split::STATE;
 
 use super::EngineConfig;
@@ -137,29 +138,6 @@ pub struct LoadLimits {
     pub memory: u64,
     /// CPU time, and wall-clock time while not paused, in milliseconds.
     pub deadline_ms: u64,
-}
-
-/// The limits of a compile process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CompileLimits {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// CPU time.
-    pub cpu_time: Duration,
-    /// Wall-clock time, without the time in which it is paused.
-    pub wall_time: Duration,
-}
-
-impl Default for CompileLimits {
-    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB. Ten times as much
-    // is taken for an attack.
-    fn default() -> Self {
-        CompileLimits {
-            memory: 4 << 30,
-            cpu_time: Duration::from_secs(120),
-            wall_time: Duration::from_secs(240),
-        }
-    }
 }
 
 impl Job {
