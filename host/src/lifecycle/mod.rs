@@ -9,10 +9,10 @@
 //! Transient failures are retried together with others that are due at about the same time
 //! (`retry_queue`). `readiness` combines the progress of all tenants.
 //!
-//! The loop loads versions through the traits of `loader`. `engine_loader` implements them: it
-//! compiles a candidate, maps its code and has it validated (`validation`, `migrate`). A validated
-//! version asks its loop once before it commits its migrations, because migrations are kept only
-//! for a version that is published.
+//! The loop loads versions through `loader_traits`. `engine_loader` implements them: it gets the
+//! code of a candidate, compiled if need be (`code_loader`), links it with its capabilities, and
+//! has it validated (`validation`, `migrate`). A validated version asks its loop once before it
+//! commits its migrations, because migrations are kept only for a version that is published.
 //!
 //! Interceptors are loaded, replaced and unloaded like models, and before them. Their effect on
 //! their tenant's models is computed again whenever one of them changes (`interceptors`).
@@ -23,6 +23,7 @@
 //! An upload (`publish`) is loaded once before it is put into the repository, and is served from
 //! there like any other file.
 
+mod code_loader;
 mod drain;
 mod engine_loader;
 mod engine_version;
@@ -32,6 +33,7 @@ mod event;
 mod fake_loader;
 #[cfg(test)]
 mod fake_pruner;
+mod guest_log_sink;
 mod index_entry;
 mod interceptors;
 mod load_task;
@@ -56,6 +58,7 @@ mod validation;
 mod version_state;
 mod waiters;
 
+pub use code_loader::CodeLoader;
 pub use engine_loader::{EngineLoader, LoaderConfig};
 pub use error::{CommandError, RefreshError};
 pub use index_entry::{IndexEntry, IndexState};

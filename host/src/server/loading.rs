@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::database::{DatabaseMetrics, Databases};
 use crate::engine::compile::Compiler;
 use crate::engine::{ArtifactStore, Engine, GuestThreads};
-use crate::lifecycle::{EngineLoader, LoaderConfig};
+use crate::lifecycle::{CodeLoader, EngineLoader, LoaderConfig};
 use crate::servable::{ServableMetrics, Sessions, TaskChains};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
@@ -69,10 +69,16 @@ pub fn build_loader(
 
     let compiler = Compiler::new(&config.compile, program, scheduler.clone());
 
+    let code = CodeLoader::new(
+        engine.clone(),
+        config.engine.clone(),
+        compiler,
+        config.compile.clone(),
+        artifact_store,
+    );
+
     let guest_threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let loader_config = LoaderConfig {
-        engine: config.engine.clone(),
-        compile: config.compile.clone(),
         tls_roots: config.egress.tls_roots()?,
         workers: Workers::new(scheduler.clone()).map_err(ServerError::Threads)?,
         stores: storage.stores.clone(),
@@ -81,9 +87,7 @@ pub fn build_loader(
     };
     Ok(EngineLoader::new(
         loader_config,
-        engine,
-        artifact_store,
-        compiler,
+        code,
         guest_threads,
         storage.sessions.clone(),
         telemetry.register(ServableMetrics::register),
