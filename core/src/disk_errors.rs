@@ -22,6 +22,17 @@ pub fn error_text(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
+/// Returns the text of a read error, with a remedy where there is one.
+pub fn read_error_text(error: &io::Error) -> String {
+    let text = error_text(error);
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{text}; the user that runs wardian must be able to read it")
+        }
+        _ => text,
+    }
+}
+
 /// Returns true if the disk of a file or folder has a little free space. Also returns true if this
 /// cannot be determined.
 pub(crate) fn has_free_space(path: &Path) -> bool {
@@ -38,6 +49,13 @@ mod tests {
         let error = tempfile::tempdir_in("/nowhere").unwrap_err();
         assert!(error.to_string().contains("/nowhere"), "{error}");
         assert_eq!(error_text(&error), "no such file or directory");
+    }
+
+    #[test]
+    fn a_permission_error_includes_the_remedy() {
+        let told = read_error_text(&io::Error::from_raw_os_error(13));
+        assert_eq!(told, "permission denied; the user that runs wardian must be able to read it");
+        assert_eq!(read_error_text(&io::Error::from_raw_os_error(2)), "no such file or directory");
     }
 
     #[test]

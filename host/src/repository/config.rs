@@ -1,9 +1,9 @@
-//! Settings of all repositories.
+//! Settings of repositories.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{DirectoryConfig, WatchMode};
+use crate::model::TenantName;
 use crate::tenant::{DEFAULT_REFRESH, RepositoryLocation, Tenant};
 
 /// Repositories and how they are scanned.
@@ -25,6 +25,40 @@ pub struct RepositoryConfig {
     pub max_versions: u32,
     /// True if old versions are deleted where `prune` of a model asks for it.
     pub prune: bool,
+}
+
+/// The way changes are noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchMode {
+    /// By events where the file system supports them, otherwise by polling.
+    Auto,
+    /// By events. Starting fails if they are not available.
+    Events,
+    /// By a scan every `poll_interval`.
+    Poll,
+}
+
+/// Settings of a directory source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryConfig {
+    /// The tenant that owns the repository.
+    pub tenant: TenantName,
+    /// Path of the repository. The folder may not exist yet.
+    pub root: PathBuf,
+    /// Private folder of this source, where version numbers are stored.
+    pub state: PathBuf,
+    /// The way changes are noticed.
+    pub watch: WatchMode,
+    /// Time between scans while polling, or while the root is missing.
+    pub poll_interval: Duration,
+    /// Time between scans without an event.
+    pub rescan_interval: Duration,
+    /// Time for which a file must be unchanged before it is read.
+    pub settle: Duration,
+    /// Maximum number of versions per scan.
+    pub max_versions: u32,
+    /// True for the mirror of a store. Its files have the modification times of their objects.
+    pub is_mirror: bool,
 }
 
 /// Runtimes of model files.

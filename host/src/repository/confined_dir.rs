@@ -22,7 +22,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use super::layout::is_temporary;
 use super::root::OpenRoot;
 use super::stability::Stamp;
-pub(crate) use crate::disk_errors::error_text;
+pub(crate) use crate::disk_errors::{error_text, read_error_text};
 use crate::files::{ConfinedFile, OpenFolder, current_path, path_in};
 
 /// A repository's root, opened for one scan.
@@ -217,17 +217,6 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     }
 }
 
-/// Returns the text of a read error, with a remedy where there is one.
-pub(crate) fn read_error_text(error: &io::Error) -> String {
-    let text = error_text(error);
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            format!("{text}; the user that runs wardian must be able to read it")
-        }
-        _ => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -294,13 +283,6 @@ mod tests {
         symlink(outside.path().join("model.wasm"), root.path().join("x.wasm")).unwrap();
 
         assert!(tree.open_file(Path::new("x.wasm")).is_err());
-    }
-
-    #[test]
-    fn a_permission_error_includes_the_remedy() {
-        let told = read_error_text(&io::Error::from_raw_os_error(13));
-        assert_eq!(told, "permission denied; the user that runs wardian must be able to read it");
-        assert_eq!(read_error_text(&io::Error::from_raw_os_error(2)), "no such file or directory");
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! A directory as a source: one thread that sleeps until it is woken, scans, and announces the
 //! result.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::aspired_versions::AspiredVersions;
+use super::config::DirectoryConfig;
+use super::directory_error::DirectoryError;
 use super::folder_claims::FolderClaims;
 use super::root::RepositoryRoot;
 use super::runtimes::Runtimes;
@@ -19,53 +19,7 @@ use super::upload::Uploads;
 use super::wakeup::Wakeup;
 use super::watch_thread::WatchThread;
 use crate::essential;
-use crate::model::TenantName;
 use crate::tenant::{Tenant, Workers};
-
-/// The way changes are noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WatchMode {
-    /// By events where the file system supports them, otherwise by polling.
-    Auto,
-    /// By events. Starting fails if they are not available.
-    Events,
-    /// By a scan every `poll_interval`.
-    Poll,
-}
-
-/// Settings of a directory source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectoryConfig {
-    /// The tenant that owns the repository.
-    pub tenant: TenantName,
-    /// Path of the repository. The folder may not exist yet.
-    pub root: PathBuf,
-    /// Private folder of this source, where version numbers are stored.
-    pub state: PathBuf,
-    /// The way changes are noticed.
-    pub watch: WatchMode,
-    /// Time between scans while polling, or while the root is missing.
-    pub poll_interval: Duration,
-    /// Time between scans without an event.
-    pub rescan_interval: Duration,
-    /// Time for which a file must be unchanged before it is read.
-    pub settle: Duration,
-    /// Maximum number of versions per scan.
-    pub max_versions: u32,
-    /// True for the mirror of a store. Its files have the modification times of their objects.
-    pub is_mirror: bool,
-}
-
-/// The reason why a directory source cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// Events were requested but are not available.
-    #[error("cannot watch for file events: {0}; use `watch = \"poll\"`")]
-    Events(String),
-    /// The thread cannot be started.
-    #[error("cannot start the thread that watches the repository: {0}")]
-    Thread(std::io::Error),
-}
 
 /// The source has stopped and makes no more announcements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

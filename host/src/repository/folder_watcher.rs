@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use notify::event::{AccessKind, AccessMode, ModifyKind, RemoveKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::config::WatchMode;
 use super::confined_dir::FileRef;
-use super::directory::{DirectoryError, WatchMode};
+use super::directory_error::DirectoryError;
 use super::layout::is_temporary;
 use super::wakeup::Wakeup;
 

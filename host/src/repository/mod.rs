@@ -36,6 +36,7 @@
 
 mod aspired_versions;
 mod directory;
+mod directory_error;
 mod file_digest;
 mod file_kind;
 mod folder_claims;
@@ -77,13 +78,12 @@ pub use aspired_versions::{
     AspiredVersions, Candidate, ComponentSource, Degraded, LiveConfig, ModelFile, Observed, Sidecar,
 };
 pub use component_check::{IncompleteComponent, check as check_whole};
-pub use config::{RepositoryConfig, RuntimesConfig};
+pub use config::{DirectoryConfig, RepositoryConfig, RuntimesConfig, WatchMode};
 pub(crate) use confined_dir::{
     error_text as disk_error_text, read_error_text as unreadable_error, stamp,
 };
-pub use directory::{
-    Directory, DirectoryConfig, DirectoryError, RescanRequest, SourceStopped, WatchMode,
-};
+pub use directory::{Directory, RescanRequest, SourceStopped};
+pub use directory_error::DirectoryError;
 pub use file_cache::MAX_GOLDEN_SIZE;
 pub(crate) use file_kind::{FileKind, by_name as kind_by_name};
 pub use folder_claims::FolderClaims;

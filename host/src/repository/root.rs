@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::aspired_versions::Degraded;
-use super::confined_dir::read_error_text;
 use super::folder_claims::{Claim, FolderClaims, Overlap};
 use super::real_path::{ResolvedPath, resolve_symlinks};
+use crate::disk_errors::read_error_text;
 use crate::files::OpenFolder;
 use crate::model::TenantName;
 use crate::mutex::lock;

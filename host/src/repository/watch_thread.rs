@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::aspired_versions::AspiredVersions;
-use super::directory::{DirectoryConfig, DirectoryError};
+use super::config::DirectoryConfig;
+use super::directory_error::DirectoryError;
 use super::folder_watcher::FolderWatcher;
 use super::scan::{ScanOutcome, Scanner};
 use super::scan_meter::ScanMeter;

@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::Total;
 use crate::mutex::lock;
 
 /// The most batch sizes that are counted separately. Callers choose the sizes, so calls of further
 /// sizes are not counted.
 const MAX_SIZES: usize = 128;
+
+/// A number of events and their summed duration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// Number of events.
+    pub count: u64,
+    /// Sum of their durations.
+    pub time: Duration,
+}
 
 /// Totals of the successful calls of one batch size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

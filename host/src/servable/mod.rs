@@ -27,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{oneshot, watch};
 
 pub use batching::{BatchForm, BatchLimit};
-pub use executions::ExecutionTotals;
+pub use executions::{ExecutionTotals, Total};
 pub use in_flight::{InFlight, InFlightGuard};
 pub use infer::{Inference, Timings};
 pub use instance_factory::InstanceFactory;
@@ -35,7 +35,7 @@ pub use interceptors::{InterceptedRequest, InterceptorChain, InterceptorChainHan
 pub use metrics::ServableMetrics;
 pub use request_recorder::RequestRecorder;
 pub use session::{AfterResponse, ModelSessions, Sessions, TaskChain, TaskChains, TaskOutcome};
-pub use statistics::{Statistics, Total};
+pub use statistics::Statistics;
 pub use streaming::ResponseStream;
 
 use crate::database::ValidationTransaction;

@@ -3,17 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::executions::ExecutionCounts;
-use super::{ExecutionTotals, Timings};
-
-/// A number of events and their summed duration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Total {
-    /// Number of events.
-    pub count: u64,
-    /// Sum of their durations.
-    pub time: Duration,
-}
+use super::Timings;
+use super::executions::{ExecutionCounts, ExecutionTotals, Total};
 
 /// A version's totals since it was published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,22 +12,8 @@ use super::{STALE, Violation};
 
 /// The circles that are there, each by its files. A circle may lose files, and none may be added.
 const KNOWN: &[&[&str]] = &[
-    &["core/src/capability/key_value/error.rs", "core/src/capability/key_value/opened.rs"],
     &["core/src/engine/artifact/files.rs", "core/src/engine/artifact/tenant_artifacts.rs"],
-    &["host/src/repository/confined_dir.rs", "host/src/repository/root.rs"],
-    &[
-        "host/src/repository/directory.rs",
-        "host/src/repository/folder_watcher.rs",
-        "host/src/repository/scan/scanner.rs",
-        "host/src/repository/watch_thread.rs",
-    ],
     &["host/src/repository/layout.rs", "host/src/repository/misplaced.rs"],
-    &[
-        "host/src/repository/remote/listing_check/azure.rs",
-        "host/src/repository/remote/listing_check/bucket.rs",
-        "host/src/repository/remote/listing_check/connector.rs",
-        "host/src/repository/remote/listing_check/web.rs",
-    ],
     &[
         "host/src/servable/batching/batcher.rs",
         "host/src/servable/batching/execute.rs",
@@ -36,7 +22,6 @@ const KNOWN: &[&[&str]] = &[
         "host/src/servable/interceptors/interceptor_call.rs",
         "host/src/servable/invocation.rs",
     ],
-    &["host/src/servable/executions.rs", "host/src/servable/statistics.rs"],
     &["core/src/store/sessions.rs", "core/src/store/tasks.rs"],
 ];
 

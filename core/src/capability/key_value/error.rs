@@ -1,7 +1,7 @@
 //! Failures of key-value operations, as errors of the interface.
 
 use super::bindings::wasi::keyvalue::store::Error;
-use super::opened::{MAX_HANDLES, MAX_OPERATIONS};
+use super::limits::{MAX_HANDLES, MAX_OPERATIONS};
 use crate::model::{QuotaExceeded, format_size};
 use crate::store::StoreError;
 use crate::store::key_value::{IncrementError, KeyError};

@@ -18,6 +18,7 @@ mod atomics;
 mod batch;
 mod capability;
 mod error;
+mod limits;
 mod opened;
 mod store;
 

@@ -7,15 +7,10 @@ use wasmtime::component::{Resource as Handle, ResourceTable};
 use super::super::{Ctx, Grants};
 use super::KeyValueGrant;
 use super::error::Refusal;
+use super::limits::{MAX_HANDLES, MAX_OPERATIONS};
 use crate::store::key_value::{BucketName, Key};
 use crate::store::{InMemoryKeyValue, KeyValueStore, StoreError};
 use crate::tenant::{QuotaGuard, Resource, Tenant};
-
-/// The most handles of an instance; a model needs a few.
-pub(super) const MAX_HANDLES: usize = 100;
-
-/// The most operations of one call, however fast they are. Its deadline limits slow ones.
-pub(super) const MAX_OPERATIONS: u32 = 10_000;
 
 /// An open bucket.
 #[allow(unreachable_pub)] // The generated code passes it on.

@@ -1,8 +1,8 @@
 //! Listing page of Azure Blob Storage (`List Blobs`).
 
 use super::Entries;
-use super::connector::ListingRequest;
 use super::document::{Element, ExpectedRoot, printable, read};
+use super::listing_request::ListingRequest;
 
 const EXPECTED: ExpectedRoot = ExpectedRoot { name: "EnumerationResults", namespace: None };
 

@@ -1,8 +1,8 @@
 //! Listing page of S3 (`ListObjectsV2`), and of Google Cloud Storage in its XML API.
 
 use super::Entries;
-use super::connector::ListingRequest;
 use super::document::{Element, ExpectedRoot, printable, read};
+use super::listing_request::ListingRequest;
 
 const EXPECTED: ExpectedRoot = ExpectedRoot {
     name: "ListBucketResult",

@@ -10,9 +10,8 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
     HttpResponseBody, HttpService, ReqwestConnector,
 };
-use object_store::path::Path;
-use url::{Url, form_urlencoded};
 
+use super::listing_request::ListingRequest;
 use super::{Entries, NotAListing, Protocol, SkippedObjects, azure, bucket, web};
 use crate::blocking;
 
@@ -118,7 +117,7 @@ impl CheckingClient {
 
         // Checking a long listing takes long.
         let checked = blocking::run(move || {
-            let entries = request.check(&answer)?;
+            let entries = check_listing(&request, &answer)?;
             Ok((entries.skipped(), entries.without(&answer)))
         });
 
@@ -150,46 +149,10 @@ fn refuse<T>(why: String) -> Result<T, HttpError> {
     Err(HttpError::new(HttpErrorKind::Decode, NotAListing(why)))
 }
 
-/// A listing request.
-pub(super) struct ListingRequest {
-    protocol: Protocol,
-    pub(super) url: Url,
-}
-
-impl ListingRequest {
-    /// Returns the request if it is for a listing; `None` for any other request.
-    pub(super) fn parse(protocol: Protocol, request: &HttpRequest) -> Option<Self> {
-        let url = Url::parse(&request.uri().to_string()).ok()?;
-        let parsed = ListingRequest { protocol, url };
-
-        let is_listing = match protocol {
-            Protocol::S3 => parsed.query("list-type").as_deref() == Some("2"),
-            Protocol::Azure => parsed.query("comp").as_deref() == Some("list"),
-            Protocol::WebDav => request.method().as_str() == "PROPFIND",
-        };
-
-        is_listing.then_some(parsed)
-    }
-
-    /// Returns the value of a query parameter.
-    pub(super) fn query(&self, name: &str) -> Option<String> {
-        let mut pairs = form_urlencoded::parse(self.url.query().unwrap_or_default().as_bytes());
-        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    }
-
-    /// Returns true if the request addresses the bucket or container of that name: in the last part
-    /// of the path, or the first of the host.
-    pub(super) fn is_of_bucket(&self, name: &str) -> bool {
-        let path = Path::from_url_path(self.url.path()).unwrap_or_default();
-        let in_host = self.url.host_str().unwrap_or_default().strip_prefix(name);
-        path.filename() == Some(name) || in_host.is_some_and(|rest| rest.starts_with('.'))
-    }
-
-    fn check(&self, answer: &[u8]) -> Result<Entries, String> {
-        match self.protocol {
-            Protocol::S3 => bucket::check(self, answer),
-            Protocol::Azure => azure::check(self, answer),
-            Protocol::WebDav => web::check(self, answer),
-        }
+fn check_listing(request: &ListingRequest, answer: &[u8]) -> Result<Entries, String> {
+    match request.protocol {
+        Protocol::S3 => bucket::check(request, answer),
+        Protocol::Azure => azure::check(request, answer),
+        Protocol::WebDav => web::check(request, answer),
     }
 }

@@ -11,6 +11,7 @@ mod bucket;
 mod connector;
 mod document;
 mod entries;
+mod listing_request;
 mod web;
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use object_store::path::Path;
 use url::Url;
 
 use super::Entries;
-use super::connector::ListingRequest;
 use super::document::{Element, ExpectedRoot, read};
+use super::listing_request::ListingRequest;
 
 const EXPECTED: ExpectedRoot = ExpectedRoot { name: "multistatus", namespace: Some("DAV:") };
 
