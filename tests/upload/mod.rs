@@ -21,7 +21,8 @@ fn digest(component: &[u8]) -> String {
 
 /// Asks `scripted` for its version until `done`. Returns the last one.
 ///
-/// # Panics If a version answers after a newer one.
+/// # Panics
+/// If a version answers after a newer one.
 fn ask_until(server: &Server, done: &AtomicBool) -> i64 {
     let mut last = 0;
     while !done.load(Ordering::Relaxed) {

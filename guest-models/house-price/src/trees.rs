@@ -50,7 +50,8 @@ enum Node {
 impl Trees {
     /// Parses the text that train.py writes; its head describes the format.
     ///
-    /// # Errors Fails with the fault and its line.
+    /// # Errors
+    /// Fails with the fault and its line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = Lines { lines: text.lines(), number: 0 };
         let (features, count, start) = lines.next(|fields| match fields {

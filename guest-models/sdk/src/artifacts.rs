@@ -7,7 +7,8 @@ use crate::{Error, OrError};
 /// [`Model::load`](crate::Model::load) may call it. Natively it reads the folder of the crate under
 /// test.
 ///
-/// # Errors Failed if there is no such file (the text lists the existing ones), or after `load`.
+/// # Errors
+/// Failed if there is no such file (the text lists the existing ones), or after `load`.
 pub fn read(name: &str) -> Result<Vec<u8>, Error> {
     let missing = |reason| match reason {
         Unread::NotFound(text) | Unread::Other(text) => cannot_read(name, &text),
@@ -18,7 +19,8 @@ pub fn read(name: &str) -> Result<Vec<u8>, Error> {
 /// Returns the whole content of a sidecar file; `None` if there is none of that name. Only
 /// [`Model::load`](crate::Model::load) may call it.
 ///
-/// # Errors Failed after `load`.
+/// # Errors
+/// Failed after `load`.
 pub fn find(name: &str) -> Result<Option<Vec<u8>>, Error> {
     match imp::read(name) {
         Ok(content) => Ok(Some(content)),
@@ -29,7 +31,8 @@ pub fn find(name: &str) -> Result<Option<Vec<u8>>, Error> {
 
 /// Returns the name of the model file, for a runtime: a component that serves files of a format.
 ///
-/// # Errors Failed if the component was started as a model itself, and in native tests.
+/// # Errors
+/// Failed if the component was started as a model itself, and in native tests.
 pub fn model_file() -> Result<String, Error> {
     imp::model_file().or_failed("there is no model file: this component is a runtime, not a model")
 }

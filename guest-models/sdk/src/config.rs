@@ -6,7 +6,8 @@ use crate::Error;
 ///
 /// A value read in `load` becomes part of the snapshot; read changeable values in `infer`.
 ///
-/// # Errors Failed if the host could not read the configuration.
+/// # Errors
+/// Failed if the host could not read the configuration.
 pub fn get(key: &str) -> Result<Option<String>, Error> {
     imp::get(key).map_err(|reason| {
         Error::failed(format_args!("cannot read configuration {key:?}: {reason}"))

@@ -55,12 +55,14 @@ pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 pub trait OrError<T> {
     /// Turns it into an error of the caller.
     ///
-    /// # Errors [`Error::Rejected`] with `context`, if there is no value.
+    /// # Errors
+    /// [`Error::Rejected`] with `context`, if there is no value.
     fn or_rejected(self, context: impl Display) -> Result<T, Error>;
 
     /// Turns it into an error of the model.
     ///
-    /// # Errors [`Error::Failed`] with `context`, if there is no value.
+    /// # Errors
+    /// [`Error::Failed`] with `context`, if there is no value.
     fn or_failed(self, context: impl Display) -> Result<T, Error>;
 }
 

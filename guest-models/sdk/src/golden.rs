@@ -22,8 +22,8 @@ use crate::{
 
 /// Loads the model and runs every case of the `golden.json` in its crate's folder.
 ///
-/// # Errors Fails with the first response that differs by more than the tolerance, or with any
-/// other error.
+/// # Errors
+/// Fails with the first response that differs by more than the tolerance, or with any other error.
 pub fn check<M: Model>() -> Result<(), Error> {
     let model = M::load()?;
     check_file(&artifacts::read("golden.json")?, |request| model.infer(request))
@@ -31,8 +31,8 @@ pub fn check<M: Model>() -> Result<(), Error> {
 
 /// Runs every case of a `golden.json` on a function that answers requests.
 ///
-/// # Errors Fails with the first response that differs by more than the tolerance, or with any
-/// other error.
+/// # Errors
+/// Fails with the first response that differs by more than the tolerance, or with any other error.
 pub fn check_file(
     golden: &[u8],
     infer: impl Fn(Request) -> Result<Response, Error>,

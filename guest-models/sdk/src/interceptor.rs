@@ -47,14 +47,16 @@ pub struct Rejection {
 pub trait Interceptor: Default + Send + Sync + 'static {
     /// Called before a version is loaded.
     ///
-    /// # Errors An error prevents the load. Its text is shown in the repository's index.
+    /// # Errors
+    /// An error prevents the load. Its text is shown in the repository's index.
     fn before_load(&self, _version: &Version) -> Result<(), String> {
         Ok(())
     }
 
     /// Called after a version was validated, before it is published.
     ///
-    /// # Errors An error prevents the publication. Its text is shown in the repository's index.
+    /// # Errors
+    /// An error prevents the publication. Its text is shown in the repository's index.
     fn after_load(&self, _version: &Version) -> Result<(), String> {
         Ok(())
     }
@@ -67,7 +69,8 @@ pub trait Interceptor: Default + Send + Sync + 'static {
 
     /// Called before each call: returns the request, changed or not.
     ///
-    /// # Errors The caller gets the rejection in place of a response.
+    /// # Errors
+    /// The caller gets the rejection in place of a response.
     fn before_call(&self, _context: &Context, request: Request) -> Result<Request, Rejection> {
         Ok(request)
     }

@@ -30,7 +30,8 @@ mod imp;
 /// Opens a bucket. Its name is 1 to 64 of `A-Z a-z 0-9 . _ -`; the empty name means the bucket
 /// `default`.
 ///
-/// # Errors Failed if the name is invalid, in `load`, or without the grant.
+/// # Errors
+/// Failed if the name is invalid, in `load`, or without the grant.
 pub fn open(name: &str) -> Result<Bucket, Error> {
     let bucket = imp::open(name).or_failed(format_args!("cannot open the bucket {name:?}"))?;
     Ok(Bucket { bucket, name: name.to_owned() })
@@ -55,14 +56,16 @@ pub struct Bucket {
 impl Bucket {
     /// Returns the value of a key, if it has one.
     ///
-    /// # Errors See [`Bucket`].
+    /// # Errors
+    /// See [`Bucket`].
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         imp::get(&self.bucket, key).map_err(|reason| self.failed("read", key, reason))
     }
 
     /// Sets the value of a key.
     ///
-    /// # Errors See [`Bucket`].
+    /// # Errors
+    /// See [`Bucket`].
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
         imp::set(&self.bucket, key, value.as_ref())
             .map_err(|reason| self.failed("set", key, reason))
@@ -70,14 +73,16 @@ impl Bucket {
 
     /// Removes the value of a key, if it has one.
     ///
-    /// # Errors See [`Bucket`].
+    /// # Errors
+    /// See [`Bucket`].
     pub fn delete(&self, key: &str) -> Result<(), Error> {
         imp::delete(&self.bucket, key).map_err(|reason| self.failed("delete", key, reason))
     }
 
     /// Returns true if a key has a value.
     ///
-    /// # Errors See [`Bucket`].
+    /// # Errors
+    /// See [`Bucket`].
     pub fn exists(&self, key: &str) -> Result<bool, Error> {
         imp::exists(&self.bucket, key).map_err(|reason| self.failed("look for", key, reason))
     }
@@ -90,7 +95,8 @@ impl Bucket {
 
     /// Adds to a whole number in decimal digits, and returns the sum. A missing value counts as 0.
     ///
-    /// # Errors See [`Bucket`]. Also if the value is not such a number, or the sum does not fit.
+    /// # Errors
+    /// See [`Bucket`]. Also if the value is not such a number, or the sum does not fit.
     pub fn increment(&self, key: &str, delta: i64) -> Result<i64, Error> {
         imp::increment(&self.bucket, key, delta)
             .map_err(|reason| self.failed("count up", key, reason))
@@ -99,7 +105,8 @@ impl Bucket {
     /// Replaces a value by the result of `change`. If the value has changed meanwhile, `change` is
     /// called again with the new value, so no concurrent write is lost. Returns the new value.
     ///
-    /// # Errors See [`Bucket`]. Also with any error of `change`; then nothing is changed.
+    /// # Errors
+    /// See [`Bucket`]. Also with any error of `change`; then nothing is changed.
     pub fn update(
         &self,
         key: &str,
@@ -110,21 +117,24 @@ impl Bucket {
 
     /// Returns the values of up to 1000 keys, of 4 MiB together, as of one moment.
     ///
-    /// # Errors See [`Bucket`].
+    /// # Errors
+    /// See [`Bucket`].
     pub fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         imp::get_many(&self.bucket, keys).map_err(|reason| self.failed_many("read", reason))
     }
 
     /// Sets the values of up to 1000 keys, of 4 MiB together: all of them or, if it fails, none.
     ///
-    /// # Errors See [`Bucket`].
+    /// # Errors
+    /// See [`Bucket`].
     pub fn set_many(&self, pairs: &[(&str, &[u8])]) -> Result<(), Error> {
         imp::set_many(&self.bucket, pairs).map_err(|reason| self.failed_many("set", reason))
     }
 
     /// Removes the values of up to 1000 keys: all of them or, if it fails, none.
     ///
-    /// # Errors See [`Bucket`].
+    /// # Errors
+    /// See [`Bucket`].
     pub fn delete_many(&self, keys: &[&str]) -> Result<(), Error> {
         imp::delete_many(&self.bucket, keys).map_err(|reason| self.failed_many("delete", reason))
     }

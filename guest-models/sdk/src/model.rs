@@ -10,8 +10,8 @@ pub trait Model: Sized + Send + Sync + 'static {
     /// Prepares the model: reads sidecar files ([`crate::artifacts::read`]), parses weights, builds
     /// tables. Runs once per version, before any request.
     ///
-    /// # Errors Any error prevents the publication of the version; its text is for the model's
-    /// author.
+    /// # Errors
+    /// Any error prevents the publication of the version; its text is for the model's author.
     fn load() -> Result<Self, Error>;
 
     /// Describes the model: its inputs, its outputs, and the number of items that it takes at once.
@@ -19,8 +19,9 @@ pub trait Model: Sized + Send + Sync + 'static {
 
     /// Answers one request.
     ///
-    /// # Errors [`Error::rejected`] for invalid input of the caller, [`Error::failed`] for a fault
-    /// of the model.
+    /// # Errors
+    /// [`Error::rejected`] for invalid input of the caller, [`Error::failed`] for a fault of the
+    /// model.
     fn infer(&self, request: Request) -> Result<Response, Error>;
 }
 
@@ -29,7 +30,8 @@ pub trait Model: Sized + Send + Sync + 'static {
 pub trait Lifecycle: Model {
     /// Called after `load` and before the version is published.
     ///
-    /// # Errors An error prevents the publication.
+    /// # Errors
+    /// An error prevents the publication.
     fn warm_up(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -43,7 +45,8 @@ pub trait Streaming: Model {
     /// Answers one request by calling [`stream::emit`](crate::stream::emit) for each part, in
     /// order.
     ///
-    /// # Errors As [`Model::infer`]. Parts emitted before have been sent already.
+    /// # Errors
+    /// As [`Model::infer`]. Parts emitted before have been sent already.
     fn infer_stream(&self, request: Request) -> Result<(), Error>;
 }
 
@@ -63,7 +66,8 @@ pub trait Batching: Model {
 pub trait Deferred: Model {
     /// Runs a task of [`tasks::defer`](crate::tasks::defer), in the same session.
     ///
-    /// # Errors After an error the host tries again, a limited number of times.
+    /// # Errors
+    /// After an error the host tries again, a limited number of times.
     fn run_deferred(&self, name: &str, payload: Vec<u8>) -> Result<(), Error>;
 }
 
@@ -73,7 +77,8 @@ pub trait SessionMigration: Model {
     /// Converts the state of version `from_version` for this version; `None` begins with an empty
     /// state.
     ///
-    /// # Errors As [`Model::infer`].
+    /// # Errors
+    /// As [`Model::infer`].
     fn migrate_session(&self, from_version: u64, state: Vec<u8>) -> Result<Option<Vec<u8>>, Error>;
 }
 

@@ -6,7 +6,8 @@ use crate::{Error, OrError, ParameterValue, Request, Tensor};
 impl Request {
     /// Returns an input by name.
     ///
-    /// # Errors Rejected if there is none; the text lists the existing ones.
+    /// # Errors
+    /// Rejected if there is none; the text lists the existing ones.
     pub fn input(&self, name: &str) -> Result<&Tensor, Error> {
         self.find_input(name).or_rejected(format_args!(
             "the request has no input {name:?}; it has {}",

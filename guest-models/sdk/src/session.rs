@@ -13,22 +13,24 @@ pub fn id() -> Option<String> {
 
 /// Returns the state; `None` if none is stored yet.
 ///
-/// # Errors Rejected if the request has no session.
+/// # Errors
+/// Rejected if the request has no session.
 pub fn get() -> Result<Option<Vec<u8>>, Error> {
     imp::get()
 }
 
 /// Replaces the state. It is stored once the call has succeeded.
 ///
-/// # Errors Rejected if the request has no session; failed if the state is larger than
-/// `sessions.max_size`.
+/// # Errors
+/// Rejected if the request has no session; failed if the state is larger than `sessions.max_size`.
 pub fn set(state: impl AsRef<[u8]>) -> Result<(), Error> {
     imp::set(state.as_ref())
 }
 
 /// Removes the state. The session continues without one.
 ///
-/// # Errors Rejected if the request has no session.
+/// # Errors
+/// Rejected if the request has no session.
 pub fn clear() -> Result<(), Error> {
     imp::clear()
 }

@@ -48,14 +48,16 @@ pub enum SqlError {
 
 /// Runs one statement and returns its rows. `$1`, `$2` … stand for the parameters.
 ///
-/// # Errors See [`SqlError`].
+/// # Errors
+/// See [`SqlError`].
 pub fn query(statement: &str, parameters: impl Parameters) -> Result<Rows, SqlError> {
     imp::query(statement, &parameters.into_values())
 }
 
 /// Runs one statement and returns the number of changed rows.
 ///
-/// # Errors See [`SqlError`].
+/// # Errors
+/// See [`SqlError`].
 pub fn execute(statement: &str, parameters: impl Parameters) -> Result<u64, SqlError> {
     imp::execute(statement, &parameters.into_values())
 }
@@ -70,35 +72,40 @@ pub struct Transaction(imp::Transaction);
 impl Transaction {
     /// Begins a transaction, once no other is open. A call has one at a time.
     ///
-    /// # Errors [`SqlError::Busy`] if another transaction stays open for too long.
+    /// # Errors
+    /// [`SqlError::Busy`] if another transaction stays open for too long.
     pub fn begin() -> Result<Self, SqlError> {
         imp::Transaction::begin().map(Transaction)
     }
 
     /// Like [`query`], within the transaction.
     ///
-    /// # Errors See [`SqlError`].
+    /// # Errors
+    /// See [`SqlError`].
     pub fn query(&self, statement: &str, parameters: impl Parameters) -> Result<Rows, SqlError> {
         self.0.query(statement, &parameters.into_values())
     }
 
     /// Like [`execute`], within the transaction.
     ///
-    /// # Errors See [`SqlError`].
+    /// # Errors
+    /// See [`SqlError`].
     pub fn execute(&self, statement: &str, parameters: impl Parameters) -> Result<u64, SqlError> {
         self.0.execute(statement, &parameters.into_values())
     }
 
     /// Commits the transaction.
     ///
-    /// # Errors [`SqlError`] if nothing was committed.
+    /// # Errors
+    /// [`SqlError`] if nothing was committed.
     pub fn commit(self) -> Result<(), SqlError> {
         self.0.commit()
     }
 
     /// Rolls the transaction back, as dropping it does.
     ///
-    /// # Errors [`SqlError`] if the database could not be reached; it is rolled back all the same.
+    /// # Errors
+    /// [`SqlError`] if the database could not be reached; it is rolled back all the same.
     pub fn rollback(self) -> Result<(), SqlError> {
         self.0.rollback()
     }

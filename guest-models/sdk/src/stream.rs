@@ -18,9 +18,10 @@ pub enum EmitError {
 /// Sends one part of the response: any of the outputs in the metadata. Waits while the reader is
 /// slow.
 ///
-/// # Errors [`EmitError::Gone`] if the caller has disconnected, [`EmitError::Limit`] if the parts
-/// have reached their limit: in both cases the model should return. [`EmitError::NotStreaming`] if
-/// the present call does not stream.
+/// # Errors
+/// [`EmitError::Gone`] if the caller has disconnected, [`EmitError::Limit`] if the parts have
+/// reached their limit: in both cases the model should return. [`EmitError::NotStreaming`] if the
+/// present call does not stream.
 pub fn emit(part: Response) -> Result<(), EmitError> {
     imp::emit(part)
 }

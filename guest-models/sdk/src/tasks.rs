@@ -7,8 +7,9 @@ use crate::Error;
 /// earlier tasks. Does nothing if the call fails. Natively it is only recorded, see
 /// [`take_deferred`].
 ///
-/// # Errors Failed if the model does not export [`Deferred`](crate::Deferred), if a limit is
-/// reached, or if this is neither a request nor a deferred task.
+/// # Errors
+/// Failed if the model does not export [`Deferred`](crate::Deferred), if a limit is reached, or if
+/// this is neither a request nor a deferred task.
 pub fn defer(name: &str, payload: impl AsRef<[u8]>) -> Result<(), Error> {
     let deferred = imp::defer(name, payload.as_ref());
     deferred

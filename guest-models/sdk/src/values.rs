@@ -10,8 +10,8 @@ pub fn get(name: &str) -> Option<String> {
 
 /// Sets a value for the rest of this call.
 ///
-/// # Errors Failed if a limit is reached (the text names it), or if the present call is not about a
-/// request.
+/// # Errors
+/// Failed if a limit is reached (the text names it), or if the present call is not about a request.
 pub fn set(name: &str, value: &str) -> Result<(), Error> {
     imp::set(name, value)
         .map_err(|reason| Error::failed(format_args!("cannot set the value {name:?}: {reason}")))

@@ -37,7 +37,8 @@ pub struct Rows<'a, T> {
 impl Tensor {
     /// Returns the elements as numbers or booleans.
     ///
-    /// # Errors Rejected if the tensor has another datatype or its data do not fill its shape.
+    /// # Errors
+    /// Rejected if the tensor has another datatype or its data do not fill its shape.
     pub fn view<T: Element>(&self) -> Result<View<'_, T>, Error> {
         self.expect_datatype::<T>()?;
         let wanted = self.elements().and_then(|elements| elements.checked_mul(T::SIZE));
@@ -49,8 +50,9 @@ impl Tensor {
 
     /// Returns the elements of a `BYTES` tensor as text.
     ///
-    /// # Errors Rejected if the tensor has another datatype, its data do not fill its shape, or an
-    /// element is not UTF-8.
+    /// # Errors
+    /// Rejected if the tensor has another datatype, its data do not fill its shape, or an element
+    /// is not UTF-8.
     pub fn strings(&self) -> Result<Vec<&str>, Error> {
         let strings = self.blobs()?.into_iter().enumerate().map(|(index, bytes)| {
             std::str::from_utf8(bytes)
@@ -61,7 +63,8 @@ impl Tensor {
 
     /// Returns the elements of a `BYTES` tensor as bytes.
     ///
-    /// # Errors Rejected if the tensor has another datatype or its data do not fill its shape.
+    /// # Errors
+    /// Rejected if the tensor has another datatype or its data do not fill its shape.
     pub fn blobs(&self) -> Result<Vec<&[u8]>, Error> {
         self.expect_datatype::<String>()?;
         let mut blobs = Vec::new();

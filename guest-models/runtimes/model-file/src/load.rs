@@ -8,7 +8,8 @@ use super::{Predictor, SavedMetadata, scratch};
 /// Reads the model file of the version's folder and what was saved beside it, and opens it with a
 /// function of the runtime. Memory that is freed meanwhile is not in the snapshot.
 ///
-/// # Errors Failed if there is no such file, or the function fails.
+/// # Errors
+/// Failed if there is no such file, or the function fails.
 pub fn load(
     open: impl FnOnce(Vec<u8>, &SavedMetadata) -> Result<Box<dyn Predictor>, Error>,
 ) -> Result<Box<dyn Predictor>, Error> {

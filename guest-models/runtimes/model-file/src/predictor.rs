@@ -9,6 +9,7 @@ pub trait Predictor: Send + Sync {
 
     /// Answers a request whose inputs have the declared names, datatypes and shapes.
     ///
-    /// # Errors Rejected if a value is not one that the model takes.
+    /// # Errors
+    /// Rejected if a value is not one that the model takes.
     fn predict(&self, request: &Request) -> Result<Response, Error>;
 }

@@ -43,7 +43,8 @@ pub enum Class {
 impl SavedMetadata {
     /// Reads the file from the version's folder; the default if there is none.
     ///
-    /// # Errors Failed if the file is not valid; the text names the field.
+    /// # Errors
+    /// Failed if the file is not valid; the text names the field.
     pub fn read() -> Result<Self, Error> {
         match artifacts::find(FILE)? {
             Some(file) => serde_json::from_slice(&file).or_failed(FILE),

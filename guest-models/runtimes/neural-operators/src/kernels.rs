@@ -12,14 +12,16 @@ use wardian_sdk::{Error, OrError};
 
 /// Computes a product of matrices of float.
 ///
-/// # Errors Rejected if the description does not fit the slices.
+/// # Errors
+/// Rejected if the description does not fit the slices.
 pub(crate) fn matmul(operation: &Matmul, data: MatmulData<'_>) -> Result<(), Error> {
     kernels::matmul(operation, data).or_rejected("a product of matrices")
 }
 
 /// Packs a matrix for [`matmul`].
 ///
-/// # Errors Rejected if the description does not fit the slice.
+/// # Errors
+/// Rejected if the description does not fit the slice.
 pub(crate) fn pack_matrix(packing: &Packing, values: &[f32]) -> Result<Vec<f32>, Error> {
     let length = packing.packed_len().or_rejected("a packed matrix")?;
     let mut packed = filled(usize::try_from(length).or_rejected("a packed matrix")?, 0.0)?;
@@ -29,7 +31,8 @@ pub(crate) fn pack_matrix(packing: &Packing, values: &[f32]) -> Result<Vec<f32>,
 
 /// Computes a product of matrices of 8-bit integers.
 ///
-/// # Errors Rejected if the description does not fit the slices.
+/// # Errors
+/// Rejected if the description does not fit the slices.
 pub(crate) fn integer_matmul(
     operation: &IntegerMatmul,
     data: IntegerData<'_>,
@@ -39,7 +42,8 @@ pub(crate) fn integer_matmul(
 
 /// Packs a matrix for [`integer_matmul`].
 ///
-/// # Errors Rejected if the description does not fit the slice.
+/// # Errors
+/// Rejected if the description does not fit the slice.
 pub(crate) fn pack_integers(packing: &IntegerPacking, values: &[u8]) -> Result<Vec<u8>, Error> {
     let length = packing.packed_len().or_rejected("a packed matrix")?;
     let mut packed = filled(usize::try_from(length).or_rejected("a packed matrix")?, 0)?;
@@ -49,14 +53,16 @@ pub(crate) fn pack_integers(packing: &IntegerPacking, values: &[u8]) -> Result<V
 
 /// Computes a convolution of images.
 ///
-/// # Errors Rejected if the description does not fit the slices.
+/// # Errors
+/// Rejected if the description does not fit the slices.
 pub(crate) fn conv2d(operation: &Conv2d, data: Conv2dData<'_>) -> Result<(), Error> {
     kernels::conv2d(operation, data).or_rejected("a convolution")
 }
 
 /// Packs filters for [`conv2d`].
 ///
-/// # Errors Rejected if the description does not fit the slice.
+/// # Errors
+/// Rejected if the description does not fit the slice.
 pub(crate) fn pack_filters(operation: &Conv2d, filters: &[f32]) -> Result<Vec<f32>, Error> {
     let length = operation.packed_len().or_rejected("packed filters")?;
     let mut packed = filled(usize::try_from(length).or_rejected("packed filters")?, 0.0)?;
@@ -66,7 +72,8 @@ pub(crate) fn pack_filters(operation: &Conv2d, filters: &[f32]) -> Result<Vec<f3
 
 /// Returns a size as the kernels take it.
 ///
-/// # Errors Rejected if it has more than 32 bits.
+/// # Errors
+/// Rejected if it has more than 32 bits.
 pub(crate) fn size(size: usize) -> Result<u32, Error> {
     u32::try_from(size).or_rejected(format_args!("a size of {size}"))
 }

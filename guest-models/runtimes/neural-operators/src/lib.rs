@@ -19,8 +19,9 @@ pub const OPERATORS: Registry = Registry::new(&[operators::NEURAL, GENERAL]);
 
 /// Reads an ONNX file. `read` reads files with data beside it.
 ///
-/// # Errors Failed if it is damaged, or has something that is not served; the text names the
-/// operator and node, and what to do.
+/// # Errors
+/// Failed if it is damaged, or has something that is not served; the text names the operator and
+/// node, and what to do.
 pub fn open(
     file: Vec<u8>,
     saved: &SavedMetadata,

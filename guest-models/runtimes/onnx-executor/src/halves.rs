@@ -23,7 +23,8 @@ fn is_half(element: ElementType) -> bool {
 
 /// Returns the inputs with those of 16 bits as floats.
 ///
-/// # Errors Rejected if there is not enough memory for a constant.
+/// # Errors
+/// Rejected if there is not enough memory for a constant.
 pub(crate) fn widened_inputs(node: &Node<'_>) -> Result<Vec<Option<Input>>, Error> {
     let widened = |index| {
         let Some(input) = node.find_input(index) else { return Ok(None) };

@@ -19,7 +19,8 @@ pub struct Kernel {
 
 /// The computation of a node.
 ///
-/// # Errors Rejected if the shapes or values of its inputs are not what the operator takes.
+/// # Errors
+/// Rejected if the shapes or values of its inputs are not what the operator takes.
 pub type Run = Box<dyn Fn(&mut Arguments<'_>) -> Result<Outputs, Error> + Send + Sync>;
 
 /// The outputs of a node. Most have one, which then needs no list.
@@ -116,7 +117,8 @@ impl Arguments<'_> {
 
     /// Returns an input.
     ///
-    /// # Errors Failed if it is left out.
+    /// # Errors
+    /// Failed if it is left out.
     pub fn get(&self, index: usize) -> Result<&Tensor, Error> {
         self.find(index).or_failed(format_args!("input {index} is missing"))
     }
@@ -132,7 +134,8 @@ impl Arguments<'_> {
 
     /// Returns an input's elements.
     ///
-    /// # Errors Failed if it is left out, or of another type.
+    /// # Errors
+    /// Failed if it is left out, or of another type.
     pub fn values<T: Element>(&self, index: usize) -> Result<&[T], Error> {
         self.get(index)?.values()
     }
@@ -140,7 +143,8 @@ impl Arguments<'_> {
     /// Returns an input, to be changed: without a copy if nothing else uses it later. It cannot be
     /// asked for again.
     ///
-    /// # Errors Failed if it is left out.
+    /// # Errors
+    /// Failed if it is left out.
     pub fn take(&mut self, index: usize) -> Result<Tensor, Error> {
         let uses = |argument: &&Argument| Some(*argument) == self.inputs.get(index);
         let is_given_twice = self.inputs.iter().filter(uses).count() > 1;
@@ -156,7 +160,8 @@ impl Arguments<'_> {
     /// Counts steps of work, for operators that take far more of them than their inputs and outputs
     /// have elements.
     ///
-    /// # Errors Rejected if the request has had its share.
+    /// # Errors
+    /// Rejected if the request has had its share.
     pub fn charge(&mut self, steps: u64) -> Result<(), Error> {
         let left = self.work.checked_sub(steps);
         *self.work = left.or_rejected("the request takes too much work; ask for fewer rows")?;

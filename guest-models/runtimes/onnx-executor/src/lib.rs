@@ -35,8 +35,9 @@ pub use wardian_sdk::Error;
 
 /// Reads an ONNX file with these operators. `read` reads files with data beside it.
 ///
-/// # Errors Failed if it is damaged, or has something that is not served; the text names the
-/// operator and node, and what to do.
+/// # Errors
+/// Failed if it is damaged, or has something that is not served; the text names the operator and
+/// node, and what to do.
 pub fn open(
     file: Vec<u8>,
     saved: &SavedMetadata,

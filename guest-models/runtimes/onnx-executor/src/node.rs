@@ -36,7 +36,8 @@ pub struct Node<'a> {
 pub trait Subgraphs {
     /// Compiles a graph, which may use the values around its node.
     ///
-    /// # Errors Failed if it cannot be served.
+    /// # Errors
+    /// Failed if it cannot be served.
     fn compile(&self, graph: &GraphProto, inputs: &[ValueType]) -> Result<super::Program, Error>;
 }
 
@@ -68,7 +69,8 @@ impl<'a> Node<'a> {
 
     /// Compiles a graph that is an attribute, given the types of its inputs.
     ///
-    /// # Errors Failed if there is none, or it cannot be served.
+    /// # Errors
+    /// Failed if there is none, or it cannot be served.
     pub fn program(&self, name: &'a str, inputs: &[ValueType]) -> Result<super::Program, Error> {
         let graph = self.attribute(name).and_then(|attribute| attribute.g.as_ref());
         let graph = graph.or_failed(format_args!("it has no graph {name:?}"))?;
@@ -104,7 +106,8 @@ impl<'a> Node<'a> {
 
     /// Returns the type of an input's elements.
     ///
-    /// # Errors Failed if the input is left out, or is no tensor.
+    /// # Errors
+    /// Failed if the input is left out, or is no tensor.
     pub fn input_type(&self, index: usize) -> Result<ElementType, Error> {
         let input = self.find_input(index).or_failed(format_args!("input {index} is missing"))?;
         input.value_type.element()
@@ -117,7 +120,8 @@ impl<'a> Node<'a> {
 
     /// Checks that an input, if it is given, has elements of one of these types.
     ///
-    /// # Errors Failed if not.
+    /// # Errors
+    /// Failed if not.
     pub fn expect(&self, index: usize, types: &[ElementType]) -> Result<(), Error> {
         if !self.has_input(index) {
             return Ok(());
@@ -131,7 +135,8 @@ impl<'a> Node<'a> {
 
     /// Checks that all given inputs from `first` on have elements of one type.
     ///
-    /// # Errors Failed if not.
+    /// # Errors
+    /// Failed if not.
     pub fn expect_all(&self, first: usize, element: ElementType) -> Result<(), Error> {
         (first..self.inputs()).try_for_each(|index| self.expect(index, &[element]))
     }
@@ -172,7 +177,8 @@ impl<'a> Node<'a> {
 
     /// Returns a text, if the node has it.
     ///
-    /// # Errors Failed if it is not UTF-8.
+    /// # Errors
+    /// Failed if it is not UTF-8.
     pub fn find_text(&self, name: &str) -> Result<Option<&'a str>, Error> {
         let Some(attribute) = self.attribute(name) else { return Ok(None) };
         let bytes = attribute.s.as_deref().unwrap_or_default();
@@ -182,7 +188,8 @@ impl<'a> Node<'a> {
 
     /// Returns a text, or its default.
     ///
-    /// # Errors Failed if it is not UTF-8.
+    /// # Errors
+    /// Failed if it is not UTF-8.
     pub fn text(&self, name: &str, default: &'a str) -> Result<&'a str, Error> {
         Ok(self.find_text(name)?.unwrap_or(default))
     }
@@ -199,7 +206,8 @@ impl<'a> Node<'a> {
 
     /// Returns a list of texts; an empty one if the node has none.
     ///
-    /// # Errors Failed if one is not UTF-8.
+    /// # Errors
+    /// Failed if one is not UTF-8.
     pub fn texts(&self, name: &str) -> Result<Vec<Text>, Error> {
         let Some(attribute) = self.attribute(name) else { return Ok(Vec::new()) };
         texts(&attribute.strings).or_failed(format_args!("the attribute {name:?}"))
@@ -207,7 +215,8 @@ impl<'a> Node<'a> {
 
     /// Returns a tensor, if the node has it.
     ///
-    /// # Errors Failed if it cannot be read.
+    /// # Errors
+    /// Failed if it cannot be read.
     pub fn tensor(&self, name: &str) -> Result<Option<Tensor>, Error> {
         let tensor = self.attribute(name).and_then(|attribute| attribute.t.as_ref());
         tensor.map(Tensor::read).transpose().or_failed(format_args!("the attribute {name:?}"))
@@ -215,7 +224,8 @@ impl<'a> Node<'a> {
 
     /// Checks that every attribute has been asked for.
     ///
-    /// # Errors Failed if there is one whose meaning is not known, or one that occurs twice.
+    /// # Errors
+    /// Failed if there is one whose meaning is not known, or one that occurs twice.
     pub fn finish(&self) -> Result<(), Error> {
         let mut used = self.used.borrow_mut();
         for attribute in &self.proto.attribute {

@@ -45,21 +45,24 @@ pub struct Step {
 impl Program {
     /// Runs the graph. `inputs` are in the order of the graph's.
     ///
-    /// # Errors Rejected with the node that does not take its inputs.
+    /// # Errors
+    /// Rejected with the node that does not take its inputs.
     pub fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
         self.run_with(inputs, &[], &mut MAX_WORK.clone())
     }
 
     /// Runs the graph, if that takes at most so many steps of work.
     ///
-    /// # Errors As for [`Program::run`], or Rejected if it takes more.
+    /// # Errors
+    /// As for [`Program::run`], or Rejected if it takes more.
     pub fn run_within(&self, inputs: Vec<Tensor>, work: u64) -> Result<Vec<Tensor>, Error> {
         self.run_with(inputs, &[], &mut work.min(MAX_WORK))
     }
 
     /// Runs the graph of a node, with the captured values in the order of [`Program::captures`].
     ///
-    /// # Errors As for [`Program::run`].
+    /// # Errors
+    /// As for [`Program::run`].
     pub fn run_with(
         &self,
         inputs: Vec<Tensor>,
@@ -87,7 +90,8 @@ impl Program {
 
     /// Returns the captured values of a run among the arguments of the surrounding node.
     ///
-    /// # Errors Failed if one is missing, which a graph that was compiled does not allow.
+    /// # Errors
+    /// Failed if one is missing, which a graph that was compiled does not allow.
     pub fn captured(&self, arguments: &Arguments<'_>) -> Result<Vec<Arc<Tensor>>, Error> {
         let captured = self.captures.iter();
         captured.map(|index| arguments.get(*index).cloned().map(Arc::new)).collect()

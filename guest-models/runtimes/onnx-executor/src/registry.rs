@@ -34,8 +34,9 @@ impl Registry {
 
     /// Builds the kernel of a node.
     ///
-    /// # Errors Failed if the operator, its version, an attribute or a type is not served; the text
-    /// names operator, domain, version and node.
+    /// # Errors
+    /// Failed if the operator, its version, an attribute or a type is not served; the text names
+    /// operator, domain, version and node.
     pub fn build(self, node: &Node<'_>) -> Result<Kernel, Error> {
         let refused = |error: Error| Error::failed(format_args!("{node}: {error}"));
         let error = match self.build_as_given(node) {

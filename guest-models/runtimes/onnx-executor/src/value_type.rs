@@ -28,7 +28,8 @@ pub enum Classes {
 impl ValueType {
     /// Returns the type of a tensor's elements.
     ///
-    /// # Errors Failed if it is the output of ZipMap, which no operator takes.
+    /// # Errors
+    /// Failed if it is the output of ZipMap, which no operator takes.
     pub fn element(&self) -> Result<ElementType, Error> {
         match self {
             Self::Tensor(element) => Ok(*element),

@@ -9,8 +9,9 @@ use wardian_sdk::{Error, Metadata, Model, Request, Response};
 
 /// Reads an ONNX file.
 ///
-/// # Errors Failed if it is damaged, or has something that is not served; the text names the
-/// operator and node, and what to do.
+/// # Errors
+/// Failed if it is damaged, or has something that is not served; the text names the operator and
+/// node, and what to do.
 pub fn open(file: Vec<u8>, saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
     neural_operators::open(file, saved, &wardian_sdk::artifacts::read)
 }

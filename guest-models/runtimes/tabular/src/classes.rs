@@ -18,7 +18,8 @@ pub(crate) enum Classes {
 impl Classes {
     /// Takes the classes of `metadata.json`, or the numbers from 0.
     ///
-    /// # Errors Failed if there are not `count`, or they are texts beside numbers.
+    /// # Errors
+    /// Failed if there are not `count`, or they are texts beside numbers.
     pub(crate) fn new(count: usize, saved: &SavedMetadata) -> Result<Self, Error> {
         match &saved.classes {
             Some(classes) => Self::named(count, classes),
@@ -28,7 +29,8 @@ impl Classes {
 
     /// Takes the classes that a file names.
     ///
-    /// # Errors Failed if there are not `count`, or they are texts beside numbers.
+    /// # Errors
+    /// Failed if there are not `count`, or they are texts beside numbers.
     pub(crate) fn named(count: usize, classes: &[Class]) -> Result<Self, Error> {
         if classes.len() != count {
             return Err(Error::failed(format_args!(

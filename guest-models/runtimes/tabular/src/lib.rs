@@ -29,8 +29,9 @@ use wardian_sdk::{Error, Metadata, Model, Request, Response};
 
 /// Reads a model file.
 ///
-/// # Errors Failed if the file is not of a known format, or holds something that cannot be served
-/// as its library does; the text names the operator or field, and what to do.
+/// # Errors
+/// Failed if the file is not of a known format, or holds something that cannot be served as its
+/// library does; the text names the operator or field, and what to do.
 pub fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
     match Format::detect(file) {
         Some(Format::WardianTrees) => wardian_trees::open(file, saved),

@@ -6,7 +6,8 @@ use wardian_sdk::Error;
 
 /// Reads a double.
 ///
-/// # Errors Failed if it is none; a decimal comma is named as such.
+/// # Errors
+/// Failed if it is none; a decimal comma is named as such.
 pub(crate) fn double(key: &str, text: &str) -> Result<f64, Error> {
     if text.contains(',') {
         return Err(Error::failed(format_args!(
@@ -20,14 +21,16 @@ pub(crate) fn double(key: &str, text: &str) -> Result<f64, Error> {
 
 /// Reads a list of doubles.
 ///
-/// # Errors Failed if there are fewer or more than `count`, or one is no number.
+/// # Errors
+/// Failed if there are fewer or more than `count`, or one is no number.
 pub(crate) fn doubles(key: &str, text: &str, count: usize) -> Result<Vec<f64>, Error> {
     list(key, text, count, double)
 }
 
 /// Reads a whole number.
 ///
-/// # Errors Failed if it is none, or out of the type's range.
+/// # Errors
+/// Failed if it is none, or out of the type's range.
 pub(crate) fn number<T: FromStr>(key: &str, text: &str) -> Result<T, Error> {
     text.trim().parse().map_err(|_| {
         Error::failed(format_args!("{key} is no number of its kind: {}", shortened(text)))
@@ -36,7 +39,8 @@ pub(crate) fn number<T: FromStr>(key: &str, text: &str) -> Result<T, Error> {
 
 /// Reads a list of whole numbers.
 ///
-/// # Errors Failed if there are fewer or more than `count`, or one is no number of the type.
+/// # Errors
+/// Failed if there are fewer or more than `count`, or one is no number of the type.
 pub(crate) fn numbers<T: FromStr>(key: &str, text: &str, count: usize) -> Result<Vec<T>, Error> {
     list(key, text, count, number)
 }

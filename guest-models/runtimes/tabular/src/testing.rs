@@ -6,7 +6,8 @@ use crate::SavedMetadata;
 
 /// Returns the text with which a file is refused.
 ///
-/// # Panics If it is served, or the refusal blames a caller.
+/// # Panics
+/// If it is served, or the refusal blames a caller.
 pub(crate) fn refusal(file: &(impl AsRef<[u8]> + ?Sized)) -> String {
     match crate::open(file.as_ref(), &SavedMetadata::default()) {
         Ok(_) => panic!("the file is served"),

@@ -22,21 +22,24 @@ impl<'a> Folder<'a> {
 
     /// Returns the content of a file; `None` if there is none.
     ///
-    /// # Errors Failed if it cannot be read.
+    /// # Errors
+    /// Failed if it cannot be read.
     pub fn find(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         (self.find)(name)
     }
 
     /// Returns the content of a file.
     ///
-    /// # Errors Failed if there is none.
+    /// # Errors
+    /// Failed if there is none.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
         self.find(name)?.or_failed(format_args!("there is no {name} beside the network"))
     }
 
     /// Returns the content of a file in JSON; `None` if there is none.
     ///
-    /// # Errors Failed if it is not valid; the text names the field.
+    /// # Errors
+    /// Failed if it is not valid; the text names the field.
     pub(crate) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let Some(content) = self.find(name)? else { return Ok(None) };
         if content.len() > MAX_SETTINGS {

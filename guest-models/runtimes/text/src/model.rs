@@ -27,8 +27,9 @@ pub struct TextModel {
 
 /// Reads a network, and what lies beside it.
 ///
-/// # Errors Failed if a file is missing, damaged, or has something that is not served; the text
-/// says what to do.
+/// # Errors
+/// Failed if a file is missing, damaged, or has something that is not served; the text says what to
+/// do.
 pub fn open(
     network: Vec<u8>,
     folder: &Folder<'_>,
@@ -80,7 +81,8 @@ impl TextModel {
 
     /// Answers a request.
     ///
-    /// # Errors Rejected if a text is too long, or there are too many; Failed as the network says.
+    /// # Errors
+    /// Rejected if a text is too long, or there are too many; Failed as the network says.
     pub fn answer(&self, request: &Request) -> Result<Response, Error> {
         let texts = self.texts(request)?;
         let tokens: Vec<_> = self.all_tokens(&texts)?;
@@ -91,7 +93,8 @@ impl TextModel {
 
     /// Answers several requests, whose texts run together.
     ///
-    /// # Errors Of each as for [`TextModel::answer`].
+    /// # Errors
+    /// Of each as for [`TextModel::answer`].
     pub fn answer_all(&self, requests: &[Request]) -> Vec<Result<Response, Error>> {
         let mut all = Vec::new();
         let mut parts = Vec::new();

@@ -33,7 +33,8 @@ pub(crate) struct Row {
 impl Network {
     /// Reads an ONNX file.
     ///
-    /// # Errors Failed if it is not served, or has inputs other than tokens.
+    /// # Errors
+    /// Failed if it is not served, or has inputs other than tokens.
     pub(crate) fn read(
         file: Vec<u8>,
         saved: &SavedMetadata,
@@ -69,7 +70,8 @@ impl Network {
     /// Runs all texts. Each has a row of the output, in their order; those of tokens that fill rows
     /// are cut off if `by_token` is true.
     ///
-    /// # Errors Rejected or Failed as the network says.
+    /// # Errors
+    /// Rejected or Failed as the network says.
     pub(crate) fn run(&self, texts: &[Tokens], plan: &Plan<'_>) -> Result<Vec<Row>, Error> {
         let mut rows: Vec<_> = texts.iter().map(|_| None).collect();
         for group in self.groups(texts) {

@@ -76,7 +76,8 @@ impl<'a> IntoIterator for &'a Rows {
 impl Row {
     /// Returns the value of a column, by its name in the query.
     ///
-    /// # Errors Failed if there is no such column, or if its value has another type.
+    /// # Errors
+    /// Failed if there is no such column, or if its value has another type.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, Error> {
         let index = self.columns.iter().position(|name| name == column);
         let names = || listed(self.columns.iter().map(String::as_str));
@@ -88,7 +89,8 @@ impl Row {
 
     /// Returns the value of a column, by its index in the query. The first column has index 0.
     ///
-    /// # Errors As [`Row::get`].
+    /// # Errors
+    /// As [`Row::get`].
     pub fn at<T: FromValue>(&self, index: usize) -> Result<T, Error> {
         self.value(index, format_args!("{index} (counted from 0)"))
     }

@@ -82,7 +82,8 @@ pub(super) fn join_heads(tensor: &Tensor) -> Result<Tensor, Error> {
 impl Heads {
     /// Returns the answers, [batch, heads, steps, size], and the scores that are asked for.
     ///
-    /// # Errors Rejected if the shapes do not fit each other.
+    /// # Errors
+    /// Rejected if the shapes do not fit each other.
     pub(super) fn attend(
         &self,
         scoring: Scoring,

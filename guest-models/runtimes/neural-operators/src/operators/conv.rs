@@ -60,7 +60,8 @@ impl Convolution {
 
     /// Plans the convolution of tensors of these shapes.
     ///
-    /// # Errors Rejected if they do not fit each other.
+    /// # Errors
+    /// Rejected if they do not fit each other.
     pub(super) fn plan(&self, input: &Shape, filters: &Shape) -> Result<Plan, Error> {
         let misfit = || format!("filters of {filters:?} for images of {input:?}");
         let ([batch, channels, image @ ..], [outputs, inputs, kernel @ ..]) =

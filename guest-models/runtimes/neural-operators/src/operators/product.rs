@@ -42,7 +42,8 @@ pub(super) struct PackedMatrix {
 impl PackedMatrix {
     /// Packs a constant of two dimensions; `None` for other ones.
     ///
-    /// # Errors Failed if there is not enough memory.
+    /// # Errors
+    /// Failed if there is not enough memory.
     pub(super) fn of(matrix: &Tensor, is_transposed: bool) -> Result<Option<Self>, Error> {
         let shape = *matrix.shape();
         let [rows, columns] = *shape else { return Ok(None) };
@@ -69,7 +70,8 @@ fn packed(node: &Node<'_>, is_transposed: bool) -> Result<Option<PackedMatrix>, 
 
 /// Multiplies rows with a packed matrix, and adds biases of the columns, if there are any.
 ///
-/// # Errors Rejected if the sizes do not fit each other.
+/// # Errors
+/// Rejected if the sizes do not fit each other.
 pub(super) fn multiply_packed(
     left: &[f32],
     rows: usize,
@@ -94,7 +96,8 @@ pub(super) fn multiply_packed(
 
 /// Multiplies batches of matrices, which may be transposed.
 ///
-/// # Errors Rejected if the sizes do not fit each other.
+/// # Errors
+/// Rejected if the sizes do not fit each other.
 pub(super) fn multiply(
     left: (&[f32], Strides),
     right: (&[f32], Strides),

@@ -36,7 +36,8 @@ pub(super) const OPERATORS: &[Operator] = &[
 
 /// Quantizes numbers by their own range. Returns integers, scale and zero point.
 ///
-/// # Errors Rejected if there is not enough memory.
+/// # Errors
+/// Rejected if there is not enough memory.
 pub(super) fn dynamic(values: &[f32]) -> Result<(Vec<u8>, f32, u8), Error> {
     let low = values.iter().copied().fold(0.0, f32::min);
     let high = values.iter().copied().fold(0.0, f32::max);
@@ -182,7 +183,8 @@ fn zero_points(arguments: &Arguments<'_>, index: usize, count: usize) -> Result<
 
 /// Returns quantized integers as wide ones.
 ///
-/// # Errors Failed if they are of another type.
+/// # Errors
+/// Failed if they are of another type.
 pub(super) fn whole(tensor: &Tensor) -> Result<Vec<i32>, Error> {
     match tensor.data() {
         Data::U8(values) => collect(values.iter().map(|value| i32::from(*value))),
@@ -220,7 +222,8 @@ fn dequantize(node: &Node<'_>) -> Result<Kernel, Error> {
 
 /// Returns a scale or zero point of all elements as floats or integers of one element.
 ///
-/// # Errors Rejected if it is not one number.
+/// # Errors
+/// Rejected if it is not one number.
 pub(super) fn only<T: Copy>(values: &[T]) -> Result<T, Error> {
     match values {
         [only] => Ok(*only),
@@ -230,7 +233,8 @@ pub(super) fn only<T: Copy>(values: &[T]) -> Result<T, Error> {
 
 /// Returns the bits of 8-bit integers, and true if they are signed.
 ///
-/// # Errors Failed if they are of another type.
+/// # Errors
+/// Failed if they are of another type.
 pub(super) fn bytes(tensor: &Tensor) -> Result<(Arc<[u8]>, bool), Error> {
     match tensor.data() {
         Data::U8(values) => Ok((values.as_slice().into(), false)),

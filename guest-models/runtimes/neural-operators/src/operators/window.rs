@@ -67,7 +67,8 @@ impl Block {
 impl Window {
     /// Reads the attributes of a node.
     ///
-    /// # Errors Failed if one is not valid.
+    /// # Errors
+    /// Failed if one is not valid.
     pub(super) fn read(node: &Node<'_>) -> Result<Self, Error> {
         let padding = match node.text("auto_pad", "NOTSET")? {
             "NOTSET" | "" => Padding::Given,
@@ -93,8 +94,9 @@ impl Window {
 
     /// Returns the geometry for an image.
     ///
-    /// # Errors Rejected if the attributes are for another number of axes, or the window is larger
-    /// than the padded image.
+    /// # Errors
+    /// Rejected if the attributes are for another number of axes, or the window is larger than the
+    /// padded image.
     pub(super) fn over(&self, input: &[usize], kernel: &[usize]) -> Result<Geometry, Error> {
         let axes = input.len();
         let fits = |list: &[usize], count| list.is_empty() || list.len() == count;
@@ -245,7 +247,8 @@ pub(super) fn advance(place: &mut [usize], extents: &[usize]) {
 
 /// Returns numbers of an attribute, each of them at least `least`.
 ///
-/// # Errors Failed if one is not.
+/// # Errors
+/// Failed if one is not.
 pub(super) fn sizes(name: &str, numbers: &[i64], least: i64) -> Result<Vec<usize>, Error> {
     let size = |number: &i64| {
         let size = Some(*number).filter(|number| (least..=MAX).contains(number));

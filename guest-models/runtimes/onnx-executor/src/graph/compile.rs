@@ -34,7 +34,8 @@ pub struct Compiled {
 
 /// Compiles a graph of its own.
 ///
-/// # Errors Failed if it cannot be served; the text names the node.
+/// # Errors
+/// Failed if it cannot be served; the text names the node.
 pub fn compile(
     graph: &GraphProto,
     inputs: &[GraphInput],

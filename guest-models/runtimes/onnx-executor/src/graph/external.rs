@@ -13,12 +13,14 @@ const EXTERNAL: i32 = 1;
 
 /// Reads a file beside the model file, by its plain name.
 ///
-/// # Errors Failed if there is none.
+/// # Errors
+/// Failed if there is none.
 pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, Error>;
 
 /// Puts the data of tensors that lie in other files into the graph. Each file is read once.
 ///
-/// # Errors Failed if a file is not beside the model file, or does not have the data.
+/// # Errors
+/// Failed if a file is not beside the model file, or does not have the data.
 pub fn resolve(graph: &mut GraphProto, read: ReadFile<'_>) -> Result<(), Error> {
     Resolver { read, files: BTreeMap::new() }.graph(graph)
 }

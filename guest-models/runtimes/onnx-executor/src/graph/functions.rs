@@ -16,8 +16,9 @@ const MAX_DEPTH: usize = 32;
 
 /// Replaces all calls of functions in a graph.
 ///
-/// # Errors Failed if functions call each other without end, are for other versions of operators
-/// than the file, or have too many nodes.
+/// # Errors
+/// Failed if functions call each other without end, are for other versions of operators than the
+/// file, or have too many nodes.
 pub fn inline(model: &mut ModelProto, graph: &mut GraphProto) -> Result<(), Error> {
     let functions = std::mem::take(&mut model.functions);
     if functions.is_empty() {

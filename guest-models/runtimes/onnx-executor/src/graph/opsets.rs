@@ -18,7 +18,8 @@ pub struct Opsets {
 impl Opsets {
     /// Reads the versions.
     ///
-    /// # Errors Failed if the file's own version, or that of a known domain, is not served.
+    /// # Errors
+    /// Failed if the file's own version, or that of a known domain, is not served.
     pub fn read(model: &ModelProto) -> Result<Self, Error> {
         if !IR_VERSIONS.contains(&model.ir_version) {
             let (first, last) = (IR_VERSIONS.start(), IR_VERSIONS.end());
@@ -44,7 +45,8 @@ impl Opsets {
 
     /// Returns the version of a node's operators.
     ///
-    /// # Errors Failed if the file does not import the node's domain.
+    /// # Errors
+    /// Failed if the file does not import the node's domain.
     pub fn version(&self, node: &NodeProto) -> Result<i64, Error> {
         self.versions.get(canonical(&node.domain)).copied().ok_or_else(|| {
             let NodeProto { name, op_type, domain, .. } = node;

@@ -11,7 +11,8 @@ use crate::proto::{GraphProto, NodeProto};
 /// Returns the nodes that the outputs need, each after those whose outputs it uses. Nodes that
 /// stand in such an order in the file keep it.
 ///
-/// # Errors Failed if a value is made twice, or nodes need each other in a circle.
+/// # Errors
+/// Failed if a value is made twice, or nodes need each other in a circle.
 pub(super) fn ordered(graph: &GraphProto) -> Result<Vec<&NodeProto>, Error> {
     let makers = makers(graph)?;
     let needs = needs(graph, &makers);

@@ -28,7 +28,8 @@ pub(crate) struct ModelInput {
 /// Reads the inputs of a graph. One that has an initializer may be left out; in files of IR version
 /// 3 it is a constant and no input.
 ///
-/// # Errors Failed if one is no tensor, is of a type that is not served, or has no shape.
+/// # Errors
+/// Failed if one is no tensor, is of a type that is not served, or has no shape.
 pub(super) fn read(graph: &GraphProto, ir_version: i64) -> Result<Vec<ModelInput>, Error> {
     let mut inputs = Vec::new();
     for input in &graph.input {
@@ -81,7 +82,8 @@ impl ModelInput {
 
     /// Returns the tensor of a request. Numbers equal to `missing` become NaN.
     ///
-    /// # Errors Rejected if there is none, it is of another type, or a text is not UTF-8.
+    /// # Errors
+    /// Rejected if there is none, it is of another type, or a text is not UTF-8.
     pub(super) fn tensor(&self, request: &Request, missing: Option<f64>) -> Result<Tensor, Error> {
         match (request.find_input(&self.name), &self.default) {
             (None, Some(default)) => Ok(default.clone()),

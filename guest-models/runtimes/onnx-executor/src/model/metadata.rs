@@ -25,7 +25,8 @@ pub(super) struct Described<'a> {
 impl Described<'_> {
     /// Returns the metadata.
     ///
-    /// # Errors Failed if the classes of `metadata.json` are not those of the file.
+    /// # Errors
+    /// Failed if the classes of `metadata.json` are not those of the file.
     pub(super) fn metadata(
         &self,
         proto: &ModelProto,

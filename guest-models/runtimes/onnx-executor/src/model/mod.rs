@@ -30,8 +30,9 @@ pub struct OnnxModel {
 
 /// Reads an ONNX file.
 ///
-/// # Errors Failed if it is damaged, or has something that is not served; the text names the
-/// operator and node, and what to do.
+/// # Errors
+/// Failed if it is damaged, or has something that is not served; the text names the operator and
+/// node, and what to do.
 pub fn open(
     file: Bytes,
     saved: &SavedMetadata,

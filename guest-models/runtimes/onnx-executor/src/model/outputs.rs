@@ -26,7 +26,8 @@ pub(crate) struct ModelOutput {
 /// Replaces each output that is a sequence made of tensors by these tensors. Returns the names of
 /// the outputs: `probabilities` becomes `probabilities_0`, `probabilities_1`.
 ///
-/// # Errors Failed if two outputs have one name.
+/// # Errors
+/// Failed if two outputs have one name.
 pub(super) fn flatten_sequences(graph: &mut GraphProto) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     let mut flattened = Vec::new();
@@ -64,7 +65,8 @@ fn sequence<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a NodeProto> {
 
 /// Describes the outputs of a program.
 ///
-/// # Errors Failed if there is none.
+/// # Errors
+/// Failed if there is none.
 pub(super) fn read(
     graph: &GraphProto,
     names: Vec<String>,
@@ -94,8 +96,9 @@ pub(super) fn read(
 impl ModelOutput {
     /// Returns the tensor of a response.
     ///
-    /// # Errors Failed if its shape is not the one that the metadata say, which graphs can make
-    /// depend on values.
+    /// # Errors
+    /// Failed if its shape is not the one that the metadata say, which graphs can make depend on
+    /// values.
     pub(super) fn tensor(&self, value: &Tensor) -> Result<wardian_sdk::Tensor, Error> {
         let said = self.shape.as_deref().unwrap_or(&[-1]);
         let extents = || value.shape().iter().zip(said);

@@ -64,7 +64,8 @@ fn common(two: &Shape, three: &Shape) -> Option<Vec<i64>> {
 
 /// Runs a program with `rows` rows. Numbers count from `first` on and repeat, so that rows differ.
 ///
-/// # Errors Rejected if the graph does not take these values.
+/// # Errors
+/// Rejected if the graph does not take these values.
 pub(super) fn run(
     program: &Program,
     inputs: &[ModelInput],

@@ -23,7 +23,8 @@ struct Dimension {
 
 /// Returns the common shape of tensors.
 ///
-/// # Errors Rejected if there is none.
+/// # Errors
+/// Rejected if there is none.
 pub fn common_shape(one: &Shape, other: &Shape) -> Result<Shape, Error> {
     if one == other {
         return Ok(*one);
@@ -65,7 +66,8 @@ pub fn steps(shape: &Shape, into: &Shape) -> Vec<usize> {
 impl Broadcast {
     /// Finds the common shape of two tensors.
     ///
-    /// # Errors Rejected if there is none.
+    /// # Errors
+    /// Rejected if there is none.
     pub fn new(one: &Shape, other: &Shape) -> Result<Self, Error> {
         let shape = common_shape(one, other)?;
         let [one, other] = [one, other].map(|given| steps(given, &shape));
@@ -82,7 +84,8 @@ impl Broadcast {
 
     /// Applies a function to each pair of elements.
     ///
-    /// # Errors Rejected if there is not enough memory.
+    /// # Errors
+    /// Rejected if there is not enough memory.
     pub fn map<A: Clone, B: Clone, C>(
         &self,
         one: &[A],

@@ -39,7 +39,8 @@ fn cast_to(node: &Node<'_>, to: ElementType) -> Result<Kernel, Error> {
 
 /// Casts data.
 ///
-/// # Errors Rejected if a string is no number, or there is not enough memory.
+/// # Errors
+/// Rejected if a string is no number, or there is not enough memory.
 pub fn cast(data: &Data, to: ElementType) -> Result<Data, Error> {
     match (data, to) {
         // The frequent ones, without a detour.

@@ -19,7 +19,8 @@ pub const OPERATORS: &[Operator] = &[
 
 /// Returns an index that counts from the end if it is negative.
 ///
-/// # Errors Rejected if there is none.
+/// # Errors
+/// Rejected if there is none.
 pub fn resolve(index: i64, extent: usize) -> Result<usize, Error> {
     let counted = if index < 0 { index.saturating_add(extent as i64) } else { index };
     let resolved = usize::try_from(counted).ok().filter(|resolved| *resolved < extent);
@@ -60,7 +61,8 @@ fn gather_elements(node: &Node<'_>) -> Result<Kernel, Error> {
 
 /// Returns, for each index of an element along an axis, the place of the element in the data.
 ///
-/// # Errors Rejected if there is no such element.
+/// # Errors
+/// Rejected if there is no such element.
 pub(super) fn element_indices(
     shape: &Shape,
     indices: &Tensor,
@@ -118,7 +120,8 @@ fn gather_nd(node: &Node<'_>) -> Result<Kernel, Error> {
 /// Returns the place of the first element of each block that a row of indices names. The first
 /// `batch` dimensions are those of the data.
 ///
-/// # Errors Rejected if there is no such element.
+/// # Errors
+/// Rejected if there is no such element.
 pub(super) fn nd_places(data: &Shape, indices: &Tensor, batch: usize) -> Result<Vec<usize>, Error> {
     let shape = indices.shape();
     let depth = shape.last().copied().unwrap_or_default();

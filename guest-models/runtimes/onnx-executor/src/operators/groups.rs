@@ -9,7 +9,8 @@ use crate::tensor::{Tensor, allocate};
 
 /// A kernel that changes each group of elements along an axis.
 ///
-/// # Errors Failed if the type of the input is not known.
+/// # Errors
+/// Failed if the type of the input is not known.
 pub fn along_axis<T: Number>(
     node: &Node<'_>,
     axis: i64,
@@ -22,7 +23,8 @@ pub fn along_axis<T: Number>(
 
 /// Changes each group of elements along an axis of a tensor.
 ///
-/// # Errors Rejected if there is no such axis, or not enough memory.
+/// # Errors
+/// Rejected if there is no such axis, or not enough memory.
 pub fn change_groups<T: Number>(
     tensor: Tensor,
     axis: i64,

@@ -111,7 +111,8 @@ pub struct Product {
 impl Product {
     /// Plans the product of tensors of these shapes.
     ///
-    /// # Errors Rejected if they do not fit each other.
+    /// # Errors
+    /// Rejected if they do not fit each other.
     pub fn new(one: &Shape, other: &Shape) -> Result<Self, Error> {
         let (one_stack, rows, inner) = match **one {
             [] => return Err(Error::rejected("it takes no scalar")),

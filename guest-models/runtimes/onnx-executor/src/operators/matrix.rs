@@ -8,7 +8,8 @@ use crate::tensor::{Data, Tensor, collect};
 
 /// Returns the rows and columns of a matrix; one dimension is one row.
 ///
-/// # Errors Rejected if there are no dimensions, or more than two.
+/// # Errors
+/// Rejected if there are no dimensions, or more than two.
 pub fn dimensions(tensor: &Tensor) -> Result<(usize, usize), Error> {
     match **tensor.shape() {
         [columns] => Ok((1, columns)),
@@ -19,7 +20,8 @@ pub fn dimensions(tensor: &Tensor) -> Result<(usize, usize), Error> {
 
 /// Returns the rows of a matrix that has so many columns.
 ///
-/// # Errors Rejected if it has another number of columns, or is no matrix.
+/// # Errors
+/// Rejected if it has another number of columns, or is no matrix.
 pub fn rows_of(tensor: &Tensor, features: usize) -> Result<usize, Error> {
     match dimensions(tensor)? {
         (rows, columns) if columns == features => Ok(rows),
@@ -31,7 +33,8 @@ pub fn rows_of(tensor: &Tensor, features: usize) -> Result<usize, Error> {
 
 /// Returns the numbers of one of the common types as floats.
 ///
-/// # Errors Failed if they are of another type.
+/// # Errors
+/// Failed if they are of another type.
 pub fn floats(tensor: &Tensor) -> Result<Cow<'_, [f32]>, Error> {
     let numbers = match tensor.data() {
         Data::F32(numbers) => return Ok(Cow::Borrowed(numbers)),
@@ -53,7 +56,8 @@ pub fn of_column<T: Copy>(list: &[T], column: usize) -> Option<T> {
 
 /// Returns whole numbers that are sizes or indices.
 ///
-/// # Errors Failed if one is negative or too large.
+/// # Errors
+/// Failed if one is negative or too large.
 pub fn indices(name: &str, numbers: &[i64]) -> Result<Vec<usize>, Error> {
     let index = |number: &i64| {
         let index = u32::try_from(*number).ok().map(|index| index as usize);

@@ -154,7 +154,8 @@ impl Domain {
 /// `for_types!(element, T in [F32(f32), F64(f64)] => kernel::<T>(node))`. The expression is a
 /// `Result`, as is the whole.
 ///
-/// # Errors Failed if the type is not listed.
+/// # Errors
+/// Failed if the type is not listed.
 #[macro_export]
 macro_rules! for_types {
     ($element:expr, $T:ident in [$($variant:ident($rust:ty)),* $(,)?] => $body:expr) => {

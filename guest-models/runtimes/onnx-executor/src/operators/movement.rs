@@ -91,7 +91,8 @@ fn concat(node: &Node<'_>) -> Result<Kernel, Error> {
 
 /// Joins tensors along an axis.
 ///
-/// # Errors Rejected if another extent differs.
+/// # Errors
+/// Rejected if another extent differs.
 pub fn concatenate(tensors: &[&Tensor], axis: usize) -> Result<Tensor, Error> {
     let first = tensors.first().or_rejected("nothing to join")?;
     let mut joined = 0_usize;
@@ -248,7 +249,8 @@ fn sizes_now(
 
 /// Returns a part of a tensor along an axis.
 ///
-/// # Errors Rejected if it is not within the tensor.
+/// # Errors
+/// Rejected if it is not within the tensor.
 pub fn part(tensor: &Tensor, axis: usize, start: usize, length: usize) -> Result<Tensor, Error> {
     let (outer, block) = tensor.shape().split_at_axis(axis);
     let (_, inner) = tensor.shape().split_at_axis(axis + 1);

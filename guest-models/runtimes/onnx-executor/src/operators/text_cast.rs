@@ -13,7 +13,8 @@ const DOUBLE_DIGITS: usize = 17;
 
 /// Writes numbers as ONNX Runtime does: fractions as C's `%.8g` and `%.17g`.
 ///
-/// # Errors Rejected if there is not enough memory.
+/// # Errors
+/// Rejected if there is not enough memory.
 pub(super) fn to_texts(data: &Data) -> Result<Vec<Text>, Error> {
     macro_rules! integers {
         ($($variant:ident),*) => {
@@ -61,7 +62,8 @@ fn without_zeros(number: &str) -> &str {
 
 /// Reads numbers.
 ///
-/// # Errors Rejected if a text is none; it is not repeated, as others might see it.
+/// # Errors
+/// Rejected if a text is none; it is not repeated, as others might see it.
 pub(super) fn from_texts(values: &[Text], to: ElementType) -> Result<Data, Error> {
     let fractions = || values.iter().map(|text| parse_fraction(text));
     match to {

@@ -79,7 +79,8 @@ fn sigmoid(value: f64) -> f64 {
 
 /// A kernel that applies a function to each element.
 ///
-/// # Errors Failed if the type of the input is not known.
+/// # Errors
+/// Failed if the type of the input is not known.
 pub fn map<T: Element + Copy>(
     node: &Node<'_>,
     function: impl Fn(T) -> T + Send + Sync + 'static,

@@ -27,14 +27,16 @@ pub struct Tensor {
 impl Tensor {
     /// Makes a tensor.
     ///
-    /// # Errors Rejected if the values do not fill the shape.
+    /// # Errors
+    /// Rejected if the values do not fill the shape.
     pub fn new<T: Element>(shape: Shape, values: Vec<T>) -> Result<Self, Error> {
         Self::from_data(shape, T::wrap(values))
     }
 
     /// Makes a tensor of data of any type.
     ///
-    /// # Errors Rejected if the data do not fill the shape.
+    /// # Errors
+    /// Rejected if the data do not fill the shape.
     pub fn from_data(shape: Shape, data: Data) -> Result<Self, Error> {
         if data.len() != shape.elements() {
             let text = format!("{} elements do not fill the shape {shape:?}", data.len());
@@ -45,7 +47,8 @@ impl Tensor {
 
     /// Makes a tensor of one dimension.
     ///
-    /// # Errors Rejected if there are more values than the limit.
+    /// # Errors
+    /// Rejected if there are more values than the limit.
     pub fn vector<T: Element>(values: Vec<T>) -> Result<Self, Error> {
         Self::new(Shape::new(&[values.len()])?, values)
     }
@@ -77,8 +80,9 @@ impl Tensor {
 
     /// Returns the elements in row-major order.
     ///
-    /// # Errors Failed if they are of another type: the type of every value is checked when the
-    /// graph is read.
+    /// # Errors
+    /// Failed if they are of another type: the type of every value is checked when the graph is
+    /// read.
     pub fn values<T: Element>(&self) -> Result<&[T], Error> {
         let mismatch = Mismatch { given: self.element_type(), wanted: T::TYPE };
         T::values(&self.data).or_failed(mismatch)
@@ -86,7 +90,8 @@ impl Tensor {
 
     /// Unwraps the elements.
     ///
-    /// # Errors As for [`Tensor::values`].
+    /// # Errors
+    /// As for [`Tensor::values`].
     pub fn into_values<T: Element>(self) -> Result<Vec<T>, Error> {
         let mismatch = Mismatch { given: self.element_type(), wanted: T::TYPE };
         T::unwrap(self.data).or_failed(mismatch)
@@ -94,7 +99,8 @@ impl Tensor {
 
     /// Returns the elements as whole numbers: of int64 or int32.
     ///
-    /// # Errors As for [`Tensor::values`].
+    /// # Errors
+    /// As for [`Tensor::values`].
     pub fn integers(&self) -> Result<Vec<i64>, Error> {
         match &self.data {
             Data::I64(values) => Ok(values.clone()),
@@ -108,7 +114,8 @@ impl Tensor {
 
     /// Returns this tensor with another shape of as many elements.
     ///
-    /// # Errors Rejected if the number of elements differs.
+    /// # Errors
+    /// Rejected if the number of elements differs.
     pub fn reshape(self, shape: Shape) -> Result<Self, Error> {
         let before = self.shape;
         Self::from_data(shape, self.data)
@@ -130,7 +137,8 @@ impl fmt::Display for Mismatch {
 
 /// Makes an empty list with room for `length` values.
 ///
-/// # Errors Rejected if there is not enough memory.
+/// # Errors
+/// Rejected if there is not enough memory.
 pub fn allocate<T>(length: usize) -> Result<Vec<T>, Error> {
     let mut values = Vec::new();
     let room = values.try_reserve_exact(length);
@@ -140,7 +148,8 @@ pub fn allocate<T>(length: usize) -> Result<Vec<T>, Error> {
 
 /// Makes a list of equal values.
 ///
-/// # Errors Rejected if there is not enough memory.
+/// # Errors
+/// Rejected if there is not enough memory.
 pub fn filled<T: Clone>(length: usize, value: T) -> Result<Vec<T>, Error> {
     let mut values = allocate(length)?;
     values.resize(length, value);
@@ -149,7 +158,8 @@ pub fn filled<T: Clone>(length: usize, value: T) -> Result<Vec<T>, Error> {
 
 /// Collects an iterator of known length.
 ///
-/// # Errors Rejected if there is not enough memory.
+/// # Errors
+/// Rejected if there is not enough memory.
 pub fn collect<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>, Error> {
     let mut list = allocate(values.len())?;
     list.extend(values);

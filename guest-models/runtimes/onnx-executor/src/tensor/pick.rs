@@ -18,7 +18,8 @@ pub struct Walk {
 impl Tensor {
     /// Returns a tensor of the elements at these indices.
     ///
-    /// # Errors Rejected if there is no such element, or they do not fill the shape.
+    /// # Errors
+    /// Rejected if there is no such element, or they do not fill the shape.
     pub fn pick(&self, shape: Shape, indices: &[usize]) -> Result<Self, Error> {
         fn pick<T: Element>(values: &[T], indices: &[usize]) -> Result<Vec<T>, Error> {
             let mut picked = allocate(indices.len())?;
@@ -33,7 +34,8 @@ impl Tensor {
 
     /// Returns a tensor of blocks of this many elements that start at these indices.
     ///
-    /// # Errors Rejected if there is no such block, or they do not fill the shape.
+    /// # Errors
+    /// Rejected if there is no such block, or they do not fill the shape.
     pub fn pick_blocks(
         &self,
         shape: Shape,
@@ -49,7 +51,8 @@ impl Tensor {
 
     /// Returns the elements along a walk.
     ///
-    /// # Errors Rejected if it leaves the data.
+    /// # Errors
+    /// Rejected if it leaves the data.
     pub fn walk(&self, walk: &Walk) -> Result<Self, Error> {
         let Walk { shape, start, steps } = walk;
         let (outer, length) = contiguous(shape, steps);
@@ -65,7 +68,8 @@ impl Tensor {
 
     /// Returns the tensor with its axes in another order.
     ///
-    /// # Errors Rejected if there is not enough memory.
+    /// # Errors
+    /// Rejected if there is not enough memory.
     pub fn transpose(&self, order: &[usize]) -> Result<Self, Error> {
         let own = strides(self.shape());
         let extents: Vec<_> =
@@ -124,7 +128,8 @@ fn collect_starts(extents: &[usize], steps: &[isize], start: isize, starts: &mut
 impl Data {
     /// Returns a list without elements of this type, with room for `length`.
     ///
-    /// # Errors Rejected if there is not enough memory.
+    /// # Errors
+    /// Rejected if there is not enough memory.
     pub fn empty(&self, length: usize) -> Result<Self, Error> {
         fn empty<T: Element>(_: &[T], length: usize) -> Result<Data, Error> {
             Ok(T::wrap(allocate(length)?))
@@ -134,7 +139,8 @@ impl Data {
 
     /// Appends a block of other data of the same type.
     ///
-    /// # Errors Rejected if there is no such block.
+    /// # Errors
+    /// Rejected if there is no such block.
     pub fn append(&mut self, from: &Self, start: usize, length: usize) -> Result<(), Error> {
         fn append<T: Element>(
             values: &mut Vec<T>,

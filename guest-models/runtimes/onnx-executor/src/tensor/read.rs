@@ -14,8 +14,9 @@ const EXTERNAL: i32 = 1;
 impl Tensor {
     /// Reads a tensor.
     ///
-    /// # Errors Failed if it is of a type that is not served, is stored outside of the file, or its
-    /// data do not fill its shape.
+    /// # Errors
+    /// Failed if it is of a type that is not served, is stored outside of the file, or its data do
+    /// not fill its shape.
     pub fn read(proto: &TensorProto) -> Result<Self, Error> {
         read(proto).or_failed(format_args!("the tensor {:?}", proto.name))
     }
@@ -110,7 +111,8 @@ fn fields(element: ElementType, proto: &TensorProto) -> Result<Data, Error> {
 
 /// Reads strings.
 ///
-/// # Errors Failed if one is not UTF-8.
+/// # Errors
+/// Failed if one is not UTF-8.
 pub fn texts(strings: &[Vec<u8>]) -> Result<Vec<Text>, Error> {
     let text = |bytes: &Vec<u8>| {
         let text = std::str::from_utf8(bytes).or_failed("a string is not UTF-8")?;

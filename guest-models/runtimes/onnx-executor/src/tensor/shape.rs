@@ -25,7 +25,8 @@ impl Shape {
 
     /// Makes a shape.
     ///
-    /// # Errors Rejected if there are more dimensions or elements than the limits allow.
+    /// # Errors
+    /// Rejected if there are more dimensions or elements than the limits allow.
     pub fn new(extents: &[usize]) -> Result<Self, Error> {
         let mut shape = Self::SCALAR;
         for extent in extents {
@@ -36,7 +37,8 @@ impl Shape {
 
     /// Makes a shape of any numbers.
     ///
-    /// # Errors Rejected if one is negative, or the shape is beyond the limits.
+    /// # Errors
+    /// Rejected if one is negative, or the shape is beyond the limits.
     pub fn from_numbers(extents: &[i64]) -> Result<Self, Error> {
         let mut shape = Self::SCALAR;
         for extent in extents {
@@ -78,14 +80,16 @@ impl Shape {
 
     /// Returns the index of an axis that counts from the end if it is negative.
     ///
-    /// # Errors Rejected if there is none.
+    /// # Errors
+    /// Rejected if there is none.
     pub fn axis(&self, axis: i64) -> Result<usize, Error> {
         axis_of(axis, self.rank)
     }
 
     /// Returns this shape with another extent along an axis, which must exist.
     ///
-    /// # Errors Rejected if the shape is beyond the limits.
+    /// # Errors
+    /// Rejected if the shape is beyond the limits.
     pub fn with(mut self, axis: usize, extent: usize) -> Result<Self, Error> {
         if let Some(place) = self.extents[..self.rank].get_mut(axis) {
             *place = extent;
@@ -96,7 +100,8 @@ impl Shape {
 
 /// Returns the index of an axis of `rank` dimensions, counted from the end if it is negative.
 ///
-/// # Errors Rejected if there is none.
+/// # Errors
+/// Rejected if there is none.
 pub fn axis_of(axis: i64, rank: usize) -> Result<usize, Error> {
     let counted = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     let index = usize::try_from(counted).ok().filter(|index| *index < rank);

@@ -95,7 +95,8 @@ impl Case {
 
     /// Builds the node for inputs of these types, none of them constant, and runs it.
     ///
-    /// # Errors The refusal or the error of the run.
+    /// # Errors
+    /// The refusal or the error of the run.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
         let given: Vec<_> = inputs.iter().cloned().map(Some).collect();
         self.run_with(&given, false)
@@ -103,7 +104,8 @@ impl Case {
 
     /// Builds and runs the node; inputs may be left out, and may all be constants.
     ///
-    /// # Errors The refusal or the error of the run.
+    /// # Errors
+    /// The refusal or the error of the run.
     pub fn run_with(
         &self,
         inputs: &[Option<Tensor>],
@@ -137,21 +139,24 @@ impl Case {
 
     /// Builds and runs the node, and returns its first output.
     ///
-    /// # Panics If it is refused or fails.
+    /// # Panics
+    /// If it is refused or fails.
     pub fn output(&self, inputs: &[Tensor]) -> Tensor {
         self.run(inputs).unwrap().remove(0)
     }
 
     /// Builds and runs the node, and returns its first output's elements.
     ///
-    /// # Panics If it is refused or fails, or the elements are of another type.
+    /// # Panics
+    /// If it is refused or fails, or the elements are of another type.
     pub fn values<T: Element>(&self, inputs: &[Tensor]) -> Vec<T> {
         self.output(inputs).into_values().unwrap()
     }
 
     /// Returns the text with which the node is refused or fails.
     ///
-    /// # Panics If it answers.
+    /// # Panics
+    /// If it answers.
     pub fn error(&self, inputs: &[Tensor]) -> String {
         self.run(inputs).unwrap_err().to_string()
     }
@@ -165,14 +170,16 @@ impl Subgraphs for NoSubgraphs {
 
 /// Makes a tensor of numbers or booleans.
 ///
-/// # Panics If the values do not fill the shape.
+/// # Panics
+/// If the values do not fill the shape.
 pub fn tensor<T: Element>(shape: &[usize], values: &[T]) -> Tensor {
     Tensor::new(Shape::new(shape).unwrap(), values.to_vec()).unwrap()
 }
 
 /// Makes a tensor of strings.
 ///
-/// # Panics If the values do not fill the shape.
+/// # Panics
+/// If the values do not fill the shape.
 pub fn strings(shape: &[usize], values: &[&str]) -> Tensor {
     let values: Vec<Text> = values.iter().map(|value| Text::from(*value)).collect();
     tensor(shape, &values)

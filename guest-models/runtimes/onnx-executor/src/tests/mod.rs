@@ -18,21 +18,24 @@ pub(crate) const REGISTRY: Registry = Registry::new(&[GENERAL]);
 
 /// Opens a file of this graph.
 ///
-/// # Errors The refusal.
+/// # Errors
+/// The refusal.
 fn open_graph(graph: GraphProto) -> Result<Box<dyn Predictor>, Error> {
     open_file(&ModelProto { graph: Some(graph), ..file() })
 }
 
 /// Opens a file.
 ///
-/// # Errors The refusal.
+/// # Errors
+/// The refusal.
 fn open_file(file: &ModelProto) -> Result<Box<dyn Predictor>, Error> {
     open(&file.encode_to_vec())
 }
 
 /// Returns the text with which a graph is refused.
 ///
-/// # Panics If it is not.
+/// # Panics
+/// If it is not.
 fn refusal(graph: GraphProto) -> String {
     match open_graph(graph) {
         Ok(_) => panic!("it is served"),
@@ -47,7 +50,8 @@ fn request(input: Tensor) -> Request {
 
 /// Asks a model for the first output of a matrix of two columns.
 ///
-/// # Panics If it fails, or the output is not of float.
+/// # Panics
+/// If it fails, or the output is not of float.
 pub(crate) fn ask(model: &dyn Predictor, values: &[f32]) -> Vec<f32> {
     let input = Tensor::new("x", [values.len() / 2, 2], values.iter().copied());
     let response = model.predict(&request(input)).unwrap();
@@ -56,7 +60,8 @@ pub(crate) fn ask(model: &dyn Predictor, values: &[f32]) -> Vec<f32> {
 
 /// Opens the bytes of a file.
 ///
-/// # Errors The refusal.
+/// # Errors
+/// The refusal.
 fn open(bytes: &[u8]) -> Result<Box<dyn Predictor>, Error> {
     crate::open(bytes.to_vec(), &SavedMetadata::default(), REGISTRY, &|name| {
         Err(Error::failed(format_args!("no file {name:?}")))

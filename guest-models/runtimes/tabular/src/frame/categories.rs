@@ -20,7 +20,8 @@ pub(crate) enum Categories {
 impl Categories {
     /// Reads a list of JSON.
     ///
-    /// # Errors Failed if it has texts beside numbers, anything else, or the same category twice.
+    /// # Errors
+    /// Failed if it has texts beside numbers, anything else, or the same category twice.
     pub(crate) fn read(list: &[&RawValue]) -> Result<Self, Error> {
         let texts: Option<Vec<String>> = list.iter().map(|item| text(item)).collect();
         if let Some(texts) = texts.filter(|texts| !texts.is_empty()) {

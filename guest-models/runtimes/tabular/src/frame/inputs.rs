@@ -30,8 +30,8 @@ pub(crate) struct Column {
 impl Inputs {
     /// Declares the inputs for columns.
     ///
-    /// # Errors Failed if there are none, or if columns must be told by their names, and two have
-    /// the same.
+    /// # Errors
+    /// Failed if there are none, or if columns must be told by their names, and two have the same.
     pub(crate) fn new(columns: Vec<Column>, missing: Option<f64>) -> Result<Self, Error> {
         if columns.is_empty() {
             return Err(Error::failed("the file has no columns"));
@@ -74,7 +74,8 @@ impl Inputs {
 
     /// Reads the rows of a request, one after the other.
     ///
-    /// # Errors Rejected if the tensors do not have the declared datatypes and shapes.
+    /// # Errors
+    /// Rejected if the tensors do not have the declared datatypes and shapes.
     pub(crate) fn rows(&self, request: &Request) -> Result<Vec<f64>, Error> {
         if self.is_matrix() { self.matrix(request) } else { self.joined(request) }
     }

@@ -14,7 +14,8 @@ use crate::frame::{Categories, Column};
 
 /// Returns the columns with their categories.
 ///
-/// # Errors Failed if it is uncertain which columns have categories.
+/// # Errors
+/// Failed if it is uncertain which columns have categories.
 pub(super) fn read(
     header: &Header<'_>,
     lines: &Lines<'_>,

@@ -52,7 +52,8 @@ pub(super) struct Feature<'a> {
 impl<'a> Header<'a> {
     /// Reads the lines up to the first tree.
     ///
-    /// # Errors Failed with the field that is absent, unknown or contradictory.
+    /// # Errors
+    /// Failed with the field that is absent, unknown or contradictory.
     pub(super) fn read(lines: &mut Lines<'a>) -> Result<Self, Error> {
         let fields = fields(lines)?;
         let outputs = outputs(&fields)?;

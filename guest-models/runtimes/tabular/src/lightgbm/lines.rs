@@ -30,7 +30,8 @@ pub(super) enum Line<'a> {
 impl<'a> Lines<'a> {
     /// Begins with a file's first line, and steps over it.
     ///
-    /// # Errors Failed if the file is not UTF-8, or is the JSON of `dump_model`.
+    /// # Errors
+    /// Failed if the file is not UTF-8, or is the JSON of `dump_model`.
     pub(super) fn new(file: &'a [u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(file).or_failed("the file is not UTF-8")?;
         let text = text.trim_ascii_start();
@@ -49,7 +50,8 @@ impl<'a> Lines<'a> {
 
     /// Takes the next line of the header or the trees.
     ///
-    /// # Errors Failed at the end of the file, which has more lines when it is whole.
+    /// # Errors
+    /// Failed at the end of the file, which has more lines when it is whole.
     pub(super) fn next(&mut self) -> Result<Line<'a>, Error> {
         let line = self.peek().ok_or_else(cut)?;
         self.rest.next();

@@ -29,7 +29,8 @@ struct Lightgbm {
 
 /// Reads a file.
 ///
-/// # Errors Failed with the field that is damaged or not served.
+/// # Errors
+/// Failed with the field that is damaged or not served.
 pub(crate) fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
     match read(file, saved) {
         Ok(model) => Ok(Box::new(model)),

@@ -39,7 +39,8 @@ pub(super) enum LastStep {
 impl Objective {
     /// Reads the field `objective`. An objective of the caller's own writes none.
     ///
-    /// # Errors Failed if the name or a parameter is unknown, or does not fit `outputs`.
+    /// # Errors
+    /// Failed if the name or a parameter is unknown, or does not fit `outputs`.
     pub(super) fn parse(line: Option<&str>, outputs: usize) -> Result<Self, Error> {
         let line = line.unwrap_or("custom");
         let mut words = line.split_ascii_whitespace();

@@ -56,7 +56,8 @@ struct Section<'a> {
 
 /// Reads the lines after `Tree=` up to the next blank one. The root is the first node.
 ///
-/// # Errors Failed with the field that is absent, unknown or contradictory.
+/// # Errors
+/// Failed with the field that is absent, unknown or contradictory.
 pub(super) fn read(lines: &mut Lines<'_>, output: usize) -> Result<Vec<Node<f64>>, Error> {
     let section = Section::read(lines)?;
     let mut nodes = section.splits()?;

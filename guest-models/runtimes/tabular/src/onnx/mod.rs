@@ -18,8 +18,9 @@ const OPERATORS: Registry = Registry::new(&[GENERAL, &[ml::OPERATORS]]);
 
 /// Reads an ONNX file.
 ///
-/// # Errors Failed if it is damaged, or has something that is not served; the text names the
-/// operator and node, and what to do.
+/// # Errors
+/// Failed if it is damaged, or has something that is not served; the text names the operator and
+/// node, and what to do.
 pub(crate) fn open(file: &[u8], saved: &SavedMetadata) -> Result<Box<dyn Predictor>, Error> {
     let file = model_file::scratch(|| file.to_vec());
     onnx_executor::open(file, saved, OPERATORS, &wardian_sdk::artifacts::read)

@@ -41,8 +41,9 @@ impl<T: Number> EnsembleBuilder<T> {
     /// Adds a tree, whose leaves are added after those of the trees before it. Nodes that cannot be
     /// reached from the root are ignored.
     ///
-    /// # Errors Failed with the tree's number if an index is out of range, a node has two parents,
-    /// the nodes form a cycle, or the tree is deeper than [`MAX_DEPTH`].
+    /// # Errors
+    /// Failed with the tree's number if an index is out of range, a node has two parents, the nodes
+    /// form a cycle, or the tree is deeper than [`MAX_DEPTH`].
     pub fn add(&mut self, root: usize, nodes: Vec<Node<T>>) -> Result<(), Error> {
         let tree = self.trees.len();
         self.check(root, &nodes)

@@ -75,8 +75,8 @@ struct Version {
 impl<'a> Document<'a> {
     /// Reads a file.
     ///
-    /// # Errors Failed if it is of another version, or a field is absent, unknown or of another
-    /// type.
+    /// # Errors
+    /// Failed if it is of another version, or a field is absent, unknown or of another type.
     pub(super) fn read(file: &'a [u8]) -> Result<Self, Error> {
         let read: Result<Self, _> = serde_json::from_slice(file);
         let document = match read {

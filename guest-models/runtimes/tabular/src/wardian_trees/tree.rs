@@ -23,8 +23,8 @@ struct Lists {
 
 /// Reads a tree, whose leaves are for one output. The root is the first node.
 ///
-/// # Errors Failed if the lists are not as long as each other, or a set is not of a column with
-/// categories.
+/// # Errors
+/// Failed if the lists are not as long as each other, or a set is not of a column with categories.
 pub(super) fn nodes(
     fields: &TreeFields<'_>,
     columns: &[Column],

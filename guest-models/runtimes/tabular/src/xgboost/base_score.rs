@@ -15,7 +15,8 @@ enum Written {
 
 /// Reads `base_score`: a number for each output.
 ///
-/// # Errors Failed if the text is not of numbers, or of another number of them.
+/// # Errors
+/// Failed if the text is not of numbers, or of another number of them.
 pub(super) fn read(text: &str, outputs: usize) -> Result<Vec<f32>, Error> {
     let plain = text.trim().replace('(', "[").replace(')', "]");
     let written = serde_json::from_str(&plain).or_failed(format_args!(

@@ -57,7 +57,8 @@ enum Kind {
 impl Booster {
     /// Reads the fields of `gradient_booster`.
     ///
-    /// # Errors Failed if they are not valid, or of a booster that is not known.
+    /// # Errors
+    /// Failed if they are not valid, or of a booster that is not known.
     pub(super) fn read(mut booster: Fields, context: &Context) -> Result<Self, Error> {
         let name = booster.text("name")?;
         let outputs = context.outputs;
@@ -85,7 +86,8 @@ impl Booster {
 
     /// Returns the sums, `[n, outputs]`, of `n` `rows` of columns.
     ///
-    /// # Errors Rejected if they are more than [`MAX_SUMS`].
+    /// # Errors
+    /// Rejected if they are more than [`MAX_SUMS`].
     pub(super) fn sums(&self, rows: &[f32], n: usize) -> Result<Vec<f32>, Error> {
         let count = n.checked_mul(self.outputs).filter(|count| *count <= MAX_SUMS);
         let count = count.or_rejected(format_args!(
@@ -110,7 +112,8 @@ impl Context {
     /// Returns what the sums start with. The library leaves a `base_score` as it is while it waits
     /// for training to estimate it.
     ///
-    /// # Errors Failed if the objective cannot have this `base_score`.
+    /// # Errors
+    /// Failed if the objective cannot have this `base_score`.
     pub(super) fn base(&self, is_fitted: bool) -> Result<Vec<f32>, Error> {
         match is_fitted || !self.is_estimated {
             true => self.objective.margins(&self.scores),
@@ -121,7 +124,8 @@ impl Context {
     /// Returns the rounds that are asked, of `rounds`: an estimator asks up to its best round, a
     /// `Booster` asks all of them.
     ///
-    /// # Errors Failed if the best round is none of them.
+    /// # Errors
+    /// Failed if the best round is none of them.
     pub(super) fn asked_rounds(&self, rounds: usize) -> Result<usize, Error> {
         let Some(best) = self.best_iteration.as_ref().filter(|_| self.is_estimator) else {
             return Ok(rounds);

@@ -25,7 +25,8 @@ pub(super) enum Categories {
 
 /// Reads the field `cats`: the categories of each column, or nothing if no column has any.
 ///
-/// # Errors Failed if the field is not valid.
+/// # Errors
+/// Failed if the field is not valid.
 pub(super) fn read(
     value: Value,
     features: usize,
@@ -76,8 +77,9 @@ impl Categories {
 impl Categories {
     /// Takes the categories that `metadata.json` has for the column, if it has any.
     ///
-    /// # Errors Failed if there are none and the file's are cut, or if their number is not that of
-    /// the file's.
+    /// # Errors
+    /// Failed if there are none and the file's are cut, or if their number is not that of the
+    /// file's.
     pub(super) fn or_saved(self, column: &str, saved: &SavedMetadata) -> Result<Self, Error> {
         let shown = shown(column);
         let Some(saved) = saved.categories.get(column) else {

@@ -18,7 +18,8 @@ pub(super) struct Linear {
 impl Linear {
     /// Reads the fields of the booster.
     ///
-    /// # Errors Failed if they are not valid.
+    /// # Errors
+    /// Failed if they are not valid.
     pub(super) fn read(
         mut booster: Fields,
         features: usize,

@@ -49,7 +49,8 @@ struct Weights {
 impl Forest {
     /// Reads the fields of the booster.
     ///
-    /// # Errors Failed if they are not valid.
+    /// # Errors
+    /// Failed if they are not valid.
     pub(super) fn read(booster: Fields, name: &str, context: &Context) -> Result<Self, Error> {
         let mut parts = Parts::read(booster, name == "dart", context)?;
         let base = context.base(!parts.trees.is_empty())?;

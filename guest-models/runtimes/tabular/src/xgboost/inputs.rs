@@ -41,7 +41,8 @@ pub(super) struct Rows {
 impl Inputs {
     /// Decides on the inputs of a model.
     ///
-    /// # Errors Failed if the columns need inputs of their own and cannot have them.
+    /// # Errors
+    /// Failed if the columns need inputs of their own and cannot have them.
     pub(super) fn new(
         features: usize,
         names: &[String],
@@ -95,7 +96,8 @@ impl Inputs {
 
     /// Reads the rows of a request.
     ///
-    /// # Errors Rejected if an input has another shape, or a value is no category.
+    /// # Errors
+    /// Rejected if an input has another shape, or a value is no category.
     pub(super) fn read(&self, request: &Request) -> Result<Rows, Error> {
         let mut rows = match self.is_matrix() {
             true => self.matrix(request.input(MATRIX)?)?,

@@ -44,7 +44,8 @@ const OBJECTIVE_PARAMETERS: [&str; 12] = [
 impl Learner {
     /// Reads a file of so many bytes.
     ///
-    /// # Errors Failed if it is not valid, or not known whole.
+    /// # Errors
+    /// Failed if it is not valid, or not known whole.
     pub(super) fn read(file: Object, file_size: usize) -> Result<Self, Error> {
         refuse_others(&file)?;
         let mut file = Fields::new("the file", file);

@@ -33,8 +33,9 @@ use crate::{Format, Predictor, SavedMetadata};
 
 /// Reads a file of XGBoost.
 ///
-/// # Errors Failed if it is not valid, or holds something that cannot be served as the library
-/// does; the text names the field.
+/// # Errors
+/// Failed if it is not valid, or holds something that cannot be served as the library does; the
+/// text names the field.
 pub(crate) fn open(
     file: &[u8],
     format: Format,

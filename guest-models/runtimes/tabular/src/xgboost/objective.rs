@@ -63,7 +63,8 @@ pub(super) enum Answer {
 impl Objective {
     /// Finds an objective by its name in a file.
     ///
-    /// # Errors Failed if there is none of this name.
+    /// # Errors
+    /// Failed if there is none of this name.
     pub(super) fn find(name: &str, version: Version) -> Result<Self, Error> {
         use Link::{Gaps, Identity, Log, LogOfPositive, Logit};
         let values = |name, link, transform| Self { name, link, transform, answer: Answer::Values };
@@ -117,7 +118,8 @@ impl Objective {
 
     /// Turns a `base_score` for each output into the sums to start with.
     ///
-    /// # Errors Failed if the objective cannot have this score.
+    /// # Errors
+    /// Failed if the objective cannot have this score.
     pub(super) fn margins(self, scores: &[f32]) -> Result<Vec<f32>, Error> {
         let margins: Option<Vec<f32>> = match self.link {
             Link::Identity => Some(scores.to_vec()),

@@ -21,7 +21,8 @@ pub(super) struct Outputs {
 impl Outputs {
     /// Decides on the outputs of a model with so many sums for each row.
     ///
-    /// # Errors Failed if `metadata.json` names another number of classes.
+    /// # Errors
+    /// Failed if `metadata.json` names another number of classes.
     pub(super) fn new(
         objective: Objective,
         width: usize,

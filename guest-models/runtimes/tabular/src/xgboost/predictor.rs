@@ -22,7 +22,8 @@ pub(super) struct XgboostPredictor {
 impl XgboostPredictor {
     /// Makes a predictor of a learner.
     ///
-    /// # Errors Failed if the columns cannot be inputs, or `metadata.json` does not fit.
+    /// # Errors
+    /// Failed if the columns cannot be inputs, or `metadata.json` does not fit.
     pub(super) fn new(
         mut learner: Learner,
         format: Format,

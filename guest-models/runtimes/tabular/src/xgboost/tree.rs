@@ -45,7 +45,8 @@ impl TreeReader {
     /// for, unless they have a value for each. `weight` turns the value of a leaf into what is
     /// added.
     ///
-    /// # Errors Failed if the tree is not valid.
+    /// # Errors
+    /// Failed if the tree is not valid.
     pub(super) fn read(
         &mut self,
         tree: Value,

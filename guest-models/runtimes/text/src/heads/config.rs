@@ -48,7 +48,8 @@ impl NetworkConfig {
 
     /// Returns what a network with scores is for.
     ///
-    /// # Errors Failed if its architecture is not served.
+    /// # Errors
+    /// Failed if its architecture is not served.
     pub(super) fn classifier(&self, by_token: bool) -> Result<Head, Error> {
         let architecture = self.architecture();
         let is = |suffix| architecture.ends_with(suffix) || architecture.is_empty();

@@ -62,7 +62,8 @@ impl Embedding {
     /// in sentence-transformers. If the network makes embeddings of texts itself, they stay as they
     /// are.
     ///
-    /// # Errors Failed if a module or a pooling is not served, or a file is not valid.
+    /// # Errors
+    /// Failed if a module or a pooling is not served, or a file is not valid.
     pub(super) fn read(folder: &Folder<'_>, by_token: bool) -> Result<Self, Error> {
         let mut embedding =
             Self { by_token, poolings: vec![Pooling::Mean], normalizes: false, width: 0 };
@@ -205,7 +206,8 @@ fn poolings(folder: &Folder<'_>, path: &str) -> Result<Vec<Pooling>, Error> {
 
 /// Returns the text that sentence-transformers puts before every other.
 ///
-/// # Errors Failed if the default prompt is not there, or the file is not valid.
+/// # Errors
+/// Failed if the default prompt is not there, or the file is not valid.
 pub(crate) fn default_prompt(folder: &Folder<'_>) -> Result<String, Error> {
     const FILE: &str = "config_sentence_transformers.json";
     let Prompts { mut prompts, default_prompt_name } = folder.json(FILE)?.unwrap_or_default();

@@ -31,7 +31,8 @@ impl Entities {
 
     /// Describes the labels.
     ///
-    /// # Errors Failed if there are not `width` of them.
+    /// # Errors
+    /// Failed if there are not `width` of them.
     pub(super) fn describe(&mut self, width: usize, metadata: Metadata) -> Result<Metadata, Error> {
         self.labels = complete(std::mem::take(&mut self.labels), width)?;
         let classes = serde_json::json!(self.labels).to_string();

@@ -30,7 +30,8 @@ impl Labels {
 
     /// Describes the labels.
     ///
-    /// # Errors Failed if there are not `width` of them.
+    /// # Errors
+    /// Failed if there are not `width` of them.
     pub(super) fn describe(&mut self, width: usize, metadata: Metadata) -> Result<Metadata, Error> {
         self.labels = complete(std::mem::take(&mut self.labels), width)?;
         let classes = serde_json::json!(self.labels).to_string();
@@ -69,7 +70,8 @@ impl Labels {
 
 /// Returns as many labels as the network has; numbered ones if the file has none.
 ///
-/// # Errors Failed if there is another number of them.
+/// # Errors
+/// Failed if there is another number of them.
 pub(super) fn complete(labels: Vec<String>, width: usize) -> Result<Vec<String>, Error> {
     let count = labels.len();
     match count {

@@ -51,7 +51,8 @@ pub(crate) struct Answered<'a> {
 impl Use {
     /// Finds out what a network is for: by its outputs, and then by its architecture.
     ///
-    /// # Errors Failed if that is not served, or a file is not valid.
+    /// # Errors
+    /// Failed if that is not served, or a file is not valid.
     pub(crate) fn read(folder: &Folder<'_>, outputs: &[TensorSpec]) -> Result<Self, Error> {
         let config: NetworkConfig = folder.json(config::FILE)?.unwrap_or_default();
         let find = |name: &str| outputs.iter().find(|output| output.name == name);
@@ -80,7 +81,8 @@ impl Use {
 impl Head {
     /// Completes the use with the width of the output, and describes it.
     ///
-    /// # Errors Failed if the labels do not match the width.
+    /// # Errors
+    /// Failed if the labels do not match the width.
     pub(crate) fn describe(&mut self, width: usize, metadata: Metadata) -> Result<Metadata, Error> {
         match self {
             Head::Embedding(embedding) => Ok(embedding.describe(width, metadata)),

@@ -74,7 +74,8 @@ struct ModelOutline {
 
 /// Checks that a file is of kinds that are served, and within the limits.
 ///
-/// # Errors Failed with the kind or the limit, and what to do.
+/// # Errors
+/// Failed with the kind or the limit, and what to do.
 pub(super) fn check(file: &[u8]) -> Result<(), Error> {
     if file.len() > MAX_FILE {
         let length = file.len();

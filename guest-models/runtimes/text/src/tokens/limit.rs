@@ -67,7 +67,8 @@ impl Limit {
     /// Reads `sentence_bert_config.json`, `tokenizer_config.json` and `config.json`, each of which
     /// may be absent.
     ///
-    /// # Errors Failed if one is not valid.
+    /// # Errors
+    /// Failed if one is not valid.
     pub(crate) fn read(folder: &Folder<'_>) -> Result<Self, Error> {
         let sentence: SentenceConfig =
             folder.json("sentence_bert_config.json")?.unwrap_or_default();

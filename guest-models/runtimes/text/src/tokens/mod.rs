@@ -52,7 +52,8 @@ impl TextTokenizer {
     /// Reads `tokenizer.json`. Texts are cut at the limit and not padded, whatever the file says of
     /// that.
     ///
-    /// # Errors Failed if it is not valid, or of a kind that is not served.
+    /// # Errors
+    /// Failed if it is not valid, or of a kind that is not served.
     pub(crate) fn read(folder: &Folder<'_>, limit: Limit, prefix: String) -> Result<Self, Error> {
         let file = folder.read(check::FILE)?;
         check::check(&file)?;
@@ -91,7 +92,8 @@ impl TextTokenizer {
 
     /// Returns the tokens of a text, with their places if these are wanted.
     ///
-    /// # Errors Rejected if the text is too long, or no tokens are left of it.
+    /// # Errors
+    /// Rejected if the text is too long, or no tokens are left of it.
     pub(crate) fn tokens(&self, text: Text<'_>, with_places: bool) -> Result<Tokens, Error> {
         check_length(text.first)?;
         text.second.map_or(Ok(()), check_length)?;

@@ -14,7 +14,8 @@ pub(super) enum Labels {
 impl Labels {
     /// Reads the labels from the attributes of these names.
     ///
-    /// # Errors Failed if there are fewer than two.
+    /// # Errors
+    /// Failed if there are fewer than two.
     pub(super) fn read(node: &Node<'_>, numbers: &str, texts: &str) -> Result<Self, Error> {
         let numbers = node.integers(numbers);
         let texts = node.texts(texts)?;
@@ -44,7 +45,8 @@ impl Labels {
 
     /// Makes a tensor of the labels of classes.
     ///
-    /// # Errors Failed if there is no such class.
+    /// # Errors
+    /// Failed if there is no such class.
     pub(super) fn of(&self, classes: &[usize]) -> Result<Tensor, Error> {
         match self {
             Self::Numbers(numbers) => Tensor::vector(select(numbers, classes)?),

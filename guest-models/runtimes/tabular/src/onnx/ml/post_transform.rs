@@ -18,7 +18,8 @@ pub(super) enum PostTransform {
 impl PostTransform {
     /// Reads the attribute.
     ///
-    /// # Errors Failed if its value is not known.
+    /// # Errors
+    /// Failed if its value is not known.
     pub(super) fn read(node: &Node<'_>) -> Result<Self, Error> {
         Ok(match node.text("post_transform", "NONE")? {
             "NONE" => Self::None,
@@ -34,7 +35,8 @@ impl PostTransform {
 
     /// Reads the attribute as TreeEnsemble has it, a number.
     ///
-    /// # Errors Failed if its value is not known.
+    /// # Errors
+    /// Failed if its value is not known.
     pub(super) fn read_number(node: &Node<'_>) -> Result<Self, Error> {
         Ok(match node.integer("post_transform", 0) {
             0 => Self::None,

@@ -30,7 +30,8 @@ impl Fields {
 
     /// Takes an object's fields.
     ///
-    /// # Errors Failed if there is none.
+    /// # Errors
+    /// Failed if there is none.
     pub(in crate::xgboost) fn fields(&mut self, field: &'static str) -> Result<Self, Error> {
         let object = self.take(field, "an object", Value::into_object)?;
         Ok(Self::new(field, object))
@@ -38,7 +39,8 @@ impl Fields {
 
     /// Takes a text.
     ///
-    /// # Errors Failed if there is none.
+    /// # Errors
+    /// Failed if there is none.
     pub(in crate::xgboost) fn text(&mut self, field: &str) -> Result<String, Error> {
         self.take(field, "a text", Value::into_text)
     }
@@ -46,7 +48,8 @@ impl Fields {
     /// Takes a whole number that is written as a text, and not negative; the default if there is
     /// none.
     ///
-    /// # Errors Failed if it is anything else.
+    /// # Errors
+    /// Failed if it is anything else.
     pub(in crate::xgboost) fn count(&mut self, field: &str, default: u32) -> Result<u32, Error> {
         match self.find(field) {
             None => Ok(default),
@@ -59,28 +62,32 @@ impl Fields {
 
     /// Takes an array of whole numbers.
     ///
-    /// # Errors Failed if there is none.
+    /// # Errors
+    /// Failed if there is none.
     pub(in crate::xgboost) fn integers(&mut self, field: &str) -> Result<Vec<i64>, Error> {
         self.take(field, "an array of whole numbers", Value::into_integers)
     }
 
     /// Takes an array of numbers.
     ///
-    /// # Errors Failed if there is none.
+    /// # Errors
+    /// Failed if there is none.
     pub(in crate::xgboost) fn numbers(&mut self, field: &str) -> Result<Vec<f32>, Error> {
         self.take(field, "an array of numbers", Value::into_numbers)
     }
 
     /// Takes an array of objects.
     ///
-    /// # Errors Failed if there is none.
+    /// # Errors
+    /// Failed if there is none.
     pub(in crate::xgboost) fn array(&mut self, field: &str) -> Result<Vec<Value>, Error> {
         self.take(field, "an array of objects", Value::into_array)
     }
 
     /// Takes an array of texts; an empty one if there is none.
     ///
-    /// # Errors Failed if it is anything else.
+    /// # Errors
+    /// Failed if it is anything else.
     pub(in crate::xgboost) fn texts(&mut self, field: &str) -> Result<Vec<String>, Error> {
         match self.find(field) {
             None => Ok(Vec::new()),
@@ -90,7 +97,8 @@ impl Fields {
 
     /// Takes a field of some kind.
     ///
-    /// # Errors Failed if there is none.
+    /// # Errors
+    /// Failed if there is none.
     pub(in crate::xgboost) fn take<T>(
         &mut self,
         field: &str,
@@ -106,7 +114,8 @@ impl Fields {
 
     /// Checks that every field has been taken.
     ///
-    /// # Errors Failed with the name of one that has not.
+    /// # Errors
+    /// Failed with the name of one that has not.
     pub(in crate::xgboost) fn finish(self) -> Result<(), Error> {
         match self.object.into_keys().next() {
             None => Ok(()),

@@ -25,7 +25,8 @@ const MAX_DEPTH: usize = 64;
 
 /// Reads a file's object.
 ///
-/// # Errors Failed if the file is not valid, or is not an object; the text says where.
+/// # Errors
+/// Failed if the file is not valid, or is not an object; the text says where.
 pub(super) fn read(file: &[u8], format: Format) -> Result<Object, Error> {
     let value = match format {
         Format::XgboostUbjson => ubjson::read(file).or_failed("the file is not valid UBJSON")?,

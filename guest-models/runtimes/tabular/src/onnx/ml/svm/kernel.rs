@@ -26,7 +26,8 @@ enum Similarity {
 impl Vectors {
     /// Reads so many support vectors.
     ///
-    /// # Errors Failed if there are none, or their numbers do not fill them.
+    /// # Errors
+    /// Failed if there are none, or their numbers do not fill them.
     pub(super) fn read(node: &Node<'_>, count: usize) -> Result<Self, Error> {
         let vectors = node.floats("support_vectors").to_vec();
         let features = vectors.len().checked_div(count).unwrap_or_default();

@@ -55,7 +55,8 @@ type Tree = BTreeMap<i64, Place>;
 impl<T: Precision> Weights<T> {
     /// Reads the weights of attributes that start with `class` or `target`.
     ///
-    /// # Errors Failed if the lists differ in length, or an output is negative.
+    /// # Errors
+    /// Failed if the lists differ in length, or an output is negative.
     pub(super) fn read(node: &Node<'_>, start: &'static str) -> Result<Self, Error> {
         scratch(|| Self::read_here(node, start))
     }
@@ -85,7 +86,8 @@ impl<T: Precision> Weights<T> {
 
 /// Reads numbers, which are floats or a tensor.
 ///
-/// # Errors Failed if the tensor is not of the type in which the input is compared.
+/// # Errors
+/// Failed if the tensor is not of the type in which the input is compared.
 pub(super) fn numbers<T: Precision>(node: &Node<'_>, name: &str) -> Result<Vec<T>, Error> {
     let tensor = node.tensor(&format!("{name}_as_tensor"))?;
     let floats = node.floats(name);
@@ -109,7 +111,8 @@ fn all_equal(name: &str, lengths: &[usize]) -> Result<(), Error> {
 
 /// Reads the trees, whose leaves add to so many outputs.
 ///
-/// # Errors Failed if the nodes do not form trees, or the lists differ in length.
+/// # Errors
+/// Failed if the nodes do not form trees, or the lists differ in length.
 pub(super) fn read<T: Precision>(
     node: &Node<'_>,
     weights: Weights<T>,

@@ -75,8 +75,9 @@ struct Sums<'a, T: Clone> {
 
 /// Adds the leaves of all trees for the rows of the first input.
 ///
-/// # Errors Rejected if the rows are too short. The nodes do not say how long they are: columns
-/// after the last one that a node asks for are left out.
+/// # Errors
+/// Rejected if the rows are too short. The nodes do not say how long they are: columns after the
+/// last one that a node asks for are left out.
 fn sums<'a, T: Precision>(
     ensemble: &Ensemble<T>,
     arguments: &'a mut Arguments<'_>,
