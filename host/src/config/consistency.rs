@@ -16,8 +16,8 @@ pub(super) fn exposed_without_keys(
     exposed.then(|| {
         format!(
             "listen: other machines could reach {listen}, and no keys are configured; configure one (`wardian key \
-             new` makes it), listen on 127.0.0.1 or [::1], or say --insecure (insecure = true) if whoever can reach \
-             it may use it"
+             new` makes it), listen on 127.0.0.1 or [::1], or say --insecure (insecure = true) if every client \
+             that can reach it may use it"
         )
     })
 }
@@ -28,7 +28,7 @@ pub(super) fn lost_keys(Config { insecure, tenancy, .. }: &Config) -> Option<Str
     let unlocked = !insecure && !tenancy.requires_keys();
     unlocked.then(|| {
         "keys: this server has asked for keys, and no keys are configured any more; configure one (`wardian key new` \
-         makes it), or say --insecure (insecure = true) if everybody who can reach the server may use it"
+         makes it), or say --insecure (insecure = true) if every client that can reach it may use it"
             .to_owned()
     })
 }

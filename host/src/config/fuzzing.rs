@@ -57,10 +57,7 @@ fn check_config(config: &Config) {
     let exposed = !config.listen.ip().to_canonical().is_loopback() && !config.insecure;
     let conflicts = consistency::conflicts(config);
 
-    assert!(
-        !exposed || !conflicts.is_empty(),
-        "it listens to everyone and asks nobody who they are"
-    );
+    assert!(!exposed || !conflicts.is_empty(), "the server can be reached without keys");
     conflicts.iter().for_each(|conflict| check_text(conflict, 800));
 }
 

@@ -5,6 +5,8 @@
 pub(super) struct Line {
     /// The code, with a space in place of each character of a comment or literal.
     pub(super) code: String,
+    /// The content of string literals, with a space in place of each escape.
+    pub(super) literals: String,
     /// The comment that begins on this line.
     pub(super) comment: Option<Comment>,
     /// Characters of the whole line.
@@ -57,7 +59,8 @@ fn scan_line(text: &str, state: &mut State) -> Line {
     let mut at = 0;
     while at < characters.len() {
         let rest = &characters[at..];
-        let length = match state {
+        let is_literal = matches!(state, State::Text | State::RawText(_));
+        let scanned = match state {
             State::Code if rest.starts_with(&['/', '/']) => {
                 line.comment = Some(comment(rest));
                 break;
@@ -67,10 +70,13 @@ fn scan_line(text: &str, state: &mut State) -> Line {
             State::Text => scan_text(rest, state),
             State::RawText(_) => scan_raw_text(rest, state),
         };
-        match length {
+        match scanned {
             Scanned::Code => line.code.push(characters[at]),
             Scanned::Blank(count) => {
                 (0..count).for_each(|_| line.code.push(' '));
+                if is_literal {
+                    line.literals.push(if count == 1 { characters[at] } else { ' ' });
+                }
                 at += count - 1;
             }
         }
@@ -191,6 +197,15 @@ mod tests {
         assert_eq!(code(raw), ["a(", "    ) e"]);
         assert_eq!(code(r"'\u{1b}' a"), ["         a"]);
         assert_eq!(code("for r in x"), ["for r in x"]);
+    }
+
+    #[test]
+    fn the_content_of_literals_is_kept() {
+        let literals = |text: &str| -> Vec<String> {
+            lines(text).into_iter().map(|line| line.literals).collect()
+        };
+        assert_eq!(literals(r#"a("b\nc", 'd', "e") // "f""#), ["b c\"e\""]);
+        assert_eq!(literals("r#\"a\nb\"# + c"), ["a", "b "]);
     }
 
     #[test]

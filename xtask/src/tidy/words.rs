@@ -1,4 +1,4 @@
-//! Words that the glossary bans from names and doc comments.
+//! Words that the glossary bans from names, doc comments and texts.
 
 use super::Violation;
 use super::lexer::Line;
@@ -25,7 +25,8 @@ pub(super) fn banned(glossary: &str) -> Vec<BannedWord> {
     list.lines().filter_map(pair).collect()
 }
 
-/// Finds the words in names of files, in identifiers and in doc comments.
+/// Finds the words in names of files, in identifiers, in doc comments, and in the string literals
+/// of products.
 pub(super) fn check(files: &[SourceFile], banned: &[BannedWord]) -> Vec<Violation> {
     files.iter().flat_map(|file| check_file(file, banned)).collect()
 }
@@ -33,11 +34,18 @@ pub(super) fn check(files: &[SourceFile], banned: &[BannedWord]) -> Vec<Violatio
 fn check_file(file: &SourceFile, banned: &[BannedWord]) -> Vec<Violation> {
     let in_path = find(&file.path, banned).map(|found| violation(file, 1, "the path", found));
     let mut violations: Vec<_> = in_path.into_iter().collect();
+    // Tests may send any text.
+    let is_product = !file.path.split('/').any(|part| part == "tests");
+    let product_lines = file.product_lines().len();
     for (number, line) in (1..).zip(&file.lines) {
         let in_code = find(&line.code, banned);
         violations.extend(in_code.map(|found| violation(file, number, "a name", found)));
         let in_docs = find(doc_text(line), banned);
         violations.extend(in_docs.map(|found| violation(file, number, "a doc comment", found)));
+        if is_product && number <= product_lines {
+            let in_literals = find(&line.literals, banned);
+            violations.extend(in_literals.map(|found| violation(file, number, "a text", found)));
+        }
     }
     violations
 }
@@ -92,26 +100,29 @@ mod tests {
     use super::*;
 
     fn list() -> Vec<BannedWord> {
-        let glossary =
-            format!("\"desk\": \"no\"\n{HEADING}\n```json\n{{\n  \"crew\": \"threads\",\n}}\n");
+        let glossary = format!(
+            "\"sundial\": \"no\"\n{HEADING}\n```json\n{{\n  \"gnomon\": \"threads\",\n}}\n"
+        );
         banned(&glossary)
     }
 
     #[test]
     fn the_glossary_lists_the_words() {
-        assert_eq!(list(), [BannedWord { word: "crew".into(), instead: "threads".into() }]);
+        assert_eq!(list(), [BannedWord { word: "gnomon".into(), instead: "threads".into() }]);
         assert_eq!(banned("no list"), []);
     }
 
     #[test]
-    fn a_word_is_found_in_paths_names_and_doc_comments() {
+    fn a_word_is_found_in_paths_names_doc_comments_and_texts() {
         let lines = |path: &str, text: &str| -> Vec<usize> {
             let file = SourceFile::new(path, text);
             check(&[file], &list()).into_iter().map(|violation| violation.line).collect()
         };
-        assert_eq!(lines("src/crew.rs", ""), [1]);
-        assert_eq!(lines("a.rs", "fn a() {}\nstruct MyCrews;\nlet of_crew = 1;\n"), [2, 3]);
-        assert_eq!(lines("a.rs", "/// The crew.\nfn a() {}\n"), [1]);
-        assert_eq!(lines("a.rs", "// The crew.\nfn screwed() { \"crew\" }\n"), [0; 0]);
+        assert_eq!(lines("src/gnomon.rs", ""), [1]);
+        assert_eq!(lines("a.rs", "fn a() {}\nstruct MyGnomons;\nlet of_gnomon = 1;\n"), [2, 3]);
+        assert_eq!(lines("a.rs", "/// The gnomon.\nfn a() {}\n"), [1]);
+        assert_eq!(lines("a.rs", "let a = \"the\\ngnomon\";\n"), [1]);
+        assert_eq!(lines("tests/a.rs", "let a = \"the gnomon\";\n"), [0; 0]);
+        assert_eq!(lines("a.rs", "// The gnomon.\nfn gnomonic() { \"gnomonic\" }\n"), [0; 0]);
     }
 }

@@ -124,7 +124,7 @@ impl OpenFile {
         match folded.and_then(|folded| closed.map(|()| folded)) {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(tenant = %tenant.name(), "somebody reads a store: its journal is not folded")
+                tracing::warn!(tenant = %tenant.name(), "a store is being read, so its journal is not folded")
             }
             Err(error) => {
                 tracing::warn!(tenant = %tenant.name(), %error, "a store was not closed well")

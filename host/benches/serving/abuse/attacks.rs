@@ -31,7 +31,7 @@ pub(crate) struct Attack {
 pub(super) static ATTACKS: &[Attack] = &[
     Attack {
         name: "log",
-        summary: "calls that log, while nobody reads the log of the server",
+        summary: "calls that log, while the log of the server is not read",
         reads_log: false,
         ..attack(connections::log)
     },
@@ -48,7 +48,7 @@ pub(super) static ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "answers",
-        summary: "answers of 8 MiB that nobody reads",
+        summary: "responses of 8 MiB that are not read",
         tenant: "quota = { concurrency = 64, memory = \"64MiB\", instances = 4 }",
         ..attack(connections::answers)
     },

@@ -98,7 +98,7 @@ fn error_responses() -> Map<String, Value> {
 
 fn access(access: Access) -> &'static str {
     match access {
-        Access::Open => "For everybody.",
+        Access::Open => "For every caller.",
         Access::Key => "For any key, where keys are configured.",
         Access::Infer => "For keys with scope `infer`, where keys are configured.",
         Access::Manage => "For keys with scope `manage`, where keys are configured.",

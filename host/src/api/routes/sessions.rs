@@ -37,7 +37,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Operation {
                 id: "delete_session",
                 tag: "tenant",
-                summary: "Forget a session, once nobody works with it",
+                summary: "Forget a session, once no request uses it",
                 errors: errors::SESSION,
                 ..OPERATION
             },
