@@ -31,8 +31,8 @@ fn statements_outside_the_database_are_denied() {
         "end",
         "rollback",
         "savepoint s",
-        "release wardian_proof",
-        "rollback to wardian_proof",
+        "release wardian_validation",
+        "rollback to wardian_validation",
     ] {
         for said in [execute(&server, statement), query(&server, statement)] {
             assert!(said.starts_with("denied: "), "{statement}: {said}");

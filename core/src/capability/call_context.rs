@@ -1,4 +1,5 @@
-//! The context of one call beyond its own request.
+//! The context of one call: the request that it belongs to, and everything that capabilities share
+//! with the host during the call.
 
 use std::sync::Arc;
 
@@ -6,11 +7,11 @@ use super::{CallValues, DeferredTasks, Emitter, Session};
 use crate::database::ValidationTransaction;
 use crate::model::RequestId;
 
-/// The context of one call beyond its own request. An instance receives one with each call and
-/// releases it at the end.
+/// The context of one call, for the capabilities. An instance receives one with each call and
+/// releases it at the end. The input of the call is not part of it.
 #[derive(Default)]
 pub struct CallContext {
-    /// The request, as named in the guest's log lines; empty for calls without a request.
+    /// The id of the request in the guest's log lines; empty for calls without a request.
     pub request_id: RequestId,
     /// The values shared by the interceptors of the request; `None` for calls without a request or
     /// without interceptors.
@@ -23,23 +24,27 @@ pub struct CallContext {
     pub tasks: Option<Arc<DeferredTasks>>,
     /// The call validates a version that is not published yet, so it must have no lasting effects.
     pub validating: bool,
-    /// The trial transaction for its statements; `None` once the version serves.
-    pub trial: Option<Arc<ValidationTransaction>>,
+    /// The transaction for its statements; `None` once the version serves.
+    pub validation_transaction: Option<Arc<ValidationTransaction>>,
 }
 
 impl CallContext {
-    /// The context of a call for that request.
+    /// Creates the context of a call for a request.
     pub fn for_request(request_id: RequestId) -> Self {
         CallContext { request_id, ..CallContext::default() }
     }
 
-    /// The context of a call that validates a version.
-    pub fn for_validation(database: Option<&Arc<ValidationTransaction>>) -> Self {
-        CallContext { validating: true, trial: database.cloned(), ..CallContext::default() }
+    /// Creates the context of a call that validates a version.
+    pub fn for_validation(transaction: Option<&Arc<ValidationTransaction>>) -> Self {
+        CallContext {
+            validating: true,
+            validation_transaction: transaction.cloned(),
+            ..CallContext::default()
+        }
     }
 
-    /// Bytes of the largest value that the guest may pass to an import whose limit is set for its
-    /// model.
+    /// Returns the limit of one value that the guest passes to an import, in bytes: the larger of
+    /// the model's limits of a session and of a task.
     pub fn max_transfer(&self) -> u64 {
         let state = self.session.as_ref().map_or(0, |session| session.max_size());
         state.max(self.tasks.as_ref().map_or(0, |tasks| tasks.max_payload()))

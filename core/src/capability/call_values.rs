@@ -80,11 +80,11 @@ impl CallValues {
 
 impl Host for Ctx {
     fn get(&mut self, name: String) -> Option<String> {
-        self.scope.values.as_ref()?.get(&name)
+        self.call.values.as_ref()?.get(&name)
     }
 
     fn set(&mut self, name: String, value: String) -> Result<(), ValuesError> {
-        let values = self.scope.values.as_ref().ok_or(ValuesError::NoCall)?;
+        let values = self.call.values.as_ref().ok_or(ValuesError::NoCall)?;
         values.set(name, value).map_err(ValuesError::Limit)
     }
 }

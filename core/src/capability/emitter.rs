@@ -219,7 +219,7 @@ impl Drop for PartReceiver {
 
 impl Host for Ctx {
     async fn emit(&mut self, part: types::Response) -> wasmtime::Result<Result<(), EmitError>> {
-        match &self.scope.emitter {
+        match &self.call.emitter {
             Some(emitter) if !self.loading => emitter
                 .emit(part.into())
                 .await

@@ -5,7 +5,7 @@ use wasmtime_wasi::WasiView;
 
 use super::http::Outgoing;
 use super::kernels::Kernels;
-use super::key_value::OpenHandles;
+use super::key_value::KeyValueState;
 use super::logging::CallLog;
 use super::sql::SqlState;
 use super::wasi::Wasi;
@@ -55,7 +55,7 @@ capabilities![
     DeferredTasks,
     Outgoing,
     Kernels,
-    OpenHandles,
+    KeyValueState,
     SqlState,
     Wasi,
 ];

@@ -157,7 +157,7 @@ impl HostCapability for CallLog {
     }
 
     fn begin_call(ctx: &mut Ctx) {
-        ctx.call_log.begin(ctx.scope.request_id.clone());
+        ctx.call_log.begin(ctx.call.request_id.clone());
     }
 }
 

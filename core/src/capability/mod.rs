@@ -41,7 +41,7 @@ use http::{HttpGrant, Outgoing};
 use kernels::Kernels;
 pub use kernels::NextSlice;
 pub use key_value::KeyValueGrant;
-use key_value::OpenHandles;
+use key_value::KeyValueState;
 pub use list::{add_to_linker, import_refusal, required_capability};
 pub use logging::{Level, LogLine, LogSink, sanitize_line};
 pub use session::Session;
@@ -112,7 +112,7 @@ pub struct Ctx {
     /// The live configuration, as of the start of the current call.
     live: Arc<ConfigTable>,
     /// The context of the current call.
-    scope: Arc<CallContext>,
+    call: Arc<CallContext>,
     /// The log of the current call.
     call_log: Arc<logging::CallLog>,
     // Created at first use: most models never use WASI after `load`, and creating it costs more
@@ -121,22 +121,22 @@ pub struct Ctx {
     // Created at first use, like `wasi`.
     http: Option<Box<Outgoing>>,
     // Created at first use, like `wasi`.
-    key_value: Option<Box<OpenHandles>>,
+    key_value: Option<Box<KeyValueState>>,
     sql: SqlState,
     kernels: Kernels,
 }
 
 impl Ctx {
-    /// The capabilities of a new instance. `scope` is that of its first call.
-    pub fn new(grants: Grants, scope: Arc<CallContext>) -> Self {
-        let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
+    /// The capabilities of a new instance. `call` is the context of its first call.
+    pub fn new(grants: Grants, call: Arc<CallContext>) -> Self {
+        let call_log = Arc::new(logging::CallLog::new(call.request_id.clone()));
         let live = grants.config.live();
 
         Ctx {
             grants,
             loading: false,
             live,
-            scope,
+            call,
             call_log,
             wasi: None,
             http: None,
@@ -152,14 +152,14 @@ impl Ctx {
     }
 
     /// Starts another call, with its own context and log.
-    pub fn begin_call(&mut self, scope: Arc<CallContext>) {
-        self.scope = scope;
+    pub fn begin_call(&mut self, call: Arc<CallContext>) {
+        self.call = call;
         self.begin_call_of_all();
     }
 
     /// Releases the context of the call that ended.
     pub fn end_call(&mut self) {
-        self.scope = Arc::default();
+        self.call = Arc::default();
     }
 
     /// The end of the guest's standard error: after a panic, usually its message.

@@ -151,7 +151,7 @@ impl HostCapability for Session {
 impl Ctx {
     /// The session of the current call. A `load` has no session, even if a request waits for it.
     fn session(&self) -> Result<&Session, SessionError> {
-        let session = self.scope.session.as_deref().filter(|_| !self.loading);
+        let session = self.call.session.as_deref().filter(|_| !self.loading);
         session.ok_or(SessionError::NoSession)
     }
 }

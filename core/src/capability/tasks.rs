@@ -114,7 +114,7 @@ impl HostCapability for DeferredTasks {
 
 impl Host for Ctx {
     fn defer(&mut self, name: String, payload: Vec<u8>) -> Result<(), DeferError> {
-        let deferrals = self.scope.tasks.as_ref().filter(|_| !self.loading);
+        let deferrals = self.call.tasks.as_ref().filter(|_| !self.loading);
         deferrals.ok_or(DeferError::NotNow)?.add(name, payload)
     }
 }

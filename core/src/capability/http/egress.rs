@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{RequestBody, ResponseBody};
-use super::connector::Connector;
 use super::error::to_wasi_error;
+use super::tcp_connector::TcpConnector;
 use super::tls_connector::{CONNECT_TIME, TlsConnector};
 use super::tls_roots::TlsRoots;
 
@@ -45,7 +45,7 @@ pub struct Egress {
 impl Egress {
     /// A client without connections.
     pub fn new(trust: &TlsRoots) -> Egress {
-        let connector = TlsConnector::new(trust, Connector::new(), CONNECT_TIME);
+        let connector = TlsConnector::new(trust, TcpConnector::new(), CONNECT_TIME);
         let mut client = Client::builder(TokioExecutor::new());
 
         client

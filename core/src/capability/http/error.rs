@@ -8,7 +8,7 @@ use http_body_util::LengthLimitError;
 use wasmtime_wasi_http::Error;
 
 use super::body::MAX_BODY;
-use super::connector::ConnectError;
+use super::tcp_connector::ConnectError;
 
 /// Translates a client error for a guest. The outermost cause with a translation decides.
 pub(super) fn to_wasi_error(error: &(dyn StdError + 'static)) -> Error {
@@ -63,7 +63,7 @@ fn from_connect_error(error: &ConnectError) -> Error {
         ConnectError::Connect(_, error) => {
             from_io_error(error.kind()).unwrap_or(Error::DestinationUnavailable)
         }
-        ConnectError::TooSlow => Error::ConnectionTimeout,
+        ConnectError::TimedOut => Error::ConnectionTimeout,
         ConnectError::Closed => Error::ConnectionLimitReached,
     }
 }

@@ -12,11 +12,11 @@
 mod address;
 mod body;
 mod connection;
-mod connector;
 mod egress;
 mod error;
 mod outgoing;
-mod request;
+mod rebuild_request;
+mod tcp_connector;
 mod tls_connector;
 mod tls_roots;
 

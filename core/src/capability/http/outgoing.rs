@@ -14,7 +14,7 @@ use super::super::Grants;
 use super::super::logging::{CallLog, Level, write_line};
 use super::super::wasi::MAX_RESOURCES;
 use super::egress::{Egress, Timeouts};
-use super::request::rebuild_request;
+use super::rebuild_request::rebuild_request;
 use crate::model::Origin;
 use crate::tenant::{QuotaGuard, Resource};
 

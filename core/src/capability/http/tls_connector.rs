@@ -11,7 +11,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::connector::{ConnectError, Connector};
+use super::tcp_connector::{ConnectError, TcpConnector};
 use super::tls_roots::TlsRoots;
 
 /// The longest time from the lookup to the end of the TLS handshake; a server that takes longer is
@@ -23,12 +23,12 @@ pub(super) const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Opens a tenant's connections, encrypted or not. A clone shares the limits.
 #[derive(Clone)]
 pub(super) struct TlsConnector {
-    https: HttpsConnector<Connector>,
+    https: HttpsConnector<TcpConnector>,
     timeout: Duration,
 }
 
 impl TlsConnector {
-    pub(super) fn new(trust: &TlsRoots, connector: Connector, within: Duration) -> Self {
+    pub(super) fn new(trust: &TlsRoots, connector: TcpConnector, within: Duration) -> Self {
         let https = HttpsConnectorBuilder::new().with_tls_config((*trust.config()).clone());
         TlsConnector {
             https: https.https_or_http().enable_http1().wrap_connector(connector),
@@ -48,7 +48,7 @@ impl tower::Service<Uri> for TlsConnector {
 
     fn call(&mut self, url: Uri) -> Self::Future {
         let connecting = timeout(self.timeout, self.https.call(url));
-        Box::pin(async { connecting.await.unwrap_or_else(|_| Err(ConnectError::TooSlow.into())) })
+        Box::pin(async { connecting.await.unwrap_or_else(|_| Err(ConnectError::TimedOut.into())) })
     }
 }
 
@@ -64,10 +64,10 @@ mod tests {
         let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let mut handshake = TlsConnector::new(
             &TlsRoots::new(None).unwrap(),
-            Connector::new(),
+            TcpConnector::new(),
             Duration::from_millis(20),
         );
         let error = handshake.call(url).await.map(drop).unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(ConnectError::TooSlow)), "{error}");
+        assert!(matches!(error.downcast_ref(), Some(ConnectError::TimedOut)), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use wasmtime::component::Resource as Handle;
 use super::super::Ctx;
 use super::bindings::wasi::keyvalue::atomics::{CasError, Error, Host, HostCas};
 use super::error::Refusal;
-use super::opened::{Bucket, Cas};
+use super::handles::{Bucket, Cas};
 use super::store::parse_key;
 use crate::store::key_value::check_value;
 
@@ -18,7 +18,7 @@ impl Host for Ctx {
     ) -> Result<i64, Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
         let operation = self.begin_operation()?;
-        let sum = operation.finish(operation.store.increment(name, key, delta).await)?;
+        let sum = operation.map_error(operation.store.increment(name, key, delta).await)?;
 
         Ok(sum.map_err(Refusal::from)?)
     }
@@ -31,7 +31,7 @@ impl Host for Ctx {
         let swapped =
             operation.store.compare_and_swap(bucket.clone(), key.clone(), seen, value).await;
 
-        match operation.finish(swapped)? {
+        match operation.map_error(swapped)? {
             Ok(()) => Ok(()),
             Err(current) => Err(CasError::CasFailed(self.open_cas(bucket, key, current)?)),
         }
@@ -42,7 +42,7 @@ impl HostCas for Ctx {
     async fn new(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Handle<Cas>, Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
         let operation = self.begin_operation()?;
-        let seen = operation.finish(operation.store.get(name.clone(), key.clone()).await)?;
+        let seen = operation.map_error(operation.store.get(name.clone(), key.clone()).await)?;
 
         Ok(self.open_cas(name, key, seen)?)
     }

@@ -6,7 +6,7 @@ use wasmtime::component::Resource as Handle;
 use super::super::Ctx;
 use super::bindings::wasi::keyvalue::batch::{Error, Host};
 use super::error::Refusal;
-use super::opened::Bucket;
+use super::handles::Bucket;
 use super::store::parse_key;
 use crate::store::key_value::{Key, MAX_VALUE_SIZE, check_value};
 
@@ -25,7 +25,7 @@ impl Host for Ctx {
         let (name, keys) = (self.bucket(&bucket)?, parse_keys(keys)?);
         let operation = self.begin_operation()?;
         let values = operation.store.get_many(name, keys.clone(), MAX_BYTES).await;
-        let values = operation.finish(values)?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?;
+        let values = operation.map_error(values)?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?;
 
         Ok(pair_values(keys, values))
     }
@@ -43,7 +43,7 @@ impl Host for Ctx {
         let operation = self.begin_operation()?;
         let pairs = keys.into_iter().zip(values).collect();
 
-        Ok(operation.finish(operation.store.set_many(name, pairs).await)?)
+        Ok(operation.map_error(operation.store.set_many(name, pairs).await)?)
     }
 
     async fn delete_many(
@@ -54,7 +54,7 @@ impl Host for Ctx {
         let (name, keys) = (self.bucket(&bucket)?, parse_keys(keys)?);
         let operation = self.begin_operation()?;
 
-        Ok(operation.finish(operation.store.delete_many(name, keys).await)?)
+        Ok(operation.map_error(operation.store.delete_many(name, keys).await)?)
     }
 }
 

@@ -4,10 +4,10 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 
 use super::super::{Ctx, CtxView, Grant, HostCapability};
-use super::OpenHandles;
+use super::KeyValueState;
 use crate::model::Capability;
 
-impl HostCapability for OpenHandles {
+impl HostCapability for KeyValueState {
     const IMPORTS: &'static [&'static str] =
         &["wasi:keyvalue/atomics", "wasi:keyvalue/batch", "wasi:keyvalue/store"];
 
@@ -21,8 +21,8 @@ impl HostCapability for OpenHandles {
     }
 
     fn begin_call(ctx: &mut Ctx) {
-        if let Some(handles) = &mut ctx.key_value {
-            handles.begin_call();
+        if let Some(state) = &mut ctx.key_value {
+            state.begin_call();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Limits of the key-value store's guests.
+//! Limits of an instance and of a call.
 
 /// The most handles of an instance; a model needs a few.
 pub(super) const MAX_HANDLES: usize = 100;

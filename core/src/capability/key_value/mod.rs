@@ -7,8 +7,9 @@
 //! turn meanwhile; a change is durable before the guest continues. A change takes effect as a whole
 //! or not at all, even if the call ends early.
 //!
-//! [`opened`] holds an instance's handles and is the only way to the store. [`store`], [`atomics`]
-//! and [`batch`] are the three interfaces. [`error`] maps failures to the interface's errors.
+//! [`operation`] is the only way to the store, and [`handles`] are what a guest holds between its
+//! operations. [`store`], [`atomics`] and [`batch`] are the three interfaces. [`error`] maps
+//! failures to the interface's errors.
 //!
 //! A call that validates a version before it serves finds an empty store, and its writes are
 //! discarded. So golden requests have the same responses whatever is stored, and a validation
@@ -18,18 +19,18 @@ mod atomics;
 mod batch;
 mod capability;
 mod error;
+mod handles;
 mod limits;
-mod opened;
+mod operation;
 mod store;
 
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, ResourceTable};
 
-pub(super) use opened::OpenHandles;
-
-use super::{CtxView, HasCtx};
-use crate::store::{KeyValueStore, Stores};
+use self::limits::MAX_HANDLES;
+use super::{Ctx, CtxView, HasCtx};
+use crate::store::{InMemoryKeyValue, KeyValueStore, Stores};
 use crate::tenant::{CpuShare, Tenant};
 
 mod bindings {
@@ -47,8 +48,8 @@ mod bindings {
         world: "wardian:host/key-value",
         imports: { default: async },
         with: {
-            "wasi:keyvalue/store.bucket": super::opened::Bucket,
-            "wasi:keyvalue/atomics.cas": super::opened::Cas,
+            "wasi:keyvalue/store.bucket": super::handles::Bucket,
+            "wasi:keyvalue/atomics.cas": super::handles::Cas,
         },
     });
 }
@@ -67,6 +68,36 @@ impl KeyValueGrant {
         let store = stores.charged_key_values(&tenant, payer);
 
         KeyValueGrant { store, tenant }
+    }
+}
+
+/// The state of an instance, created at first use.
+pub(super) struct KeyValueState {
+    /// The open handles, of [`handles`].
+    table: ResourceTable,
+    /// The number of operations in the current call.
+    operations: u32,
+    /// The store of a call that validates a version.
+    validation_store: Option<Arc<InMemoryKeyValue>>,
+}
+
+impl KeyValueState {
+    fn new() -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        KeyValueState { table, operations: 0, validation_store: None }
+    }
+
+    /// Starts another call. Handles stay open.
+    fn begin_call(&mut self) {
+        self.operations = 0;
+        self.validation_store = None;
+    }
+}
+
+impl Ctx {
+    fn key_value_state(&mut self) -> &mut KeyValueState {
+        self.key_value.get_or_insert_with(|| Box::new(KeyValueState::new()))
     }
 }
 

@@ -5,7 +5,7 @@ use wasmtime::component::Resource as Handle;
 use super::super::Ctx;
 use super::bindings::wasi::keyvalue::store::{Error, Host, HostBucket, KeyResponse};
 use super::error::Refusal;
-use super::opened::Bucket;
+use super::handles::Bucket;
 use crate::store::key_value::{Key, check_value};
 
 /// The most keys of one page.
@@ -22,7 +22,7 @@ impl HostBucket for Ctx {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
         let operation = self.begin_operation()?;
 
-        Ok(operation.finish(operation.store.get(name, key).await)?)
+        Ok(operation.map_error(operation.store.get(name, key).await)?)
     }
 
     async fn set(
@@ -35,13 +35,13 @@ impl HostBucket for Ctx {
         check_value(&value).map_err(Refusal::from)?;
         let operation = self.begin_operation()?;
 
-        Ok(operation.finish(operation.store.set(name, key, value).await)?)
+        Ok(operation.map_error(operation.store.set(name, key, value).await)?)
     }
 
     async fn delete(&mut self, bucket: Handle<Bucket>, key: String) -> Result<(), Error> {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
         let operation = self.begin_operation()?;
-        operation.finish(operation.store.delete(name, key).await)?;
+        operation.map_error(operation.store.delete(name, key).await)?;
 
         Ok(())
     }
@@ -50,7 +50,7 @@ impl HostBucket for Ctx {
         let (name, key) = (self.bucket(&bucket)?, parse_key(key)?);
         let operation = self.begin_operation()?;
 
-        Ok(operation.finish(operation.store.exists(name, key).await)?)
+        Ok(operation.map_error(operation.store.exists(name, key).await)?)
     }
 
     /// A cursor is the last key of the previous page, so that a page does not depend on changes
@@ -63,7 +63,7 @@ impl HostBucket for Ctx {
         let name = self.bucket(&bucket)?;
         let after = cursor.map(parse_key).transpose()?.map(Key::into_string).unwrap_or_default();
         let operation = self.begin_operation()?;
-        let keys = operation.finish(operation.store.list_keys(name, after, PAGE).await)?;
+        let keys = operation.map_error(operation.store.list_keys(name, after, PAGE).await)?;
         let cursor = if keys.len() == PAGE { keys.last().cloned() } else { None };
         Ok(KeyResponse { keys, cursor })
     }

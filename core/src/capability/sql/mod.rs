@@ -2,7 +2,7 @@
 //!
 //! A guest passes only statements. It cannot name a file, a user or another tenant, because the
 //! database is fixed when its version loads. The statements of a call that validates a version go
-//! to the trial transaction of that validation instead ([`ValidationTransaction`]), in which its
+//! to the transaction of that validation instead ([`ValidationTransaction`]), in which its
 //! migrations have already run.
 //!
 //! An instance has at most one transaction, which ends with the call that began it.
@@ -69,8 +69,8 @@ pub(super) struct SqlState {
 pub enum OpenTransaction {
     /// A transaction of its own.
     Own(Transaction),
-    /// A transaction nested in the trial transaction of its version.
-    InTrial(NestedTransaction),
+    /// A transaction nested in the validation of its version.
+    InValidation(NestedTransaction),
 }
 
 /// The destination of a call's statements.
@@ -176,7 +176,7 @@ impl Ctx {
                 database.begin(&self.sql.cpu_meter).await.map(OpenTransaction::Own)
             }
             Target::Validation(transaction) => {
-                transaction.nested().await.map(OpenTransaction::InTrial)
+                transaction.nested().await.map(OpenTransaction::InValidation)
             }
         }
     }
@@ -187,8 +187,8 @@ impl Ctx {
             return Err(SqlError::Denied(why.into()));
         }
 
-        match (&self.scope.trial, &self.grants.sql) {
-            (Some(trial), Some(_)) => Ok(Target::Validation(trial.clone())),
+        match (&self.call.validation_transaction, &self.grants.sql) {
+            (Some(transaction), Some(_)) => Ok(Target::Validation(transaction.clone())),
             (None, Some(database)) => Ok(Target::Database(database.clone())),
             (_, None) => {
                 Err(SqlError::Denied("the model's [capabilities] do not grant sql".into()))
@@ -214,14 +214,14 @@ impl OpenTransaction {
     async fn run(&self, statement: Statement, wanted: Fetch) -> Result<StatementResult, SqlError> {
         match self {
             OpenTransaction::Own(transaction) => transaction.run(statement, wanted).await,
-            OpenTransaction::InTrial(nested) => nested.run(statement, wanted).await,
+            OpenTransaction::InValidation(nested) => nested.run(statement, wanted).await,
         }
     }
 
     async fn commit(self) -> Result<(), SqlError> {
         match self {
             OpenTransaction::Own(transaction) => transaction.commit().await,
-            OpenTransaction::InTrial(nested) => nested.commit().await,
+            OpenTransaction::InValidation(nested) => nested.commit().await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting to an origin: one lookup, one check, and a connection to the checked address.
+//! Opens TCP connections to origins: one lookup, one check, and a connection to a checked address.
 
 use std::future::Future;
 use std::io;
@@ -25,9 +25,9 @@ const MAX_CONNECTIONS: usize = 128;
 /// seconds if a name server is silent, and cannot be cancelled.
 const MAX_LOOKUPS: usize = 4;
 
-/// Opens a tenant's connections. A clone shares the limits.
+/// Opens a tenant's TCP connections. A clone shares the limits.
 #[derive(Clone)]
-pub(super) struct Connector {
+pub(super) struct TcpConnector {
     connections: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
 }
@@ -46,14 +46,14 @@ pub(super) enum ConnectError {
     #[error("cannot connect to {0}: {1}")]
     Connect(SocketAddr, io::Error),
     #[error("connecting took too long")]
-    TooSlow,
+    TimedOut,
     #[error("the tenant's connections are closed")]
     Closed,
 }
 
-impl Connector {
+impl TcpConnector {
     pub(super) fn new() -> Self {
-        Connector {
+        TcpConnector {
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
         }
@@ -79,7 +79,7 @@ impl Connector {
     }
 }
 
-impl tower::Service<Uri> for Connector {
+impl tower::Service<Uri> for TcpConnector {
     type Response = Connection;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
@@ -114,16 +114,16 @@ async fn resolve_name(
     port: u16,
     permit: OwnedSemaphorePermit,
 ) -> io::Result<Vec<SocketAddr>> {
-    let asking = blocking::run(move || {
+    let lookup = blocking::run(move || {
         let _permit = permit;
         (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
     });
-    asking.await.map_err(io::Error::other)?
+    lookup.await.map_err(io::Error::other)?
 }
 
-/// Checks that all addresses are permitted. One prohibited address refuses the host: a name that
-/// leads both outside and inside is an attack or a mistake, and the order of its addresses must not
-/// decide.
+/// Checks that all addresses are permitted. One prohibited address refuses the host: a name with
+/// public and private addresses is an attack or a mistake, and the outcome must not depend on the
+/// order of the addresses.
 fn check_addresses(host: &Host, addresses: &[SocketAddr]) -> Result<(), ConnectError> {
     let prohibited =
         addresses.iter().map(SocketAddr::ip).find(|address| !is_permitted(host, *address));
@@ -167,7 +167,7 @@ mod tests {
     async fn a_closed_connection_frees_its_permit() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
-        let connector = Connector::new();
+        let connector = TcpConnector::new();
         let connection = connector.clone().connect(url).await.unwrap();
         assert_eq!(connector.connections.available_permits(), MAX_CONNECTIONS - 1);
         drop(connection);

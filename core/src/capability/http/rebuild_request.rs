@@ -10,8 +10,12 @@ use crate::model::Origin;
 /// The longest path with its query, in bytes, as common servers accept it.
 const MAX_PATH: usize = 8 << 10;
 
-/// Returns the same request with the URL of `origin`, and with its `Host` once it is sent.
-/// Fails if the path could be read as a whole URL, or if the announced body is too large.
+/// Returns the request with the scheme and the authority of `origin`; the client derives `Host` from
+/// them.
+///
+/// # Errors
+/// If the path is too long, if it could be read as a whole URL, or if the body is announced as too
+/// large.
 pub(super) fn rebuild_request(
     request: Request<WasiBody>,
     origin: &Origin,
@@ -34,13 +38,13 @@ pub(super) fn rebuild_request(
     Ok(Request::from_parts(parts, limited(body)))
 }
 
-fn rebuild_uri(asked: &Uri, origin: &Origin) -> Result<Uri, Error> {
-    let path = asked.path_and_query().map_or("/", |path| path.as_str());
+fn rebuild_uri(guest_uri: &Uri, origin: &Origin) -> Result<Uri, Error> {
+    let path = guest_uri.path_and_query().map_or("/", |path| path.as_str());
     if path.len() > MAX_PATH {
         return Err(Error::HttpRequestUriTooLong);
     }
 
-    // A server would take a whole URL in the request line for the name of another host.
+    // A server reads a whole URL in the request line as the name of another host.
     if !path.starts_with('/') {
         return Err(Error::HttpRequestUriInvalid);
     }
@@ -59,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    fn rewritten(uri: &str, headers: &[(&str, &str)]) -> Result<Request<RequestBody>, Error> {
+    fn rebuilt(uri: &str, headers: &[(&str, &str)]) -> Result<Request<RequestBody>, Error> {
         let mut request = Request::builder().uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -73,13 +77,13 @@ mod tests {
 
     #[test]
     fn only_the_path_is_taken_from_the_guest() {
-        for (asked, sent) in [
+        for (given, sent) in [
             ("https://api.example.com/a?b", "https://api.example.com/a?b"),
             ("https://evil.example/a", "https://api.example.com/a"),
             ("https://api.example.com", "https://api.example.com/"),
             ("/a", "https://api.example.com/a"),
         ] {
-            let request = rewritten(asked, &[("host", "evil.example")]).unwrap();
+            let request = rebuilt(given, &[("host", "evil.example")]).unwrap();
             assert_eq!(request.uri().to_string(), sent);
             assert!(request.headers().get(HOST).is_none());
         }
@@ -87,15 +91,15 @@ mod tests {
 
     #[test]
     fn a_path_is_absolute_and_limited() {
-        assert!(matches!(rewritten("*", &[]), Err(Error::HttpRequestUriInvalid)));
+        assert!(matches!(rebuilt("*", &[]), Err(Error::HttpRequestUriInvalid)));
         let long = format!("/{}", "x".repeat(MAX_PATH));
-        assert!(matches!(rewritten(&long, &[]), Err(Error::HttpRequestUriTooLong)));
+        assert!(matches!(rebuilt(&long, &[]), Err(Error::HttpRequestUriTooLong)));
     }
 
     #[test]
     fn a_body_announced_as_too_large_is_refused() {
         let announced =
-            |length: usize| rewritten("/", &[("content-length", &length.to_string())]).map(drop);
+            |length: usize| rebuilt("/", &[("content-length", &length.to_string())]).map(drop);
         assert!(announced(MAX_BODY).is_ok());
         assert!(matches!(announced(MAX_BODY + 1), Err(Error::HttpRequestBodySize(Some(_)))));
     }
