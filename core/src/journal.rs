@@ -42,6 +42,28 @@ const MAX_LENGTH: u64 = 4 << 20;
 /// needs no new pages in the file, the space is used again and again.
 const RESERVE: u64 = 256 << 10;
 
+/// Durability of commits to a SQLite file against a power failure. A crash of the process loses no
+/// acknowledged commit in either mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A commit is flushed to the disk before it is acknowledged. A power failure loses none.
+    #[default]
+    Full,
+    /// Commits are flushed with the next checkpoint. A power failure may lose the most recent ones.
+    /// The file stays consistent.
+    Normal,
+}
+
+impl Durability {
+    /// Returns the value of SQLite's pragma `synchronous`.
+    pub(crate) fn synchronous(self) -> &'static str {
+        match self {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        }
+    }
+}
+
 /// The reason why a file must not be opened in its present state. The text names the journal and
 /// the remedy.
 #[derive(Debug, thiserror::Error)]

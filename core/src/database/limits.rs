@@ -2,50 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SqlError, Statement, StatementResult, Value};
-
-/// Settings of all tenants' databases.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatabaseConfig {
-    /// Durability of an acknowledged write.
-    pub synchronous: Synchronous,
-    /// Time limit of one statement.
-    pub statement_time: Duration,
-    /// Time limit of an open transaction. It blocks the tenant's other writers.
-    pub transaction_time: Duration,
-    /// Time limit of waiting for other statements.
-    pub busy_timeout: Duration,
-    /// Limit of rows that a query may return.
-    pub rows: u32,
-    /// Limit of bytes that a query may return.
-    pub result: u64,
-}
-
-/// Time at which a commit is flushed to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Synchronous {
-    /// Before the commit is acknowledged.
-    Full,
-    /// With the next checkpoint. A power failure may lose the last commits and never corrupts the
-    /// file.
-    Normal,
-}
-
-impl Default for DatabaseConfig {
-    fn default() -> Self {
-        DatabaseConfig {
-            // An acknowledged write should survive a power failure.
-            synchronous: Synchronous::Full,
-            // The default deadline of a request.
-            statement_time: Duration::from_secs(5),
-            transaction_time: Duration::from_secs(5),
-            busy_timeout: Duration::from_secs(5),
-            // The result lies in the model's memory. Larger results can be queried in pages.
-            rows: 10_000,
-            result: 8 << 20,
-        }
-    }
-}
+use super::{DatabaseConfig, SqlError, Statement, StatementResult, Value};
 
 /// Limit of a statement's text, in bytes: enough for generated statements with a thousand
 /// parameters.
@@ -54,11 +11,11 @@ pub(super) const MAX_STATEMENT: usize = 64 << 10;
 /// Limit of parameters of one statement.
 pub(super) const MAX_PARAMETERS: usize = 1000;
 
-/// Limit of one value and of one row, in bytes. Functions that search a text within another take
-/// time in the product of their lengths and cannot be interrupted.
+/// Limit of one value, and in SQLite also of one row, in bytes. Functions that search a text within
+/// another take time in the product of their lengths and cannot be interrupted.
 pub(super) const MAX_VALUE: usize = 1 << 20;
 
-/// Time limit of a version's migrations and validation, during which other writers wait.
+/// Time limit of a version's migrations and validation. In SQLite other writers wait meanwhile.
 pub(super) const VALIDATION_TIME: Duration = Duration::from_secs(30);
 
 impl Statement {

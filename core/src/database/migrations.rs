@@ -55,7 +55,7 @@ pub(super) async fn run(
     let applied = applied(transaction.run_on_host_tables(select_applied(model)).await?.rows);
     for migration in not_applied(&applied, migrations)? {
         transaction
-            .run_batch(&migration.statements)
+            .run_migration(&migration.statements)
             .await
             .map_err(|error| name_migration(&migration.name, error))?;
         transaction.run_on_host_tables(insert_applied(model, migration)).await?;

@@ -10,6 +10,7 @@
 //! [`ValidationTransaction`]. The migrations are committed if the version is published; the writes
 //! of the validation never are.
 
+mod config;
 mod limits;
 mod metrics;
 mod migrations;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-pub use limits::{DatabaseConfig, Synchronous};
+pub use config::DatabaseConfig;
 pub use metrics::DatabaseMetrics;
 pub use migrations::Migration;
 pub use postgres::check_password;
@@ -196,8 +197,8 @@ impl Database {
 
     /// Opens a transaction with a limited lifetime. Waits a limited time for other writers.
     pub async fn begin(self: &Arc<Self>, cpu_meter: &CpuMeter) -> Result<Transaction, SqlError> {
-        let (lifetime, patience) = (self.config.transaction_time, self.config.busy_timeout);
-        self.tenant_metrics.observe(self.open(lifetime, patience, cpu_meter)).await
+        let (lifetime, timeout) = (self.config.transaction_time, self.config.busy_timeout);
+        self.tenant_metrics.observe(self.open(lifetime, timeout, cpu_meter)).await
     }
 
     /// True if the database belongs to this tenant object and its current settings.
@@ -209,17 +210,17 @@ impl Database {
     async fn open(
         self: &Arc<Self>,
         lifetime: Duration,
-        patience: Duration,
+        timeout: Duration,
         cpu_meter: &CpuMeter,
     ) -> Result<Transaction, SqlError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => Ok(Transaction::from_sqlite(
                 self.clone(),
-                sqlite.begin(lifetime, patience, cpu_meter).await?,
+                sqlite.begin(lifetime, timeout, cpu_meter).await?,
             )),
             Backend::Postgres(postgres) => Ok(Transaction::from_postgres(
                 self.clone(),
-                postgres.begin(lifetime, patience).await?,
+                postgres.begin(lifetime, timeout).await?,
             )),
         }
     }

@@ -63,10 +63,10 @@ impl Transaction {
     }
 
     /// Runs the statements of a migration.
-    pub(super) async fn run_batch(&self, statements: &str) -> Result<(), SqlError> {
+    pub(super) async fn run_migration(&self, statements: &str) -> Result<(), SqlError> {
         match &self.backend {
-            Backend::Sqlite(transaction) => transaction.run_batch(statements.to_owned()).await,
-            Backend::Postgres(transaction) => transaction.run_batch(statements).await,
+            Backend::Sqlite(transaction) => transaction.run_migration(statements.to_owned()).await,
+            Backend::Postgres(transaction) => transaction.run_migration(statements).await,
         }
     }
 
@@ -77,23 +77,21 @@ impl Transaction {
     ) -> Result<StatementResult, SqlError> {
         match &self.backend {
             Backend::Sqlite(transaction) => transaction.run_on_host_tables(statement).await,
-            Backend::Postgres(transaction) => {
-                transaction.run_on_host_tables(statement, Fetch::Rows).await
-            }
+            Backend::Postgres(transaction) => transaction.run_on_host_tables(statement).await,
         }
     }
 
     pub(super) async fn set_savepoint(&self, point: Savepoint) -> Result<(), SqlError> {
-        self.execute_host(point.set_statement()).await
+        self.execute_trusted(point.set_statement()).await
     }
 
     pub(super) async fn release_savepoint(&self, point: Savepoint) -> Result<(), SqlError> {
-        self.execute_host(point.release_statement()).await
+        self.execute_trusted(point.release_statement()).await
     }
 
     pub(super) async fn rollback_to(&self, point: Savepoint) -> Result<(), SqlError> {
-        self.execute_host(point.rollback_statement()).await?;
-        self.execute_host(point.release_statement()).await
+        self.execute_trusted(point.rollback_statement()).await?;
+        self.execute_trusted(point.release_statement()).await
     }
 
     /// Blocks concurrent migrations of the same database. A SQLite file has only one writer in any
@@ -103,16 +101,17 @@ impl Transaction {
             Backend::Sqlite(_) => Ok(()),
             Backend::Postgres(transaction) => {
                 transaction
-                    .execute_host("SELECT pg_advisory_xact_lock(hashtext('wardian_migrations'))")
+                    .execute_trusted("SELECT pg_advisory_xact_lock(hashtext('wardian_migrations'))")
                     .await
             }
         }
     }
 
-    async fn execute_host(&self, statement: &'static str) -> Result<(), SqlError> {
+    /// Runs a statement of the host, without the checks of guests' statements.
+    async fn execute_trusted(&self, statement: &'static str) -> Result<(), SqlError> {
         match &self.backend {
-            Backend::Sqlite(transaction) => transaction.execute_host(statement).await,
-            Backend::Postgres(transaction) => transaction.execute_host(statement).await,
+            Backend::Sqlite(transaction) => transaction.execute_trusted(statement).await,
+            Backend::Postgres(transaction) => transaction.execute_trusted(statement).await,
         }
     }
 }
@@ -120,21 +119,21 @@ impl Transaction {
 impl Savepoint {
     fn set_statement(self) -> &'static str {
         match self {
-            Savepoint::Validation => "SAVEPOINT wardian_proof",
+            Savepoint::Validation => "SAVEPOINT wardian_validation",
             Savepoint::Nested => "SAVEPOINT wardian_nested",
         }
     }
 
     fn release_statement(self) -> &'static str {
         match self {
-            Savepoint::Validation => "RELEASE SAVEPOINT wardian_proof",
+            Savepoint::Validation => "RELEASE SAVEPOINT wardian_validation",
             Savepoint::Nested => "RELEASE SAVEPOINT wardian_nested",
         }
     }
 
     fn rollback_statement(self) -> &'static str {
         match self {
-            Savepoint::Validation => "ROLLBACK TO SAVEPOINT wardian_proof",
+            Savepoint::Validation => "ROLLBACK TO SAVEPOINT wardian_validation",
             Savepoint::Nested => "ROLLBACK TO SAVEPOINT wardian_nested",
         }
     }

@@ -114,7 +114,7 @@ impl ValidationTransaction {
 
     async fn transaction<'a>(&self, state: &'a mut State) -> Result<&'a Transaction, SqlError> {
         if state.finished {
-            return Err(SqlError::Unavailable("the version was proved already".into()));
+            return Err(SqlError::Unavailable("the validation of the version has ended".into()));
         }
 
         let dropped = std::mem::take(&mut state.dropped);
@@ -152,7 +152,7 @@ impl NestedTransaction {
 
         match &state.transaction {
             Some(transaction) => transaction.release_savepoint(Savepoint::Nested).await,
-            None => Err(SqlError::Unavailable("the proof has ended".into())),
+            None => Err(SqlError::Unavailable("the validation of the version has ended".into())),
         }
     }
 }

@@ -24,6 +24,7 @@ pub use in_memory::InMemoryKeyValue;
 pub use key_value::KeyValueStore;
 pub use sessions::SessionStore;
 
+pub use crate::journal::Durability;
 use crate::model::{InferError, QuotaExceeded, TenantName};
 use crate::mutex::lock;
 use crate::tenant::{CpuShare, Resource, Tenant, UNLIMITED};
@@ -54,17 +55,6 @@ pub enum StoreError {
 pub struct DataConfig {
     /// Durability of acknowledged writes against power failure.
     pub durability: Durability,
-}
-
-/// Durability of writes against power failure. A crash of the process loses no acknowledged write
-/// in either mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// A power failure loses no acknowledged write.
-    #[default]
-    Full,
-    /// A power failure may lose the most recent writes. The data stays consistent.
-    Normal,
 }
 
 /// The right to commit, of which a tenant has a limited number. A commit in progress holds its data

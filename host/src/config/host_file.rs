@@ -13,7 +13,7 @@ use super::tenant_file::{self, TenantEntry};
 use super::values::{DAY, REFRESH_RANGE, path, repository_location};
 use super::{Config, HttpConfig, Overrides};
 use crate::capability::http::EgressConfig;
-use crate::database::{DatabaseConfig, Synchronous};
+use crate::database::DatabaseConfig;
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileConfig;
 use crate::model::{Host as HttpHost, ModelName};
@@ -172,8 +172,8 @@ fn engine(keys: &mut TableReader<'_>, settings: &mut EngineConfig) {
 }
 
 fn database(keys: &mut TableReader<'_>, settings: &mut DatabaseConfig) {
-    let choices = [("full", Synchronous::Full), ("normal", Synchronous::Normal)];
-    keys.read("synchronous", &mut settings.synchronous, one_of(choices));
+    let durabilities = [("full", Durability::Full), ("normal", Durability::Normal)];
+    keys.read("synchronous", &mut settings.durability, one_of(durabilities));
     keys.read("statement_time", &mut settings.statement_time, duration(STATEMENT_TIME_RANGE));
     keys.read("transaction_time", &mut settings.transaction_time, duration(STATEMENT_TIME_RANGE));
     keys.read("busy_timeout", &mut settings.busy_timeout, duration(STATEMENT_TIME_RANGE));

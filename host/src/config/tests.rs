@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::host_file::HostFile;
 use super::*;
-use crate::database::Synchronous;
 use crate::engine::compile::CompileLimits;
 use crate::repository::WatchMode;
 use crate::store::Durability;
@@ -121,7 +120,7 @@ fn every_key_lands_in_its_setting() {
         egress: EgressConfig { ca_certificates: Some("/etc/wardian/ca.pem".into()) },
         engine: EngineConfig { max_memory: 2 << 30, instances: 64, stack: 512 << 10 },
         database: DatabaseConfig {
-            synchronous: Synchronous::Normal,
+            durability: Durability::Normal,
             statement_time: Duration::from_secs(1),
             transaction_time: Duration::from_secs(2),
             busy_timeout: Duration::from_secs(3),

@@ -1,4 +1,4 @@
-//! Keeps idle connections for reuse, for a limited time.
+//! A list of idle items for reuse. It drops items that are not reused in time.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -21,33 +21,29 @@ struct IdleItems<T> {
 
 impl<T: Send + 'static> IdleList<T> {
     /// Creates an empty list. Items expire after `timeout`.
-    pub(super) fn new(patience: Duration) -> Self {
-        IdleList(Arc::new(Mutex::new(IdleItems {
-            timeout: patience,
-            items: Vec::new(),
-            has_dropper: false,
-        })))
+    pub(super) fn new(timeout: Duration) -> Self {
+        IdleList(Arc::new(Mutex::new(IdleItems { timeout, items: Vec::new(), has_dropper: false })))
     }
 
     /// Removes the most recently returned item.
     pub(super) fn take(&self) -> Option<T> {
-        let mut waiting = lock(&self.0);
-        waiting.drop_expired(Instant::now());
-        waiting.items.pop().map(|(thing, _)| thing)
+        let mut idle = lock(&self.0);
+        idle.drop_expired(Instant::now());
+        idle.items.pop().map(|(item, _)| item)
     }
 
     /// Returns an item to the list.
-    pub(super) fn put(&self, thing: T) {
-        let mut waiting = lock(&self.0);
-        waiting.items.push((thing, Instant::now()));
+    pub(super) fn put(&self, item: T) {
+        let mut idle = lock(&self.0);
+        idle.items.push((item, Instant::now()));
 
-        if waiting.has_dropper {
+        if idle.has_dropper {
             return;
         }
 
-        // Without a runtime, there is no caller that could reuse it.
+        // Without a runtime the program is ending, and the list is not used again.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            waiting.has_dropper = true;
+            idle.has_dropper = true;
             runtime.spawn(drop_expired_loop(Arc::downgrade(&self.0)));
         }
     }
@@ -66,19 +62,19 @@ impl<T> IdleItems<T> {
     }
 }
 
-async fn drop_expired_loop<T>(waiting: Weak<Mutex<IdleItems<T>>>) {
-    while let Some(next) = drop_expired_if_alive(&waiting) {
+async fn drop_expired_loop<T>(idle: Weak<Mutex<IdleItems<T>>>) {
+    while let Some(next) = drop_expired_if_alive(&idle) {
         tokio::time::sleep_until(next).await;
     }
 }
 
 /// Drops expired items. Returns `None` if the list is empty or gone, which ends the task.
-fn drop_expired_if_alive<T>(waiting: &Weak<Mutex<IdleItems<T>>>) -> Option<Instant> {
-    let waiting = waiting.upgrade()?;
-    let mut waiting = lock(&waiting);
-    let next = waiting.drop_expired(Instant::now());
+fn drop_expired_if_alive<T>(idle: &Weak<Mutex<IdleItems<T>>>) -> Option<Instant> {
+    let idle = idle.upgrade()?;
+    let mut idle = lock(&idle);
+    let next = idle.drop_expired(Instant::now());
 
-    waiting.has_dropper = next.is_some();
+    idle.has_dropper = next.is_some();
 
     next
 }
@@ -89,13 +85,13 @@ mod tests {
 
     #[tokio::test]
     async fn expired_items_are_dropped() {
-        let (idle, thing) = (IdleList::new(Duration::from_millis(5)), Arc::new(()));
+        let (idle, item) = (IdleList::new(Duration::from_millis(5)), Arc::new(()));
         // Also after the task has ended once.
         for _ in 0..3 {
-            idle.put(thing.clone());
-            idle.put(thing.clone());
+            idle.put(item.clone());
+            idle.put(item.clone());
 
-            while Arc::strong_count(&thing) > 1 {
+            while Arc::strong_count(&item) > 1 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -104,7 +100,7 @@ mod tests {
     #[tokio::test]
     async fn most_recent_item_is_taken_first() {
         let idle = IdleList::new(Duration::from_secs(3600));
-        [1, 2].into_iter().for_each(|thing| idle.put(thing));
+        [1, 2].into_iter().for_each(|item| idle.put(item));
         assert_eq!((idle.take(), idle.take(), idle.take()), (Some(2), Some(1), None));
         idle.put(3);
         idle.clear();

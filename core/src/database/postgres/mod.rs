@@ -84,13 +84,13 @@ impl Postgres {
     pub(super) async fn begin(
         &self,
         lifetime: Duration,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Transaction, SqlError> {
-        Transaction::begin(self.lease(patience).await?, lifetime, self.config.clone()).await
+        Transaction::begin(self.lease(timeout).await?, lifetime, self.config.clone()).await
     }
 
-    async fn lease(&self, patience: Duration) -> Result<Lease, SqlError> {
-        tokio::time::timeout(patience, self.pool.lease()).await.unwrap_or(Err(SqlError::Busy))
+    async fn lease(&self, timeout: Duration) -> Result<Lease, SqlError> {
+        tokio::time::timeout(timeout, self.pool.lease()).await.unwrap_or(Err(SqlError::Busy))
     }
 
     /// Lends no more connections.

@@ -81,21 +81,21 @@ pub(super) async fn run_in_transaction(
     fetch: Fetch,
     config: &DatabaseConfig,
 ) -> Result<StatementResult, SqlError> {
-    execute_host(client, "BEGIN").await?;
+    execute_trusted(client, "BEGIN").await?;
 
     let outcome = run(client, statement, fetch, config).await;
     // After these errors the connection is closed, which rolls back.
     match &outcome {
-        Ok(_) => execute_host(client, "COMMIT").await?,
+        Ok(_) => execute_trusted(client, "COMMIT").await?,
         Err(SqlError::Limit(_) | SqlError::Unavailable(_)) => {}
-        Err(_) => execute_host(client, "ROLLBACK").await?,
+        Err(_) => execute_trusted(client, "ROLLBACK").await?,
     }
 
     outcome
 }
 
-/// Runs statements of the host.
-pub(super) async fn execute_host(
+/// Runs statements without the allowlist.
+pub(super) async fn execute_trusted(
     client: Option<&Client>,
     statements: &str,
 ) -> Result<(), SqlError> {

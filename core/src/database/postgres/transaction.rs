@@ -27,7 +27,7 @@ impl Transaction {
             "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}",
             lifetime.as_millis()
         );
-        run::execute_host(lease.client(), &begin).await?;
+        run::execute_trusted(lease.client(), &begin).await?;
         Ok(Transaction {
             lease,
             config,
@@ -42,49 +42,63 @@ impl Transaction {
         fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         statement_allowlist::check(&statement.text)?;
-        self.run_on_host_tables(statement, fetch).await
+        self.run_in_savepoint(statement, fetch).await
     }
 
-    /// Runs a statement of the host.
+    /// Runs a statement of the host on the host's tables, without the allowlist.
     pub(in crate::database) async fn run_on_host_tables(
+        &self,
+        statement: Statement,
+    ) -> Result<StatementResult, SqlError> {
+        self.run_in_savepoint(statement, Fetch::Rows).await
+    }
+
+    /// Runs a statement in a savepoint, because an error would abort the whole transaction.
+    async fn run_in_savepoint(
         &self,
         statement: Statement,
         fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         let client = self.lease.client();
-        // An error would abort the whole transaction, so the statement gets a savepoint.
-        self.with_deadline(run::execute_host(client, "SAVEPOINT wardian_statement")).await?;
+        self.with_deadline(run::execute_trusted(client, "SAVEPOINT wardian_statement")).await?;
 
         let outcome = self.with_deadline(run::run(client, &statement, fetch, &self.config)).await;
         match &outcome {
-            Ok(_) => self.execute_host("RELEASE SAVEPOINT wardian_statement").await?,
+            Ok(_) => self.execute_trusted("RELEASE SAVEPOINT wardian_statement").await?,
             // The remaining rows would have to be read before the rollback. The transaction is
             // given up instead.
             Err(SqlError::Limit(_) | SqlError::Unavailable(_)) => {
                 self.ended.store(true, Ordering::Relaxed)
             }
-            Err(_) => self.execute_host("ROLLBACK TO SAVEPOINT wardian_statement").await?,
+            Err(_) => self.execute_trusted("ROLLBACK TO SAVEPOINT wardian_statement").await?,
         }
 
         outcome
     }
 
     /// Runs the statements of a migration.
-    pub(in crate::database) async fn run_batch(&self, statements: &str) -> Result<(), SqlError> {
+    pub(in crate::database) async fn run_migration(
+        &self,
+        statements: &str,
+    ) -> Result<(), SqlError> {
         statement_allowlist::check_all(statements)?;
-        self.execute_host("SAVEPOINT wardian_statement").await?;
-        self.execute_host(statements).await?;
+        self.execute_trusted("SAVEPOINT wardian_statement").await?;
+        self.execute_trusted(statements).await?;
         // Fails if a statement of the migration has ended the transaction.
-        self.execute_host("RELEASE SAVEPOINT wardian_statement").await
+        self.execute_trusted("RELEASE SAVEPOINT wardian_statement").await
     }
 
-    pub(in crate::database) async fn execute_host(&self, statements: &str) -> Result<(), SqlError> {
-        self.with_deadline(run::execute_host(self.lease.client(), statements)).await
+    /// Runs statements of the host, without the allowlist.
+    pub(in crate::database) async fn execute_trusted(
+        &self,
+        statements: &str,
+    ) -> Result<(), SqlError> {
+        self.with_deadline(run::execute_trusted(self.lease.client(), statements)).await
     }
 
     /// Commits.
     pub(in crate::database) async fn commit(self) -> Result<(), SqlError> {
-        let outcome = self.execute_host("COMMIT").await;
+        let outcome = self.execute_trusted("COMMIT").await;
         self.lease.release(&outcome);
         outcome
     }

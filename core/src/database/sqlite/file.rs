@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::super::{DatabaseConfig, SqlError};
-use super::connection::{GuestConnection, PAGE_SIZE};
+use super::guest_connection::{GuestConnection, PAGE_SIZE};
 use crate::disk_errors;
 use crate::journal::{self, journal_path};
 use crate::mutex::lock;
 use crate::tenant::{CpuShare, FairScheduler, Resource, Tenant};
 
-/// Length of the journal, in bytes, above which readers are blocked until it is folded. It grows as
-/// long as there is always a reader.
+/// Length of the journal, in bytes, above which readers are blocked until it is checkpointed. It
+/// grows as long as there is always a reader.
 const MAX_LOG: u64 = 64 << 20;
 
 /// State shared by the threads of one database.
@@ -22,7 +22,8 @@ pub(super) struct DatabaseFile {
     /// Account that pays for statements and determines their turns.
     pub(super) share: Arc<CpuShare>,
     pub(super) turns: Arc<FairScheduler>,
-    /// Held shared by readers, and exclusively by the writer while it folds a long journal.
+    /// Held shared by readers, and exclusively by the writer while it checkpoints a long
+    /// journal.
     pub(super) log_gate: RwLock<()>,
     /// True once the existing journal is known to belong to the file.
     log_checked: Mutex<bool>,
@@ -59,7 +60,7 @@ impl DatabaseFile {
         self.tenant.set_kept(Resource::Database, size);
     }
 
-    /// Folds the journal if it is long. If it is very long, readers are blocked meanwhile.
+    /// Checkpoints the journal if it is long. If it is very long, readers are blocked meanwhile.
     pub(super) fn checkpoint_log(&self, connection: &mut GuestConnection) {
         if !disk_errors::has_free_space(&self.path) {
             // Makes the reserved space available again for the next deletion.

@@ -8,7 +8,7 @@ use rusqlite::types::Value as Found;
 
 use super::super::{CpuMeter, DatabaseConfig, Fetch, Statement};
 use super::cancel_token::CancelToken;
-use super::connection::{GuestConnection, Role};
+use super::guest_connection::{Access, GuestConnection};
 use super::job::StatementJob;
 use super::run::StatementLimits;
 use crate::model::TenantName;
@@ -31,14 +31,14 @@ pub fn sql(text: &str) {
         }
     }
 
-    connection.execute_host("BEGIN").unwrap();
+    connection.execute_trusted("BEGIN").unwrap();
 
-    let _ = connection.run_batch(text, &limits(&CancelToken::default()));
+    let _ = connection.run_migration(text, &limits(&CancelToken::default()));
     assert!(
         !connection.sqlite.is_autocommit(),
         "a migration has ended the transaction it is part of"
     );
-    connection.execute_host("COMMIT").unwrap();
+    connection.execute_trusted("COMMIT").unwrap();
     folder.check(&connection);
 }
 
@@ -68,13 +68,13 @@ impl Folder {
     fn open(&self) -> GuestConnection {
         let connection = GuestConnection::open(
             &self.path.join("database.sqlite"),
-            Role::Write,
+            Access::Write,
             &self.config,
             meter(),
         )
         .unwrap();
         connection
-            .execute_host(
+            .execute_trusted(
                 "PRAGMA synchronous = OFF;
                  INSERT INTO wardian_migrations (model, name, digest) VALUES ('m', 'own', 'd');
                  CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y'); CREATE INDEX i ON t (a);

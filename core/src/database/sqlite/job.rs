@@ -67,9 +67,9 @@ pub(super) struct TransactionJob {
 pub(super) enum Step {
     Run(StatementJob, Reply<StatementResult>),
     /// The statements of a migration.
-    RunBatch(String, CancelToken, Reply<()>),
-    /// A statement of the host.
-    Host(&'static str, Reply<()>),
+    RunMigration(String, CancelToken, Reply<()>),
+    /// A statement of the host, which is not checked.
+    ExecuteTrusted(&'static str, Reply<()>),
     Commit(Reply<()>),
 }
 
@@ -109,16 +109,16 @@ impl StatementJob {
     }
 }
 
-/// Waits for a reply; `None` if it was lost. Cancels a job that has not started after `patience`,
+/// Waits for a reply; `None` if it was lost. Cancels a job that has not started after `timeout`,
 /// and any job if the future is dropped.
 pub(super) async fn wait_for_reply<T>(
     cancel_token: CancelToken,
     mut answer: oneshot::Receiver<Result<T, SqlError>>,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> Option<Result<T, SqlError>> {
     let waiting = CancelOnDrop(cancel_token);
-    if let Some(patience) = patience {
-        match tokio::time::timeout(patience, &mut answer).await {
+    if let Some(timeout) = timeout {
+        match tokio::time::timeout(timeout, &mut answer).await {
             Ok(answer) => return answer.ok(),
             Err(_elapsed) if waiting.0.cancel_if_waiting() => return Some(Err(SqlError::Busy)),
             Err(_elapsed) => {}

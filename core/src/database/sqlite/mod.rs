@@ -2,20 +2,20 @@
 //!
 //! One connection writes and a few read, each on its own thread ([`threads`], [`worker`]). In WAL
 //! mode readers and the writer do not block each other; writers queue for the one write connection.
-//! Each connection is restricted before it runs a guest's statement ([`connection`]). Permissions
-//! are checked while a statement is prepared ([`authorizer`]). Time and memory are checked while it
-//! runs ([`watchdog`]), also inside long functions ([`functions`]). Statements share the cores
-//! fairly with the guests of all tenants ([`HostWorkMeter`]).
+//! Each connection is restricted before it runs a guest's statement ([`guest_connection`]).
+//! Permissions are checked while a statement is prepared ([`authorizer`]). Time and memory are
+//! checked while it runs ([`watchdog`]), also inside long functions ([`functions`]). Statements
+//! share the cores fairly with the guests of all tenants ([`HostWorkMeter`]).
 //!
 //! [`HostWorkMeter`]: crate::tenant::HostWorkMeter
 
 mod authorizer;
 mod cancel_token;
-mod connection;
 mod file;
 mod functions;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod guest_connection;
 mod job;
 mod run;
 mod threads;
@@ -33,8 +33,8 @@ use tokio::sync::oneshot;
 pub(super) use transaction::Transaction;
 
 use self::cancel_token::CancelToken;
-use self::connection::Role;
 use self::file::DatabaseFile;
+use self::guest_connection::Access;
 use self::job::{EndReason, Job, Reply, StatementJob, TransactionJob, lost_reply, wait_for_reply};
 use self::run::first_word;
 use self::threads::ConnectionThreads;
@@ -64,10 +64,10 @@ impl Sqlite {
         let file = Arc::new(DatabaseFile::new(path, config, tenant, turns));
         file.record_size_on_disk();
 
-        let readers = ConnectionThreads::new(Role::Read, READERS, file.clone(), runtime.clone());
+        let readers = ConnectionThreads::new(Access::Read, READERS, file.clone(), runtime.clone());
         Sqlite {
             readers,
-            writer: ConnectionThreads::new(Role::Write, 1, file.clone(), runtime),
+            writer: ConnectionThreads::new(Access::Write, 1, file.clone(), runtime),
             file,
         }
     }
@@ -120,12 +120,12 @@ impl Sqlite {
             .unwrap_or_else(lost_reply)
     }
 
-    /// Opens a transaction that ends after `lifetime` at the latest. Waits at most `patience` for
+    /// Opens a transaction that ends after `lifetime` at the latest. Waits at most `timeout` for
     /// other writers.
     pub(super) async fn begin(
         &self,
         lifetime: Duration,
-        patience: Duration,
+        timeout: Duration,
         cpu_meter: &CpuMeter,
     ) -> Result<Transaction, SqlError> {
         let cancel_token = CancelToken::default();
@@ -142,7 +142,7 @@ impl Sqlite {
             end: end.clone(),
         };
         self.writer.submit(Job::Transaction(job))?;
-        wait_for_reply(cancel_token, answer, Some(patience)).await.unwrap_or_else(lost_reply)?;
+        wait_for_reply(cancel_token, answer, Some(timeout)).await.unwrap_or_else(lost_reply)?;
 
         Ok(Transaction::new(sender, end, cpu_meter.clone()))
     }

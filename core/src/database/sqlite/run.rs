@@ -10,7 +10,7 @@ use rusqlite::{Batch, CachedStatement, Connection, Error, ErrorCode, ToSql};
 use super::super::limits::{MAX_PARAMETERS, RowCollector};
 use super::super::{DatabaseConfig, Fetch, SqlError, StatementResult, Value};
 use super::cancel_token::CancelToken;
-use super::connection::{GuestConnection, MAX_CACHED_LENGTH, PAGE_SIZE};
+use super::guest_connection::{GuestConnection, MAX_CACHED_LENGTH, PAGE_SIZE};
 use super::job::StatementJob;
 use crate::disk_errors;
 
@@ -78,7 +78,7 @@ impl GuestConnection {
     }
 
     /// Runs the statements of a migration one after another.
-    pub(super) fn run_batch(
+    pub(super) fn run_migration(
         &self,
         statements: &str,
         limits: &StatementLimits<'_>,
@@ -152,14 +152,14 @@ impl GuestConnection {
 
     /// Runs work that leaves no changes if it fails.
     fn in_savepoint<T>(&self, work: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
-        self.execute_host("SAVEPOINT wardian_statement")?;
+        self.execute_trusted("SAVEPOINT wardian_statement")?;
 
         let outcome = work();
         let end = match outcome {
             Ok(_) => "RELEASE wardian_statement",
             Err(_) => "ROLLBACK TO wardian_statement; RELEASE wardian_statement",
         };
-        let ended = self.execute_host(end);
+        let ended = self.execute_trusted(end);
         let outcome = outcome?;
 
         ended?;
@@ -388,7 +388,7 @@ fn unavailable(error: &Error) -> SqlError {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::connection::Role;
+    use super::super::guest_connection::Access;
     use super::*;
     use crate::model::TenantName;
     use crate::tenant::{CpuShare, FairScheduler, HostWorkMeter, Tenant};
@@ -400,7 +400,7 @@ mod tests {
         let meter =
             HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()));
         let connection =
-            GuestConnection::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
+            GuestConnection::open(&path, Access::Write, &DatabaseConfig::default(), meter).unwrap();
 
         (folder, connection)
     }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::super::SqlError;
-use super::connection::Role;
 use super::file::DatabaseFile;
+use super::guest_connection::Access;
 use super::job::Job;
 use super::worker::Worker;
 use crate::mutex::lock;
@@ -27,12 +27,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Stack size, in bytes. SQLite's parser and the check for a second statement recurse deeply.
 const STACK_SIZE: usize = 8 << 20;
 
-/// The threads of one role. A clone is shallow.
+/// The threads of one access. A clone is shallow.
 #[derive(Clone)]
 pub(super) struct ConnectionThreads(Arc<Shared>);
 
 struct Shared {
-    role: Role,
+    access: Access,
     max_threads: usize,
     file: Arc<DatabaseFile>,
     runtime: Option<Handle>,
@@ -51,13 +51,13 @@ struct Queue {
 impl ConnectionThreads {
     /// Creates an empty set of at most `max_threads` threads.
     pub(super) fn new(
-        role: Role,
+        access: Access,
         most: usize,
         file: Arc<DatabaseFile>,
         runtime: Option<Handle>,
     ) -> Self {
         ConnectionThreads(Arc::new(Shared {
-            role,
+            access,
             max_threads: most,
             file,
             runtime,
@@ -89,7 +89,7 @@ impl ConnectionThreads {
     }
 
     fn new_worker(&self) -> Worker {
-        Worker::new(self.0.file.clone(), self.0.role)
+        Worker::new(self.0.file.clone(), self.0.access)
     }
 
     /// Spawns a thread. A thread inherits its parent's scheduling class, so it is spawned from the

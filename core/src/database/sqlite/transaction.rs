@@ -30,10 +30,13 @@ impl Transaction {
     }
 
     /// Runs the statements of a migration.
-    pub(in crate::database) async fn run_batch(&self, statements: String) -> Result<(), SqlError> {
+    pub(in crate::database) async fn run_migration(
+        &self,
+        statements: String,
+    ) -> Result<(), SqlError> {
         let cancel_token = CancelToken::default();
         self.send_step(cancel_token.clone(), |reply| {
-            Step::RunBatch(statements, cancel_token, reply)
+            Step::RunMigration(statements, cancel_token, reply)
         })
         .await
     }
@@ -50,12 +53,12 @@ impl Transaction {
         self.send_step(job.cancel_token.clone(), |reply| Step::Run(job, reply)).await
     }
 
-    /// Runs a statement of the host, such as a savepoint.
-    pub(in crate::database) async fn execute_host(
+    /// Runs a statement of the host, such as a savepoint, without the authorizer's checks.
+    pub(in crate::database) async fn execute_trusted(
         &self,
         statement: &'static str,
     ) -> Result<(), SqlError> {
-        self.send_step(CancelToken::default(), |reply| Step::Host(statement, reply)).await
+        self.send_step(CancelToken::default(), |reply| Step::ExecuteTrusted(statement, reply)).await
     }
 
     /// Commits.

@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::super::limits::transaction_timeout;
 use super::super::{SqlError, StatementResult};
 use super::cancel_token::CancelToken;
-use super::connection::{GuestConnection, Role, VACUUM_TIME};
 use super::file::DatabaseFile;
+use super::guest_connection::{Access, GuestConnection, VACUUM_TIME};
 use super::job::{EndReason, Job, Reply, StatementJob, Step, TransactionJob};
 use super::run::{ReadOutcome, StatementLimits};
 use crate::tenant::HostWorkMeter;
@@ -17,15 +17,15 @@ use crate::tenant::HostWorkMeter;
 /// A database thread's state and its connection.
 pub(super) struct Worker {
     file: Arc<DatabaseFile>,
-    role: Role,
+    access: Access,
     meter: HostWorkMeter,
     open: Option<GuestConnection>,
 }
 
 impl Worker {
-    pub(super) fn new(file: Arc<DatabaseFile>, role: Role) -> Self {
+    pub(super) fn new(file: Arc<DatabaseFile>, access: Access) -> Self {
         let meter = HostWorkMeter::new(file.turns.clone(), file.share.clone());
-        Worker { file, role, meter, open: None }
+        Worker { file, access, meter, open: None }
     }
 
     /// Runs a job and charges it to its payer.
@@ -50,7 +50,7 @@ impl Worker {
         }
 
         let file = self.file.clone();
-        // Only blocked by a writer that folds a long journal.
+        // Only blocked by a writer that checkpoints a long journal.
         let _gate = file.log_gate.read().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.connection().and_then(|connection| {
             let limits = StatementLimits {
@@ -96,7 +96,7 @@ impl Worker {
         let open_until = Instant::now() + lifetime;
         let outcome = self.write_connection().and_then(|connection| {
             connection
-                .execute_host("BEGIN IMMEDIATE")
+                .execute_trusted("BEGIN IMMEDIATE")
                 .map_err(|error| connection.to_sql_error(&error))
         });
         let is_open = outcome.is_ok();
@@ -141,29 +141,31 @@ impl Worker {
                 end.record_rollback(connection);
                 let _ = reply.send(outcome);
             }
-            Step::RunBatch(statements, cancel_token, reply) if cancel_token.start() => {
+            Step::RunMigration(statements, cancel_token, reply) if cancel_token.start() => {
                 let allowed = open_until.saturating_duration_since(Instant::now());
-                let outcome = connection
-                    .run_batch(&statements, &StatementLimits { allowed, ..limits(&cancel_token) });
+                let outcome = connection.run_migration(
+                    &statements,
+                    &StatementLimits { allowed, ..limits(&cancel_token) },
+                );
                 end.record_rollback(connection);
                 let _ = reply.send(outcome);
             }
-            Step::Host(statement, reply) => {
+            Step::ExecuteTrusted(statement, reply) => {
                 let _ = reply.send(
                     connection
-                        .execute_host(statement)
+                        .execute_trusted(statement)
                         .map_err(|error| connection.to_sql_error(&error)),
                 );
             }
             Step::Commit(reply) => {
                 let _ = reply.send(
                     connection
-                        .execute_host("COMMIT")
+                        .execute_trusted("COMMIT")
                         .map_err(|error| connection.to_sql_error(&error)),
                 );
                 return false;
             }
-            Step::Run(..) | Step::RunBatch(..) => {}
+            Step::Run(..) | Step::RunMigration(..) => {}
         }
 
         // Some errors roll back the whole transaction. Later statements would commit separately.
@@ -173,7 +175,7 @@ impl Worker {
     /// Rolls back an open transaction and reports the file's size.
     fn finish_job(&mut self) {
         let Some(connection) = &mut self.open else { return };
-        if !connection.sqlite.is_autocommit() && connection.execute_host("ROLLBACK").is_err() {
+        if !connection.sqlite.is_autocommit() && connection.execute_trusted("ROLLBACK").is_err() {
             // The connection is unusable if it cannot roll back.
             self.open = None;
             return;
@@ -201,7 +203,7 @@ impl Worker {
 
                 let opened = GuestConnection::open(
                     &self.file.path,
-                    self.role,
+                    self.access,
                     &self.file.config,
                     self.meter.clone(),
                 );
@@ -214,18 +216,20 @@ impl Worker {
     pub(super) fn close(self) {
         let Some(mut connection) = self.open else { return };
 
-        let mut is_folded = Ok(self.file.is_checkpointed());
-        if self.role == Role::Write {
+        let mut is_checkpointed = Ok(self.file.is_checkpointed());
+        if self.access == Access::Write {
             if connection.watchdog.begin(&CancelToken::default(), VACUUM_TIME, None).is_ok() {
-                let _ = connection.execute_host("PRAGMA incremental_vacuum");
+                let _ = connection.execute_trusted("PRAGMA incremental_vacuum");
             }
 
             connection.watchdog.end();
             self.file.record_size(&connection);
-            is_folded = connection.checkpoint();
+            is_checkpointed = connection.checkpoint();
         }
 
-        if let Err(error) = is_folded.and_then(|is_folded| connection.close(is_folded)) {
+        if let Err(error) =
+            is_checkpointed.and_then(|is_checkpointed| connection.close(is_checkpointed))
+        {
             tracing::warn!(%error, tenant = %self.file.tenant.name(), "a database was not closed well");
         }
     }

@@ -62,7 +62,7 @@ impl StoreFile {
         // operator's backup may read for a moment.
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", synchronous(self.durability))?;
+        connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
 
         let mut journal = Journal::new(&self.path, &connection)?;
         create_schema(&connection, &mut journal)?;
@@ -117,14 +117,14 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
-    /// Folds the journal into the file and closes it.
+    /// Checkpoints the journal and closes the file.
     pub(super) fn close(mut self, tenant: &Tenant) {
-        let folded = self.journal.end(&self.connection);
+        let checkpointed = self.journal.end(&self.connection);
         let closed = self.connection.close().map_err(|(_, error)| error);
-        match folded.and_then(|folded| closed.map(|()| folded)) {
+        match checkpointed.and_then(|checkpointed| closed.map(|()| checkpointed)) {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(tenant = %tenant.name(), "a store is being read, so its journal is not folded")
+                tracing::warn!(tenant = %tenant.name(), "a store is being read, so its journal was not checkpointed")
             }
             Err(error) => {
                 tracing::warn!(tenant = %tenant.name(), %error, "a store was not closed well")
@@ -139,14 +139,6 @@ pub(super) fn used_pages(connection: &Connection) -> Result<u64, StoreError> {
         connection.prepare_cached(pragma)?.query_row([], |row| row.get(0))
     };
     Ok((count("PRAGMA page_count")? - count("PRAGMA freelist_count")?).max(0) as u64)
-}
-
-/// Returns the value of SQLite's `synchronous` pragma.
-fn synchronous(durability: Durability) -> &'static str {
-    match durability {
-        Durability::Full => "FULL",
-        Durability::Normal => "NORMAL",
-    }
 }
 
 fn create_folder(file: &Path) -> std::io::Result<()> {
@@ -185,7 +177,7 @@ mod tests {
     use crate::model::TenantName;
 
     #[test]
-    fn the_disk_is_waited_for_as_the_operator_says() {
+    fn commits_are_flushed_as_configured() {
         for (durability, level) in [(Durability::Normal, 1), (Durability::Full, 2)] {
             let folder = tempfile::tempdir().unwrap();
             let tenant = Tenant::unlimited(TenantName::default_tenant());

@@ -52,7 +52,7 @@ pub(super) struct SqliteStore {
     payer: Option<Arc<CpuShare>>,
 }
 
-/// Folds the journals left by a killed server below `root`. Blocks until `until` at the latest.
+/// Checkpoints the journals left by a killed server below `root`. Blocks until `until` at the latest.
 pub(super) fn checkpoint_abandoned(root: &Path, until: Instant) {
     journal::checkpoint_abandoned(root, FILE_NAME, until);
 }

@@ -3,7 +3,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
 use super::super::cancel_token::CancelToken;
-use super::super::connection::{GuestConnection, Role};
+use super::super::guest_connection::{Access, GuestConnection};
 use std::time::{Duration, Instant};
 
 use crate::database::{DatabaseConfig, SqlError};
@@ -16,7 +16,7 @@ fn connection() -> (tempfile::TempDir, GuestConnection) {
     let meter = HostWorkMeter::new(FairScheduler::new(1), CpuShare::new(tenant.account().clone()));
     let path = folder.path().join("database.sqlite");
     let connection =
-        GuestConnection::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
+        GuestConnection::open(&path, Access::Write, &DatabaseConfig::default(), meter).unwrap();
 
     (folder, connection)
 }

@@ -1,4 +1,5 @@
-//! A connection to a tenant's file, restricted to what guests may do.
+//! A connection to a tenant's file that runs the statements of guests: its settings, its limits, and
+//! its checks.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,7 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::limits::{MAX_PARAMETERS, MAX_STATEMENT, MAX_VALUE};
-use super::super::{DatabaseConfig, Synchronous, own_tables};
+use super::super::{DatabaseConfig, own_tables};
 use super::authorizer::Authorizer;
 use super::functions::{self, MAX_PATTERN};
 use super::watchdog::{PROGRESS_STEPS, Watchdog};
@@ -28,9 +29,9 @@ pub(super) struct GuestConnection {
     pub(super) max_pages: u64,
 }
 
-/// Kind of connection.
+/// The access of a connection to its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum Access {
     /// Read-only. Several run in parallel.
     Read,
     /// Reads and writes. One exists at a time.
@@ -40,8 +41,10 @@ pub(super) enum Role {
 /// Page size, in bytes. Caches and quotas are counted in pages.
 pub(super) const PAGE_SIZE: u64 = 4096;
 
-/// Number and maximum text length, in bytes, of cached prepared statements.
-pub(super) const MAX_CACHED_STATEMENTS: usize = 32;
+/// Limit of cached prepared statements.
+const MAX_CACHED_STATEMENTS: usize = 32;
+
+/// Limit of the text of a cached statement, in bytes.
 pub(super) const MAX_CACHED_LENGTH: usize = 4 << 10;
 
 /// Limit of SQLite's memory in the whole process, in bytes. The limit of one statement is far
@@ -52,7 +55,7 @@ impl GuestConnection {
     /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(
         path: &Path,
-        role: Role,
+        access: Access,
         config: &DatabaseConfig,
         meter: HostWorkMeter,
     ) -> rusqlite::Result<GuestConnection> {
@@ -70,7 +73,7 @@ impl GuestConnection {
 
         connection.busy_timeout(config.busy_timeout)?;
 
-        let journal = configure_file(path, &connection, role, config)?;
+        let journal = configure_file(path, &connection, access, config)?;
         harden(&connection)?;
         set_limits(&connection)?;
         connection.set_prepared_statement_cache_capacity(MAX_CACHED_STATEMENTS);
@@ -104,7 +107,7 @@ impl GuestConnection {
         // SQLite counts pages in 32 bits.
         let pages = (bytes / PAGE_SIZE).clamp(1, u64::from(u32::MAX) - 1);
         if pages != self.max_pages {
-            self.execute_host(&format!("PRAGMA max_page_count = {pages}"))?;
+            self.execute_trusted(&format!("PRAGMA max_page_count = {pages}"))?;
             self.max_pages = pages;
         }
 
@@ -117,7 +120,7 @@ impl GuestConnection {
         journal.iter_mut().for_each(|journal| authority.as_host(|| journal.begin(connection)));
     }
 
-    /// Folds the journal if it is long and there are no readers.
+    /// Checkpoints the journal if it is long and there are no readers.
     pub(super) fn checkpoint_if_long(&mut self) {
         let GuestConnection { sqlite: connection, authorizer: authority, journal, .. } = self;
         journal
@@ -125,7 +128,7 @@ impl GuestConnection {
             .for_each(|journal| authority.as_host(|| journal.checkpoint_if_long(connection)));
     }
 
-    /// Folds the journal if there are no readers. Returns true if the file is then complete.
+    /// Checkpoints the journal if there are no readers. Returns true if the file is then complete.
     pub(super) fn checkpoint(&mut self) -> rusqlite::Result<bool> {
         let GuestConnection { sqlite: connection, authorizer: authority, journal, .. } = self;
         journal
@@ -138,14 +141,15 @@ impl GuestConnection {
         self.journal.as_ref().map_or(0, Journal::length)
     }
 
-    /// Closes the connection. Closing the last one removes the journal if it is folded.
-    pub(super) fn close(self, is_folded: bool) -> rusqlite::Result<()> {
-        checkpoint_on_close(&self.sqlite, is_folded)?;
+    /// Closes the connection. Closing the last one removes the journal if it is
+    /// checkpointed.
+    pub(super) fn close(self, is_checkpointed: bool) -> rusqlite::Result<()> {
+        checkpoint_on_close(&self.sqlite, is_checkpointed)?;
         self.sqlite.close().map_err(|(_, error)| error)
     }
 
-    /// Runs statements of the host.
-    pub(super) fn execute_host(&self, statements: &str) -> rusqlite::Result<()> {
+    /// Runs statements of the host, without the authorizer's checks.
+    pub(super) fn execute_trusted(&self, statements: &str) -> rusqlite::Result<()> {
         self.authorizer.as_host(|| self.sqlite.execute_batch(statements))
     }
 
@@ -161,13 +165,10 @@ impl GuestConnection {
 fn configure_file(
     path: &Path,
     connection: &Connection,
-    role: Role,
+    access: Access,
     config: &DatabaseConfig,
 ) -> rusqlite::Result<Option<Journal>> {
-    let synchronous = match config.synchronous {
-        Synchronous::Full => "FULL",
-        Synchronous::Normal => "NORMAL",
-    };
+    let synchronous = config.durability.synchronous();
 
     if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
         // Incremental vacuum must be enabled before the first table exists. The pragma writes.
@@ -181,10 +182,10 @@ fn configure_file(
          PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; \
          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; \
          PRAGMA cell_size_check = ON; PRAGMA hard_heap_limit = {HEAP_LIMIT}; PRAGMA query_only = {}",
-        role == Role::Read
+        access == Access::Read
     ))?;
 
-    if role == Role::Read {
+    if access == Access::Read {
         checkpoint_on_close(connection, false)?;
         return Ok(None);
     }
@@ -199,7 +200,7 @@ fn configure_file(
 }
 
 fn harden(connection: &Connection) -> rusqlite::Result<()> {
-    for (what, on) in [
+    for (setting, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
         (DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false),
@@ -210,7 +211,7 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
         (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
     ] {
-        connection.set_db_config(what, on)?;
+        connection.set_db_config(setting, on)?;
     }
 
     Ok(())
