@@ -148,6 +148,21 @@ fn check_config_reports_the_errors_of_serve() {
     }
 }
 
+#[test]
+fn a_models_directory_that_cannot_be_created_is_reported() {
+    let folder = folder("", |_| {});
+    let models = folder.directory().join("models");
+    std::fs::remove_dir(&models).unwrap();
+    std::os::unix::fs::symlink("nowhere", &models).unwrap();
+
+    let checked = wardian(folder.directory(), &["serve", "--check-config"])
+        .expect_code(1)
+        .expect_stderr(&["cannot create the directory 'models' for models", "--models"]);
+    let served = wardian(folder.directory(), &["serve"]).expect_code(1);
+
+    assert_eq!(last_line(&checked.stderr), last_line(&served.stderr));
+}
+
 /// Returns the last line; a server writes log lines before it.
 fn last_line(text: &str) -> &str {
     text.trim().lines().last().unwrap_or_default()

@@ -226,22 +226,8 @@ impl ArtifactStore {
             return Err(not_private(root, "belongs to another user"));
         }
 
-        // A missing directory is created in its nearest existing ancestor.
-        let there =
-            root.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new(""));
-        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-
-        if !fs::metadata(there)?.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotADirectory,
-                format!("{} is not a directory", there.display()),
-            ));
-        }
-
-        let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-        rustix::fs::access(there, wanted).map_err(|error| {
-            io::Error::new(error.kind(), format!("{} is not writable: {error}", there.display()))
-        })
+        // A missing directory is created by `open`.
+        disk_errors::check_writable(root)
     }
 
     /// True if another process has the store open.

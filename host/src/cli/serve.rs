@@ -15,7 +15,7 @@ use super::{Outcome, logging, output};
 use crate::config::{Config, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::WatchMode;
-use crate::server::{Server, listen, preflight, preflight_warnings};
+use crate::server::{Server, ServerError, check_config, config_warnings, listen};
 use crate::telemetry::{self, LogFormat, LogLevel};
 use crate::tenant::{ApiKey, RepositoryLocation};
 
@@ -92,16 +92,16 @@ impl Serve {
         let (config, watched) = Config::resolve_and_watch(self.overrides())
             .context("the configuration is not usable")?;
         if only_check {
-            preflight(&config)?;
+            check_config(&config)?;
             output::print(&config_summary(&config))?;
-            preflight_warnings(&config)
+            config_warnings(&config)
                 .iter()
                 .for_each(|text| output::print_stderr(&format!("note: {text}")));
             return Ok(Outcome::Success);
         }
 
         logging::install(&config.log).context("cannot start a thread that writes the log")?;
-        preflight(&config)?;
+        check_config(&config)?;
         create_default_models(&config)?;
 
         let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -182,15 +182,9 @@ fn build_runtime() -> Result<Runtime> {
 }
 
 /// Creates the default models directory.
-fn create_default_models(config: &Config) -> Result<()> {
+fn create_default_models(config: &Config) -> Result<(), ServerError> {
     let Some(path) = config.default_models() else { return Ok(()) };
-    let created = std::fs::create_dir_all(&path);
-    created.with_context(|| {
-        format!(
-            "cannot create the directory '{}' for models; name another with --models",
-            path.display()
-        )
-    })
+    std::fs::create_dir_all(&path).map_err(|error| ServerError::Models { path, error })
 }
 
 /// Prints the address of the server, for operators and for programs that start it.

@@ -19,9 +19,9 @@ mod key_marker;
 mod listen;
 mod overrides;
 mod tenancy;
+mod tenancy_watch;
 mod tenant_file;
 mod values;
-mod watch;
 mod watched_file;
 
 #[cfg(fuzzing)]
@@ -38,7 +38,7 @@ pub use self::key_marker::KeyMarker;
 pub(crate) use self::listen::listen_address;
 pub use self::overrides::Overrides;
 pub use self::tenancy::Tenancy;
-pub use self::watch::{TenancyWatch, WatchedConfig};
+pub use self::tenancy_watch::{TenancyWatch, WatchedConfig};
 use self::watched_file::Observation;
 use crate::capability::http::EgressConfig;
 use crate::database::DatabaseConfig;

@@ -1,5 +1,5 @@
+mod tenancy_watch;
 mod tenants;
-mod watch;
 
 use std::fs;
 use std::path::Path;

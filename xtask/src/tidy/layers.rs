@@ -39,6 +39,7 @@ const LAYERS: &[Layer] = &[
             "database",
             "dataplane",
             "deferred",
+            "disk_errors",
             "engine",
             "essential",
             "lifecycle",

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::super::watch::TenancyWatcher;
+use super::super::tenancy_watch::TenancyWatcher;
 use super::*;
 use crate::model::Digest;
 use crate::model::TenantName;
@@ -55,11 +55,11 @@ impl Watched {
     }
 
     /// Polls until the condition is true.
-    fn until(&mut self, so: impl Fn(&Tenancy, &[String]) -> bool) {
-        let patience = Instant::now() + Duration::from_secs(30);
-        while !so(&self.updates.borrow(), &self.faults.list()) {
+    fn until(&mut self, is_reached: impl Fn(&Tenancy, &[String]) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_reached(&self.updates.borrow(), &self.faults.list()) {
             assert!(
-                Instant::now() < patience,
+                Instant::now() < deadline,
                 "{:?} {:?}",
                 self.updates.borrow(),
                 self.faults.list()

@@ -3,7 +3,6 @@
 //! Nothing is created or changed. A check that passes now may fail a moment later; then the step of
 //! the start that needs it fails.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,12 +11,16 @@ use super::error::ServerError;
 use super::tenancy::{STATE_DIRECTORY, runtimes_folder};
 use crate::config::Config;
 use crate::database::check_password;
+use crate::disk_errors::check_writable;
 use crate::engine::{ArtifactStore, Engine};
 use crate::repository::{FolderClaims, WatchMode, check_events, refused_roots, remote};
 use crate::tenant::{FairScheduler, RepositoryLocation, TenantSettings};
 
-/// Fails with the error that keeps a server with this configuration from starting.
-pub fn preflight(config: &Config) -> Result<(), ServerError> {
+/// Checks everything that a server with this configuration needs to start, apart from its address.
+///
+/// # Errors
+/// The error that keeps the server from starting.
+pub fn check_config(config: &Config) -> Result<(), ServerError> {
     config.egress.tls_roots()?;
 
     check_default_models(config)?;
@@ -33,12 +36,11 @@ pub fn preflight(config: &Config) -> Result<(), ServerError> {
     Ok(())
 }
 
-/// The default models directory is created at the start, so it must be possible to create it.
+/// Checks that the default models directory exists, or can be created at the start.
 fn check_default_models(config: &Config) -> Result<(), ServerError> {
-    let Some(path) = config.default_models() else { return Ok(()) };
-    match path.metadata() {
-        Ok(metadata) if !metadata.is_dir() => {
-            Err(ServerError::Models { path, error: io::Error::from(io::ErrorKind::NotADirectory) })
+    match config.default_models() {
+        Some(path) if !path.is_dir() => {
+            check_writable(&path).map_err(|error| ServerError::Models { path, error })
         }
         _ => Ok(()),
     }
@@ -46,7 +48,7 @@ fn check_default_models(config: &Config) -> Result<(), ServerError> {
 
 /// Returns a sentence for each fault that does not keep a server with this configuration from
 /// starting.
-pub fn preflight_warnings(config: &Config) -> Vec<String> {
+pub fn config_warnings(config: &Config) -> Vec<String> {
     let artifacts = config.artifacts_dir();
     let busy = ArtifactStore::is_in_use(&artifacts).then(|| {
         format!(
@@ -60,26 +62,28 @@ pub fn preflight_warnings(config: &Config) -> Vec<String> {
         .map(|shortage| shortage.to_string());
     let tenants = config.tenancy.tenants.iter();
     let of_tenants = tenants.flat_map(|(name, settings)| {
-        tenant_warnings(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
+        tenant_warnings(settings)
+            .into_iter()
+            .map(move |warning| format!("tenant {name}: {warning}"))
     });
 
     busy.into_iter().chain(shortage).chain(of_tenants).chain(overlap_warnings(config)).collect()
 }
 
-/// Returns a sentence for each repository that would be refused for its place.
+/// Returns a sentence for each repository that would be refused because it overlaps another folder.
 fn overlap_warnings(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
-    let places = tenants.filter_map(|(name, settings)| {
+    let repositories = tenants.filter_map(|(name, settings)| {
         Some((name.clone(), settings.repository.directory()?.to_owned()))
     });
-    let places: Vec<_> = places.collect();
+    let repositories: Vec<_> = repositories.collect();
 
-    let grounds = Arc::new(FolderClaims::new(vec![
+    let claims = Arc::new(FolderClaims::new(vec![
         (STATE_DIRECTORY, config.state.clone()),
         runtimes_folder(config),
     ]));
-    let refused = refused_roots(&grounds, &places).into_iter();
-    refused.map(|(tenant, why)| format!("tenant {tenant}: {why}")).collect()
+    let refused = refused_roots(&claims, &repositories).into_iter();
+    refused.map(|(tenant, reason)| format!("tenant {tenant}: {reason}")).collect()
 }
 
 fn tenant_warnings(settings: &TenantSettings) -> Vec<String> {
@@ -87,7 +91,7 @@ fn tenant_warnings(settings: &TenantSettings) -> Vec<String> {
     let repository = match &settings.repository {
         RepositoryLocation::Directory(path) => directory_warning(path),
         RepositoryLocation::Remote(url) => {
-            remote::check(url).err().map(|why| format!("{url} cannot be opened: {why}"))
+            remote::check(url).err().map(|reason| format!("{url} cannot be opened: {reason}"))
         }
     };
     password.into_iter().chain(repository).collect()
