@@ -189,13 +189,14 @@ impl Emitter {
     /// Reserves buffer space for a part of `size` bytes; `None` if the reader is gone.
     async fn room(&self, size: u64) -> Option<OwnedSemaphorePermit> {
         // A part larger than the buffer waits until the buffer is empty.
-        let wanted = u32::try_from(size).unwrap_or(BUFFER_SIZE).clamp(MIN_PART_CHARGE, BUFFER_SIZE);
-        if let Ok(room) = self.room.clone().try_acquire_many_owned(wanted) {
+        let permits =
+            u32::try_from(size).unwrap_or(BUFFER_SIZE).clamp(MIN_PART_CHARGE, BUFFER_SIZE);
+        if let Ok(room) = self.room.clone().try_acquire_many_owned(permits) {
             return Some(room);
         }
 
         let _waiting = WaitingGuard::begin(&self.waiting);
-        self.room.clone().acquire_many_owned(wanted).await.ok()
+        self.room.clone().acquire_many_owned(permits).await.ok()
     }
 }
 

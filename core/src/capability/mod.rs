@@ -4,12 +4,12 @@
 //! [`Ctx`] made from them, on which the generated traits are implemented, so that a capability
 //! does not depend on the engine's own state. A component that imports anything else is refused
 //! before it is compiled, see [`import_refusal`]: a missing grant shows when a file is dropped, not
-//! at the first request. [`list`] names all capabilities and what each of them consists of.
+//! at the first request. [`capability_list`] has all capabilities.
 
 mod artifacts;
-mod aside;
 mod call_context;
 mod call_values;
+mod capability_list;
 mod config;
 mod convert;
 mod emitter;
@@ -17,13 +17,13 @@ mod host_abort;
 pub mod http;
 mod kernels;
 mod key_value;
-mod list;
 mod logging;
 mod session;
 mod sql;
 mod tasks;
 pub mod types;
 mod wasi;
+mod yield_if_large;
 
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::WasiView;
 
 pub use artifacts::{Sidecar, Sidecars};
-pub use aside::yield_if_large;
 pub use call_context::CallContext;
 pub use call_values::CallValues;
+pub use capability_list::{add_to_linker, import_refusal, required_capability};
 pub use config::ConfigValues;
 pub use emitter::{Emitter, PartReceiver, StreamLimits};
 pub use host_abort::HostAbort;
@@ -42,20 +42,21 @@ use kernels::Kernels;
 pub use kernels::NextSlice;
 pub use key_value::KeyValueGrant;
 use key_value::KeyValueState;
-pub use list::{add_to_linker, import_refusal, required_capability};
 pub use logging::{Level, LogLine, LogSink, sanitize_line};
 pub use session::Session;
 use sql::SqlState;
 pub use tasks::{DeferredTasks, TaskLimits};
+pub use yield_if_large::yield_if_large;
 
 use crate::database::Database;
 use crate::model::{Capability, ConfigTable};
 
 /// A capability, from the imports of a component to the end of a call.
 ///
-/// A new capability has a module of its own with a type that implements this, an entry in the list
-/// [`list`], its WIT files and its documentation. If an instance keeps state for it, that is a
-/// field of [`Ctx`]; if it depends on the tenant or the model, there is a field in [`Grants`].
+/// A new capability has a module of its own with a type that implements this, an entry in
+/// [`capability_list`], its WIT files and its documentation. If an instance keeps state for it,
+/// that is a field of [`Ctx`]; if it depends on the tenant or the model, there is a field in
+/// [`Grants`].
 trait HostCapability {
     /// The interfaces, without their versions.
     const IMPORTS: &'static [&'static str];

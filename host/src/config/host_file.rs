@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::credentials::{KeyOwner, LocatedKey, read_keys};
-use super::listen::listen_address;
+use super::listen_address::listen_address;
 use super::tenant_file::{self, TenantEntry};
 use super::values::{DAY, REFRESH_RANGE, path, repository_location};
 use super::{Config, HttpConfig, Overrides};

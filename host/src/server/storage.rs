@@ -1,5 +1,5 @@
-//! The stores and databases of all tenants, for the server and for commands that load models without
-//! one.
+//! The stores and databases of all tenants, for the server and for commands that load models
+//! without one.
 
 use std::path::Path;
 

@@ -99,14 +99,14 @@ impl Outgoing {
     /// is used up, the guest gets no more handles.
     pub(in crate::capability) fn charge_handles(&mut self, table: &mut ResourceTable) {
         let Some(ChargedHandles { handles, memory }) = &mut self.charged else { return };
-        let wanted = (table.iter_mut().count() + HANDLE_BATCH / 2).min(MAX_RESOURCES);
+        let target = (table.iter_mut().count() + HANDLE_BATCH / 2).min(MAX_RESOURCES);
         let mut pay = || {
             memory
                 .as_mut()
                 .is_some_and(|memory| memory.grow(HANDLE_BYTES * HANDLE_BATCH as u64).is_ok())
         };
 
-        while *handles < wanted && pay() {
+        while *handles < target && pay() {
             *handles += HANDLE_BATCH;
         }
 

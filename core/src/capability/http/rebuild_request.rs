@@ -10,8 +10,8 @@ use crate::model::Origin;
 /// The longest path with its query, in bytes, as common servers accept it.
 const MAX_PATH: usize = 8 << 10;
 
-/// Returns the request with the scheme and the authority of `origin`; the client derives `Host` from
-/// them.
+/// Returns the request with the scheme and the authority of `origin`; the client derives `Host`
+/// from them.
 ///
 /// # Errors
 /// If the path is too long, if it could be read as a whole URL, or if the body is announced as too

@@ -156,16 +156,14 @@ impl Ctx {
         &mut self,
         text: String,
         parameters: Vec<sql::Value>,
-        wanted: Fetch,
+        fetch: Fetch,
     ) -> Result<StatementResult, SqlError> {
         let statement = convert::statement(text, parameters);
         match self.target()? {
             // A write outside of the open transaction would wait for it forever.
-            _ if self.sql.open && wanted == Fetch::Count => Err(SqlError::Busy),
-            Target::Database(database) => {
-                database.run(statement, wanted, &self.sql.cpu_meter).await
-            }
-            Target::Validation(transaction) => transaction.run(statement, wanted).await,
+            _ if self.sql.open && fetch == Fetch::Count => Err(SqlError::Busy),
+            Target::Database(database) => database.run(statement, fetch, &self.sql.cpu_meter).await,
+            Target::Validation(transaction) => transaction.run(statement, fetch).await,
         }
     }
 
@@ -211,10 +209,10 @@ impl Ctx {
 }
 
 impl OpenTransaction {
-    async fn run(&self, statement: Statement, wanted: Fetch) -> Result<StatementResult, SqlError> {
+    async fn run(&self, statement: Statement, fetch: Fetch) -> Result<StatementResult, SqlError> {
         match self {
-            OpenTransaction::Own(transaction) => transaction.run(statement, wanted).await,
-            OpenTransaction::InValidation(nested) => nested.run(statement, wanted).await,
+            OpenTransaction::Own(transaction) => transaction.run(statement, fetch).await,
+            OpenTransaction::InValidation(nested) => nested.run(statement, fetch).await,
         }
     }
 

@@ -1,5 +1,5 @@
-//! A connection to a tenant's file that runs the statements of guests: its settings, its limits, and
-//! its checks.
+//! A connection to a tenant's file that runs the statements of guests: its settings, its limits,
+//! and its checks.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;

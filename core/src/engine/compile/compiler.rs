@@ -12,9 +12,9 @@ use rustix::fs::MemfdFlags;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
+use super::compile_slots::CompileSlots;
 use super::config::CompileConfig;
 use super::monitor::ProcessMonitor;
-use super::slots::Slots;
 use super::{InputSource, Job, descriptors, host_error};
 use crate::blocking;
 use crate::capability::LogSink;
@@ -32,7 +32,7 @@ const ALLOCATOR: [(&str, &str); 2] =
 #[derive(Clone)]
 pub struct Compiler {
     program: PathBuf,
-    slots: Slots,
+    slots: CompileSlots,
 }
 
 impl Compiler {
@@ -40,7 +40,7 @@ impl Compiler {
     /// which at most `jobs` compute. While guest calls take turns, at most half as many compute as
     /// there are cores.
     pub fn new(config: &CompileConfig, program: PathBuf, turns: Arc<FairScheduler>) -> Self {
-        let slots = Slots::new(config.jobs as usize, config.children as usize, turns);
+        let slots = CompileSlots::new(config.jobs as usize, config.children as usize, turns);
         Compiler { program, slots }
     }
 

@@ -9,10 +9,10 @@ use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_s
 
 use super::super::Engine;
 use super::super::artifact::{ArtifactContent, Form, ModelInfo, Snapshot, write_error};
-use super::load::load;
+use super::run_load::run_load;
 use super::steps::{compile, compile_error, host_error, report, write};
 use super::{
-    CompileLimits, InputFile, Job, Report, Role, StageName, descriptors, separate, snapshot,
+    CompileLimits, InputFile, Job, Report, Role, StageName, descriptors, snapshot, split_model,
     validate,
 };
 use crate::files::read_from;
@@ -99,7 +99,7 @@ async fn make_artifact(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
 
     report(Report::Stage(StageName::Validate));
     if job.role == Role::Model
-        && let Some(model) = separate::compile(&engine, job, &component, &sidecars).await?
+        && let Some(model) = split_model::compile(&engine, job, &component, &sidecars).await?
     {
         return model.write(job);
     }
@@ -131,7 +131,7 @@ async fn compile_and_snapshot(
 
     let (_, compiled) = compile(engine, instrumented.bytes())?;
     let linked = engine.linker().instantiate_pre(&compiled);
-    let mut loaded = load(engine, job, linked, sidecars).await?;
+    let mut loaded = run_load(engine, job, linked, sidecars).await?;
 
     if let Some(reason) = snapshot::too_large(loaded.store.data().memory.used(), component.len()) {
         drop(loaded);
@@ -170,7 +170,7 @@ async fn compile_without_snapshot(
 ) -> Result<(Vec<u8>, ModelInfo), LoadError> {
     let (code, compiled) = compile(engine, component)?;
     let linked = engine.linker().instantiate_pre(&compiled);
-    let loaded = load(engine, job, linked, sidecars).await?;
+    let loaded = run_load(engine, job, linked, sidecars).await?;
     Ok((code, ModelInfo { metadata: loaded.metadata, snapshot: Snapshot::Impossible(reason) }))
 }
 

@@ -7,29 +7,29 @@
 //!
 //! Server side: a job waits in the [`queue`], which all tenants share by weight. [`compiler`]
 //! starts the process. [`monitor`] handles its [`Report`]s and pauses it while other jobs have
-//! precedence. [`exit`] explains its end.
+//! precedence. [`process_exit`] explains its end.
 //!
-//! Process side: [`job`] runs [`validate`], compile, [`load`], snapshot and write. A component that
-//! can be [`split`] is compiled into shared code and the state of one model ([`separate`]). For any
-//! other one the [`snapshot`] is a whole component. The process
-//! receives the files of a [`Job`] as open [`descriptors`] on standard input, and after them the
-//! job as one JSON document. It writes reports to standard output, one JSON document a line.
+//! Process side: [`job`] runs [`validate`], compile, [`run_load`], snapshot and write. A component
+//! that can be [`split`] is compiled into shared code and the state of one model ([`split_model`]).
+//! For any other one the [`snapshot`] is a whole component. The process receives the files of a
+//! [`Job`] as open [`descriptors`] on standard input, and after them the job as one JSON document.
+//! It writes reports to standard output, one JSON document a line.
 
+mod compile_slots;
 mod compiler;
 mod config;
+mod cpu_time;
 mod descriptors;
-mod exit;
 pub mod job;
-mod load;
 mod monitor;
+mod process_exit;
 mod queue;
-mod separate;
-mod slots;
+mod run_load;
 mod snapshot;
 mod split;
+mod split_model;
 mod steps;
 mod stopwatch;
-mod usage;
 pub mod validate;
 
 use std::collections::BTreeMap;

@@ -10,10 +10,10 @@ use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::exit::ProcessExit;
-use super::slots::QueuedJob;
+use super::compile_slots::QueuedJob;
+use super::cpu_time::{CpuTimeDelta, ProcessCpuTime};
+use super::process_exit::ProcessExit;
 use super::stopwatch::Stopwatch;
-use super::usage::{ProcessUsage, UsageDelta};
 use super::{Job, Report, host_error, parse_level};
 use crate::capability::{LogLine, LogSink};
 use crate::model::{LoadError, RequestId, Stage};
@@ -43,7 +43,7 @@ pub(super) struct ProcessMonitor<'a> {
     stderr: JoinHandle<String>,
     queued: QueuedJob,
     state: State,
-    usage: ProcessUsage,
+    cpu_time: ProcessCpuTime,
     clock: Stopwatch,
     stage: Stage,
     job: &'a Job,
@@ -93,7 +93,7 @@ impl<'a> ProcessMonitor<'a> {
             stderr: tokio::spawn(read_stderr(stderr)),
             queued,
             state: State::Working,
-            usage: ProcessUsage::new(id),
+            cpu_time: ProcessCpuTime::new(id),
             clock: Stopwatch::start(),
             stage: Stage::Read,
             job,
@@ -207,7 +207,7 @@ impl<'a> ProcessMonitor<'a> {
 
         match self.state {
             State::Working
-                if used.passed >= TICK / 2 && used.wanted < used.passed / BUSY_FRACTION =>
+                if used.passed >= TICK / 2 && used.demand < used.passed / BUSY_FRACTION =>
             {
                 self.queued.release_slot();
                 self.state = State::Sleeping(Duration::ZERO);
@@ -227,8 +227,8 @@ impl<'a> ProcessMonitor<'a> {
     }
 
     /// Charges the CPU time used since the last sample.
-    fn charge(&mut self) -> UsageDelta {
-        let used = self.usage.sample();
+    fn charge(&mut self) -> CpuTimeDelta {
+        let used = self.cpu_time.sample();
         self.queued.charge(used.cpu);
         used
     }
@@ -270,7 +270,7 @@ impl<'a> ProcessMonitor<'a> {
         self.clock.resume();
         self.state = State::Working;
         // Discards the time in which it was stopped.
-        self.usage.sample();
+        self.cpu_time.sample();
         Ok(())
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::super::{Durability, StoreError};
-use super::{key_value, sessions, tasks, usage};
+use super::{key_value, row_counts, sessions, tasks};
 use crate::disk_errors;
 use crate::journal::{self, Journal};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 
 /// All tables. A file with another schema version is not opened.
-const SCHEMA: &[&str] = &[usage::SCHEMA, key_value::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
+const SCHEMA: &[&str] = &[row_counts::SCHEMA, key_value::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
 
 /// Schema version. Increased whenever a table changes.
 const SCHEMA_VERSION: i64 = 1;

@@ -11,9 +11,9 @@
 mod file;
 mod job_queue;
 mod key_value;
+mod row_counts;
 mod sessions;
 mod tasks;
-mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::tenant::{CpuShare, Tenant, thread_time};
 use file::StoreFile;
 use job_queue::{JobKind, JobQueue};
 use key_value::Bucket;
-use usage::UsageKind;
+use row_counts::CountedRows;
 
 /// Name of a tenant's file.
 const FILE_NAME: &str = "store.sqlite";
@@ -52,7 +52,8 @@ pub(super) struct SqliteStore {
     payer: Option<Arc<CpuShare>>,
 }
 
-/// Checkpoints the journals left by a killed server below `root`. Blocks until `until` at the latest.
+/// Checkpoints the journals left by a killed server below `root`. Blocks until `until` at the
+/// latest.
 pub(super) fn checkpoint_abandoned(root: &Path, until: Instant) {
     journal::checkpoint_abandoned(root, FILE_NAME, until);
 }
@@ -319,7 +320,7 @@ impl SessionStore for SqliteStore {
     async fn delete_session(&self, model: ModelName, id: String) -> Result<bool, StoreError> {
         self.write_always(move |connection, tenant| {
             let deleted = sessions::delete(connection, &model, &id)?;
-            usage::record(connection, tenant)?;
+            row_counts::record(connection, tenant)?;
 
             Ok(deleted)
         })
@@ -329,8 +330,8 @@ impl SessionStore for SqliteStore {
     async fn model_usage(&self, model: ModelName, now: i64) -> Result<ModelUsage, StoreError> {
         self.read(move |connection| {
             Ok(ModelUsage {
-                sessions: usage::for_model(connection, UsageKind::Sessions, &model)?,
-                tasks: usage::for_model(connection, UsageKind::Tasks, &model)?,
+                sessions: row_counts::for_model(connection, CountedRows::Sessions, &model)?,
+                tasks: row_counts::for_model(connection, CountedRows::Tasks, &model)?,
                 expired: sessions::list_expired(connection, &model, now)?,
             })
         })
@@ -345,7 +346,7 @@ impl SessionStore for SqliteStore {
     ) -> Result<(), StoreError> {
         self.write_always(move |connection, tenant| {
             sessions::delete_expired(connection, &model, &ids, now)?;
-            usage::record(connection, tenant)
+            row_counts::record(connection, tenant)
         })
         .await
     }
@@ -353,7 +354,7 @@ impl SessionStore for SqliteStore {
     async fn pending_chains(&self, model: ModelName) -> Result<Vec<PendingChain>, StoreError> {
         let tenant = self.jobs.tenant().clone();
         self.read(move |connection| {
-            usage::record(connection, &tenant)?;
+            row_counts::record(connection, &tenant)?;
             tasks::pending_chains(connection, &model)
         })
         .await
@@ -380,7 +381,7 @@ impl SessionStore for SqliteStore {
             {
                 tasks::delete_ended_session(connection, task.chain, &task.model, session)?;
             }
-            usage::record(connection, tenant)?;
+            row_counts::record(connection, tenant)?;
 
             Ok(deleted)
         })
@@ -409,7 +410,7 @@ impl SessionStore for SqliteStore {
                 tasks::delete_ended_session(connection, chain, model.as_str(), session)?;
             }
 
-            usage::record(connection, tenant)
+            row_counts::record(connection, tenant)
         })
         .await
     }

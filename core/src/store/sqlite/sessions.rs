@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::super::sessions::{SessionInfo, SessionUpdate, StoredSession};
 use super::super::{StoreError, unix_millis};
 use super::column_u64;
-use super::usage::{self, UsageKind};
+use super::row_counts::{self, CountedRows};
 use crate::model::ModelName;
 use crate::tenant::Tenant;
 
@@ -74,7 +74,11 @@ pub(super) fn save(
         ":expires": expires, ":starts": save.starts, ":ending": save.ending, ":state": state,
     })?;
 
-    if save.starts { usage::check_quota(connection, UsageKind::Sessions, tenant) } else { Ok(()) }
+    if save.starts {
+        row_counts::check_quota(connection, CountedRows::Sessions, tenant)
+    } else {
+        Ok(())
+    }
 }
 
 /// Stores a session after one of its tasks. The `ending` flag is unchanged.

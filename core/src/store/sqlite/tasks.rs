@@ -7,7 +7,7 @@ use super::super::tasks::{
     DueTask, NewTask, NextTask, PendingChain, TaskInfo, TaskOrigin, TryEnd, TryRecord, TryStart,
 };
 use super::super::{StoreError, unix_millis};
-use super::usage::{self, UsageKind};
+use super::row_counts::{self, CountedRows};
 use super::{column_u64, sessions};
 use crate::model::ModelName;
 use crate::tenant::Tenant;
@@ -80,7 +80,7 @@ pub(super) fn append(
     }
 
     if !tasks.is_empty() {
-        usage::check_quota(connection, UsageKind::Tasks, tenant)?;
+        row_counts::check_quota(connection, CountedRows::Tasks, tenant)?;
     }
 
     Ok(number)
@@ -219,7 +219,7 @@ pub(super) fn record_try(
     if let Some(session) = &record.origin.session {
         delete_ended_session(connection, record.chain, record.origin.model.as_str(), session)?;
     }
-    usage::record(connection, tenant)?;
+    row_counts::record(connection, tenant)?;
 
     Ok(true)
 }

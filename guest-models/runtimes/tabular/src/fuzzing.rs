@@ -46,7 +46,8 @@ fn check_outputs(metadata: &Metadata, outputs: &[Tensor]) {
     for (output, spec) in outputs.iter().zip(&metadata.outputs) {
         assert_eq!((&output.name, output.datatype), (&spec.name, spec.datatype));
         assert_eq!(output.shape.len(), spec.shape.len(), "{:?}", output.shape);
-        let fits = |(extent, wanted): (&u64, &i64)| *wanted == -1 || *wanted as u64 == *extent;
+        let fits =
+            |(extent, expected): (&u64, &i64)| *expected == -1 || *expected as u64 == *extent;
         assert!(output.shape.iter().zip(&spec.shape).all(fits), "{:?}", output.shape);
         let elements = output.shape.iter().product::<u64>() as usize;
         match output.datatype {

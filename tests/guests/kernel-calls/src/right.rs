@@ -48,12 +48,12 @@ pub(crate) fn matmul(weights: &PackedMatrix) -> String {
     };
     let done = run_matmul(&operation, data);
 
-    let wanted = |index: usize| {
+    let expected = |index: usize| {
         let (row, column) = (index / COLUMNS, index % COLUMNS);
         let products = (0..INNER).map(|k| left[row * INNER + k] * right[k * COLUMNS + column]);
         (products.sum::<f32>() + bias[column]).max(0.0)
     };
-    let is_right = output.iter().enumerate().all(|(index, value)| *value == wanted(index));
+    let is_right = output.iter().enumerate().all(|(index, value)| *value == expected(index));
     outcome(done, is_right)
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn integer_matmul() -> String {
     let data = IntegerData { left: &left, right: &packed, right_zero: &[], output };
     let done = run_integer_matmul(&operation, data);
 
-    let wanted = |index: usize| {
+    let expected = |index: usize| {
         let (row, column) = (index / COLUMNS, index % COLUMNS);
         let products = (0..INNER).map(|k| {
             let left = i32::from(left[row * INNER + k]) - 10;
@@ -91,7 +91,7 @@ pub(crate) fn integer_matmul() -> String {
         });
         products.sum::<i32>()
     };
-    let is_right = sums.iter().enumerate().all(|(index, value)| *value == wanted(index));
+    let is_right = sums.iter().enumerate().all(|(index, value)| *value == expected(index));
     outcome(done, is_right)
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn conv2d() -> String {
     };
     let done = run_conv2d(&operation, data);
 
-    let wanted = |index: usize| {
+    let expected = |index: usize| {
         let (channel, y, x) = (index / SIZE / SIZE, index / SIZE % SIZE, index % SIZE);
         let mut sum = 0.0;
         for from in 0..CHANNELS {
@@ -146,6 +146,6 @@ pub(crate) fn conv2d() -> String {
         }
         sum
     };
-    let is_right = output.iter().enumerate().all(|(index, value)| *value == wanted(index));
+    let is_right = output.iter().enumerate().all(|(index, value)| *value == expected(index));
     outcome(done, is_right)
 }

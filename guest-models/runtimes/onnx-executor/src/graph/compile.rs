@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wardian_sdk::{Error, OrError};
 
 use super::opsets::Opsets;
-use super::{fold, order, slots};
+use super::{constant_folding, order, slots};
 use crate::kernel::{Argument, Kernel};
 use crate::node::{Input, Node, Subgraphs};
 use crate::program::{Program, Step};
@@ -173,7 +173,7 @@ impl Builder<'_> {
             let inputs = values.iter().map(|value| value.as_ref().map(|value| value.input.clone()));
             let node = Node::new(proto, version, inputs.collect(), &surroundings);
             let kernel = self.language.registry.build(&node)?;
-            let folded = fold::fold(&node, &kernel);
+            let folded = constant_folding::fold(&node, &kernel);
             let label = node.to_string();
             (kernel, folded, surroundings.captured.into_inner(), label)
         };

@@ -1,8 +1,8 @@
 //! From the graph of a file to a program: checks, order, types, slots.
 
 mod compile;
+mod constant_folding;
 mod external;
-mod fold;
 mod functions;
 mod names;
 mod opsets;

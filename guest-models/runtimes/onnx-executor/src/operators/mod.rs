@@ -23,7 +23,7 @@
 //!   by [`Arguments::charge`](super::kernel::Arguments::charge).
 
 pub mod activation;
-pub mod arg;
+pub mod arg_max_top_k;
 pub mod arithmetic;
 pub mod broadcast;
 pub mod cast;
@@ -102,7 +102,7 @@ pub enum Domain {
 /// The lists of the files here: operators that tables and networks have in common.
 pub const GENERAL: &[&[Operator]] = &[
     activation::OPERATORS,
-    arg::OPERATORS,
+    arg_max_top_k::OPERATORS,
     arithmetic::OPERATORS,
     cast::OPERATORS,
     comparison::OPERATORS,

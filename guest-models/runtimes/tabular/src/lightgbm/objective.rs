@@ -150,7 +150,7 @@ fn check_outputs(
     parameters: &Parameters,
     outputs: usize,
 ) -> Result<(), Error> {
-    let wanted = match last_step {
+    let expected = match last_step {
         // The trees of an objective of the caller's own may be for any number of outputs.
         LastStep::Raw => return Ok(()),
         LastStep::Softmax | LastStep::OneVersusAll { .. } => {
@@ -158,9 +158,9 @@ fn check_outputs(
         }
         _ => 1,
     };
-    if wanted != outputs {
+    if expected != outputs {
         return Err(Error::failed(format_args!(
-            "the objective {name} has {wanted} outputs, and the trees are for {outputs}"
+            "the objective {name} has {expected} outputs, and the trees are for {outputs}"
         )));
     }
     Ok(())

@@ -30,8 +30,8 @@ impl Linear {
         let rounds = model.find("boosted_rounds").and_then(|rounds| rounds.into_integer());
         model.finish()?;
         booster.finish()?;
-        let wanted = features.checked_add(1).and_then(|rows| rows.checked_mul(outputs));
-        if Some(weights.len()) != wanted {
+        let expected = features.checked_add(1).and_then(|rows| rows.checked_mul(outputs));
+        if Some(weights.len()) != expected {
             return Err(Error::failed(format_args!(
                 "weights of gblinear are {}, not one for each of {features} features and the bias, \
                  for each of {outputs} outputs",

@@ -18,8 +18,8 @@ fn each_objective_has_its_link_and_its_last_step() {
 #[test]
 fn several_quantiles_are_several_outputs() {
     let response = ask_one_column(&*open(data!("quantiles.json")), &[0.1, 0.9]);
-    let wanted = [0.0, 0.0, 0.0, 10.0, 10.0, 10.0];
-    assert_eq!(output::<f32>(&response, "prediction"), wanted);
+    let expected = [0.0, 0.0, 0.0, 10.0, 10.0, 10.0];
+    assert_eq!(output::<f32>(&response, "prediction"), expected);
 }
 
 #[test]

@@ -29,13 +29,13 @@ fn columns_with_texts_are_inputs_of_their_own() {
         .into_iter()
         .map(|input| (input.name, input.datatype, input.shape))
         .collect();
-    let wanted = [
+    let expected = [
         ("city".to_owned(), Datatype::Bytes, vec![-1, 1]),
         // Among its categories is 2^40 + 1, which no float32 is.
         ("number".to_owned(), Datatype::Fp64, vec![-1, 1]),
         ("x".to_owned(), Datatype::Fp32, vec![-1, 1]),
     ];
-    assert_eq!(inputs, wanted);
+    assert_eq!(inputs, expected);
 
     let cities = ["Paris", "a,b", "q\"]]", "Bern", "Bern"];
     let numbers = [9.0, 1.0, 5.0, ((1_u64 << 40) + 1) as f64, 5.0];

@@ -4,8 +4,8 @@ mod agreement;
 mod answers;
 mod frames;
 mod hostile;
+mod known_bugs;
 mod refusals;
-mod troubles;
 mod ubjson_writer;
 
 use serde_json::Value;
@@ -75,8 +75,8 @@ fn second(file: &[u8], values: &[f32]) -> Vec<f32> {
 }
 
 /// Compares within a millionth.
-fn assert_near(found: &[f32], wanted: &[f32]) {
-    let near = |(found, wanted): (&f32, &f32)| (found - wanted).abs() <= wanted.abs() * 2e-6;
-    let are_near = found.len() == wanted.len() && found.iter().zip(wanted).all(near);
-    assert!(are_near, "{found:?} is not {wanted:?}");
+fn assert_near(found: &[f32], expected: &[f32]) {
+    let near = |(found, expected): (&f32, &f32)| (found - expected).abs() <= expected.abs() * 2e-6;
+    let are_near = found.len() == expected.len() && found.iter().zip(expected).all(near);
+    assert!(are_near, "{found:?} is not {expected:?}");
 }

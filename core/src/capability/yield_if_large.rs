@@ -1,4 +1,4 @@
-//! Moving calls with much host work off the threads that serve HTTP.
+//! Moves a call with much host work off the thread that serves HTTP.
 
 use crate::tenant::INLINE_LIMIT;
 

@@ -1,4 +1,4 @@
-//! Compiling a model into its state and the code that it shares with other models.
+//! Compiles a model that can be split: into its state, and the code that it shares with others.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,14 +13,14 @@ use super::super::artifact::{
     write_artifact, write_error,
 };
 use super::super::{Engine, map_artifact};
-use super::load::load;
+use super::run_load::run_load;
 use super::split::{LoadedState, SplitComponent, check_instructions};
 use super::steps::{self, check_fits, compile_error, report, write};
 use super::{Job, Report, StageName, snapshot, validate};
 use crate::model::LoadError;
 
-/// A model compiled into its state.
-pub(super) struct SeparateModel {
+/// A compiled model without its code.
+pub(super) struct SplitModel {
     state: Vec<u8>,
     form: Form,
     info: ModelInfo,
@@ -35,7 +35,7 @@ pub(super) async fn compile(
     job: &Job,
     component: &[u8],
     sidecars: &BTreeMap<String, Bytes>,
-) -> Result<Option<SeparateModel>, LoadError> {
+) -> Result<Option<SplitModel>, LoadError> {
     let Ok(split) = SplitComponent::new(component) else { return Ok(None) };
     let key = ArtifactKey::of_shared_code(&job.code_scope, &split.code);
 
@@ -56,10 +56,10 @@ pub(super) async fn compile(
     let Some((state, info)) = load_state(engine, job, &split, &code, sidecars).await? else {
         return Ok(None);
     };
-    Ok(Some(SeparateModel { state, form: Form::State { code: key }, info, written }))
+    Ok(Some(SplitModel { state, form: Form::State { code: key }, info, written }))
 }
 
-impl SeparateModel {
+impl SplitModel {
     /// Writes the artifact, if it fits into the tenant's storage.
     pub(super) fn write(&self, job: &Job) -> Result<(), LoadError> {
         let none = BTreeMap::new();
@@ -113,7 +113,7 @@ async fn load_state(
 ) -> Result<Option<(Vec<u8>, ModelInfo)>, LoadError> {
     let initial = Module::new(engine.wasmtime(), &split.initial_state).map_err(compile_error)?;
     let linked = engine.link_state(code, &initial);
-    let mut loaded = load(engine, job, linked, sidecars).await?;
+    let mut loaded = run_load(engine, job, linked, sidecars).await?;
     if snapshot::too_large(loaded.store.data().memory.used(), 0).is_some() {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! Places of the largest and smallest numbers.
+//! `ArgMax`, `ArgMin` and `TopK`: the indices of the largest and smallest numbers.
 
 use std::cmp::Ordering;
 

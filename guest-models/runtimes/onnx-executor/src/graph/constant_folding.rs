@@ -1,4 +1,4 @@
-//! Constants that are computed when the graph is read.
+//! Constant folding: nodes whose inputs are constants are computed when the graph is read.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use crate::kernel::{Argument, Arguments, Kernel, Outputs};
 use crate::node::{Input, Node};
 use crate::tensor::Tensor;
 
-/// Elements of all inputs of a node that is computed in advance: weights may be stored in another
-/// type than that in which they are used.
+/// The most elements of all inputs of a node that is computed in advance. It is large, because
+/// weights may be stored in another type than that in which they are used.
 const MAX_ELEMENTS: usize = 1 << 27;
 
 /// Operators whose outputs may be far larger than their inputs.
@@ -28,8 +28,8 @@ const GROWING: &[&str] = &[
     "Upsample",
 ];
 
-/// Computes the outputs of a node whose inputs are small constants; `None` if it has others, or
-/// fails, which may be in a branch that is never taken.
+/// Computes the outputs of a node whose inputs are small constants; `None` if it has other inputs,
+/// or if it fails: it may be in a branch that is never taken.
 pub(super) fn fold(node: &Node<'_>, kernel: &Kernel) -> Option<Vec<Arc<Tensor>>> {
     if GROWING.contains(&node.proto().op_type.as_str()) {
         return None;

@@ -1,4 +1,4 @@
-//! The compile queue, shared by the tasks that wait in it.
+//! The slots for compile processes: tasks wait for one in the compile queue, which they share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,12 +12,13 @@ use crate::tenant::{CpuShare, FairScheduler, Tenant};
 
 /// The slots for compile processes. A clone shares them.
 #[derive(Clone)]
-pub(super) struct Slots {
+pub(super) struct CompileSlots {
     shared: Arc<Mutex<Shared>>,
     turns: Arc<FairScheduler>,
-    /// Slots while no guest call takes a turn, and slots while calls do. A call of more than a
-    /// millisecond runs only on a core that no child uses, so calls keep half the cores.
+    /// The number of slots while no guest call takes a turn.
     slots_when_idle: usize,
+    /// The number of slots while calls do. A call of more than a millisecond runs only on a core
+    /// that no child uses, so calls keep half the cores.
     slots_when_serving: usize,
 }
 
@@ -29,7 +30,7 @@ struct Shared {
 
 /// A job in the queue, with its slot if it has one. Dropping it removes the job.
 pub(super) struct QueuedJob {
-    slots: Slots,
+    slots: CompileSlots,
     ticket: Ticket,
     notifier: Arc<Notify>,
     /// The share charged for the child's CPU time, which delays the tenant's own calls. It does not
@@ -38,12 +39,12 @@ pub(super) struct QueuedJob {
     share: Arc<CpuShare>,
 }
 
-impl Slots {
-    /// `slots` slots for at most `children` children, beside calls that take `turns`.
+impl CompileSlots {
+    /// Creates `slots` slots for at most `children` children, beside calls that take `turns`.
     pub(super) fn new(slots: usize, children: usize, turns: Arc<FairScheduler>) -> Self {
         let shared = Shared { queue: Queue::new(slots, children), notifiers: HashMap::new() };
         let beside_calls = slots.min(turns.cores() / 2).max(1);
-        Slots {
+        CompileSlots {
             shared: Arc::new(Mutex::new(shared)),
             turns,
             slots_when_idle: slots,
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn calls_keep_half_the_cores() {
         let turns = FairScheduler::new(4);
-        let slots = Slots::new(4, 8, turns.clone());
+        let slots = CompileSlots::new(4, 8, turns.clone());
         let tenant = Tenant::unlimited(TenantName::default_tenant());
         let jobs: Vec<_> = (0..4).map(|_| slots.enqueue(&tenant)).collect();
         let running = || jobs.iter().filter(|job| job.is_running()).count();
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_cpu_time_of_a_child_is_charged_to_its_tenant() {
-        let slots = Slots::new(1, 8, FairScheduler::new(1));
+        let slots = CompileSlots::new(1, 8, FairScheduler::new(1));
         let tenant = Tenant::unlimited(TenantName::default_tenant());
         let job = slots.enqueue(&tenant);
         job.charge(Duration::from_millis(3));
@@ -181,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_freed_slot_goes_to_the_waiting_job() {
-        let slots = Slots::new(1, 8, FairScheduler::new(1));
+        let slots = CompileSlots::new(1, 8, FairScheduler::new(1));
         let tenant = |name| Tenant::unlimited(TenantName::new(name).unwrap());
         let first = slots.enqueue(&tenant("a"));
         let second = slots.enqueue(&tenant("b"));

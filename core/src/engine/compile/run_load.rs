@@ -1,4 +1,4 @@
-//! The `load` of a model, in an instance of its own.
+//! Runs the `load` of a model, in an instance of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Loaded {
 }
 
 /// Makes an instance and runs `load` in it.
-pub(super) async fn load(
+pub(super) async fn run_load(
     engine: &Engine,
     job: &Job,
     linked: wasmtime::Result<InstancePre<State>>,

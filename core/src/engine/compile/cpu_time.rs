@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// CPU time of the main thread of a compile process, as of the last sample. That thread compiles
 /// and runs the guest's `load`.
-pub(super) struct ProcessUsage {
+pub(super) struct ProcessCpuTime {
     path: String,
     before: Option<Times>,
     at: Instant,
@@ -12,13 +12,13 @@ pub(super) struct ProcessUsage {
 
 /// Time used between two samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UsageDelta {
+pub(super) struct CpuTimeDelta {
     /// Wall-clock time between the samples.
     pub(super) passed: Duration,
     /// CPU time.
     pub(super) cpu: Duration,
     /// CPU time plus the time in which the thread was ready but had no core.
-    pub(super) wanted: Duration,
+    pub(super) demand: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -27,16 +27,16 @@ struct Times {
     waiting: Duration,
 }
 
-impl ProcessUsage {
-    /// Usage of the process with that id, starting now.
+impl ProcessCpuTime {
+    /// Starts to measure the process with that id.
     pub(super) fn new(process: u32) -> Self {
         let path = format!("/proc/{process}/schedstat");
-        ProcessUsage { before: read(&path), path, at: Instant::now() }
+        ProcessCpuTime { before: read(&path), path, at: Instant::now() }
     }
 
     /// Returns the time used since the last sample. Where the kernel gives no statistics, all the
     /// time passed counts as used.
-    pub(super) fn sample(&mut self) -> UsageDelta {
+    pub(super) fn sample(&mut self) -> CpuTimeDelta {
         let now = read(&self.path);
         let at = Instant::now();
         let passed = at - std::mem::replace(&mut self.at, at);
@@ -45,9 +45,13 @@ impl ProcessUsage {
         match (before, now) {
             (Some(before), Some(now)) => {
                 let cpu = now.cpu.saturating_sub(before.cpu);
-                UsageDelta { passed, cpu, wanted: cpu + now.waiting.saturating_sub(before.waiting) }
+                CpuTimeDelta {
+                    passed,
+                    cpu,
+                    demand: cpu + now.waiting.saturating_sub(before.waiting),
+                }
             }
-            _ => UsageDelta { passed, cpu: passed, wanted: passed },
+            _ => CpuTimeDelta { passed, cpu: passed, demand: passed },
         }
     }
 }
@@ -74,14 +78,14 @@ mod tests {
             |script: &str| std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
         let mut works = run("while :; do :; done");
         let mut sleeps = run("exec sleep 60");
-        let mut usage = [ProcessUsage::new(works.id()), ProcessUsage::new(sleeps.id())];
+        let mut cpu_time = [ProcessCpuTime::new(works.id()), ProcessCpuTime::new(sleeps.id())];
 
         let mut worked = Duration::ZERO;
         let mut slept = Duration::ZERO;
         while worked < Duration::from_millis(200) {
             std::thread::yield_now();
-            worked += usage[0].sample().cpu;
-            slept += usage[1].sample().cpu;
+            worked += cpu_time[0].sample().cpu;
+            slept += cpu_time[1].sample().cpu;
         }
 
         for child in [&mut works, &mut sleeps] {
@@ -94,9 +98,9 @@ mod tests {
 
     #[test]
     fn without_kernel_statistics_the_wall_clock_counts() {
-        let mut usage = ProcessUsage::new(u32::MAX);
-        let used = usage.sample();
-        assert!(used.cpu > Duration::ZERO && used.cpu == used.wanted);
+        let mut cpu_time = ProcessCpuTime::new(u32::MAX);
+        let used = cpu_time.sample();
+        assert!(used.cpu > Duration::ZERO && used.cpu == used.demand);
         assert!(parse("12").is_none() && parse("a b").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The closed list of capabilities.
+//! The list of all capabilities, and the functions that concern each of them.
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;

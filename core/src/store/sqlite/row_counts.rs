@@ -1,5 +1,5 @@
-//! Numbers of sessions and waiting tasks. Triggers keep them up to date, so a quota check does not
-//! count rows.
+//! The numbers of sessions and of waiting tasks. Triggers keep them up to date, so a quota check
+//! does not count rows.
 
 use rusqlite::Connection;
 
@@ -18,34 +18,34 @@ CREATE TABLE totals (
 ) WITHOUT ROWID;
 ";
 
-/// Kind of counted row.
+/// The rows that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UsageKind {
+pub(super) enum CountedRows {
     /// Stored sessions.
     Sessions,
     /// Waiting and running tasks.
     Tasks,
 }
 
-impl UsageKind {
+impl CountedRows {
     /// Name of the kind in the table and in the triggers.
     fn name(self) -> &'static str {
         match self {
-            UsageKind::Sessions => "sessions",
-            UsageKind::Tasks => "tasks",
+            CountedRows::Sessions => "sessions",
+            CountedRows::Tasks => "tasks",
         }
     }
 
     fn resource(self) -> Resource {
         match self {
-            UsageKind::Sessions => Resource::Sessions,
-            UsageKind::Tasks => Resource::Tasks,
+            CountedRows::Sessions => Resource::Sessions,
+            CountedRows::Tasks => Resource::Tasks,
         }
     }
 }
 
 /// Returns the amount over all models.
-fn total(connection: &Connection, kind: UsageKind) -> Result<u64, StoreError> {
+fn total(connection: &Connection, kind: CountedRows) -> Result<u64, StoreError> {
     let sum = "SELECT coalesce(sum(amount), 0) FROM totals WHERE kind = ?1";
     Ok(connection.prepare_cached(sum)?.query_row([kind.name()], |row| column_u64(row, 0))?)
 }
@@ -53,7 +53,7 @@ fn total(connection: &Connection, kind: UsageKind) -> Result<u64, StoreError> {
 /// Returns the amount of one model.
 pub(super) fn for_model(
     connection: &Connection,
-    kind: UsageKind,
+    kind: CountedRows,
     model: &ModelName,
 ) -> Result<u64, StoreError> {
     let sum = "SELECT coalesce(sum(amount), 0) FROM totals WHERE kind = ?1 AND model = ?2";
@@ -65,7 +65,7 @@ pub(super) fn for_model(
 /// Checks the amount against the tenant's quota after an insertion.
 pub(super) fn check_quota(
     connection: &Connection,
-    kind: UsageKind,
+    kind: CountedRows,
     tenant: &Tenant,
 ) -> Result<(), StoreError> {
     let (amount, resource) = (total(connection, kind)?, kind.resource());
@@ -79,7 +79,7 @@ pub(super) fn check_quota(
 
 /// Reports the current amounts to the tenant's quota.
 pub(super) fn record(connection: &Connection, tenant: &Tenant) -> Result<(), StoreError> {
-    for kind in [UsageKind::Sessions, UsageKind::Tasks] {
+    for kind in [CountedRows::Sessions, CountedRows::Tasks] {
         tenant.set_kept(kind.resource(), total(connection, kind)?);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Faults that others had.
+//! Cases that other programs are known to compute differently from the library.
 
 use serde_json::json;
 
@@ -40,10 +40,10 @@ fn files_of_1_x_lack_fields_and_have_a_plain_base_score() {
 
 #[test]
 fn dart_weights_count_wherever_they_stand() {
-    let wanted = [0.746_49, 5.909_14];
+    let expected = [0.746_49, 5.909_14];
     for file in [data!("dart.json"), data!("dart_as_gbtree.json")] {
         let found = predictions(file, &[0.1, 0.9]);
-        assert!(found.iter().zip(wanted).all(|(one, two)| (one - two).abs() < 5e-6), "{found:?}");
+        assert!(found.iter().zip(expected).all(|(one, two)| (one - two).abs() < 5e-6), "{found:?}");
     }
     let inside = changed(data!("dart_as_gbtree.json"), |document| {
         let booster = &mut document["learner"]["gradient_booster"];
