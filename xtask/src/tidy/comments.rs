@@ -1,4 +1,4 @@
-//! The form of comments: their width, and the words that a doc comment opens with.
+//! The form of comments: their width, their headings, and the words that a doc comment opens with.
 
 use super::Violation;
 use super::source::SourceFile;
@@ -13,9 +13,16 @@ const OPENINGS: [&str; 10] =
 /// The rule about openings.
 const OPENING_RULE: &str = "doc-opening";
 
-/// Finds comments that are too wide or open with a question.
+/// The headings of a doc comment.
+const HEADINGS: [&str; 4] = ["# Errors", "# Panics", "# Safety", "# Examples"];
+
+/// The rule about headings.
+const HEADING_RULE: &str = "doc-heading";
+
+/// Finds comments that are too wide, open with a question, or go on beside their heading.
 pub(super) fn check(files: &[SourceFile]) -> Vec<Violation> {
-    files.iter().flat_map(|file| widths(file).chain(openings(file))).collect()
+    let check_file = |file| widths(file).chain(openings(file)).chain(headings(file));
+    files.iter().flat_map(check_file).collect()
 }
 
 fn widths(file: &SourceFile) -> impl Iterator<Item = Violation> {
@@ -48,6 +55,21 @@ fn openings(file: &SourceFile) -> impl Iterator<Item = Violation> {
     })
 }
 
+fn headings(file: &SourceFile) -> impl Iterator<Item = Violation> {
+    let goes_on = |text: &str| {
+        HEADINGS.iter().any(|heading| text.strip_prefix(heading).is_some_and(|rest| rest != ""))
+    };
+    let lines = (1..).zip(&file.lines).filter(move |(_, line)| {
+        line.comment.as_ref().is_some_and(|comment| comment.kind.is_doc() && goes_on(&comment.text))
+    });
+    lines.map(|(number, _)| Violation {
+        path: file.path.clone(),
+        line: number,
+        rule: HEADING_RULE,
+        text: "Markdown takes the whole line for the heading; break the line after it".into(),
+    })
+}
+
 fn opens_with(text: &str, word: &str) -> bool {
     text.strip_prefix(word)
         .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
@@ -69,6 +91,12 @@ mod tests {
         for text in ["// Why not.\n", "/// Returns it.\n/// When it is there.\n", "/// Whole.\n"] {
             assert_eq!(rules(text), [], "{text}");
         }
+    }
+
+    #[test]
+    fn a_heading_has_a_line_of_its_own() {
+        assert_eq!(rules("/// Reads.\n///\n/// # Errors If it ends.\n"), [(3, HEADING_RULE)]);
+        assert_eq!(rules("/// Reads.\n///\n/// # Errors\n/// If it ends.\n"), []);
     }
 
     #[test]
