@@ -33,6 +33,11 @@ def server():
         yield started
 
 
+def test_a_server_without_tls_is_named(server):
+    with pytest.raises(Unreachable, match="speaks HTTP without TLS: write http://127.0.0.1:"):
+        Client(server.url.replace("http://", "https://")).models()
+
+
 def test_lists_are_answered_by_lists(server):
     with Client(server.url) as client:
         assert client.predict("m", [[2, 0], [0, 0]]) == ["big", "small"]

@@ -63,6 +63,49 @@ def test_missing_values_are_refused_where_the_file_does_not_answer_them():
         values([[1.0, math.nan]], MATRIX, {"missing_values": "no"})
 
 
+def test_missing_values_are_refused_in_the_columns_that_must_have_them():
+    properties = {**NAMES, "missing_values": "[1]"}
+    [(_, _, found)] = values([{"b": 2, "a": None, "c": None}], MATRIX, properties)
+    assert math.isnan(found[0]) and found[1] == 2
+    with pytest.raises(ValueError, match="column 'b' has missing values"):
+        values([{"b": None, "a": 1}], MATRIX, properties)
+    with pytest.raises(ValueError, match="column 'town' has missing values"):
+        values([{"town": None, "size": 1}], COLUMNS, {"missing_values": "[1]"})
+
+
+def test_infinite_values_are_refused_where_the_original_refuses_them():
+    with pytest.raises(ValueError, match="column number 1 has infinite values"):
+        values([[1.0, math.inf]], MATRIX, {"infinite_values": "no"})
+
+
+def test_numbers_out_of_the_range_of_an_input_are_refused():
+    np = pytest.importorskip("numpy")
+    narrow = [TensorSpec("features", "FP32", (-1, 2))]
+    for rows in ([[1, 1e39]], np.array([[1, 1e39]]), [{"a": 1, "b": -1e39}]):
+        with pytest.raises(ValueError, match="out of the range of FP32"):
+            values(rows, narrow, NAMES)
+    assert values([[1, math.inf]], narrow)[0][2] == [1, math.inf]
+    with pytest.raises(ValueError, match="column number 1 has a value that is too large"):
+        values([[1, 10**400]], MATRIX)
+    with pytest.raises(ValueError, match="column number 0 has the value 300"):
+        values(np.array([[300]]), [TensorSpec("n", "INT8", (-1, 1))])
+    with pytest.raises(ValueError, match="takes numbers there"):
+        values(np.array([[1, 2j]]), MATRIX)
+
+
+def test_columns_of_the_same_name_are_refused():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame([[1, 2, 3, 4]], columns=["a", "b", "a", "c"])
+    with pytest.raises(ValueError, match="several columns called 'a'"):
+        values(frame, MATRIX, NAMES)
+
+
+def test_a_dictionary_of_single_values_is_no_table():
+    for row in ({"a": 1, "b": 2}, {"town": "Ulm", "size": [3]}):
+        with pytest.raises(ValueError, match="a single row is written"):
+            table(row)
+
+
 def test_texts_are_one_column():
     spec = [TensorSpec("text", "BYTES", (-1, 1))]
     assert values(["a", "b"], spec) == [("text", (2, 1), ["a", "b"])]

@@ -45,6 +45,15 @@ def test_a_refusal_has_the_servers_text(server, tmp_path):
     assert (caught.value.status, caught.value.code) == (422, "load_failed")
 
 
+def test_a_folder_without_a_model_file_is_refused_with_the_right_one(server, tmp_path):
+    for number in ("2", "10"):
+        VersionFolder({"model.txt": b"tree"}).write(tmp_path / number)
+    (tmp_path / "model.toml").write_text("")
+    with pytest.raises(ValueError, match=r"has no model file, .*; push .*/10, a version's folder"):
+        push(tmp_path, "m", url=server.url)
+    assert uploads(server) == []
+
+
 def test_a_model_needs_a_sample(server):
     with pytest.raises(TypeError, match="push needs a sample"):
         push(object(), "m", url=server.url)

@@ -110,6 +110,119 @@ class TestScikitLearn:
         assert inputs(folder) == [("text", "BYTES")]
         assert outputs(folder) == [("label", "BYTES"), ("probabilities", "FP32")]
 
+    def test_estimators_that_refuse_missing_values_are_served_so(self, iris, tmp_path):
+        from sklearn.impute import SimpleImputer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.naive_bayes import GaussianNB
+        from sklearn.pipeline import make_pipeline
+
+        rows, species = iris
+        for number, model in enumerate([LogisticRegression(), GaussianNB()]):
+            folder = save(model.fit(rows, species), tmp_path / str(number), rows)
+            properties = metadata(folder)["properties"]
+            assert properties["missing_values"] == properties["infinite_values"] == "no"
+            assert '"NaN"' not in (folder / "golden.json").read_text()
+        model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(rows, species)
+        properties = metadata(save(model, tmp_path / "9", rows))["properties"]
+        assert "missing_values" not in properties and properties["infinite_values"] == "no"
+
+    def test_columns_that_must_have_values_are_numbered(self, iris, tmp_path):
+        from sklearn.compose import ColumnTransformer
+        from sklearn.impute import SimpleImputer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import OneHotEncoder
+
+        rows, species = iris
+        frame = pd.DataFrame({"town": np.where(species > 0, "Ulm", "Rom"), "a": rows[:, 0]})
+        frame["b"] = rows[:, 1]
+        steps = ColumnTransformer(
+            [
+                ("words", OneHotEncoder(), ["town"]),
+                ("filled", SimpleImputer(), ["a"]),
+                ("rest", "passthrough", ["b"]),
+            ]
+        )
+        model = make_pipeline(steps, LogisticRegression(max_iter=1000)).fit(frame, species)
+        folder = save(model, tmp_path / "1", frame)
+        assert metadata(folder)["properties"]["missing_values"] == "[0, 2]"
+        assert '"NaN"' in (folder / "golden.json").read_text()
+
+    def test_missing_words_are_imputed_as_by_scikit_learn(self, iris, tmp_path):
+        from sklearn.compose import ColumnTransformer
+        from sklearn.impute import SimpleImputer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import OneHotEncoder
+
+        rows, species = iris
+        towns = pd.Series(np.array(["Rom", "Ulm", "Bern"])[species])
+        towns[::5] = np.nan
+        frame = pd.DataFrame({"town": towns, "width": rows[:, 1]})
+        words = make_pipeline(
+            SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+        )
+        steps = ColumnTransformer([("words", words, ["town"])], remainder="passthrough")
+        model = make_pipeline(steps, LogisticRegression(max_iter=1000)).fit(frame, species)
+        folder = save(model, tmp_path / "1", frame)
+        assert inputs(folder)[0] == ("town", "BYTES")
+        # A missing text is asked as an empty one.
+        assert any('""' in line for line in (folder / "golden.json").read_text().splitlines())
+
+    def test_whole_numbers_of_pandas_may_be_missing(self, iris, tmp_path):
+        from sklearn.impute import SimpleImputer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        rows, species = iris
+        frame = pd.DataFrame({"a": rows[:, 0], "rooms": pd.array(species + 1, dtype="Int64")})
+        frame.loc[::9, "rooms"] = pd.NA
+        model = make_pipeline(SimpleImputer(), LogisticRegression(max_iter=1000))
+        folder = save(model.fit(frame, species), tmp_path / "1", frame)
+        assert inputs(folder) == [("features", "FP64")]
+        assert '"NaN"' in (folder / "golden.json").read_text()
+
+    def test_searches_are_saved_by_their_best_estimator(self, iris, tmp_path):
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.model_selection import GridSearchCV
+
+        rows, species = iris
+        search = GridSearchCV(HistGradientBoostingClassifier(max_iter=2), {"max_depth": [2]}, cv=2)
+        with pytest.raises(NotSaved, match="the search is not fitted"):
+            save(search, tmp_path / "1", rows)
+        folder = save(search.fit(rows, species), tmp_path / "1", rows)
+        assert files(folder) == ["golden.json", "model.trees.json"]
+
+    def test_histogram_boosting_within_a_pipeline_is_refused_in_few_words(self, iris, tmp_path):
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        rows, species = iris
+        model = make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=2))
+        with pytest.raises(NotSaved, match="within a Pipeline; save it alone") as refusal:
+            save(model.fit(rows, species), tmp_path / "1", rows)
+        assert len(str(refusal.value)) < 300
+
+    def test_an_empty_text_is_no_category_beside_missing_ones(self, iris, tmp_path):
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        rows, species = iris
+        towns = np.array(["", "Rom", "Ulm"])[species]
+        frame = pd.DataFrame({"a": rows[:, 0], "town": pd.Categorical(towns)})
+        model = HistGradientBoostingClassifier(max_iter=2, categorical_features="from_dtype")
+        with pytest.raises(NotSaved, match="column 'town' has the category ''"):
+            save(model.fit(frame, species), tmp_path / "1", frame)
+
+    def test_models_that_are_not_fitted_are_told_so(self, iris, tmp_path):
+        from sklearn.ensemble import HistGradientBoostingRegressor
+        from sklearn.linear_model import Ridge
+        from sklearn.pipeline import make_pipeline
+
+        for model in (Ridge(), make_pipeline(Ridge()), HistGradientBoostingRegressor()):
+            with pytest.raises(NotSaved, match=r"is not fitted; call fit\(X, y\) first"):
+                save(model, tmp_path / "1", iris[0])
+
     def test_scores_are_not_called_probabilities(self, iris, tmp_path):
         from sklearn.svm import SVC
 
@@ -192,6 +305,17 @@ class TestXgboost:
         folder = save(model.fit(frame, species), tmp_path / "1", frame)
         assert inputs(folder) == [("length", "FP32"), ("town", "BYTES")]
 
+    def test_an_empty_text_is_no_category(self, iris, tmp_path):
+        rows, species = iris
+        frame = pd.DataFrame({"town": pd.Categorical(np.where(species > 0, "Ulm", ""))})
+        model = self.xgboost.XGBRegressor(n_estimators=3, enable_categorical=True)
+        with pytest.raises(NotSaved, match="column 'town' has the category ''"):
+            save(model.fit(frame, species), tmp_path / "1", frame)
+
+    def test_models_that_are_not_fitted_are_told_so(self, iris, tmp_path):
+        with pytest.raises(NotSaved, match="is not fitted"):
+            save(self.xgboost.XGBRegressor(), tmp_path / "1", iris[0])
+
 
 class TestLightgbm:
     lightgbm = pytest.importorskip("lightgbm")
@@ -217,6 +341,17 @@ class TestLightgbm:
         assert metadata(folder)["categorical_columns"] == ["town"]
         assert inputs(folder) == [("length", "FP64"), ("town", "BYTES")]
 
+    def test_an_empty_text_is_no_category(self, iris, tmp_path):
+        rows, species = iris
+        frame = pd.DataFrame({"town": pd.Categorical(np.where(species > 0, "Ulm", ""))})
+        model = self.lightgbm.LGBMRegressor(n_estimators=3, verbose=-1).fit(frame, species)
+        with pytest.raises(NotSaved, match="column 'town' has the category ''"):
+            save(model, tmp_path / "1", frame)
+
+    def test_models_that_are_not_fitted_are_told_so(self, iris, tmp_path):
+        with pytest.raises(NotSaved, match="is not fitted"):
+            save(self.lightgbm.LGBMRegressor(), tmp_path / "1", iris[0])
+
 
 class TestSample:
     def test_samples_of_other_kinds_are_refused(self):
@@ -224,6 +359,10 @@ class TestSample:
             prepare(object(), {"a": [1]})
         with pytest.raises(ValueError, match="has no rows"):
             prepare(object(), np.zeros((0, 3)))
+        with pytest.raises(ValueError, match="no complex numbers"):
+            prepare(object(), np.zeros((1, 3), dtype=complex))
+        with pytest.raises(ValueError, match="several columns called 'a'"):
+            prepare(object(), pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
     def test_models_of_other_libraries_are_named(self):
         with pytest.raises(NotSaved, match="there is no exporter for builtins.object"):

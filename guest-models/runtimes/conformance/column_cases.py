@@ -1,6 +1,7 @@
 """Pipelines of scikit-learn for frames, words and texts, and those that must be refused."""
 
 import numpy as np
+import pandas as pd
 from sklearn import (
     compose,
     decomposition,
@@ -118,6 +119,33 @@ def _():
         [("cylinders", one_hot(), ["Cylinders"]), ("weight", SCALER(), ["Weight_in_lbs"])]
     )
     return make_pipeline(transformer, linear_model.Ridge()).fit(rows, miles), rows
+
+
+def words_imputed(**options):
+    """The penguins, with missing words filled by the pipeline itself."""
+    rows, species = data_sets.penguins()
+    words = make_pipeline(impute.SimpleImputer(**options), one_hot())
+    model = make_pipeline(columns(filled("median"), words), linear_model.LogisticRegression())
+    return model.fit(rows, species), rows
+
+
+@case("words-imputed")
+def _():
+    return words_imputed(strategy="most_frequent")
+
+
+@case("words-imputed-constant")
+def _():
+    return words_imputed(strategy="constant", fill_value="missing")
+
+
+@case("whole-numbers-with-missing")
+def _():
+    rows, miles = data_sets.cars()
+    rows = rows[["Cylinders", "Weight_in_lbs"]].astype({"Cylinders": "Int64"})
+    rows.loc[::7, "Cylinders"] = pd.NA
+    model = make_pipeline(impute.SimpleImputer(), SCALER(), linear_model.Ridge())
+    return model.fit(rows, miles), rows
 
 
 @case("imputed-constant")

@@ -4,6 +4,7 @@ import numpy as np
 from wardian.comparison import answers_of
 from wardian.corner_rows import corners
 from wardian.exported import Exported
+from wardian.golden import is_asked
 from wardian.sample import Sample
 
 ROWS = 500
@@ -15,10 +16,10 @@ _EXTREME = 40
 def rows_of(exported: Exported, sample: Sample, seed: int) -> list[Sample]:
     """Returns rows in batches; missing values are among them if the original answers such rows."""
     random = np.random.default_rng(seed)
-    made = [corner.rows for corner in corners(sample) if _is_asked(exported, corner)]
+    made = [corner.rows for corner in corners(sample) if is_asked(exported, corner)]
     if sample.kind != "texts":
         changes = [_extreme(sample, random)]
-        if exported.properties.get("missing_values") != "no":
+        if "missing_values" not in exported.properties:
             changes.append(_missing(sample, random))
         made += [rows for rows in changes if answers_of(exported, rows) is not None]
 
@@ -27,12 +28,6 @@ def rows_of(exported: Exported, sample: Sample, seed: int) -> list[Sample]:
     if sample.kind == "array" and len(sample) < count:
         chosen = _beside(chosen, len(sample), random)
     return [chosen, *made]
-
-
-def _is_asked(exported, corner):
-    if corner.kind == "missing" and exported.properties.get("missing_values") == "no":
-        return False
-    return answers_of(exported, corner.rows) is not None
 
 
 def _spread(rows, count):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .errors import shortened
 from .exported import Exported, Tolerance
 from .inputs import input_tensors
 from .sample import Sample
@@ -60,8 +61,9 @@ def _difference(exported: Exported, rows: Sample) -> str | None:
         row = _differing_row(wanted, got, exported.tolerance, ties)
         if row is not None:
             return (
-                f"for the row {rows.describe(row)} the original answers {_at(wanted, row)}, and "
-                f"the file {_at(got, row)} (output '{wanted.name}')"
+                f"for the row {shortened(rows.describe(row))} the original answers "
+                f"{shortened(_at(wanted, row))}, and the file {shortened(_at(got, row))} "
+                f"(output '{wanted.name}')"
             )
     return None
 

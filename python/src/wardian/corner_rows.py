@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .sample import Sample
+from .tables import is_missing
 
 # Columns that get a row of their own for each kind of corner; more would make long files.
 _COLUMNS = 8
@@ -16,10 +18,17 @@ UNSEEN_WORDS = ("wardian unseen", "", "Ä☂")
 
 @dataclass(frozen=True)
 class Corner:
-    """Made-up rows of one kind: ``missing``, ``zeros``, ``extremes`` or ``unseen``."""
+    """Made-up rows of one kind: ``missing``, ``zeros``, ``extremes`` or ``unseen``.
+
+    Attributes:
+        kind: The kind.
+        rows: The rows.
+        columns: The numbers of the columns without a value, in rows of the kind ``missing``.
+    """
 
     kind: str
     rows: Sample
+    columns: tuple[int, ...] = ()
 
 
 def typical_rows(sample: Sample, count: int) -> Sample:
@@ -52,29 +61,56 @@ def corners(sample: Sample) -> list[Corner]:
         return [Corner("unseen", Sample(_texts(["", "   ", *UNSEEN_WORDS]), "texts"))]
 
     made = [
-        ("missing", _missing(sample)),
         ("zeros", _zeros(sample)),
         ("extremes", _extremes(sample)),
         ("unseen", _unseen(sample)),
     ]
-    return [Corner(kind, _stack(rows)) for kind, rows in made if rows]
+    return [
+        *_missing(sample),
+        *(Corner(kind, _stack(rows)) for kind, rows in made if rows),
+    ]
 
 
-def _missing(sample: Sample) -> list[Sample]:
-    """A row for each of the first columns without its value, and one without any."""
+def _missing(sample: Sample) -> list[Corner]:
+    """Rows without the value of each of the first columns, and one without any."""
+    able = [number for number in range(sample.width) if _may_lack_values(sample, number)]
+    made = [corner for number in able[:_COLUMNS] for corner in missing(sample, (number,))]
+    return [*made, *missing(sample, tuple(able))] if len(able) > 1 else made
+
+
+def _may_lack_values(sample: Sample, number: int) -> bool:
+    """True for columns that can have missing values as they are: not for whole numbers."""
+    return sample.column(number).dtype.kind in "fO" or sample.has_one_missing_value(number)
+
+
+def missing(sample: Sample, columns: tuple[int, ...]) -> Iterator[Corner]:
+    """Yields rows without the values of columns, for each way to write a missing value there.
+
+    Columns of whole numbers become floating-point numbers.
+    """
+    count = _EACH if len(columns) == 1 else 1
+    rows = sample.take([len(sample) * index // count for index in range(count)])
+    ways = [missing_values(sample, number) for number in columns]
+    for way in range(max((len(values) for values in ways), default=0)):
+        changes = {
+            number: values[min(way, len(values) - 1)]
+            for number, values in zip(columns, ways, strict=True)
+        }
+        yield Corner("missing", _without(rows, changes), columns)
+
+
+def missing_values(sample: Sample, number: int) -> list[Any]:
+    """Returns what stands for a missing value in a column: what the sample has, or else all that
+    a caller may give.
+    """
     import numpy as np
 
-    able = [
-        number
-        for number in range(sample.width)
-        if sample.is_numeric(number) and sample.column(number).dtype.kind == "f"
-    ]
-    rows = [
-        _with(sample, len(sample) * index // _EACH, {number: np.nan})
-        for number in able[:_COLUMNS]
-        for index in range(_EACH)
-    ]
-    return [*rows, _with(sample, 0, {number: np.nan for number in able})] if able else []
+    if sample.column(number).dtype != object or sample.has_one_missing_value(number):
+        return [np.nan]
+    values = [value for value in sample.column(number) if is_missing(value)]
+    ways = [value for value in values if value is None][:1]
+    ways += [value for value in values if value is not None][:1]
+    return ways or [np.nan, None]
 
 
 def _zeros(sample: Sample) -> list[Sample]:
@@ -110,7 +146,13 @@ def _unseen(sample: Sample) -> list[Sample]:
         _with(sample, index, {number: word})
         for index, number in enumerate(words[:_COLUMNS])
         for word in UNSEEN_WORDS
+        if word or _has_empty_text(sample, number)
     ]
+
+
+def _has_empty_text(sample: Sample, number: int) -> bool:
+    """True if an empty text is a word of the column. In others it stands for a missing value."""
+    return any(isinstance(value, str) and not value for value in sample.column(number))
 
 
 def _has_words(sample: Sample, number: int) -> bool:
@@ -130,13 +172,47 @@ def _with(sample: Sample, index: int, changes: dict[int, Any]) -> Sample:
                 frame[column] = frame[column].astype(object)
                 frame[column] = [value]
             else:
-                frame[column] = frame[column].dtype.type(value)
+                frame[column] = _column_of(frame[column].dtype, value)
         return Sample(frame, "frame")
 
     array = row.rows.copy()
     for number, value in changes.items():
         array[0, number] = value
     return Sample(array, "array")
+
+
+def _column_of(dtype: Any, value: Any) -> Any:
+    """Returns a column of one number."""
+    import pandas as pd
+
+    if pd.api.types.is_extension_array_dtype(dtype):
+        return pd.array([value], dtype=dtype)
+    return dtype.type(value)
+
+
+def _without(rows: Sample, changes: dict[int, Any]) -> Sample:
+    """Returns the rows with the same missing values in each."""
+    import numpy as np
+
+    if rows.kind == "array":
+        array = rows.rows.copy() if rows.rows.dtype.kind in "fO" else rows.rows.astype(np.float64)
+        for number, value in changes.items():
+            array[:, number] = value
+        return Sample(array, "array")
+
+    frame = rows.rows.copy()
+    for number, value in changes.items():
+        frame[frame.columns[number]] = _empty_column(frame.iloc[:, number].dtype, value, len(rows))
+    return Sample(frame, "frame")
+
+
+def _empty_column(dtype: Any, value: Any, count: int) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if pd.api.types.is_extension_array_dtype(dtype):
+        return pd.array([None] * count, dtype=dtype)
+    return np.full(count, value, dtype=object if dtype == object else np.float64)
 
 
 def _stack(rows: list[Sample]) -> Sample:

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 
+# The most characters of a text of another library within an error.
+_LONGEST = 300
+
+
+def shortened(text: str) -> str:
+    """Returns a text on one line, without its middle if it is long."""
+    plain = " ".join(text.splitlines())
+    if len(plain) <= _LONGEST:
+        return plain
+    return f"{plain[: _LONGEST * 2 // 3]} … {plain[-_LONGEST // 3 :]}"
+
+
 class Error(Exception):
     """An answer of the server other than success, or no answer at all.
 

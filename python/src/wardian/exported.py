@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import NotSaved
+from .refused_values import RefusedValues
 from .sample import Sample
 from .tensors import Tensor, TensorSpec
 
@@ -38,7 +39,7 @@ class Exported:
             output that the original has no answer for is left out.
         tolerance: How far the served model may be from the original.
         properties: Those properties of the served model that say how rows become inputs:
-            ``feature_names`` and ``columns``.
+            ``feature_names``, ``columns``, ``missing_values`` and ``infinite_values``.
         metadata: The content of ``metadata.json``.
         run: Answers a request by running the model file here, to compare it with the original;
             ``None`` where the file is the original's own format.
@@ -54,6 +55,11 @@ class Exported:
     metadata: dict[str, Any] = field(default_factory=dict)
     run: Callable[[Sequence[Tensor]], list[Tensor]] | None = None
     notes: list[str] = field(default_factory=list)
+
+    def takes_missing(self, columns: Sequence[int]) -> bool:
+        """True if these columns may all have missing values."""
+        missing = RefusedValues.of(self.properties).missing
+        return not columns or (missing is not None and missing.isdisjoint(columns))
 
 
 def label_tensor(labels: Any) -> Tensor:

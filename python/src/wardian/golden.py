@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from .comparison import answers_of, requests
-from .corner_rows import corners, typical_rows
+from .corner_rows import Corner, corners, typical_rows
 from .exported import Exported
 from .sample import Sample
 
@@ -29,10 +29,20 @@ def golden_rows(exported: Exported, sample: Sample, rows: int) -> list[Sample]:
     """Returns rows that reach the model's corners, as far as the original answers them."""
     chosen = [typical_rows(sample, rows)]
     for corner in corners(sample):
-        refused = corner.kind == "missing" and exported.properties.get("missing_values") == "no"
-        if not refused and answers_of(exported, corner.rows) is not None:
+        if is_asked(exported, corner):
             chosen.append(corner.rows)
     return chosen
+
+
+def is_asked(exported: Exported, corner: Corner) -> bool:
+    """True if the served model takes the rows, and the original answers them."""
+    if not exported.takes_missing(corner.columns):
+        return False
+    try:
+        requests(exported, corner.rows)
+    except ValueError:  # A number out of the range of its input, or a missing whole one.
+        return False
+    return answers_of(exported, corner.rows) is not None
 
 
 def golden_of(exported: Exported, chosen: list[Sample]) -> str:

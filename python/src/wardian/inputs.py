@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .tables import Table, is_missing, numeric_column, text_column
-from .tensors import Tensor, TensorSpec
+from .refused_values import RefusedValues
+from .tables import Table, numeric_column, text_column
+from .tensors import Tensor, TensorSpec, check_range
 
 
 def input_tensors(
@@ -18,33 +19,35 @@ def input_tensors(
     Args:
         rows: The rows.
         specs: The inputs that the model declares.
-        properties: The model's properties; ``feature_names`` names the columns of its matrix and
-            ``columns`` the inputs of a frame's columns, where they have other names.
+        properties: The model's properties; ``feature_names`` names the columns of its matrix,
+            ``columns`` the inputs of a frame's columns, where they have other names, and
+            ``missing_values`` and ``infinite_values`` say which values the model refuses.
 
     Raises:
         ValueError: if a column is missing, or has values that the model does not take.
     """
-    if properties.get("missing_values") == "no":
-        _refuse_missing_values(rows)
-
+    refused = RefusedValues.of(properties)
     if len(specs) == 1:
-        return [_single_input(rows, specs[0], properties)]
+        return [_single_input(rows, specs[0], properties, refused)]
+    order = _columns_of(rows, specs, properties)
+    refused.check(rows, order)
     return [
-        _column_input(rows, number, spec)
-        for number, spec in zip(_columns_of(rows, specs, properties), specs, strict=True)
+        _column_input(rows, number, spec) for number, spec in zip(order, specs, strict=True)
     ]
 
 
-def _single_input(rows: Table, spec: TensorSpec, properties: Mapping[str, str]) -> Tensor:
+def _single_input(
+    rows: Table, spec: TensorSpec, properties: Mapping[str, str], refused: RefusedValues
+) -> Tensor:
     names = _names(properties.get("feature_names"))
     width = _width(spec)
     if width == 1 and names is None:
-        if rows.width == 1:
-            return _column_input(rows, 0, spec)
-        [number] = _columns_of(rows, [spec], properties)
+        [number] = [0] if rows.width == 1 else _columns_of(rows, [spec], properties)
+        refused.check(rows, [number])
         return _column_input(rows, number, spec)
 
     order = _order(rows, names, width, properties)
+    refused.check(rows, order)
     shape = (len(rows), len(order))
     if spec.datatype == "BYTES":
         columns = [text_column(rows, number) for number in order]
@@ -58,6 +61,7 @@ def _column_input(rows: Table, number: int, spec: TensorSpec) -> Tensor:
     if spec.datatype == "BYTES":
         return Tensor.of(spec.name, "BYTES", shape, text_column(rows, number))
     values = numeric_column(rows, number, spec.datatype)
+    check_range(values, spec.datatype, f"column {rows.label(number)}")
     return Tensor.of(spec.name, spec.datatype, shape, values)
 
 
@@ -94,6 +98,8 @@ def _by_name(rows: Table, wanted: Sequence[str], properties: Mapping[str, str]) 
     renamed = _renamed(properties.get("columns"))
     positions: dict[str, int] = {}
     for number, name in enumerate(rows.names or ()):
+        if name in positions and (name in wanted or name in renamed):
+            raise ValueError(f"the rows have several columns called {name!r}; rename them")
         positions.setdefault(name, number)
     for column, name in renamed.items():
         if column in positions:
@@ -130,15 +136,3 @@ def _json(text: str | None) -> Any:
     except ValueError:
         return None
 
-
-def _refuse_missing_values(rows: Table) -> None:
-    for number in range(rows.width):
-        column = rows.column(number)
-        if getattr(column, "dtype", None) is not None and column.dtype.kind in "biu":
-            continue
-        values = column.tolist() if hasattr(column, "tolist") else column
-        if any(is_missing(value) for value in values):
-            raise ValueError(
-                f"column {rows.label(number)} has missing values, which this model's file does "
-                "not answer as the original; replace them before"
-            )

@@ -90,6 +90,11 @@ def _content(model: Any, sample: Any, options: dict[str, Any]) -> tuple[bytes, s
 
 def _folder(path: Path) -> VersionFolder:
     files = {entry.name: entry.read_bytes() for entry in sorted(path.iterdir()) if entry.is_file()}
+    if not any(name.startswith("model.") and name != "model.toml" for name in files):
+        folders = [entry.name for entry in path.iterdir() if entry.is_dir()]
+        versions = [name for name in folders if name.isdigit()]
+        remedy = f"; push {path / max(versions, key=int)}, a version's folder" if versions else ""
+        raise ValueError(f"{path} has no model file, such as model.onnx or model.json{remedy}")
     return VersionFolder(files)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .tables import Table, table
+from .tables import Table, is_missing, plain_values, table
 
 
 class Sample:
@@ -38,7 +38,7 @@ class Sample:
         if self.kind == "texts":
             return self.rows
         if self.kind == "frame":
-            return self.rows.iloc[:, number].to_numpy()
+            return plain_values(self.rows.iloc[:, number])
         return self.rows[:, number]
 
     def is_numeric(self, number: int) -> bool:
@@ -52,11 +52,20 @@ class Sample:
             return pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
         return self.column(number).dtype.kind in "biuf"
 
-    def has_missing(self) -> bool:
-        """True if a value of the sample is missing."""
-        if self.kind == "frame":
-            return bool(self.rows.isna().to_numpy().any())
-        return self.rows.dtype.kind == "f" and bool((self.rows != self.rows).any())
+    def lacks_values(self, number: int) -> bool:
+        """True if a value of a column is missing."""
+        column = self.column(number)
+        if column.dtype.kind == "f":
+            return bool((column != column).any())
+        return column.dtype == object and any(is_missing(value) for value in column)
+
+    def has_one_missing_value(self, number: int) -> bool:
+        """True if the type of a column has one missing value, however it is given."""
+        import pandas as pd
+
+        return self.kind == "frame" and pd.api.types.is_extension_array_dtype(
+            self.rows.dtypes.iloc[number]
+        )
 
     def take(self, numbers: Any) -> Sample:
         """Returns the rows with these numbers."""
@@ -100,7 +109,8 @@ def sample_of(rows: Any) -> Sample:
 
     Raises:
         TypeError: if it is not a frame, an array, a sparse matrix or a list.
-        ValueError: if it has no rows or not two dimensions.
+        ValueError: if it has no rows or not two dimensions, complex numbers, or two columns of the
+            same name.
     """
     import numpy as np
 
@@ -118,6 +128,8 @@ def sample_of(rows: Any) -> Sample:
     array = np.asarray(rows)
     if array.ndim != 2:
         raise ValueError(f"a sample has two dimensions, rows and columns; this has {array.ndim}")
+    if array.dtype.kind == "c":
+        raise ValueError("a sample has no complex numbers")
     return _not_empty(Sample(array, "array"))
 
 
@@ -125,6 +137,10 @@ def _pandas_sample(rows: Any) -> Sample:
     import numpy as np
 
     if hasattr(rows, "columns"):
+        names = [str(name) for name in rows.columns]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"the sample has several columns called {doubled[0]!r}; rename them")
         return Sample(rows.reset_index(drop=True), "frame")
     texts = np.empty(len(rows), dtype=object)
     texts[:] = [str(text) for text in rows]

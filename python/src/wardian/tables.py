@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .tensors import FLOATS, pack
+from .tensors import FLOATS, check_range, pack
 
 
 class Table:
@@ -49,6 +49,8 @@ class Table:
     def matrix(self, order: Sequence[int], datatype: str) -> bytes:
         """Packs columns side by side, row by row."""
         columns = [numeric_column(self, number, datatype) for number in order]
+        for number, column in zip(order, columns, strict=True):
+            check_range(column, datatype, f"column {self.label(number)}")
         if columns and hasattr(columns[0], "astype"):
             import numpy as np
 
@@ -75,7 +77,7 @@ class FrameTable(Table):
         return len(self.names or ())
 
     def column(self, number: int) -> Any:
-        return self._frame.iloc[:, number].to_numpy()
+        return plain_values(self._frame.iloc[:, number])
 
     def slice(self, start: int, end: int) -> Table:
         return FrameTable(self._frame.iloc[start:end])
@@ -104,10 +106,11 @@ class ArrayTable(Table):
         return ArrayTable(self._rows[start:end])
 
     def matrix(self, order: Sequence[int], datatype: str) -> bytes:
-        if self._rows.dtype == object or list(order) != list(range(self.width)):
+        if self._rows.dtype.kind not in "biuf" or list(order) != list(range(self.width)):
             return super().matrix(order, datatype)
         if datatype not in FLOATS and self._rows.dtype.kind == "f":
             return super().matrix(order, datatype)
+        check_range(self._rows, datatype, "a column")
         return pack(self._rows, datatype)
 
 
@@ -134,6 +137,18 @@ class ListTable(Table):
     def slice(self, start: int, end: int) -> Table:
         columns = [column[start:end] for column in self._columns]
         return ListTable(columns, self.names, max(0, min(end, self._rows) - start))
+
+
+def plain_values(column: Any) -> Any:
+    """Returns a column of a frame as a numpy array, with NaN for pandas' missing numbers."""
+    import numpy as np
+
+    kind = getattr(column.dtype, "kind", "O")
+    if isinstance(column.dtype, np.dtype) or kind not in "biuf":
+        return column.to_numpy()
+    if column.isna().any():
+        return column.to_numpy(np.float64, na_value=np.nan)
+    return column.to_numpy(getattr(column.dtype, "numpy_dtype", None))
 
 
 def table(rows: Any) -> Table:
@@ -165,6 +180,12 @@ def table(rows: Any) -> Table:
 
 
 def _table_of_columns(columns: Mapping[Any, Any]) -> ListTable:
+    for name, column in columns.items():
+        if isinstance(column, (str, bytes)) or not hasattr(column, "__iter__"):
+            raise ValueError(
+                f"column {str(name)!r} is {column!r:.60}, not a list; a dictionary has a list for "
+                "each column, and a single row is written [{…}]"
+            )
     lists = [list(column) for column in columns.values()]
     lengths = {len(column) for column in lists}
     if len(lengths) > 1:
@@ -214,7 +235,9 @@ def _numeric_array(rows: Table, number: int, column: Any, datatype: str) -> Any:
     if column.dtype.kind == "f" and datatype in FLOATS:
         return column
     values = [_number(rows, number, value, datatype) for value in column.tolist()]
-    return np.array(values, dtype=np.float64 if datatype in FLOATS else np.int64)
+    if datatype in FLOATS:
+        return np.array(values, dtype=np.float64)
+    return np.array(values, dtype=object)
 
 
 def _number(rows: Table, number: int, value: Any, datatype: str) -> float | int:
@@ -227,8 +250,12 @@ def _number(rows: Table, number: int, value: Any, datatype: str) -> float | int:
         text = f"has the value {value!r}, and the model takes numbers there ({datatype})"
         raise ValueError(f"column {rows.label(number)} {text}")
     if datatype in FLOATS:
-        return float(value)
-    if value != int(value):
+        try:
+            return float(value)
+        except OverflowError:
+            text = f"has a value that is too large for its datatype ({datatype})"
+            raise ValueError(f"column {rows.label(number)} {text}") from None
+    if math.isinf(value) or value != int(value):
         text = f"has the value {value!r}, and the model takes whole numbers there ({datatype})"
         raise ValueError(f"column {rows.label(number)} {text}")
     return int(value)

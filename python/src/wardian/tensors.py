@@ -83,6 +83,55 @@ class Tensor:
         }
 
 
+def check_range(values: Any, datatype: str, place: str) -> None:
+    """Checks that numbers do not become infinite or others in a datatype of fewer bits.
+
+    Raises:
+        ValueError: if one does; the text begins with ``place``.
+    """
+    if hasattr(values, "astype"):
+        wrong = _array_out_of_range(values, datatype)
+    else:
+        least, greatest = _range(datatype)
+        finite = (value for value in values if abs(value) != math.inf)
+        wrong = next((value for value in finite if not _is_in(value, least, greatest)), None)
+    if wrong is not None:
+        text = f"has the value {wrong!r}, which is out of the range of {datatype}"
+        raise ValueError(f"{place} {text}")
+
+
+def _is_in(value: Any, least: float, greatest: float) -> bool:
+    return value != value or least <= value <= greatest
+
+
+def _array_out_of_range(values: Any, datatype: str) -> Any:
+    import numpy as np
+
+    if values.dtype.kind == "b" or values.dtype == np.dtype(NUMPY_TYPES.get(datatype, "?")):
+        return None
+    if values.dtype == object:
+        least, greatest = _range(datatype)
+        return next((value for value in values.flat if not _is_in(value, least, greatest)), None)
+    least, greatest = _range(datatype)
+    with np.errstate(all="ignore"):
+        is_out = (values < least) | (values > greatest)
+        if values.dtype.kind == "f":
+            is_out &= np.isfinite(values)
+    return values[is_out].flat[0].item() if is_out.any() else None
+
+
+def _range(datatype: str) -> tuple[float, float]:
+    """Returns the least and the greatest finite number of a datatype."""
+    if datatype in FLOATS:
+        greatest = {"FP16": 65519.0, "FP32": 3.4028235677973362e38}.get(datatype, math.inf)
+        return -greatest, greatest
+    if datatype == "BOOL":
+        return 0, 1
+    bits = int(datatype.lstrip("UINT"))
+    half = 2 ** (bits - 1)
+    return (0, 2 * half - 1) if datatype.startswith("U") else (-half, half - 1)
+
+
 def pack(values: Any, datatype: str) -> bytes:
     """Returns the binary form of a numpy array or of a flat sequence."""
     if datatype == "BYTES":

@@ -149,6 +149,10 @@ class Transport:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         server = f"{self._host}:{self._port}" if self._port else self._host
+        # Older and newer versions of OpenSSL name it differently.
+        plain = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+        if any(reason in str(error) for reason in plain):
+            return Unreachable(f"{server} speaks HTTP without TLS: write http://{server}")
         return Unreachable(f"{server} does not answer: {error or type(error).__name__}")
 
 

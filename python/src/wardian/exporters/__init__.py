@@ -34,7 +34,26 @@ def export(model: Any, sample: Sample, options: dict[str, Any]) -> Exported:
     Raises:
         NotSaved: if there is no exporter for the model, or it refuses the model.
     """
-    return _exporter(model)(model, sample, **options)
+    model = _best_of_search(model)
+    try:
+        return _exporter(model)(model, sample, **options)
+    except Exception as error:
+        # Each library has an exception of its own for it.
+        if "NotFitted" in type(error).__name__:
+            raise NotSaved("the model is not fitted; call fit(X, y) first") from error
+        raise
+
+
+def _best_of_search(model: Any) -> Any:
+    """Returns the best estimator of a search over parameters, by which it answers."""
+    if hasattr(model, "best_estimator_"):
+        return model.best_estimator_
+    if type(model).__name__.endswith("SearchCV"):
+        raise NotSaved(
+            "the search is not fitted, or was told not to fit its best model again (refit=False); "
+            "call fit(X, y) first"
+        )
+    return model
 
 
 def _exporter(model: Any) -> Callable[..., Exported]:

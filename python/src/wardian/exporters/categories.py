@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from ..errors import NotSaved
 from ..sample import Sample
 from ..tensors import TensorSpec
 
@@ -20,6 +22,9 @@ def category_inputs(
         sample: The rows.
         names: The names that the library gives to the columns.
         datatype: The datatype of the other columns.
+
+    Raises:
+        NotSaved: if a category is the empty text.
     """
     texts = {
         number
@@ -28,10 +33,28 @@ def category_inputs(
     }
     if not texts:
         return None
+    for number in texts:
+        check_no_empty_category(
+            str(sample.rows.columns[number]), sample.rows.dtypes.iloc[number].categories
+        )
     return [
         TensorSpec(name, "BYTES" if number in texts else datatype, (-1, 1))
         for number, name in enumerate(names or sample.names or [])
     ]
+
+
+def check_no_empty_category(column: str, categories: Iterable[Any]) -> None:
+    """Checks that an empty text can stand for a missing category.
+
+    Raises:
+        NotSaved: if it is a category itself.
+    """
+    if any(isinstance(category, str) and not category for category in categories):
+        raise NotSaved(
+            f"column {column!r} has the category '' (an empty text), which also stands for a "
+            "missing one in requests; give it a name, such as 'none', or make it missing, and fit "
+            "again"
+        )
 
 
 def category_columns(sample: Sample) -> list[int]:

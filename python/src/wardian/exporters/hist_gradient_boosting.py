@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import NotSaved
+from .categories import check_no_empty_category
 
 # The last step of the format for each link of scikit-learn's losses.
 _LAST_STEPS = {
@@ -94,6 +95,7 @@ def _categories(name: str, categories: Any) -> list[Any]:
             f"the categories of column {name!r} are not all texts or all numbers: {values[:5]}; "
             "make them texts, with NaN where there is none, and fit again"
         )
+    check_no_empty_category(name, values)
     return values
 
 

@@ -23,6 +23,8 @@ def export(model: Any, sample: Sample, classes: Any = None) -> Exported:
         sample: Rows for it.
         classes: The classes of a classifier that is a ``Booster``, if they have names.
     """
+    if hasattr(model, "fit") and not hasattr(model, "booster_"):
+        raise NotSaved("the model is not fitted; call fit(X, y) first")
     booster = model.booster_ if hasattr(model, "booster_") else model
     classes = getattr(model, "classes_", classes)
     names = booster.feature_name()

@@ -14,12 +14,12 @@ from typing import Any
 
 from ..comparison import answers_of, first_difference
 from ..corner_rows import corners
-from ..errors import NotSaved
+from ..errors import NotSaved, shortened
 from ..exported import Exported, Tolerance, class_values
 from ..inputs import input_tensors
 from ..sample import Sample
 from ..tensors import Tensor, TensorSpec
-from . import imputer_in_doubles, onnx_graph, onnx_session
+from . import imputers, onnx_graph, onnx_session, unanswered_values
 from .estimator_answers import Output, answer, outputs_of
 from .onnx_layouts import Layout, layouts
 from .words import word_expression
@@ -28,6 +28,8 @@ from .words import word_expression
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 # Rows of the sample that are compared. More cost time, and rarely find more.
 _COMPARED = 2000
+# Estimators within another that are looked at for the text of an error.
+_ASKED_ESTIMATORS = 16
 # Estimators that turn their rows into 32-bit floats before anything else.
 _FLOAT32 = (
     "DecisionTree", "ExtraTree", "RandomForest", "RandomTreesEmbedding", "GradientBoosting",
@@ -51,7 +53,9 @@ def export(
         NotSaved: if skl2onnx does not convert the model, or no file answers as the original.
     """
     _need("skl2onnx")
-    model = _best_of_search(model)
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(model)
     tolerance = tolerance or _tolerance(model, sample)
     difference = failure = None
     for layout in _layouts(model, sample):
@@ -60,19 +64,32 @@ def export(
         except NotSaved:
             raise
         except Exception as error:  # skl2onnx and ONNX Runtime raise exceptions of any kind.
-            failure = failure or f"{type(error).__name__}: {error}"
+            failure = failure or shortened(f"{type(error).__name__}: {error}")
             continue
         found = _examine(exported, sample, _is_tree(model))
         if found is None:
             return exported
         difference = difference or found
 
+    histogram = _histogram_step(model)
+    if histogram is not None:
+        raise NotSaved(
+            f"{histogram} is not converted within a {type(model).__name__}; save it alone: it "
+            "takes missing values, and texts as categories of a frame "
+            '(categorical_features="from_dtype")'
+        )
     if difference is not None:
         raise NotSaved(f"the converted file does not answer as the original: {difference}")
     raise NotSaved(
         f"skl2onnx does not convert this {type(model).__name__}: {failure}; models of XGBoost, "
-        "LightGBM and HistGradientBoosting need no conversion"
+        "LightGBM and HistGradientBoosting alone need no conversion"
     )
+
+
+def _histogram_step(model: Any) -> str | None:
+    """Returns the name of a HistGradientBoosting estimator within a model."""
+    names = [type(step).__name__ for step in _steps(model)]
+    return next((name for name in names if name.startswith("HistGradientBoosting")), None)
 
 
 def _need(package: str) -> None:
@@ -82,11 +99,6 @@ def _need(package: str) -> None:
         raise NotSaved(
             f"{package} is not installed, which converts the model: pip install {package}"
         )
-
-
-def _best_of_search(model: Any) -> Any:
-    """A search over parameters answers by its best estimator."""
-    return getattr(model, "best_estimator_", model)
 
 
 def _tolerance(model: Any, sample: Sample) -> Tolerance:
@@ -188,7 +200,7 @@ def _convert(model: Any, layout: Layout, opsets: Any) -> Any:
                     initial_types=types,
                     options={**_text_options(model), **({id(model): options} if options else {})},
                     target_opset=opsets,
-                    custom_conversion_functions={SimpleImputer: imputer_in_doubles.convert},
+                    custom_conversion_functions={SimpleImputer: imputers.convert},
                 )
         except NameError as error:  # The option is not one of this estimator.
             failure = error
@@ -235,6 +247,9 @@ def _steps(model: Any) -> list[Any]:
         found += _steps(step)
     for _, step, _ in getattr(model, "transformers_", None) or []:
         found += _steps(step)
+    fitted = getattr(model, "estimators_", None)
+    if isinstance(fitted, list):  # Those of votes and stacks; a forest's are many, and alike.
+        found += [step for step in fitted if hasattr(step, "predict")][:_ASKED_ESTIMATORS]
     return found
 
 
@@ -303,7 +318,8 @@ def _examine(exported: Exported, sample: Sample, trees: bool) -> str | None:
     """Compares the file on the sample and on made-up rows; returns the first difference.
 
     Rows with missing values that the sample has none of may be answered otherwise: converters lose
-    the side that a tree learned for them. Then clients are told to refuse such rows.
+    the side that a tree learned for them, and the refusal of an estimator that takes none. Then
+    the served model is told to refuse such rows.
     """
     import numpy as np
 
@@ -313,21 +329,12 @@ def _examine(exported: Exported, sample: Sample, trees: bool) -> str | None:
         return found
 
     for corner in corners(sample):
-        if answers_of(exported, corner.rows) is None:
+        if corner.kind == "missing" or answers_of(exported, corner.rows) is None:
             continue
         found = _difference(exported, corner.rows)
-        if corner.kind != "missing" or sample.has_missing():
-            if found is not None:
-                return found
-        elif found is not None or trees:
-            _refuse_missing_values(exported)
-    return None
-
-
-def _refuse_missing_values(exported: Exported) -> None:
-    exported.properties["missing_values"] = "no"
-    exported.metadata["properties"]["missing_values"] = "no"
-    exported.notes.append("the file does not answer rows with missing values as the original")
+        if found is not None:
+            return found
+    return unanswered_values.examine(exported, sample, trees)
 
 
 def _difference(exported: Exported, rows: Sample) -> str | None:
@@ -336,4 +343,5 @@ def _difference(exported: Exported, rows: Sample) -> str | None:
     except NotSaved:
         raise
     except Exception as error:  # ONNX Runtime refuses rows with exceptions of any kind.
-        return f"ONNX Runtime does not answer rows like {rows.describe(0)}: {error}"
+        row = shortened(rows.describe(0))
+        return f"ONNX Runtime does not answer rows like {row}: {shortened(str(error))}"
