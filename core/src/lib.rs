@@ -20,6 +20,7 @@ pub mod model;
 pub mod essential;
 pub mod telemetry;
 
+pub mod allocator;
 pub mod blocking;
 pub mod disk_errors;
 pub mod mutex;

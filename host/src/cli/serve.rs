@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::value_parsers::{parse_duration, parse_location, parse_model_name};
 use super::{Outcome, logging, output};
+use crate::allocator;
 use crate::config::{Config, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::WatchMode;
@@ -106,6 +107,7 @@ impl Serve {
 
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let runtime = build_runtime()?;
+        allocator::start_collector().context("cannot start a thread that returns memory")?;
 
         runtime.block_on(async {
             let listener = listen(config.listen).await?;
