@@ -230,7 +230,7 @@ pub fn digest_chunks<E>(
 }
 
 /// Reads once, and again if interrupted. Returns the number of bytes.
-pub fn read_chunk(reader: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
+fn read_chunk(reader: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

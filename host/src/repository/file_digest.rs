@@ -1,11 +1,12 @@
 //! Digests of files that may change while they are read.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use super::confined_dir::stamp;
+use super::sparse_reader::SparseReader;
 use super::stability::Stamp;
-use crate::files::{HASH_CHUNK, digest_chunks, read_chunk};
+use crate::files::{HASH_CHUNK, digest_chunks};
 use crate::model::Digest;
 use crate::tenant::Pacer;
 
@@ -17,7 +18,7 @@ const CHUNKS_PER_CHECK: u64 = 64;
 /// on a read error.
 pub(super) fn hash_file(file: &File, expected: Stamp, pace: &Pacer) -> io::Result<Option<Digest>> {
     let size = usize::try_from(expected.size).unwrap_or(HASH_CHUNK).clamp(1, HASH_CHUNK);
-    let mut content = file.take(expected.size);
+    let mut content = SparseReader::new(file, expected.size);
     let mut chunks = 0;
 
     // Fails with `None` if the content is no longer wanted.
@@ -28,7 +29,7 @@ pub(super) fn hash_file(file: &File, expected: Stamp, pace: &Pacer) -> io::Resul
         }
 
         // A read may wait for the disk.
-        match pace.run_blocking(|| read_chunk(&mut content, chunk)) {
+        match pace.run_blocking(|| content.read(chunk)) {
             Ok(read) => read.map_err(Some),
             Err(_cancelled) => Err(None),
         }

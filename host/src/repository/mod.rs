@@ -53,6 +53,7 @@ mod scan;
 mod scan_meter;
 mod scan_rate_limiter;
 mod source;
+mod sparse_reader;
 mod wakeup;
 mod watch_thread;
 
