@@ -25,6 +25,8 @@ struct Progress {
     write_timeout_left: WriteTimeout,
     /// Bytes have arrived since the last request began.
     received_since_request: bool,
+    /// The last request arrived together with the one before it.
+    pipelined: bool,
 }
 
 /// The phase of a connection, with the deadline of its wait.
@@ -54,6 +56,7 @@ impl ConnectionTimeouts {
             phase,
             write_timeout_left: WriteTimeout::new(write_timeout),
             received_since_request: false,
+            pipelined: false,
         });
         ConnectionTimeouts(Arc::new(State {
             header_read_timeout,
@@ -114,7 +117,8 @@ impl ConnectionTimeouts {
     pub(super) fn on_request(&self) -> bool {
         let mut progress = self.progress();
         progress.phase = Phase::Serving(Instant::now());
-        !std::mem::take(&mut progress.received_since_request)
+        progress.pipelined = !std::mem::take(&mut progress.received_since_request);
+        progress.pipelined
     }
 
     /// Records that a request with a complete head has to wait.
@@ -150,7 +154,9 @@ impl ConnectionTimeouts {
         let began = |due: Instant, limit| due.checked_sub(limit).unwrap_or(due);
 
         match (progress.write_timeout_left.blocked_since(), progress.phase) {
-            (Some(since), _) if since.elapsed() >= STALL_AFTER => Activity::Stalled(since),
+            (Some(since), _) if since.elapsed() >= progress.stall_after() => {
+                Activity::Stalled(since)
+            }
             (Some(_), _) => Activity::Busy,
             (None, Phase::New(due) | Phase::ReadingHead(due)) => {
                 match began(due, header_read_timeout) {
@@ -191,9 +197,20 @@ impl ConnectionTimeouts {
     }
 }
 
+impl Progress {
+    /// The time after which a client that takes nothing is stalled.
+    fn stall_after(&self) -> Duration {
+        if self.pipelined { STALL_OF_PIPELINE_AFTER } else { STALL_AFTER }
+    }
+}
+
 /// A client that takes nothing for this long is stalled. One that reads a large response takes some
 /// of it all the time.
 const STALL_AFTER: Duration = Duration::from_secs(1);
+
+/// The same for a client that has sent further requests before it took the responses. The socket
+/// holds megabytes of them by then.
+const STALL_OF_PIPELINE_AFTER: Duration = Duration::from_millis(50);
 
 /// A client that has connected, has begun a head or has got a response is likely to send a request
 /// within this time. It covers a slow network and a busy machine.
@@ -279,6 +296,29 @@ mod tests {
         assert_eq!(left(&timeouts), Some(30), "the pause has not begun");
         timeouts.on_sent(1);
         assert_eq!(left(&timeouts), Some(1));
+    }
+
+    #[test]
+    fn a_client_that_pipelines_and_takes_nothing_stalls_earlier() {
+        let timeouts = timeouts();
+        let is_stalled = || matches!(timeouts.activity(false), Activity::Stalled(_));
+        let blocked_for = |time| {
+            timeouts.on_sent(1);
+            timeouts.progress().write_timeout_left.on_blocked(Instant::now() - time);
+        };
+
+        timeouts.on_received();
+        timeouts.on_request();
+        blocked_for(STALL_OF_PIPELINE_AFTER);
+        assert!(!is_stalled(), "one request");
+        blocked_for(STALL_AFTER);
+        assert!(is_stalled(), "one request, for long");
+
+        timeouts.on_request();
+        blocked_for(STALL_OF_PIPELINE_AFTER);
+        assert!(is_stalled(), "two requests at once");
+        timeouts.on_sent(1);
+        assert!(!is_stalled(), "it has taken some");
     }
 
     #[test]
