@@ -48,17 +48,27 @@ pub(super) fn pipelined(scene: &AttackedServer) -> Result<RunningAttack> {
     let requests = get("/openapi.json").repeat(64);
     let address = scene.server.address();
     let flood = move |_| {
-        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        let mut streams: Vec<_> = (0..4).filter_map(|_| connect_reader(address)).collect();
         let mut piece = vec![0; 1 << 20];
-        let mut left = 50;
-        let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-        while left > 0 && stream.write_all(&requests).is_ok() {
-            left -= 1;
-            while matches!(stream.read(&mut piece), Ok(length) if length == piece.len()) {}
+        for _ in 0..50 {
+            streams.retain_mut(|stream| stream.write_all(&requests).is_ok());
+            for stream in &mut streams {
+                while matches!(stream.read(&mut piece), Ok(length) if length == piece.len()) {}
+            }
         }
     };
 
-    Ok(RunningAttack::default().repeat(8, flood).wait(START))
+    // The attacker's threads share the cores with the guests in equal parts. With a thread for each
+    // connection, the victim's calls would wait for the attacker's reading, which a real attacker
+    // does on other machines.
+    Ok(RunningAttack::default().repeat(2, flood).wait(START))
+}
+
+/// Opens a connection whose reads wait for a moment only.
+fn connect_reader(address: SocketAddr) -> Option<TcpStream> {
+    let stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_millis(20))).ok()?;
+    Some(stream)
 }
 
 /// Responses of 8 MiB that are requested with a few kilobytes and never read.
