@@ -23,6 +23,7 @@ mod edges;
 mod egress;
 mod engine;
 mod generate;
+mod grpc;
 mod hostile;
 mod interceptors;
 mod kernels;

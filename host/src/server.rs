@@ -17,20 +17,25 @@ mod meter;
 mod metrics;
 mod pacing;
 mod peer;
+mod protocol;
+mod sending_body;
 mod shutdown;
 mod storage;
 mod tenancy;
 mod timeouts;
+mod unsent;
 mod write_timeout;
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use self::accept::Acceptor;
@@ -62,7 +67,7 @@ use crate::tenant::{self, Tenants};
 /// A server that listens and does not accept connections yet.
 pub struct Server {
     config: Config,
-    listener: TcpListener,
+    listeners: Listeners,
     api: Api,
     connections: Connections,
     pacer: Pacer,
@@ -76,20 +81,54 @@ pub struct Server {
     tenancy: AbortHandle,
 }
 
-/// Binds the address of a server.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
+/// The sockets of a server. Each of them serves every protocol.
+pub struct Listeners {
+    http: TcpListener,
+    grpc: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds the addresses of a server.
+    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let http = listen(config.listen).await?;
+        let grpc = match config.grpc_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        Ok(Listeners { http, grpc })
+    }
+
+    /// Returns the bound addresses: that for HTTP, and that for gRPC if it has its own.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, Option<SocketAddr>)> {
+        let grpc = self.grpc.as_ref().map(TcpListener::local_addr).transpose()?;
+        Ok((self.http.local_addr()?, grpc))
+    }
+
+    /// Waits for a connection.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match &self.grpc {
+            None => self.http.accept().await,
+            Some(grpc) => tokio::select! {
+                accepted = self.http.accept() => accepted,
+                accepted = grpc.accept() => accepted,
+            },
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|error| ServerError::Listen { address, error })
 }
 
 impl Server {
-    /// Builds a server that accepts connections from `listener`. `watched` holds the configuration
+    /// Builds a server that accepts connections from `listeners`. `watched` holds the configuration
     /// files, which are read again when they change. `program` is the path of this program, which
     /// is started again to compile. Must be called within a tokio runtime.
     pub fn build(
         mut config: Config,
         watched: WatchedConfig,
         program: PathBuf,
-        listener: TcpListener,
+        listeners: Listeners,
     ) -> Result<Server, ServerError> {
         limit_connections(&mut config);
         let telemetry = Arc::new(Telemetry::default());
@@ -129,7 +168,7 @@ impl Server {
         let manager = telemetry.register(|metrics| Manager::start(manager_parts, metrics));
 
         let watch = TenancyWatch::start(watched);
-        let address = listener.local_addr().unwrap_or(config.listen);
+        let address = listeners.http.local_addr().unwrap_or(config.listen);
         let api = Api::new(ApiState {
             dataplane: dataplane.clone(),
             manager: manager.clone(),
@@ -155,7 +194,7 @@ impl Server {
 
         Ok(Server {
             config,
-            listener,
+            listeners,
             api,
             connections,
             pacer,
@@ -174,12 +213,14 @@ impl Server {
         let sweeper = essential::spawn("idle instances", retire_idle(self.registry.clone()));
 
         let graceful = GracefulShutdown::new();
+        let (accepting, accepted) = watch::channel(());
         let acceptor = Acceptor {
             api: &self.api,
             config: &self.config.http,
             connections: &self.connections,
             pacer: &self.pacer,
             graceful: &graceful,
+            accepting: accepted,
         };
         let queue = AcceptQueue::new(queue_capacity(self.config.http.max_connections));
 
@@ -192,11 +233,12 @@ impl Server {
         };
 
         let end = tokio::select! {
-            () = acceptor.run(&self.listener, queue) => Instant::now(),
+            () = acceptor.run(&self.listeners, queue) => Instant::now(),
             end = stop => end,
         };
 
-        drop(self.listener);
+        drop(self.listeners);
+        drop(accepting);
         sweeper.abort();
         close(graceful, self.stores, self.databases, end).await;
     }

@@ -1,16 +1,19 @@
-"""KServe's SDK with version 2 of the protocol over REST.
+"""KServe's SDK with version 2 of the protocol over REST and gRPC, and the description of the messages.
 
-usage: kserve_sdk.py HOST:PORT
+usage: kserve_sdk.py HOST:PORT PROTO_FOLDER
 
 Expects the example models house-price, iris and upper, all serving.
 """
 
 import asyncio
+import pathlib
 import sys
+import tempfile
 
 import httpx
 import numpy as np
-from kserve import InferInput, InferRequest, InferenceRESTClient, RESTConfig
+from grpc_tools import protoc
+from kserve import InferInput, InferRequest, InferenceGRPCClient, InferenceRESTClient, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
 import checks
@@ -114,6 +117,33 @@ async def refusals(client):
             assert error.response.status_code == status and words in str(error), error
 
 
+def inference_by_grpc():
+    async def calls():
+        client = InferenceGRPCClient(sys.argv[1])
+        try:
+            assert await client.is_server_live() and await client.is_server_ready()
+            assert await client.is_model_ready("iris") and not await client.is_model_ready("nobody")
+            for binary in (True, False):
+                answer = await client.infer(iris(binary, request_id="mine"))
+                assert answer.id == "mine" and answer.model_name == "iris", answer
+                probabilities = answer.get_output_by_name("probabilities").as_numpy()
+                assert probabilities.shape == (2, 3) and np.allclose(probabilities.sum(axis=1), 1), probabilities
+        finally:
+            await client.close()
+
+    asyncio.run(calls())
+
+
+def description_of_the_messages():
+    """`inference.bin` is `inference.proto`, compiled."""
+    folder = pathlib.Path(sys.argv[2])
+    with tempfile.TemporaryDirectory() as out:
+        compiled = pathlib.Path(out, "inference.bin")
+        protoc.main(["", f"-I{folder}", f"--descriptor_set_out={compiled}", "inference.proto"])
+        current = compiled.read_bytes() == (folder / "inference.bin").read_bytes()
+    assert current, "compile it again: the command is at the beginning of inference.proto"
+
+
 checks.run(
     health,
     liveness_of_version_1,
@@ -123,4 +153,6 @@ checks.run(
     texts,
     many_at_once,
     refusals,
+    inference_by_grpc,
+    description_of_the_messages,
 )

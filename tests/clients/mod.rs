@@ -33,6 +33,33 @@ fn tritonclient() {
     run(Command::new(&python).arg(script("triton_aio.py")).arg(address(&server)), 9);
 }
 
+/// NVIDIA's `tritonclient.grpc`.
+#[test]
+fn tritonclient_grpc() {
+    let Some(python) = python("WARDIAN_PYTHON") else { return };
+    let server = start(serving(&["chat", "house-price", "iris", "upper"]));
+    let guests = root().join("guest-models");
+    run(Command::new(&python).arg(script("triton_grpc.py")).arg(address(&server)).arg(guests), 15);
+}
+
+/// gRPC's own packages for health and reflection.
+#[test]
+fn grpc_services() {
+    let Some(python) = python("WARDIAN_PYTHON") else { return };
+    let server = start(serving(&["iris"]).config(&with_key()));
+    run(Command::new(python).arg(script("grpc_services.py")).arg(address(&server)).arg(KEY), 5);
+}
+
+/// The cases of `tests/protocols/grpc`.
+#[test]
+fn grpc_cases() {
+    let Some(python) = python("WARDIAN_PYTHON") else { return };
+    let server = start(serving(&["house-price", "iris", "upper"]));
+    let cases = root().join("tests/protocols/grpc");
+    let mut script = Command::new(python);
+    run(script.arg(self::script("grpc_cases.py")).arg(address(&server)).arg(cases).arg("40"), 1);
+}
+
 /// Prometheus' own parsers.
 #[test]
 fn openmetrics() {
@@ -81,7 +108,8 @@ fn mlflow() {
 fn kserve() {
     let Some(python) = python("WARDIAN_PYTHON_KSERVE") else { return };
     let server = start(serving(&["house-price", "iris", "upper"]));
-    run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)), 8);
+    let proto = root().join("host/proto");
+    run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)).arg(proto), 10);
 }
 
 /// NVIDIA's `perf_analyzer`.
@@ -92,7 +120,7 @@ fn perf_analyzer() {
         return;
     }
     let server = start(serving(&EXAMPLES));
-    run(Command::new(python).arg(script("perf_analyzer.py")).arg(address(&server)), 5);
+    run(Command::new(python).arg(script("perf_analyzer.py")).arg(address(&server)), 6);
 }
 
 /// The API key of a server that has keys.

@@ -99,4 +99,12 @@ def rates():
     analyze("iris", "--request-rate-range", "100", requests=100)
 
 
-checks.run(every_example, batches, texts_as_json, many_at_once, rates)
+def by_grpc():
+    grpc = ("-i", "grpc")
+    analyze("iris", "--concurrency-range", "8", *grpc, requests=200)
+    analyze("iris", "--concurrency-range", "4", "--async", *grpc, rows=8, requests=200)
+    analyze("upper", "--string-length", "40", *grpc)
+    analyze("iris", "--streaming", "--async", *grpc)
+
+
+checks.run(every_example, batches, texts_as_json, many_at_once, rates, by_grpc)

@@ -207,6 +207,9 @@ impl IntoResponse for ApiError {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after_seconds));
         }
 
+        // gRPC answers with a status instead.
+        response.extensions_mut().insert(self);
+
         response
     }
 }

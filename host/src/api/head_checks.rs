@@ -36,8 +36,8 @@ const SINGLE_VALUE_HEADERS: [HeaderName; 12] = [
 /// Checks a request head. Fails if it breaks a rule.
 pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
     let headers = request.headers();
-    if request.version() >= Version::HTTP_11 && !headers.contains_key(HOST) {
-        return Err(invalid_head("an HTTP/1.1 request needs the header Host"));
+    if request.version() >= Version::HTTP_11 && !names_host(request) {
+        return Err(invalid_head("a request needs the header Host"));
     }
 
     if let Some(name) = repeated_header(headers) {
@@ -53,6 +53,12 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
         }
         _ => Ok(()),
     }
+}
+
+/// True if a request names its host. HTTP/2 has a field of its own for it.
+fn names_host(request: &Request<Body>) -> bool {
+    request.headers().contains_key(HOST)
+        || (request.version() == Version::HTTP_2 && request.uri().authority().is_some())
 }
 
 /// Returns the first header of [`SINGLE_VALUE_HEADERS`] that occurs more than once.

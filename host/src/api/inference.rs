@@ -15,7 +15,7 @@ use super::http::guarded_body::hold_until_sent;
 use super::http::request_memory::RequestMemory;
 use super::json::shorten;
 use super::state::ApiState;
-use crate::dataplane::Admitted;
+use crate::dataplane::{Admission, Admitted};
 use crate::model::{InferError, Version};
 use crate::servable::AfterResponse;
 use crate::tenant::Tenant;
@@ -49,18 +49,14 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
     };
 
     let version = path.version.as_deref();
-    let outcome = match state.dataplane.admit(tenant, &path.model, version) {
+    let outcome = match admit(state, context, tenant, path) {
         Ok((admission, admitted)) => {
             let resolved = ResolvedRequest { context, tenant, path, admitted };
             let span = resolved.span();
             let answered = answer(resolved).instrument(span).await;
             answered.map(|(response, memory)| hold_until_sent((admission, memory), response))
         }
-        Err(error) => {
-            let outcome = Err(error);
-            log_outcome(context, tenant, path, None, &outcome);
-            outcome
-        }
+        Err(error) => Err(error),
     };
 
     outcome.unwrap_or_else(|error| {
@@ -68,6 +64,21 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
             .with_model_hints(&state.dataplane, tenant.name(), &path.model, version)
             .into_response()
     })
+}
+
+/// Admits a request and resolves its model. Logs the outcome if it fails.
+pub(super) fn admit(
+    state: &ApiState,
+    context: &RequestContext,
+    tenant: &Arc<Tenant>,
+    path: &ModelPath,
+) -> Result<(Admission, Admitted), InferError> {
+    let outcome = state.dataplane.admit(tenant, &path.model, path.version.as_deref());
+    if outcome.is_err() {
+        log_outcome(context, tenant, path, None, &outcome);
+    }
+
+    outcome
 }
 
 impl ResolvedRequest<'_> {

@@ -41,14 +41,13 @@ impl AllowedHosts {
     /// Fails if the request head shows that a foreign page sent the request.
     pub(super) fn check(&self, request: &Request<Body>) -> Result<(), ApiError> {
         let headers = request.headers();
-        let named = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-
-        for host in [named, request.uri().authority().map(|authority| authority.as_str())]
-            .into_iter()
-            .flatten()
-        {
+        let header = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+        let authority = request.uri().authority().map(|authority| authority.as_str());
+        for host in [header, authority].into_iter().flatten() {
             self.check_host(host)?;
         }
+
+        let named = header.or(authority);
 
         match headers.get(ORIGIN) {
             Some(origin) => self.check_origin(origin.to_str().unwrap_or_default(), named)?,

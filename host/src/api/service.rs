@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::ALLOW;
-use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderValue, Method, Request, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::Service;
@@ -17,6 +17,7 @@ use super::auth::{self, Access};
 use super::context::{RequestContext, SERVER_TIMING, server_timing};
 use super::error::ApiError;
 use super::extract::ModelPath;
+use super::grpc::{self, Grpc};
 use super::http::connection::Connection;
 use super::http::{request_id, unread_body};
 use super::routes::infer;
@@ -29,13 +30,14 @@ use crate::model::InferError;
 pub struct Api {
     state: Arc<ApiState>,
     router: Router,
+    grpc: Grpc,
 }
 
 impl Api {
     /// Creates the interface over these services.
     pub fn new(state: ApiState) -> Self {
         let state = Arc::new(state);
-        Api { router: router::router(state.clone()), state }
+        Api { router: router::router(state.clone()), grpc: Grpc::new(&state), state }
     }
 
     /// Answers one request that arrived on `connection`. Never fails: a panic in a handler becomes
@@ -49,9 +51,17 @@ impl Api {
             connection,
         };
 
-        let (request, unread) = unread_body::track(request);
+        // HTTP/2 resets the stream of a body that is not read, and the connection goes on.
+        let (request, unread) = match request.version() {
+            Version::HTTP_2 => (request, None),
+            _ => unread_body::track(request),
+        };
+        let is_call = grpc::is_call(&request);
         let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
-        let mut response = outcome.unwrap_or_else(|panic| panic_response(&context, panic.as_ref()));
+        let mut response = outcome.unwrap_or_else(|panic| {
+            let error = panic_error(&context, panic.as_ref());
+            if is_call { grpc::failed(&error) } else { error.into_response() }
+        });
 
         let read = match unread {
             Some(unread) => {
@@ -72,7 +82,12 @@ impl Api {
 
     async fn route(&self, request: Request<Body>, context: &RequestContext) -> Response {
         if let Err(refusal) = self.check_head(&request) {
-            return refusal.into_response();
+            let is_call = grpc::is_call(&request);
+            return if is_call { grpc::failed(&refusal) } else { refusal.into_response() };
+        }
+
+        if grpc::is_call(&request) {
+            return self.grpc.handle(&self.state, &self.router, context, request).await;
         }
 
         // Nearly all requests are inference. Handling them before the router saves a boxed future,
@@ -133,10 +148,10 @@ fn method_not_allowed(method: &Method, bare: Response) -> Response {
     response
 }
 
-fn panic_response(context: &RequestContext, panic: &(dyn Any + Send)) -> Response {
+fn panic_error(context: &RequestContext, panic: &(dyn Any + Send)) -> ApiError {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
     tracing::error!(request_id = %context.request_id, code = "internal", panic = text, "a request handler panicked");
 
-    ApiError::from(InferError::Internal(text.into())).into_response()
+    ApiError::from(InferError::Internal(text.into()))
 }

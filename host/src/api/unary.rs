@@ -30,14 +30,14 @@ use crate::tenant::Pacer;
 pub(super) trait Codec: Clone + Send + 'static {
     /// The part of the request that the encoding of the response needs, such as the requested
     /// outputs.
-    type Form: Send + 'static;
+    type Form: Send + Sync + 'static;
 
     /// Decodes the body of a request to the model with this metadata. Fails with a text for the
     /// caller.
     fn decode(
         &self,
         metadata: &Metadata,
-        body: &[u8],
+        body: &Bytes,
         pacer: &Pacer,
     ) -> Result<(DecodedRequest, Self::Form), String>;
 
@@ -54,6 +54,24 @@ pub(super) trait Codec: Clone + Send + 'static {
 
     /// Sets the headers that describe the body of a response.
     fn set_headers(&self, headers: &mut HeaderMap, json_length: Option<usize>);
+
+    /// Returns the response with an encoded body, which may be compressed.
+    fn to_response(
+        &self,
+        encoded: EncodedResponse,
+        coding: Option<ContentCoding>,
+    ) -> Result<Response, InferError> {
+        let mut response = Body::from(encoded.body).into_response();
+        let headers = response.headers_mut();
+        self.set_headers(headers, encoded.json_length);
+
+        if let Some(coding) = coding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
+
+        Ok(response)
+    }
 }
 
 /// Answers an inference request in the wire format that `codec` selects by its headers.
@@ -128,7 +146,8 @@ async fn infer<C: Codec>(
     let (encoded, coding) = encoding.run(servable.clone(), response, &mut host_work).await?;
     memory.resize(encoded.body.capacity())?;
 
-    let response = to_response(&codec, encoded, coding, &timings);
+    let mut response = codec.to_response(encoded, coding)?;
+    response.headers_mut().insert(SERVER_TIMING, timing_header(&timings));
 
     Ok((attach_after_response(response, after_response), memory, timings))
 }
@@ -217,24 +236,4 @@ fn compress(
         Ok(body) => (EncodedResponse { body, ..encoded }, Some(coding)),
         Err(_) => (encoded, None),
     }
-}
-
-fn to_response<C: Codec>(
-    codec: &C,
-    encoded: EncodedResponse,
-    coding: Option<ContentCoding>,
-    timings: &Timings,
-) -> Response {
-    let mut response = Body::from(encoded.body).into_response();
-    let headers = response.headers_mut();
-    codec.set_headers(headers, encoded.json_length);
-
-    if let Some(coding) = coding {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    }
-
-    headers.insert(SERVER_TIMING, timing_header(timings));
-
-    response
 }

@@ -16,7 +16,7 @@ use crate::allocator;
 use crate::config::{Config, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::WatchMode;
-use crate::server::{Server, ServerError, check_config, config_warnings, listen};
+use crate::server::{Listeners, Server, ServerError, check_config, config_warnings};
 use crate::telemetry::{self, LogFormat, LogLevel};
 use crate::tenant::{ApiKey, RepositoryLocation};
 
@@ -110,10 +110,10 @@ impl Serve {
         allocator::start_collector().context("cannot start a thread that returns memory")?;
 
         runtime.block_on(async {
-            let listener = listen(config.listen).await?;
-            let address = listener.local_addr().context("cannot read the socket's address")?;
-            let server = Server::build(config, watched, program, listener)?;
-            print_address(address)?;
+            let listeners = Listeners::bind(&config).await?;
+            let (http, grpc) = listeners.addresses().context("cannot read a socket's address")?;
+            let server = Server::build(config, watched, program, listeners)?;
+            print_addresses(http, grpc)?;
             server.run(shutdown_signal()).await;
             anyhow::Ok(())
         })?;
@@ -189,10 +189,16 @@ fn create_default_models(config: &Config) -> Result<(), ServerError> {
     std::fs::create_dir_all(&path).map_err(|error| ServerError::Models { path, error })
 }
 
-/// Prints the address of the server, for operators and for programs that start it.
-fn print_address(address: SocketAddr) -> std::io::Result<()> {
+/// Prints the addresses of the server, for operators and for programs that start it.
+fn print_addresses(http: SocketAddr, grpc: Option<SocketAddr>) -> std::io::Result<()> {
+    let mut text = format!("listening on http://{http}\n");
+    if let Some(grpc) = grpc {
+        text = format!("{text}listening for gRPC on {grpc}\n");
+    }
+
+    // At once: whoever reads the first line may close the pipe.
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
+    out.write_all(text.as_bytes())?;
     out.flush()
 }
 

@@ -1,5 +1,7 @@
 //! Checks between settings.
 
+use std::net::SocketAddr;
+
 use super::Config;
 
 /// Returns all conflicts, each with a remedy.
@@ -9,17 +11,20 @@ pub(super) fn conflicts(config: &Config) -> Vec<String> {
 
 /// Returns the conflict of a server that other machines can reach without a key.
 pub(super) fn exposed_without_keys(
-    Config { listen, insecure, tenancy, .. }: &Config,
+    Config { listen, grpc_listen, insecure, tenancy, .. }: &Config,
 ) -> Option<String> {
-    let exposed =
-        !listen.ip().to_canonical().is_loopback() && !insecure && !tenancy.requires_keys();
-    exposed.then(|| {
-        format!(
-            "listen: other machines could reach {listen}, and no keys are configured; configure one (`wardian key \
-             new` makes it), listen on 127.0.0.1 or [::1], or say --insecure (insecure = true) if every client \
-             that can reach it may use it"
-        )
-    })
+    let addresses = [("listen", Some(listen)), ("grpc_listen", grpc_listen.as_ref())];
+    let is_reached = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+    let reached = addresses
+        .into_iter()
+        .find_map(|(key, address)| address.filter(|at| is_reached(at)).map(|at| (key, at)));
+
+    let (key, address) = reached.filter(|_| !insecure && !tenancy.requires_keys())?;
+    Some(format!(
+        "{key}: other machines could reach {address}, and no keys are configured; configure one (`wardian key new` \
+         makes it), listen on 127.0.0.1 or [::1], or say --insecure (insecure = true) if every \
+         client that can reach it may use it"
+    ))
 }
 
 /// Returns the conflict of a configuration that has lost its keys, which would silently open the

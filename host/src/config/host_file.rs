@@ -67,6 +67,9 @@ impl HostFile {
 fn read_settings(keys: &mut TableReader<'_>, base: &Path, file: &Arc<str>, host: &mut HostFile) {
     let config = &mut host.config;
     keys.read("listen", &mut config.listen, |value| listen_address(&text(value)?));
+    keys.read("grpc_listen", &mut config.grpc_listen, |value| {
+        listen_address(&text(value)?).map(Some)
+    });
     keys.read("insecure", &mut config.insecure, boolean);
     keys.read("state", &mut config.state, path(base));
     keys.read("drain_timeout", &mut config.drain_timeout, duration(Duration::ZERO..=DAY));

@@ -56,6 +56,8 @@ use crate::tenant::{RepositoryLocation, Tenant};
 pub struct Config {
     /// Address of the HTTP server.
     pub listen: SocketAddr,
+    /// Another address for gRPC, which the HTTP server answers as well.
+    pub grpc_listen: Option<SocketAddr>,
     /// True if other machines may reach a server without keys.
     pub insecure: bool,
     /// Directory of persistent data and caches.
@@ -178,6 +180,8 @@ impl Default for Config {
         Config {
             // Loopback only, since no keys are required by default. 8080 needs no privileges.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            // Clients of gRPC use the same port unless they expect another.
+            grpc_listen: None,
             insecure: false,
             // Beside the models, so that a trial leaves no files elsewhere.
             state: ".wardian".into(),

@@ -227,6 +227,7 @@ fn changed_at_restart(one: &Config, other: &Config) -> Vec<&'static str> {
     // Destructured, so that no field is forgotten.
     let Config {
         listen,
+        grpc_listen,
         insecure,
         state,
         drain_timeout,
@@ -249,6 +250,7 @@ fn changed_at_restart(one: &Config, other: &Config) -> Vec<&'static str> {
 
     [
         ("listen", *listen != other.listen),
+        ("grpc_listen", *grpc_listen != other.grpc_listen),
         ("insecure", *insecure != other.insecure),
         ("state", *state != other.state),
         ("drain_timeout", *drain_timeout != other.drain_timeout),

@@ -41,6 +41,7 @@ fn an_empty_file_is_the_defaults() {
 fn every_key_lands_in_its_setting() {
     let text = r#"
         listen = "[::1]:9000"
+        grpc_listen = "[::1]:9001"
         insecure = true
         state = "/var/lib/wardian"
         drain_timeout = "5m"
@@ -91,6 +92,7 @@ fn every_key_lands_in_its_setting() {
 
     let expected = Config {
         listen: "[::1]:9000".parse().unwrap(),
+        grpc_listen: Some("[::1]:9001".parse().unwrap()),
         insecure: true,
         state: "/var/lib/wardian".into(),
         drain_timeout: Duration::from_secs(300),
@@ -176,7 +178,7 @@ fn all_faults_are_reported_together() {
     );
 
     for says in [
-        "wardian.toml line 1: listn: unknown key; the keys here are listen, insecure",
+        "wardian.toml line 1: listn: unknown key; the keys here are listen, grpc_listen, insecure",
         "wardian.toml line 2: watch: expected \"auto\" or \"events\" or \"poll\", found \"often\"",
         "wardian.toml line 3: state: an empty path",
         "wardian.toml line 5: engine.stack: 1kB is not between 64KiB and 64MiB",
@@ -203,6 +205,7 @@ fn address_reachable_by_others_needs_a_key_or_insecure() {
     }
 
     assert!(fault("listen = 'localhost'").contains("not an address like"));
+    assert!(fault("grpc_listen = '0.0.0.0:1'").contains("grpc_listen: other machines"));
 }
 
 #[test]

@@ -10,9 +10,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 
+use super::Listeners;
 use super::accept_queue::AcceptQueue;
 use super::connection_io::ConnectionIo;
 use super::connections::{ConnectionGuard, Connections, LimitReached};
@@ -20,6 +22,8 @@ use super::eviction::Demand;
 use super::meter::{Meter, Pacer};
 use super::metrics::CloseReason;
 use super::peer::Peer;
+use super::protocol;
+use super::sending_body::SendingBody;
 use super::timeouts::ConnectionTimeouts;
 use crate::api::{Api, Connection, GuardedBody};
 use crate::config::HttpConfig;
@@ -32,6 +36,8 @@ pub(super) struct Acceptor<'s> {
     pub(super) pacer: &'s Pacer,
     /// Waits at shutdown for the connections to end.
     pub(super) graceful: &'s GracefulShutdown,
+    /// Closed once nothing is accepted any more.
+    pub(super) accepting: watch::Receiver<()>,
 }
 
 /// The pause before another attempt to evict a connection, or to accept one after an error.
@@ -43,13 +49,13 @@ const MAX_BUFFERED: usize = 64 << 10;
 
 impl Acceptor<'_> {
     /// Accepts and serves, without end. `queue` holds the connections that wait for others to end.
-    pub(super) async fn run(&self, listener: &TcpListener, mut queue: AcceptQueue<TcpStream>) {
+    pub(super) async fn run(&self, listeners: &Listeners, mut queue: AcceptQueue<TcpStream>) {
         let mut closing = false;
         loop {
             tokio::select! {
                 // No connection is accepted while others are about to end: it would only displace
                 // one that waits.
-                accepted = listener.accept(), if !closing => match accepted {
+                accepted = listeners.accept(), if !closing => match accepted {
                     Ok((socket, address)) => self.enqueue(&mut queue, socket, address.ip().into()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
@@ -105,14 +111,16 @@ impl Acceptor<'_> {
     ) {
         let meter = self.pacer.meter(peer, connection.clone());
         let io = ConnectionIo::new(socket, timeouts.clone(), connection.clone(), meter.clone());
-        // hyper has one timeout for heads and for the pause between requests; here they are two.
-        let mut http = http1::Builder::new();
-        let http = http.header_read_timeout(None).max_buf_size(MAX_BUFFERED);
+        let served = ServedConnection {
+            api: self.api.clone(),
+            connection: connection.clone(),
+            timeouts: timeouts.clone(),
+            meter: meter.clone(),
+        };
 
-        let service = service(self.api, connection.clone(), timeouts.clone(), meter.clone());
-        let serving =
-            meter.measure(self.graceful.watch(http.serve_connection(TokioIo::new(io), service)));
+        let serving = meter.measure(served.serve(io, self.graceful.watcher()));
         let metrics = self.connections.metrics().clone();
+        let mut accepting = self.accepting.clone();
 
         tokio::spawn(async move {
             tokio::select! {
@@ -134,61 +142,119 @@ impl Acceptor<'_> {
                     metrics.record_closed(CloseReason::Evicted);
                     tracing::debug!("a connection that did no work was closed to make room");
                 }
+                () = stopped_before_protocol(&mut accepting, &timeouts) => {}
             }
         });
     }
 }
 
-fn service(
-    api: &Api,
+/// Resolves if the server stops before the client has said which protocol it speaks.
+async fn stopped_before_protocol(
+    accepting: &mut watch::Receiver<()>,
+    timeouts: &ConnectionTimeouts,
+) {
+    // It fails once nothing is accepted any more.
+    while accepting.changed().await.is_ok() {}
+    if timeouts.has_protocol() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A connection that is being served.
+#[derive(Clone)]
+struct ServedConnection {
+    api: Api,
     connection: Connection,
     timeouts: ConnectionTimeouts,
     meter: Meter,
-) -> impl hyper::service::Service<
-    Request<Incoming>,
-    Response = hyper::Response<GuardedBody<ResponseGuard>>,
-    Error = Infallible,
-    Future = impl Future<Output = Result<hyper::Response<GuardedBody<ResponseGuard>>, Infallible>>
-             + Send
-             + use<>,
-> + use<> {
-    let api = api.clone();
-    service_fn(move |request: Request<Incoming>| {
-        let api = api.clone();
-        let connection = connection.clone();
-        let timeouts = timeouts.clone();
-        let meter = meter.clone();
+}
 
-        let pipelined = timeouts.on_request();
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-        async move {
-            if pipelined {
-                // hyper would answer many pipelined requests before other connections get their
-                // turn, and before it reads again.
-                tokio::task::yield_now().await;
-            }
-            if let Some(wait) = meter.wait() {
-                timeouts.on_paced();
-                wait.await;
-                timeouts.on_resumed();
-            }
+impl ServedConnection {
+    /// Serves requests until the connection ends.
+    async fn serve(self, mut io: ConnectionIo, watcher: Watcher) -> Result<(), BoxError> {
+        let is_http2 = protocol::is_http2(&mut io).await?;
+        self.timeouts.on_protocol(is_http2);
+        let io = TokioIo::new(io);
 
-            let response: Response = api.serve(request.map(Body::new), connection).await;
-            let guard = ResponseGuard { timeouts, meter };
-            Ok(response.map(|body| GuardedBody::until_taken(body, guard)))
+        if is_http2 {
+            self.connection.set_http2();
+            let builder = protocol::http2_builder(self.meter.clone());
+            let service = service_fn(move |request| {
+                let served = self.clone();
+                async move { Ok::<_, Infallible>(served.respond_http2(request).await) }
+            });
+            watcher.watch(builder.serve_connection(io, service)).await?;
+            return Ok(());
         }
-    })
+
+        // hyper has one timeout for heads and for the pause between requests; here they are two.
+        let mut builder = http1::Builder::new();
+        builder.header_read_timeout(None).max_buf_size(MAX_BUFFERED);
+        let service = service_fn(move |request| {
+            let served = self.clone();
+            async move { Ok::<_, Infallible>(served.respond(request).await) }
+        });
+        watcher.watch(builder.serve_connection(io, service)).await?;
+        Ok(())
+    }
+
+    /// Answers a request of HTTP/1.1.
+    async fn respond(
+        self,
+        request: Request<Incoming>,
+    ) -> hyper::Response<GuardedBody<RequestGuard>> {
+        let pipelined = self.timeouts.on_request();
+        let guard = RequestGuard { served: self.clone(), is_http2: false };
+
+        if pipelined {
+            // hyper would answer many pipelined requests before other connections get their
+            // turn, and before it reads again.
+            tokio::task::yield_now().await;
+        }
+        if let Some(wait) = self.meter.wait() {
+            self.timeouts.on_paced();
+            wait.await;
+            self.timeouts.on_resumed();
+        }
+
+        let response: Response = self.api.serve(request.map(Body::new), self.connection).await;
+        response.map(|body| GuardedBody::until_taken(body, guard))
+    }
+
+    /// Answers one of the requests that a client of HTTP/2 sends at the same time.
+    async fn respond_http2(
+        mut self,
+        request: Request<Incoming>,
+    ) -> hyper::Response<SendingBody<GuardedBody<RequestGuard>>> {
+        self.connection = self.connection.for_request();
+        self.timeouts.on_request();
+        let guard = RequestGuard { served: self.clone(), is_http2: true };
+
+        if let Some(wait) = self.meter.wait() {
+            wait.await;
+        }
+
+        let response: Response = self.api.serve(request.map(Body::new), self.connection).await;
+        let timeouts = self.timeouts;
+        response.map(|body| SendingBody::new(GuardedBody::until_taken(body, guard), timeouts))
+    }
 }
 
-/// Reports on drop that hyper has taken all of a response body.
-struct ResponseGuard {
-    timeouts: ConnectionTimeouts,
-    meter: Meter,
+/// Reports on drop that hyper has taken all of a response body, or that the request was cancelled.
+struct RequestGuard {
+    served: ServedConnection,
+    is_http2: bool,
 }
 
-impl Drop for ResponseGuard {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.timeouts.on_response();
-        self.meter.settle();
+        let ServedConnection { connection, timeouts, meter, .. } = &self.served;
+        timeouts.on_response();
+        match self.is_http2 {
+            true => meter.settle_one_of_several(connection.take_guest_call()),
+            false => meter.settle(),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -23,6 +24,8 @@ pub(super) struct ConnectionIo {
     timeouts: ConnectionTimeouts,
     connection: Connection,
     meter: Meter,
+    /// Bytes that are read again, before those of the socket.
+    unread: Bytes,
     /// Reads wait until this is ready.
     wait: Option<Wait>,
     /// The client has closed its side.
@@ -65,10 +68,16 @@ impl ConnectionIo {
             timeouts,
             connection,
             meter,
+            unread: Bytes::new(),
             wait: None,
             client_closed: false,
             linger: None,
         }
+    }
+
+    /// Makes bytes that have been read the first ones of the next read.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
     }
 
     /// Reports the outcome of a write to the timeouts.
@@ -139,6 +148,12 @@ impl AsyncRead for ConnectionIo {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let length = self.unread.len().min(into.remaining());
+            into.put_slice(&self.unread.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+
         ready!(self.poll_pace(context));
         let before = into.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, into))?;

@@ -263,7 +263,7 @@ impl EvictionPlan {
 
 impl OpenConnection {
     fn activity(&self) -> Activity {
-        self.timeouts.activity(self.connection.is_discarding_body())
+        self.timeouts.activity(self.connection.is_discarding_body(), self.connection.waiting())
     }
 
     fn candidate(&self, id: u64) -> EvictionCandidate {

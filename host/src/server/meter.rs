@@ -19,6 +19,12 @@ use crate::tenant::FairScheduler;
 /// call guests never touches the shared buckets.
 const PORTION: Duration = Duration::from_micros(200);
 
+/// The time of a request of HTTP/2 that calls a guest: it covers a request with some data.
+const CALL_CREDIT: Duration = Duration::from_micros(100);
+
+/// The most credit: that of the requests of one connection at the same time.
+const MAX_CREDIT: Duration = Duration::from_millis(10);
+
 /// The longest pause between two checks of a waiting connection: the guests may be done earlier.
 const MAX_PAUSE: Duration = Duration::from_millis(5);
 
@@ -53,6 +59,8 @@ struct RequestTime {
     is_paced: bool,
     /// The present poll has ended a request with a guest call, which is free.
     poll_is_free: bool,
+    /// Time that is free because requests of HTTP/2 have called guests.
+    credit: Duration,
 }
 
 impl Pacer {
@@ -69,6 +77,7 @@ impl Pacer {
             charged: None,
             is_paced: true,
             poll_is_free: false,
+            credit: Duration::ZERO,
         };
         Meter(Arc::new(ConnectionTime {
             pacer: self.clone(),
@@ -129,8 +138,21 @@ impl Meter {
         }
     }
 
+    /// Settles the time of one of several requests at the same time. Their times are not known
+    /// apart, so one that has called a guest makes a constant time free.
+    pub(super) fn settle_one_of_several(&self, called_guest: bool) {
+        if called_guest {
+            let mut request = self.request();
+            request.credit = (request.credit + CALL_CREDIT).min(MAX_CREDIT);
+        }
+    }
+
     fn record(&self, time: Duration) {
         let mut request = self.request();
+        let credited = time.min(request.credit);
+        request.credit -= credited;
+        let time = time - credited;
+
         let is_free = std::mem::take(&mut request.poll_is_free);
         if is_free || self.0.connection.has_guest_call() {
             // Time that was charged before is refunded in the end.

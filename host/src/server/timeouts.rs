@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::eviction::Activity;
+use super::unsent::{Unsent, UnsentId};
 use super::write_timeout::WriteTimeout;
 use crate::config::HttpConfig;
 use crate::mutex::lock;
@@ -27,6 +28,14 @@ struct Progress {
     received_since_request: bool,
     /// The last request arrived together with the one before it.
     pipelined: bool,
+    has_protocol: bool,
+    /// True if the client speaks HTTP/2: requests are served at the same time, and bytes that
+    /// arrive or are sent between them are no sign of another.
+    is_http2: bool,
+    /// The requests that are being served.
+    active: usize,
+    /// Responses of HTTP/2 that their client does not take.
+    unsent: Unsent,
 }
 
 /// The phase of a connection, with the deadline of its wait.
@@ -57,6 +66,10 @@ impl ConnectionTimeouts {
             write_timeout_left: WriteTimeout::new(write_timeout),
             received_since_request: false,
             pipelined: false,
+            has_protocol: false,
+            is_http2: false,
+            active: 0,
+            unsent: Unsent::new(write_timeout),
         });
         ConnectionTimeouts(Arc::new(State {
             header_read_timeout,
@@ -84,11 +97,28 @@ impl ConnectionTimeouts {
         }
     }
 
+    /// Records the protocol that the client speaks. A client of HTTP/2 may pause before its first
+    /// request.
+    pub(super) fn on_protocol(&self, is_http2: bool) {
+        let mut progress = self.progress();
+        progress.has_protocol = true;
+        if is_http2 {
+            progress.is_http2 = true;
+            progress.phase = self.idle_phase();
+        }
+    }
+
+    /// True once the client has said which protocol it speaks.
+    pub(super) fn has_protocol(&self) -> bool {
+        self.progress().has_protocol
+    }
+
     /// Records that bytes have arrived.
     pub(super) fn on_received(&self) {
         let mut progress = self.progress();
         progress.received_since_request = true;
         progress.phase = match progress.phase {
+            phase if progress.is_http2 => phase,
             Phase::New(due) => Phase::ReadingHead(due),
             Phase::Idle(_) => Phase::ReadingHead(Instant::now() + self.0.header_read_timeout),
             phase @ (Phase::ReadingHead(_)
@@ -102,7 +132,7 @@ impl ConnectionTimeouts {
     pub(super) fn on_sent(&self, bytes: usize) {
         let mut progress = self.progress();
         progress.write_timeout_left.on_written(bytes, Instant::now());
-        if let Phase::Idle(_) = progress.phase {
+        if let (Phase::Idle(_), false) = (progress.phase, progress.is_http2) {
             progress.phase = self.idle_phase();
         }
     }
@@ -116,8 +146,10 @@ impl ConnectionTimeouts {
     /// request before it.
     pub(super) fn on_request(&self) -> bool {
         let mut progress = self.progress();
+        progress.active += 1;
         progress.phase = Phase::Serving(Instant::now());
-        progress.pipelined = !std::mem::take(&mut progress.received_since_request);
+        let is_together = !std::mem::take(&mut progress.received_since_request);
+        progress.pipelined = is_together && !progress.is_http2;
         progress.pipelined
     }
 
@@ -136,9 +168,24 @@ impl ConnectionTimeouts {
         self.progress().phase = Phase::Closing(Instant::now());
     }
 
-    /// Records that the whole response is in the connection's buffer.
+    /// Records that the whole response is in the connection's buffer, or that the request was
+    /// cancelled.
     pub(super) fn on_response(&self) {
-        self.progress().phase = self.idle_phase();
+        let mut progress = self.progress();
+        progress.active = progress.active.saturating_sub(1);
+        if progress.active == 0 {
+            progress.phase = self.idle_phase();
+        }
+    }
+
+    /// Begins to wait until the client takes these bytes.
+    pub(super) fn start_unsent(&self, bytes: usize) -> UnsentId {
+        self.progress().unsent.start(bytes, Instant::now())
+    }
+
+    /// Ends a wait for the client.
+    pub(super) fn end_unsent(&self, id: UnsentId) {
+        self.progress().unsent.end(id);
     }
 
     /// True while a part of a request's head has arrived.
@@ -147,8 +194,8 @@ impl ConnectionTimeouts {
     }
 
     /// The activity of the connection. A request that is already refused, with the rest of its body
-    /// still to come, does not count as work.
-    pub(super) fn activity(&self, refusing: bool) -> Activity {
+    /// still to come, does not count as work, nor do the requests that wait for their client.
+    pub(super) fn activity(&self, refusing: bool, waiting: usize) -> Activity {
         let progress = self.progress();
         let State { header_read_timeout, keep_alive, .. } = *self.0;
         let began = |due: Instant, limit| due.checked_sub(limit).unwrap_or(due);
@@ -170,7 +217,9 @@ impl ConnectionTimeouts {
             }
             (None, Phase::Idle(due)) => Activity::Idle(began(due, keep_alive)),
             (None, Phase::Closing(since) | Phase::Paced(since)) => Activity::Idle(since),
-            (None, Phase::Serving(since)) if refusing => Activity::Idle(since),
+            (None, Phase::Serving(since)) if refusing || waiting >= progress.active => {
+                Activity::Idle(since)
+            }
             (None, Phase::Serving(_)) => Activity::Busy,
         }
     }
@@ -181,7 +230,8 @@ impl ConnectionTimeouts {
 
     fn deadline(&self) -> Option<Instant> {
         let progress = self.progress();
-        let sending = progress.write_timeout_left.deadline();
+        let full = progress.write_timeout_left.deadline();
+        let sending = full.into_iter().chain(progress.unsent.deadline()).min();
         match progress.phase {
             // The pause begins once all bytes are sent.
             Phase::Idle(due) => sending.or(Some(due)),
@@ -324,24 +374,28 @@ mod tests {
     #[test]
     fn only_a_connection_with_a_request_works() {
         let timeouts = timeouts();
-        let idle = |refusing| matches!(timeouts.activity(refusing), Activity::Idle(since) if since.elapsed() < SECOND);
-        let young = || matches!(timeouts.activity(false), Activity::Young(_));
+        let idle = |refusing| matches!(timeouts.activity(refusing, 0), Activity::Idle(since) if since.elapsed() < SECOND);
+        let young = || matches!(timeouts.activity(false, 0), Activity::Young(_));
         assert!(young(), "before the first request");
         timeouts.on_received();
         assert!(young(), "in the middle of a head");
         timeouts.progress().phase =
             Phase::ReadingHead(Instant::now() + timeouts.0.header_read_timeout - EXPECTED_WITHIN);
-        assert!(matches!(timeouts.activity(false), Activity::Idle(_)), "a slow head");
+        assert!(matches!(timeouts.activity(false, 0), Activity::Idle(_)), "a slow head");
         timeouts.on_request();
-        assert_eq!((timeouts.activity(false), idle(true)), (Activity::Busy, true));
+        assert_eq!((timeouts.activity(false, 0), idle(true)), (Activity::Busy, true));
         timeouts.on_response();
-        assert_eq!(timeouts.activity(false), Activity::Busy, "the next request may be on its way");
+        assert_eq!(
+            timeouts.activity(false, 0),
+            Activity::Busy,
+            "the next request may be on its way"
+        );
         timeouts.progress().phase =
             Phase::Idle(Instant::now() + timeouts.0.keep_alive - EXPECTED_WITHIN);
-        assert!(matches!(timeouts.activity(false), Activity::Idle(_)), "between requests");
+        assert!(matches!(timeouts.activity(false, 0), Activity::Idle(_)), "between requests");
         timeouts.on_blocked();
         assert_eq!(
-            timeouts.activity(false),
+            timeouts.activity(false, 0),
             Activity::Busy,
             "its client may be about to take more"
         );

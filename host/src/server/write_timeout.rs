@@ -48,7 +48,7 @@ impl WriteTimeout {
 }
 
 /// The time for some bytes at the lowest rate.
-fn time_for(bytes: usize) -> Duration {
+pub(super) fn time_for(bytes: usize) -> Duration {
     Duration::from_secs(bytes as u64) / MIN_RATE
 }
 

@@ -23,7 +23,14 @@ pub(in crate::api) async fn read(
         return Err(InferError::RequestTooLarge { limit });
     }
 
-    let read = tokio::time::timeout(RECEIVE_TIMEOUT, collect(body, limit, memory)).await;
+    within_receive_timeout(collect(body, limit, memory)).await
+}
+
+/// Waits for bytes of a client. Fails with [`InferError::DeadlineExceeded`] if it takes too long.
+pub(in crate::api) async fn within_receive_timeout<T>(
+    reading: impl Future<Output = Result<T, InferError>>,
+) -> Result<T, InferError> {
+    let read = tokio::time::timeout(RECEIVE_TIMEOUT, reading).await;
     read.unwrap_or(Err(InferError::DeadlineExceeded(Deadline::from_settings(RECEIVE_TIMEOUT))))
 }
 

@@ -105,6 +105,15 @@ impl MaybeCompressed {
         }
     }
 
+    /// Returns a body that was decompressed at once. Fails with [`InferError::RequestTooLarge`] if
+    /// it was too long for that.
+    pub(in crate::api) fn into_short(self, limit: u64) -> Result<Bytes, InferError> {
+        match self.coding {
+            None => Ok(self.body),
+            Some(_) => Err(InferError::RequestTooLarge { limit }),
+        }
+    }
+
     /// Bytes for the choice between inline and offloaded work; `usize::MAX` while the body is
     /// compressed.
     pub(in crate::api) fn work_length(&self) -> usize {

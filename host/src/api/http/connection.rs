@@ -1,6 +1,6 @@
 //! The connection of a request, as far as its response affects it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -16,19 +16,29 @@ use crate::mutex::lock;
 /// A handle to a client connection. It can end the connection: a response that the client does not
 /// read keeps its connection open and cannot end by itself. Clones share the connection.
 #[derive(Clone, Default)]
-pub struct Connection(Arc<State>);
+pub struct Connection {
+    state: Arc<State>,
+    /// True if the present request calls a guest. Requests of HTTP/2 are present at the same time,
+    /// and each has its own.
+    guest_call: Arc<AtomicBool>,
+}
 
 #[derive(Default)]
 struct State {
     hang_up: Notify,
     closing: AtomicBool,
     refusing: AtomicBool,
-    guest_call: AtomicBool,
+    is_http2: AtomicBool,
+    /// Requests that wait for the next message of their client.
+    waiting: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
 }
 
 /// Marks the connection as discarding the rest of a rejected request's body, until dropped.
 pub(in crate::api) struct DiscardingBody<'c>(&'c Connection);
+
+/// Marks a request as waiting for the next message of its client, until dropped.
+pub(in crate::api) struct WaitingForClient(Connection);
 
 /// A timer that ends a connection. Dropping it cancels the timer.
 pub(in crate::api) struct HangUpTimer(AbortHandle);
@@ -36,33 +46,60 @@ pub(in crate::api) struct HangUpTimer(AbortHandle);
 impl Connection {
     /// Resolves when the connection must be closed.
     pub async fn hang_up_requested(&self) {
-        self.0.hang_up.notified().await;
+        self.state.hang_up.notified().await;
     }
 
     /// True once a response has announced that the connection closes. The client may still be
     /// sending at that time.
     pub fn is_closing(&self) -> bool {
-        self.0.closing.load(Ordering::Relaxed)
+        self.state.closing.load(Ordering::Relaxed)
     }
 
     /// True while the rest of a rejected request's body is discarded.
     pub fn is_discarding_body(&self) -> bool {
-        self.0.refusing.load(Ordering::Relaxed)
+        self.state.refusing.load(Ordering::Relaxed)
+    }
+
+    /// Records that the client speaks HTTP/2.
+    pub fn set_http2(&self) {
+        self.state.is_http2.store(true, Ordering::Relaxed);
+    }
+
+    /// True if the client speaks HTTP/2.
+    fn is_http2(&self) -> bool {
+        self.state.is_http2.load(Ordering::Relaxed)
+    }
+
+    /// Returns a handle for one of several requests at the same time.
+    #[must_use]
+    pub fn for_request(&self) -> Connection {
+        Connection { state: Arc::clone(&self.state), guest_call: Arc::default() }
+    }
+
+    /// The number of requests that wait for the next message of their client.
+    pub fn waiting(&self) -> usize {
+        self.state.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Marks a request as waiting for the next message of its client.
+    pub(in crate::api) fn start_waiting(&self) -> WaitingForClient {
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        WaitingForClient(self.clone())
     }
 
     /// Records that the present request calls a guest.
     pub(in crate::api) fn set_guest_call(&self) {
-        self.0.guest_call.store(true, Ordering::Relaxed);
+        self.guest_call.store(true, Ordering::Relaxed);
     }
 
     /// True if the present request calls a guest.
     pub fn has_guest_call(&self) -> bool {
-        self.0.guest_call.load(Ordering::Relaxed)
+        self.guest_call.load(Ordering::Relaxed)
     }
 
     /// True if a request has called a guest since the last call of this function.
     pub fn take_guest_call(&self) -> bool {
-        self.0.guest_call.swap(false, Ordering::Relaxed)
+        self.guest_call.swap(false, Ordering::Relaxed)
     }
 
     /// The tenant of the last request.
@@ -80,25 +117,33 @@ impl Connection {
 
     /// Marks the connection as discarding the rest of a rejected request's body.
     pub(in crate::api) fn start_discarding(&self) -> DiscardingBody<'_> {
-        self.0.refusing.store(true, Ordering::Relaxed);
+        self.state.refusing.store(true, Ordering::Relaxed);
         DiscardingBody(self)
     }
 
     fn lock_tenant(&self) -> MutexGuard<'_, Option<TenantName>> {
-        lock(&self.0.tenant)
+        lock(&self.state.tenant)
     }
 
-    /// Announces in a response that the connection closes after it.
+    /// Announces in a response that the connection closes after it. A connection of HTTP/2 is
+    /// closed when the server stops, which announces it in its own way.
     pub(in crate::api) fn close_after(&self, response: &mut Response) {
+        if self.is_http2() {
+            return;
+        }
+
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        self.0.closing.store(true, Ordering::Relaxed);
+        self.state.closing.store(true, Ordering::Relaxed);
     }
 
-    /// Starts a timer that ends the connection at `when`.
+    /// Starts a timer that ends the connection at `when`. A connection of HTTP/2 has other
+    /// requests, and a time limit for each response that its client does not take.
     pub(in crate::api) fn hang_up_at(self, when: Instant) -> HangUpTimer {
         let timer = async move {
             tokio::time::sleep_until(when.into()).await;
-            self.0.hang_up.notify_one();
+            if !self.is_http2() {
+                self.state.hang_up.notify_one();
+            }
         };
         HangUpTimer(tokio::spawn(timer).abort_handle())
     }
@@ -106,7 +151,13 @@ impl Connection {
 
 impl Drop for DiscardingBody<'_> {
     fn drop(&mut self) {
-        self.0.0.refusing.store(false, Ordering::Relaxed);
+        self.0.state.refusing.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for WaitingForClient {
+    fn drop(&mut self) {
+        self.0.state.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

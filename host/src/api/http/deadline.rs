@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::model::{Deadline, DeadlineSource, InferError};
 
@@ -26,6 +26,19 @@ pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Deadline
     milliseconds.map(|ms| Some(deadline(ms))).ok_or_else(wrong)
 }
 
+/// Sets the header to `left`, rounded up to milliseconds, unless it is shorter already. Fails like
+/// [`from_header`].
+pub(in crate::api) fn shorten(headers: &mut HeaderMap, left: Duration) -> Result<(), InferError> {
+    let milliseconds = left.as_micros().div_ceil(1000).clamp(1, u64::MAX.into()) as u64;
+    let allowed = Duration::from_millis(milliseconds);
+
+    if from_header(headers)?.is_none_or(|deadline| allowed < deadline.allowed) {
+        headers.insert(HEADER, HeaderValue::from(milliseconds));
+    }
+
+    Ok(())
+}
+
 /// Returns the deadline of the parameter `timeout`, in microseconds. As in the protocol, 0 sets
 /// none.
 pub(in crate::api) fn from_parameter(timeout: Option<u64>) -> Option<Deadline> {
@@ -43,8 +56,6 @@ pub(in crate::api) fn shorter(one: Option<Deadline>, other: Option<Deadline>) ->
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     #[test]

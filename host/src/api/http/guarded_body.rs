@@ -52,7 +52,7 @@ pub(in crate::api) fn hold_until_sent(
 }
 
 /// Returns bytes that hold `guard` until their last clone is dropped.
-pub(in crate::api) fn guard_bytes(guard: impl Send + Sync + 'static, bytes: Bytes) -> Bytes {
+pub fn guard_bytes(guard: impl Send + Sync + 'static, bytes: Bytes) -> Bytes {
     Bytes::from_owner(GuardedBytes { bytes, _guard: guard })
 }
 

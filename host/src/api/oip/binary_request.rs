@@ -115,7 +115,8 @@ fn raw_elements(datatype: Datatype, body: &[u8], pacer: &Pacer) -> Result<(u64, 
 /// Bytes copied between two checkpoints.
 const STEP_BYTES: usize = 1 << 20;
 
-fn copy(data: &[u8], pacer: &Pacer) -> Result<Vec<u8>, String> {
+/// Copies bytes, with checkpoints. Fails if the work is stopped.
+pub(in crate::api) fn copy(data: &[u8], pacer: &Pacer) -> Result<Vec<u8>, String> {
     let mut copy = Vec::with_capacity(data.len());
     for piece in data.chunks(STEP_BYTES) {
         copy.extend_from_slice(piece);

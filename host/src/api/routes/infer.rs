@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request};
 use axum::response::Response;
@@ -87,6 +87,18 @@ impl InferCodec {
         Ok(InferCodec { framing, dialect })
     }
 
+    /// Decodes the body of a request. Fails with a text for the caller.
+    pub(super) fn read(
+        &self,
+        metadata: &Metadata,
+        body: &[u8],
+        pacer: &Pacer,
+    ) -> Result<(DecodedRequest, OutputSelection), String> {
+        let mut decoded = framing::decode(self.framing, metadata, body, pacer)?;
+        let outputs = std::mem::take(&mut decoded.outputs);
+        Ok((decoded, outputs))
+    }
+
     /// True if the body is JSON alone.
     pub(super) fn is_json(&self) -> bool {
         self.framing == Framing::Json
@@ -99,12 +111,10 @@ impl Codec for InferCodec {
     fn decode(
         &self,
         metadata: &Metadata,
-        body: &[u8],
+        body: &Bytes,
         pacer: &Pacer,
     ) -> Result<(DecodedRequest, OutputSelection), String> {
-        let mut decoded = framing::decode(self.framing, metadata, body, pacer)?;
-        let outputs = std::mem::take(&mut decoded.outputs);
-        Ok((decoded, outputs))
+        self.read(metadata, body, pacer)
     }
 
     fn encode(

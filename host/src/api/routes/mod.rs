@@ -10,7 +10,7 @@ pub(in crate::api) mod route;
 
 mod config;
 mod documentation;
-mod generate;
+pub(super) mod generate;
 mod health;
 mod key_value;
 mod metadata;

@@ -12,7 +12,7 @@ use axum::http::HeaderValue;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 
-use super::generation::Generation;
+use super::Generation;
 use crate::api::error::ApiError;
 use crate::api::http::connection::HangUpTimer;
 use crate::model::InferError;

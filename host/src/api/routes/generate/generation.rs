@@ -1,15 +1,14 @@
-//! One generate request, from its head to its last response part.
+//! One request that is answered in parts, from its head to its last part, for every wire format.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Request};
+use axum::http::{HeaderMap, HeaderValue, Request};
 use axum::response::Response;
 
 use super::merge::MergedResponse;
 use super::missing_outputs::add_missing_outputs;
-use super::{request, response};
 use crate::api::auth::Caller;
 use crate::api::context::{RequestContext, timing_header};
 use crate::api::extract::ModelPath;
@@ -19,10 +18,11 @@ use crate::api::http::connection::Connection;
 use crate::api::http::guarded_body::guard_bytes;
 use crate::api::http::request_memory::RequestMemory;
 use crate::api::http::response_compression::compress;
-use crate::api::http::{body, content_type, deadline};
+use crate::api::http::{body, deadline};
 use crate::api::inference::ResolvedRequest;
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::state::ApiState;
+use crate::api::unary::Codec;
 use crate::dataplane::{Admitted, RequestRecorder, ResponseStream, Timings};
 use crate::model::{Deadline, InferError, InferResponse};
 use crate::servable::{AfterResponse, ServableHandle};
@@ -30,7 +30,9 @@ use crate::tenant::{Pacer, Tenant, Workers};
 
 /// A request whose model call has started. It holds the servable and the resources of the call
 /// until dropped.
-pub(super) struct Generation {
+pub(in crate::api) struct Generation<C: Codec> {
+    codec: C,
+    form: Arc<C::Form>,
     context: RequestContext,
     workers: Workers,
     tenant: Arc<Tenant>,
@@ -45,13 +47,14 @@ pub(super) struct Generation {
     memory: RequestMemory,
 }
 
-impl Generation {
+impl<C: Codec> Generation<C> {
     /// Reads a request and starts the model call. Logs the outcome if it fails.
-    pub(super) async fn start(
+    pub(in crate::api) async fn start(
         state: &ApiState,
         caller: &Caller,
         resolved: ResolvedRequest<'_>,
         request: Request<Body>,
+        codec: impl FnOnce(&HeaderMap) -> Result<C, InferError>,
     ) -> Result<Self, InferError> {
         let ResolvedRequest { context, tenant, path, admitted } = &resolved;
         let servable = admitted.servable();
@@ -59,9 +62,10 @@ impl Generation {
         let mut recorder = RequestRecorder::new(servable, context.received);
         let mut host_work = HostWork::new(&state.workers, servable);
 
-        let outcome = read(request, servable, context.received, &mut host_work, &mut memory).await;
+        let received = context.received;
+        let outcome = read(request, codec, servable, received, &mut host_work, &mut memory).await;
 
-        let (header_deadline, decoded) = match outcome {
+        let (header_deadline, codec, (decoded, form)) = match outcome {
             Ok(read) => read,
             Err(error) => {
                 recorder.record_failure(&error);
@@ -82,6 +86,8 @@ impl Generation {
         let stream = admitted.infer_stream(request, deadline, context.received, caller_info);
 
         Ok(Generation {
+            codec,
+            form: Arc::new(form),
             context: RequestContext::clone(context),
             workers: state.workers.clone(),
             tenant: Arc::clone(tenant),
@@ -112,16 +118,36 @@ impl Generation {
     }
 
     /// Waits for the next response part; see [`ResponseStream::next`].
-    pub(super) async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
+    pub(in crate::api) async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
         self.stream.next().await
     }
 
-    /// Encodes a response part as JSON.
-    pub(super) async fn write(&mut self, part: InferResponse) -> Result<Bytes, InferError> {
+    /// The version that answers.
+    pub(in crate::api) fn servable(&self) -> &ServableHandle {
+        self.admitted.servable()
+    }
+
+    /// The id of the request.
+    pub(in crate::api) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The part of the request that the encoding of the response depends on.
+    pub(in crate::api) fn form(&self) -> &C::Form {
+        &self.form
+    }
+
+    /// Sets the wire format of the following parts.
+    pub(in crate::api) fn set_codec(&mut self, codec: C) {
+        self.codec = codec;
+    }
+
+    /// Encodes a response part.
+    pub(in crate::api) async fn write(&mut self, part: InferResponse) -> Result<Bytes, InferError> {
         self.write_response(part.size(), move |_| Ok(part)).await
     }
 
-    /// Merges all parts and encodes the result as JSON.
+    /// Merges all parts and encodes the result.
     pub(super) async fn write_merged(
         &mut self,
         merged: MergedResponse,
@@ -151,8 +177,11 @@ impl Generation {
     ) -> Result<Bytes, InferError> {
         let servable = self.admitted.servable().clone();
         let id = self.id.clone();
+        let codec = self.codec.clone();
+        let form = Arc::clone(&self.form);
         let work = move |pacer: &Pacer| {
-            response::write(servable.id(), &id, &make(pacer)?, pacer).map(Bytes::from)
+            let encoded = codec.encode(&servable, &id, &make(pacer)?, &form, pacer)?;
+            Ok(Bytes::from(encoded.body))
         };
 
         self.host_work.write(bytes as usize, work).await
@@ -174,7 +203,7 @@ impl Generation {
 
     /// Makes bytes count against the memory quota until they have been sent. Fails like
     /// [`Generation::resize_memory`].
-    pub(super) fn guard_bytes(&self, bytes: Bytes) -> Result<Bytes, InferError> {
+    pub(in crate::api) fn guard_bytes(&self, bytes: Bytes) -> Result<Bytes, InferError> {
         let mut memory = RequestMemory::new(&self.tenant);
         memory.resize(bytes.len())?;
         Ok(guard_bytes(memory, bytes))
@@ -187,7 +216,7 @@ impl Generation {
 
     /// Returns the work that starts after the response; see
     /// [`ResponseStream::take_after_response`].
-    pub(super) fn take_after_response(&mut self) -> Option<AfterResponse> {
+    pub(in crate::api) fn take_after_response(&mut self) -> Option<AfterResponse> {
         self.stream.take_after_response()
     }
 
@@ -201,7 +230,7 @@ impl Generation {
     }
 
     /// Records and logs the outcome. Must be called once.
-    pub(super) fn log_outcome<T>(&mut self, outcome: &Result<T, InferError>) {
+    pub(in crate::api) fn log_outcome<T>(&mut self, outcome: &Result<T, InferError>) {
         if let Some(recorder) = self.recorder.take() {
             match outcome {
                 Ok(_) => recorder.record_stream_success(&self.stream.timings()),
@@ -220,16 +249,20 @@ impl Generation {
     }
 }
 
-/// Reads and decodes a request. Returns it with the deadline in its headers.
-async fn read(
+/// A decoded request with the deadline in its headers and its wire format.
+type Decoded<C> = (Option<Deadline>, C, (DecodedRequest, <C as Codec>::Form));
+
+/// Reads and decodes a request.
+async fn read<C: Codec>(
     request: Request<Body>,
+    codec: impl FnOnce(&HeaderMap) -> Result<C, InferError>,
     servable: &ServableHandle,
     received: Instant,
     host_work: &mut HostWork,
     memory: &mut RequestMemory,
-) -> Result<(Option<Deadline>, DecodedRequest), InferError> {
+) -> Result<Decoded<C>, InferError> {
     let (head, body) = request.into_parts();
-    content_type::JSON_ONLY.check(&head.headers)?;
+    let codec = codec(&head.headers)?;
 
     let deadline = deadline::from_header(&head.headers)?;
     let coding = compression::request_coding(&head.headers)?;
@@ -241,15 +274,16 @@ async fn read(
 
     let length = body.work_length();
     let servable = servable.clone();
+    let decoder = codec.clone();
 
     let work = move |pacer: &Pacer| {
         let mut memory = RequestMemory::new(servable.factory().tenant());
         let body = body.into_plain(limit, &mut memory, pacer)?;
-        request::read(servable.metadata(), &body, pacer).map_err(InferError::InvalidInput)
+        decoder.decode(servable.metadata(), &body, pacer).map_err(InferError::InvalidInput)
     };
 
     let decoded = host_work.read(length, received, deadline, work).await?;
-    memory.resize(decoded.request.size() as usize)?;
+    memory.resize(decoded.0.request.size() as usize)?;
 
-    Ok((deadline, decoded))
+    Ok((deadline, codec, decoded))
 }

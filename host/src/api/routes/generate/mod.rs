@@ -6,8 +6,9 @@
 //! already been sent, and the error becomes the last event.
 
 mod array_parameter;
+mod codec;
 mod events;
-mod generation;
+pub(in crate::api) mod generation;
 mod input_names;
 mod merge;
 mod missing_outputs;
@@ -33,9 +34,12 @@ use crate::api::inference::{self, Answer, attach_after_response};
 use crate::api::openapi::errors;
 use crate::api::state::ApiState;
 use crate::model::InferError;
+use codec::GenerateCodec;
 use events::EventStream;
-use generation::Generation;
 use merge::MergedResponse;
+
+/// A request of the routes.
+type Generation = generation::Generation<GenerateCodec>;
 
 /// The routes of this file.
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -120,7 +124,9 @@ async fn respond<F: Future<Output = Answer>>(
     let coding = response_coding(request.headers());
 
     let answer = |resolved| async move {
-        let generation = Generation::start(state, caller, resolved, request).await?;
+        let generation =
+            Generation::start(state, caller, resolved, request, GenerateCodec::from_headers)
+                .await?;
         finish(generation, coding).await
     };
 

@@ -1,5 +1,6 @@
 //! The wire format of predictions: tables in, a list of rows out.
 
+use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 
@@ -68,7 +69,7 @@ impl Codec for PredictCodec {
     fn decode(
         &self,
         metadata: &Metadata,
-        body: &[u8],
+        body: &Bytes,
         pacer: &Pacer,
     ) -> Result<(DecodedRequest, PredictForm), String> {
         match self.format {
@@ -113,7 +114,7 @@ fn decode_tensors(
     body: &[u8],
     pacer: &Pacer,
 ) -> Result<(DecodedRequest, PredictForm), String> {
-    let (decoded, outputs) = tensors.decode(metadata, body, pacer)?;
+    let (decoded, outputs) = tensors.read(metadata, body, pacer)?;
     Ok((decoded, PredictForm::Inference(outputs)))
 }
 

@@ -1,5 +1,6 @@
 //! The bodies of `:predict`, `:classify` and `:regress`.
 
+use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 
@@ -52,7 +53,7 @@ impl Codec for TensorflowCodec {
     fn decode(
         &self,
         metadata: &Metadata,
-        body: &[u8],
+        body: &Bytes,
         pacer: &Pacer,
     ) -> Result<(DecodedRequest, Form), String> {
         match self.verb {
