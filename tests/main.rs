@@ -18,6 +18,7 @@ mod bad_artifacts;
 mod batching;
 mod blame;
 mod command_line;
+mod dashboard;
 mod documentation;
 mod edges;
 mod egress;

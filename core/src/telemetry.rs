@@ -1,7 +1,10 @@
-//! The metrics registry, and the log of the process. Each module registers its own metrics.
+//! The metrics registry, the history of requests, and the log of the process. Each module registers
+//! its own metrics.
 
+mod latency_buckets;
 mod log_config;
 mod log_writer;
+mod request_history;
 mod text_format;
 
 use std::io;
@@ -11,8 +14,12 @@ use std::sync::{Mutex, OnceLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub use self::latency_buckets::Percentiles;
 pub use self::log_config::{LogConfig, LogFormat, LogLevel};
 pub use self::log_writer::{LogWriter, register as register_log};
+pub use self::request_history::{
+    MINUTES, Publication, RequestHistories, RequestHistory, RequestSummary,
+};
 pub use self::text_format::to_text_format;
 use crate::model::TenantName;
 use crate::mutex::lock;

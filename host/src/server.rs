@@ -50,7 +50,7 @@ use self::metrics::ConnectionMetrics;
 use self::shutdown::{ShutdownDeadlines, drain};
 pub use self::storage::Storage;
 use self::tenancy::{SourceFactory, TenancyUpdater};
-use crate::api::{AllowedHosts, Api, ApiState};
+use crate::api::{AllowedHosts, Api, ApiState, Dashboard};
 use crate::blocking;
 use crate::config::{Config, KeyMarker, TenancyWatch, WatchedConfig};
 use crate::database::Databases;
@@ -180,6 +180,7 @@ impl Server {
             stores: stores.clone(),
             hosts: AllowedHosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
+            dashboard: Dashboard::new(config.dashboard.enabled),
         });
 
         let updater = TenancyUpdater {

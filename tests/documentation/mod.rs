@@ -99,6 +99,7 @@ pages! {
     operating: "docs/operating.md", ["curl"], operated;
     the_protocol: "docs/protocol.md", ["curl"], as_it_is;
     predicting: "docs/predict.md", ["curl"], as_it_is;
+    the_dashboard: "docs/dashboard.md", ["curl"], as_it_is;
     tenants: "docs/tenants.md", ["curl"], as_it_is;
     configuration: "docs/configuration.md", ["curl"], faulty_configuration;
     batching: "examples/batching/README.md", ["curl", "python3"], as_it_is;

@@ -78,8 +78,10 @@ fn without_keys_programs_and_own_pages_are_answered() {
             assert_ne!(response.status, 403, "{context}: {response}")
         });
     }
-    let link = server.call("GET", "/docs").header("sec-fetch-site", "cross-site");
-    link.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document").send().ok();
+    for page in ["/", "/dashboard", "/docs"] {
+        let link = server.call("GET", page).header("sec-fetch-site", "cross-site");
+        link.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document").send().ok();
+    }
 }
 
 #[test]

@@ -18,15 +18,18 @@ mod tenant;
 mod wait;
 mod wat_models;
 
-pub(crate) use client::{Pending, Response};
+pub(crate) use client::{Call, Pending, Response};
 pub(crate) use crash::{Crashes, check_store};
+pub(crate) use events::Events;
 pub(crate) use guests::{
     guest, guest_folder, multiplier, scripted, scripted_interceptor, scripted_without_snapshot,
     sql_steps,
 };
 pub(crate) use models::Models;
 pub(crate) use requests::version_path;
-pub(crate) use requirement::{CURL, LIBB64, LOOPBACK_NAME, NGINX, NODE, POSTGRES, PYTHON};
+pub(crate) use requirement::{
+    CHROMIUM, CURL, LIBB64, LOOPBACK_NAME, NGINX, NODE, POSTGRES, PYTHON,
+};
 pub(crate) use server::{Server, Setup};
 pub(crate) use tenant::Tenant;
 pub(crate) use wait::{until, until_some};

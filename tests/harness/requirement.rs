@@ -55,6 +55,13 @@ pub(crate) const NGINX: Requirement = Requirement {
     required_by: "WARDIAN_REQUIRE_NGINX",
 };
 
+/// Chromium, which the dashboard is tested with.
+pub(crate) const CHROMIUM: Requirement = Requirement {
+    name: "Chromium",
+    command: "apt-get install chromium",
+    required_by: "WARDIAN_REQUIRE_CHROMIUM",
+};
+
 /// A second name of the loopback address.
 pub(crate) const LOOPBACK_NAME: Requirement = Requirement {
     name: "a second name of 127.0.0.1 in /etc/hosts",

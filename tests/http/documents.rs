@@ -22,12 +22,14 @@ fn responses_match_their_descriptions() {
         "/v2/usage",
         "/v2/logs",
         "/v2/tenants",
+        "/v2/dashboard",
+        "/dashboard",
         "/ping",
         "/metrics",
     ] {
         said(path, &server.get(path));
     }
-    for what in ["", "/ready", "/config", "/stats", "/sessions"] {
+    for what in ["", "/ready", "/config", "/stats", "/history", "/sessions"] {
         let of = |model: &str| format!("/v2/models/{model}{what}");
         said(&of("{model}"), &server.get(&of("upper")));
         said(&of("{model}"), &server.get(&of("nobody")));

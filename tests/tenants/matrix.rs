@@ -157,6 +157,7 @@ pub(crate) fn path(route: &Route) -> String {
         .replace("{repository}", "main");
     let path =
         path.replace("{label}", "stable").replace("{bucket}", "matrix").replace("{key}", "key");
+    let path = path.replace("{asset}", "app.js");
     let path = path.replace("{session}", "s").replace("{task}", "1");
     assert!(!path.contains('{'), "this test has no value for a part of {path}");
     path

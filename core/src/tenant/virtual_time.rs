@@ -129,17 +129,24 @@ impl CpuAccount {
 pub struct CpuShare {
     account: Arc<CpuAccount>,
     virtual_time: AtomicU64,
+    /// Nanoseconds of CPU time.
+    used: AtomicU64,
 }
 
 impl CpuShare {
     /// A share of this tenant that has used nothing yet.
     pub fn new(account: Arc<CpuAccount>) -> Arc<Self> {
-        Arc::new(CpuShare { account, virtual_time: AtomicU64::new(0) })
+        Arc::new(CpuShare { account, virtual_time: AtomicU64::new(0), used: AtomicU64::new(0) })
     }
 
     /// The tenant's account.
     pub fn account(&self) -> &Arc<CpuAccount> {
         &self.account
+    }
+
+    /// Nanoseconds of CPU time used by its guests and by host work for it.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Its virtual time within its tenant, in nanoseconds.
@@ -157,6 +164,7 @@ impl CpuShare {
     pub fn charge_in_turn(&self, nanoseconds: u64) {
         let account = &self.account;
         self.virtual_time.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.used.fetch_add(nanoseconds, Ordering::Relaxed);
         account.used.fetch_add(nanoseconds, Ordering::Relaxed);
         account.virtual_time.fetch_add(nanoseconds / account.weight(), Ordering::Relaxed);
     }

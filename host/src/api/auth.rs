@@ -89,6 +89,16 @@ impl Caller {
         }
     }
 
+    /// True if the API key has this scope.
+    pub(super) fn may(&self, scope: KeyScope) -> bool {
+        self.0.scopes.allows(scope)
+    }
+
+    /// The id of the API key; `None` if no keys are configured.
+    pub(super) fn key_id(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
     /// True if the API key has scope `admin`.
     pub(super) fn is_admin(&self) -> bool {
         self.0.scopes.allows(KeyScope::Admin)
@@ -175,6 +185,11 @@ pub(super) async fn require_access(
     permit.hold(response).unwrap_or_else(IntoResponse::into_response)
 }
 
+/// Marks a response whose number is bounded by its handler, in its extensions: one that may last as
+/// long as a page is open would take a place of the tenant's concurrency from inference.
+#[derive(Clone)]
+pub(super) struct BoundedByHandler;
+
 /// A request's share of the quota that covers it.
 enum Permit {
     /// The tenant's quota covers the request.
@@ -211,6 +226,10 @@ impl Permit {
     /// even if the tenant's memory quota is used up, so that the tenant can inspect its usage.
     /// Fails if the quota does not cover the response.
     fn hold(self, response: Response) -> Result<Response, ApiError> {
+        if response.extensions().get::<BoundedByHandler>().is_some() {
+            return Ok(response);
+        }
+
         let length = response.body().size_hint().lower();
 
         match self {

@@ -45,6 +45,7 @@ pub use golden_file::parse_golden;
 pub use http::connection::Connection;
 pub use http::guarded_body::{GuardedBody, guard_bytes};
 pub use origin_check::AllowedHosts;
+pub use routes::dashboard::Dashboard;
 pub use routes::{Route, routes};
 pub use service::Api;
 pub use state::ApiState;

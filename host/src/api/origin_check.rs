@@ -96,7 +96,7 @@ fn check_fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
 fn is_navigation(request: &Request<Body>) -> bool {
     let headers = request.headers();
     request.method() == Method::GET
-        && matches!(request.uri().path(), "/" | "/docs")
+        && matches!(request.uri().path(), "/" | "/dashboard" | "/docs")
         && fetch_metadata(headers, "sec-fetch-mode") == Some("navigate")
         && fetch_metadata(headers, "sec-fetch-dest") == Some("document")
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::origin_check::AllowedHosts;
+use super::routes::dashboard::Dashboard;
 use crate::dataplane::DataPlane;
 use crate::deferred::TaskRunner;
 use crate::lifecycle::Manager;
@@ -34,4 +35,6 @@ pub struct ApiState {
     pub hosts: AllowedHosts,
     /// The model of `POST /invocations` for requests that name none.
     pub default_model: Option<ModelName>,
+    /// The dashboard.
+    pub dashboard: Dashboard,
 }

@@ -82,6 +82,9 @@ fn read_settings(keys: &mut TableReader<'_>, base: &Path, file: &Arc<str>, host:
     keys.table("runtimes", |keys| keys.read("dir", &mut config.runtimes.dir, path(base)));
     keys.table("log", |keys| log(keys, &mut config.log));
     keys.table("http", |keys| http(keys, &mut config.http));
+    keys.table("dashboard", |keys| {
+        keys.read("enabled", &mut config.dashboard.enabled, boolean);
+    });
     keys.table("egress", |keys| egress(keys, base, &mut config.egress));
     keys.table("engine", |keys| engine(keys, &mut config.engine));
     keys.table("database", |keys| database(keys, &mut config.database));

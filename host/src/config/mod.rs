@@ -12,6 +12,7 @@
 mod conflicts;
 mod consistency;
 mod credentials;
+mod dashboard;
 mod files;
 mod host_file;
 mod http;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::credentials::parse_key_id;
+pub use self::dashboard::DashboardConfig;
 use self::files::ConfigFiles;
 pub use self::http::HttpConfig;
 pub use self::key_marker::KeyMarker;
@@ -76,6 +78,8 @@ pub struct Config {
     pub log: LogConfig,
     /// HTTP connections.
     pub http: HttpConfig,
+    /// The dashboard.
+    pub dashboard: DashboardConfig,
     /// Outgoing calls of models.
     pub egress: EgressConfig,
     /// Resources shared by guests.
@@ -194,6 +198,7 @@ impl Default for Config {
             runtimes: RuntimesConfig::default(),
             log: LogConfig::default(),
             http: HttpConfig::default(),
+            dashboard: DashboardConfig::default(),
             egress: EgressConfig::default(),
             engine: EngineConfig::default(),
             database: DatabaseConfig::default(),

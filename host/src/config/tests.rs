@@ -66,6 +66,8 @@ fn every_key_lands_in_its_setting() {
         keep_alive = "2m"
         write_timeout = "4s"
         hosts = ["Models.example.com", "10.0.0.1", "[::2]"]
+        [dashboard]
+        enabled = false
         [egress]
         ca_certificates = "/etc/wardian/ca.pem"
         [engine]
@@ -119,6 +121,7 @@ fn every_key_lands_in_its_setting() {
                 .map(|host| crate::model::Host::parse(host).unwrap())
                 .into(),
         },
+        dashboard: DashboardConfig { enabled: false },
         egress: EgressConfig { ca_certificates: Some("/etc/wardian/ca.pem".into()) },
         engine: EngineConfig { max_memory: 2 << 30, instances: 64, stack: 512 << 10 },
         database: DatabaseConfig {

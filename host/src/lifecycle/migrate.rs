@@ -60,7 +60,7 @@ impl Validated {
         if let Some(transaction) = self.transaction {
             transaction.commit().await.map_err(|error| commit_error(&error))?;
         }
-        self.servable.record_runtime();
+        self.servable.record_publication();
         Ok((self.servable, self.drained))
     }
 }

@@ -21,6 +21,7 @@ use super::Timings;
 use super::statistics::VersionCounters;
 use crate::model::{InferError, ModelId, RuntimeInfo};
 use crate::mutex;
+use crate::telemetry::RequestHistories;
 use batches::{BatchFamilies, BatchMetrics};
 use streams::{StreamFamilies, StreamMetrics};
 
@@ -73,6 +74,8 @@ pub struct ServableMetrics {
     runtime_labels: Arc<Mutex<HashMap<ModelId, RuntimeLabels>>>,
     streams: StreamFamilies,
     batches: BatchFamilies,
+    /// The requests of each model by minute, which are no metrics.
+    pub(super) histories: RequestHistories,
 }
 
 impl ServableMetrics {
@@ -92,7 +95,17 @@ impl ServableMetrics {
         let streams = StreamFamilies::register(registry);
         let batches = BatchFamilies::register(registry);
         let runtime_labels = Arc::default();
-        ServableMetrics { succeeded, failed, phases, runtimes, runtime_labels, streams, batches }
+        let histories = RequestHistories::default();
+        ServableMetrics {
+            succeeded,
+            failed,
+            phases,
+            runtimes,
+            runtime_labels,
+            streams,
+            batches,
+            histories,
+        }
     }
 
     /// Records the runtime of a version that is published, in place of an earlier one.

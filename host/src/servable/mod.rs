@@ -41,6 +41,7 @@ pub use streaming::ResponseStream;
 use crate::database::ValidationTransaction;
 use crate::engine::{Call, Interface, Snapshot, Template};
 use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
+use crate::telemetry::RequestHistory;
 use crate::tenant::Reclaim;
 use batching::Batcher;
 use breaker::Breaker;
@@ -67,6 +68,8 @@ pub struct Servable {
     batch_limit: Option<BatchLimit>,
     /// Sessions and tasks of the model, shared by all its versions.
     sessions: Arc<ModelSessions>,
+    /// The requests of the last hour, shared by all versions of the model.
+    history: Arc<RequestHistory>,
     metric_families: ServableMetrics,
     /// The version's series, created with its first request.
     metrics: OnceLock<VersionMetrics>,
@@ -93,6 +96,8 @@ pub struct ServableReport {
     pub memory_bytes: u64,
     /// Pooled instances that wait for a request.
     pub idle_instances: usize,
+    /// Bytes of memory of the idle instances.
+    pub idle_memory_bytes: u64,
     /// Instances at work.
     pub busy_instances: usize,
     /// True while the circuit breaker refuses requests.
@@ -125,6 +130,7 @@ impl Servable {
         let servable = Servable {
             breaker: Breaker::new(id.clone(), settings.breaker.clone(), tenant.clone()),
             sessions: sessions.for_model(&tenant, &id.name),
+            history: metrics.histories.for_model(&id.tenant, &id.name),
             id,
             created: SystemTime::now(),
             digest,
@@ -181,9 +187,20 @@ impl Servable {
         self.factory.template()
     }
 
-    /// Shows in the metrics which runtime serves, once the version is published.
-    pub fn record_runtime(&self) {
+    /// Records that the version is published: in the history, and with its runtime in the metrics.
+    pub fn record_publication(&self) {
         self.metric_families.set_runtime(&self.id, self.template().runtime());
+        self.history.record_publication(self.id.version.number(), Instant::now());
+    }
+
+    /// The requests of the model's versions in the last hour.
+    pub fn history(&self) -> &RequestHistory {
+        &self.history
+    }
+
+    /// CPU time that its calls and the host work for them have used.
+    pub fn cpu_time(&self) -> Duration {
+        Duration::from_nanos(self.factory.share().used())
     }
 
     /// The model's sessions and tasks; `None` if this version uses neither.
@@ -253,6 +270,7 @@ impl Servable {
             digest: self.digest.clone(),
             memory_bytes: template.initial_memory(),
             idle_instances,
+            idle_memory_bytes: self.pool.idle_memory(),
             busy_instances,
             suspended: self.breaker.is_open(),
         }

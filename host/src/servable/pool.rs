@@ -167,6 +167,11 @@ impl InstancePool {
         (self.lock().len(), self.max - self.permits.available_permits())
     }
 
+    /// Returns the bytes of memory of the idle instances.
+    pub(super) fn idle_memory(&self) -> u64 {
+        self.lock().iter().map(|idle| idle.instance.memory()).sum()
+    }
+
     /// Drops instances that have been idle for longer than `idle_timeout`, and keeps at least
     /// `instances.min`.
     pub(super) fn retire_idle(&self, now: Instant) {

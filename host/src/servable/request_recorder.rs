@@ -28,19 +28,32 @@ impl RequestRecorder {
     /// Counts a request that was answered with one response.
     pub fn record_success(self, timings: &Timings) {
         self.servable.metrics().succeeded(timings, self.rows);
+        self.record_answer();
     }
 
     /// Counts a request that was answered with a stream. The call time of a model that streams
     /// depends on its reader too, so it is not counted in the compute phase.
     pub fn record_stream_success(self, timings: &Timings) {
         match self.servable.template().has(Interface::Streaming) {
-            true => self.servable.metrics().streamed(timings, self.rows),
+            true => {
+                self.servable.metrics().streamed(timings, self.rows);
+                self.record_answer();
+            }
             false => self.record_success(timings),
         }
     }
 
     /// Counts a request that failed.
     pub fn record_failure(self, error: &InferError) {
-        self.servable.metrics().failed(error, self.received.elapsed());
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.received);
+        self.servable.metrics().failed(error, took);
+        self.servable.history().record_failure(now);
+    }
+
+    fn record_answer(&self) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.received);
+        self.servable.history().record_answer(now, took);
     }
 }

@@ -110,7 +110,16 @@ const LAYERS: &[Layer] = &[
     Layer { name: "registry", uses: &["model", "servable"] },
     Layer {
         name: "servable",
-        uses: &["capability", "database", "engine", "model", "mutex", "store", "tenant"],
+        uses: &[
+            "capability",
+            "database",
+            "engine",
+            "model",
+            "mutex",
+            "store",
+            "telemetry",
+            "tenant",
+        ],
     },
     Layer {
         name: "engine",

@@ -113,7 +113,7 @@ fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
     let mut parameters: Vec<_> = named.map(|name| parameter(name, "path", &text)).collect();
 
     let in_query = operation.query.iter().map(|&name| match name {
-        "limit" => parameter(name, "query", &json!({ "type": "integer", "minimum": 0 })),
+        "limit" | "width" => parameter(name, "query", &json!({ "type": "integer", "minimum": 0 })),
         _ => parameter(name, "query", &text),
     });
     parameters.extend(in_query);

@@ -151,6 +151,8 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("Tasks", record(&[("tasks", &list(object.clone())), ("cursor", &text_or_null)], &[])),
         ("Task", object.clone()),
         ("Usage", object.clone()),
+        ("Dashboard", object.clone()),
+        ("History", object.clone()),
         ("Logs", object.clone()),
         ("Tenants", object),
     ];

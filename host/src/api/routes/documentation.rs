@@ -2,19 +2,22 @@
 //!
 //! Neither contains tenant data. The page lists models with the API key that the user enters.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use axum::extract::State;
 use axum::http::header::{CONTENT_SECURITY_POLICY, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use serde_json::json;
 
+use super::dashboard;
 use super::route::{self, Endpoint, OPERATION, Operation};
 use crate::api::auth::Access;
 use crate::api::extract::json_response;
 use crate::api::http::media_type::AcceptHeader;
 use crate::api::http::response_compression::StaticDocument;
 use crate::api::openapi;
+use crate::api::state::ApiState;
 
 /// The routes of this file.
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -36,7 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         route::get("/", Access::Open, root).describe(Operation {
             id: "root",
             tag: "server",
-            summary: "A sign of life; the page of `/docs` for browsers",
+            summary: "A sign of life; the dashboard for browsers",
             response_body: "Alive",
             ..OPERATION
         }),
@@ -68,11 +71,15 @@ async fn page(headers: HeaderMap) -> Response {
     response
 }
 
-/// `GET /`: the documentation page for browsers, a liveness answer for other clients.
-async fn root(headers: HeaderMap) -> Response {
-    let mut response = match AcceptHeader::from_headers(&headers).lists("text/html") {
-        true => page(headers).await,
-        false => json_response(&json!({ "status": "alive" })),
+/// `GET /`: the dashboard for browsers, or the documentation page if there is no dashboard; a
+/// liveness answer for other clients.
+async fn root(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
+    let is_browser = AcceptHeader::from_headers(&headers).lists("text/html");
+
+    let mut response = match (is_browser, dashboard::page_response(&state, &headers)) {
+        (true, Some(dashboard)) => dashboard,
+        (true, None) => page(headers).await,
+        (false, _) => json_response(&json!({ "status": "alive" })),
     };
 
     response.headers_mut().append(VARY, HeaderValue::from_static("accept"));

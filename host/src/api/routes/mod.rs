@@ -4,6 +4,7 @@
 //! [`GROUPS`] is the list of these lists. `router` builds the router from it, and `openapi` the
 //! document that describes it.
 
+pub(in crate::api) mod dashboard;
 pub(in crate::api) mod infer;
 pub(in crate::api) mod predict;
 pub(in crate::api) mod route;
@@ -47,6 +48,7 @@ const GROUPS: &[fn() -> Vec<Endpoint>] = &[
     sessions::endpoints,
     tasks::endpoints,
     usage::endpoints,
+    dashboard::endpoints,
 ];
 
 /// Returns all routes.

@@ -76,7 +76,7 @@ async fn logs(caller: Caller, query: QueryParameters) -> Result<Response, ApiErr
     Ok(json_response(&json!({ "lines": lines, "dropped": log.dropped() })))
 }
 
-fn usage_json(tenant: &Tenant) -> Value {
+pub(super) fn usage_json(tenant: &Tenant) -> Value {
     let settings = tenant.settings();
     let quota = &settings.quota;
     let mut resources = serde_json::Map::new();
