@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn a_client_that_pipelines_and_takes_nothing_stalls_earlier() {
         let timeouts = timeouts();
-        let is_stalled = || matches!(timeouts.activity(false), Activity::Stalled(_));
+        let is_stalled = || matches!(timeouts.activity(false, 0), Activity::Stalled(_));
         let blocked_for = |time| {
             timeouts.on_sent(1);
             timeouts.progress().write_timeout_left.on_blocked(Instant::now() - time);
