@@ -6,6 +6,7 @@ mod libraries;
 mod operator;
 mod refusals;
 mod serving;
+mod text_models;
 mod uploading;
 
 use serde_json::{Value, json};
