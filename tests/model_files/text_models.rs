@@ -51,7 +51,8 @@ fn without_a_tokenizer_a_network_takes_numbers_of_tokens() {
     assert_eq!(index_line(&server, "pieces")["runtime"]["name"], "onnx");
     let row = |name| json!({"name": name, "datatype": "INT64", "shape": [1, 2], "data": [1, 1]});
     let inputs: Vec<_> = ["input_ids", "attention_mask", "token_type_ids"].map(row).into();
-    let response = server.infer("pieces", &json!({"inputs": inputs})).ok();
+    let response = server.infer("pieces", &json!({"inputs": inputs}));
+    let response = response.ok();
     assert_eq!(response.output("last_hidden_state").len(), 64);
 }
 
@@ -67,7 +68,8 @@ fn a_tokenizer_that_is_not_served_is_refused_by_name() {
 fn embeddings(server: &Server, model: &str) -> [Vec<f64>; 3] {
     let texts = ["How do I change my password?", "Resetting a login", "It rains in Bern."];
     let input = json!({"name": "text", "datatype": "BYTES", "shape": [3], "data": texts});
-    let response = server.infer(model, &json!({"inputs": [input]})).ok();
+    let response = server.infer(model, &json!({"inputs": [input]}));
+    let response = response.ok();
     let numbers = response.output("embedding");
     let numbers: Vec<_> = numbers.iter().filter_map(Value::as_f64).collect();
     let rows: Vec<_> = numbers.chunks(384).map(<[f64]>::to_vec).collect();

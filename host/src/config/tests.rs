@@ -260,6 +260,7 @@ fn documentation_shows_the_defaults() {
     let mut shown =
         HostFile::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
     shown.compile.jobs = Config::default().compile.jobs;
+    shown.grpc_listen = None;
     shown.default_model = None;
     shown.egress.ca_certificates = None;
     assert_eq!(shown, Config::default());
