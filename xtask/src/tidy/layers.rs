@@ -17,6 +17,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cli",
         uses: &[
+            "allocator",
             "api",
             "capability",
             "config",
@@ -158,6 +159,7 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer { name: "tenant", uses: &["model", "mutex"] },
+    Layer { name: "allocator", uses: &["essential"] },
     Layer { name: "essential", uses: &["telemetry"] },
     Layer { name: "telemetry", uses: &["model", "mutex"] },
     Layer { name: "journal", uses: &["disk_errors"] },

@@ -130,7 +130,7 @@ fn module_path(path: &str) -> Option<Vec<String>> {
     let path = path.strip_suffix("/mod").unwrap_or(path);
     match path {
         "lib" => Some(Vec::new()),
-        "main" | "allocator" => None,
+        "main" => None,
         path => Some(path.split('/').map(str::to_owned).collect()),
     }
 }
