@@ -67,7 +67,7 @@ fn the_target_folder_must_not_exist() {
     let new = |arguments: &[&str]| wardian(folder.directory(), &[&["new"], arguments].concat());
     new(&["house-price", "--path", "some/where"])
         .expect_code(0)
-        .expect_stdout(&["made house-price in some/where; ", "/house_price.wasm\n"]);
+        .expect_stdout(&["created house-price in some/where; ", "/house_price.wasm\n"]);
     assert!(folder.directory().join("some/where/vendor/wardian/sdk/src/lib.rs").exists());
     new(&["house-price", "--path", "some/where"])
         .expect_code(1)

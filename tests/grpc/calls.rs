@@ -28,8 +28,11 @@ struct Outcome {
     body: Bytes,
 }
 
+/// A call: the path, the metadata and the body.
+type RawCall<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>);
+
 /// Sends calls one after the other on one connection.
-fn calls(server: &Server, calls: &[(&str, &[(&str, &str)], Vec<u8>)]) -> Vec<Outcome> {
+fn calls(server: &Server, calls: &[RawCall<'_>]) -> Vec<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let socket = TcpStream::connect(server.address()).await.unwrap();
