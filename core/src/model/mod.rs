@@ -13,6 +13,7 @@ mod hex;
 mod id;
 mod metadata;
 mod origin;
+mod refused_values;
 mod request;
 mod request_id;
 mod runtime_info;

@@ -143,7 +143,8 @@ impl<'t> TableBuilder<'t> {
         self.check_free(field).map_err(|error| reader.error(error))?;
 
         if reader.null()? {
-            self.put(field, Cell::Null);
+            let cell = if self.put_missing_text(field) { Cell::Value(0..0) } else { Cell::Null };
+            self.put(field, cell);
             return Ok(());
         }
 
@@ -161,6 +162,17 @@ impl<'t> TableBuilder<'t> {
         self.put(field, Cell::Value(0..0));
 
         Ok(())
+    }
+
+    /// Appends an empty text if it stands for a missing one in the field.
+    fn put_missing_text(&mut self, field: usize) -> bool {
+        self.fields.takes_missing_text(field)
+            && self.inputs.get_mut(field).is_some_and(InputRows::put_empty_text)
+    }
+
+    /// True if the cells of a field are texts.
+    pub(super) fn is_text(&self, field: usize) -> bool {
+        self.fields.input_of(field).is_some_and(|(spec, _)| spec.datatype == Datatype::Bytes)
     }
 
     /// Reads the value of a field in the present row from a cell of CSV.

@@ -10,8 +10,8 @@ use super::super::oip::element::{
 use crate::model::{Datatype, push_bytes_element};
 
 /// Returns the reader of an element. Other than in the protocol, whole numbers may be written with
-/// a fraction of 0 or an exponent, `null` is NaN in floating-point numbers, and bytes may be base64
-/// in `{"b64": …}`.
+/// a fraction of 0 or an exponent, `true` and `false` are 1 and 0 in numbers, `null` is NaN in
+/// floating-point numbers, and bytes may be base64 in `{"b64": …}`.
 pub(super) fn lenient_reader(datatype: Datatype) -> ReadElement {
     reader_of::<LenientNotation>(datatype)
 }
@@ -28,10 +28,23 @@ pub(super) fn push_nan(data: &mut Vec<u8>, datatype: Datatype) -> bool {
     true
 }
 
+/// Reads true or false, if the next value is one of them.
+fn boolean(reader: &mut Reader<'_>) -> Result<Option<bool>, JsonError> {
+    match reader.peek() {
+        Some(b't' | b'f') => reader.boolean().map(Some),
+        _ => Ok(None),
+    }
+}
+
 struct LenientNotation;
 
 impl ElementNotation for LenientNotation {
     fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
+        if let Some(value) = boolean(reader)? {
+            let number = T::try_from(i128::from(value)).ok();
+            return number.ok_or_else(|| reader.error("true is no number of the datatype"));
+        }
+
         let number = reader.number()?;
         let value = number.whole_value().and_then(|value| T::try_from(value).ok());
         value.ok_or_else(|| {
@@ -45,6 +58,9 @@ impl ElementNotation for LenientNotation {
     fn float<T: Float>(reader: &mut Reader<'_>) -> Result<T, JsonError> {
         if reader.null()? {
             return Ok(T::NAN);
+        }
+        if let Some(value) = boolean(reader)? {
+            return Ok(T::from_f64(f64::from(u8::from(value))));
         }
 
         let next = reader.peek();
@@ -90,13 +106,18 @@ mod tests {
         for text in ["5", "5.0", "50e-1"] {
             assert_eq!(read(Datatype::Int64, text), Ok(5i64.to_le_bytes().into()), "{text}");
         }
-        for text in ["5.5", "1e30", "true", "\"5\"", "null", "9223372036854775808", "[5]"] {
+        for text in ["5.5", "1e30", "True", "\"5\"", "null", "9223372036854775808", "[5]"] {
             assert!(read(Datatype::Int64, text).is_err(), "{text}");
         }
 
         assert_eq!(read(Datatype::Fp32, "3"), Ok(3f32.to_le_bytes().into()));
-        for text in ["true", "\"3\"", "1e39", "NaN", "\"NaN\""] {
+        for text in ["True", "\"3\"", "1e39", "NaN", "\"NaN\""] {
             assert!(read(Datatype::Fp32, text).is_err(), "{text}");
+        }
+        for datatype in Datatype::ALL.into_iter().filter(|datatype| *datatype != Datatype::Bytes) {
+            let one = if datatype == Datatype::Bool { "true" } else { "1" };
+            assert_eq!(read(datatype, "true"), read(datatype, one), "{datatype}");
+            assert!(read(datatype, "false").unwrap().iter().all(|byte| *byte == 0), "{datatype}");
         }
         for text in ["1", "0", "\"true\"", "null"] {
             assert!(read(Datatype::Bool, text).is_err(), "{text}");

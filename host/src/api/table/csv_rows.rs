@@ -6,6 +6,8 @@ use csv::{ReaderBuilder, StringRecord};
 
 use super::super::json::shorten;
 use super::builder::TableBuilder;
+use super::csv_text::{check_quotes, fill_empty_lines};
+use super::json_rows::MAX_UNKNOWN;
 use crate::tenant::Pacer;
 
 /// Bytes between two checkpoints.
@@ -18,15 +20,31 @@ pub(in crate::api) fn read_csv(
     pacer: &Pacer,
 ) -> Result<(), String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut check = || pacer.checkpoint().map_err(|stopped| stopped.to_string());
+    check_quotes(text, STEP as usize, &mut check)?;
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(text);
 
     let names = reader.headers().map_err(|error| explain(&error))?.clone();
     if names.is_empty() {
         return Err("the CSV is empty; its first line names the columns".into());
     }
+    let most = table.fields().len() + MAX_UNKNOWN;
+    if names.len() > most {
+        return Err(format!("there are more than {most} columns"));
+    }
 
     let header = header(&names, table)
         .map_err(|error| format!("{error}; the first line of the CSV names the columns"))?;
+
+    // An empty line is an empty text there. All readers pass over other ones.
+    let filled = match header.as_slice() {
+        [Some(field)] if table.is_text(*field) => Some(fill_empty_lines(text)),
+        _ => None,
+    };
+    if let Some(filled) = &filled {
+        reader = ReaderBuilder::new().flexible(true).from_reader(filled.as_slice());
+        reader.headers().map_err(|error| explain(&error))?;
+    }
 
     let mut record = StringRecord::new();
     let mut checkpoint = STEP;

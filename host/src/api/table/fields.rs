@@ -1,11 +1,17 @@
 //! The fields that a table may have: the inputs of a model, and the columns of its matrix.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use crate::model::{Metadata, ParameterValue, TensorSpec, hint};
+use super::missing_texts::MissingTexts;
+use crate::model::{Datatype, Metadata, ParameterValue, TensorSpec, hint};
 
 /// The property of a model's metadata that names the columns of its matrix: a JSON array of texts.
 const FEATURE_NAMES: &str = "feature_names";
+
+/// The property that names the inputs or columns that a frame's columns became, where a converter
+/// renamed them: a JSON object.
+const COLUMNS: &str = "columns";
 
 /// Limit of columns that can be named. Wider matrices are given as lists.
 const MAX_COLUMNS: u64 = 1 << 16;
@@ -17,6 +23,9 @@ pub(super) struct Fields<'m> {
     matrix: Option<Matrix>,
     /// Indexes of the fields with names, ordered by name.
     by_name: Vec<usize>,
+    /// More names of fields, ordered by name.
+    aliases: Vec<(String, usize)>,
+    missing_texts: MissingTexts,
 }
 
 /// The input whose columns are fields.
@@ -43,8 +52,14 @@ impl<'m> Fields<'m> {
     /// row that fills whole tensors.
     pub(super) fn new(metadata: &'m Metadata, stacked: bool) -> Self {
         let inputs = metadata.inputs.as_slice();
-        let mut fields =
-            Fields { inputs, stacked, matrix: matrix(metadata, stacked), by_name: Vec::new() };
+        let mut fields = Fields {
+            inputs,
+            stacked,
+            matrix: matrix(metadata, stacked),
+            by_name: Vec::new(),
+            aliases: Vec::new(),
+            missing_texts: MissingTexts::of(metadata),
+        };
 
         let named = fields.matrix.as_ref().map_or(0, |matrix| matrix.names.len());
         let mut by_name: Vec<usize> = (0..inputs.len() + named).collect();
@@ -54,8 +69,23 @@ impl<'m> Fields<'m> {
         });
         by_name.dedup_by(|later, earlier| fields.name(*later) == fields.name(*earlier));
         fields.by_name = by_name;
+        fields.aliases = fields.aliases(metadata);
 
         fields
+    }
+
+    fn aliases(&self, metadata: &Metadata) -> Vec<(String, usize)> {
+        let names: BTreeMap<String, String> = property(metadata, COLUMNS)
+            .and_then(|columns| serde_json::from_str(columns).ok())
+            .unwrap_or_default();
+        names.into_iter().filter_map(|(alias, name)| Some((alias, self.find(&name, 0)?))).collect()
+    }
+
+    /// True if an empty text stands for a missing one in a field.
+    pub(super) fn takes_missing_text(&self, field: usize) -> bool {
+        self.inputs.get(field).is_some_and(|spec| {
+            spec.datatype == Datatype::Bytes && self.missing_texts.contain(field, &spec.name)
+        })
     }
 
     /// True if the rows are stacked along the first dimension.
@@ -120,12 +150,18 @@ impl<'m> Fields<'m> {
         }
 
         let found = self.by_name.binary_search_by(|&field| self.name(field).as_ref().cmp(name));
-        found.ok().and_then(|at| self.by_name.get(at).copied()).or_else(|| self.numbered(name))
+        let found = found.ok().and_then(|at| self.by_name.get(at).copied());
+        found.or_else(|| self.alias(name)).or_else(|| self.numbered(name))
     }
 
-    /// Finds a column without a name by its number.
+    fn alias(&self, name: &str) -> Option<usize> {
+        let found = self.aliases.binary_search_by(|(alias, _)| alias.as_str().cmp(name)).ok()?;
+        self.aliases.get(found).map(|(_, field)| *field)
+    }
+
+    /// Finds a column by its number, if it has no name or one that its library made of the number.
     fn numbered(&self, name: &str) -> Option<usize> {
-        let matrix = self.matrix.as_ref().filter(|matrix| matrix.names.is_empty())?;
+        let matrix = self.matrix.as_ref().filter(|matrix| are_numbered(&matrix.names))?;
         let column = name.parse::<usize>().ok()?;
         // A number has one way to be written.
         let exact = column < matrix.width && column.to_string() == name;
@@ -157,7 +193,9 @@ impl<'m> Fields<'m> {
     /// Returns the end of an error text for an unknown field: the nearest names.
     pub(super) fn hint(&self, unknown: &str) -> String {
         let names = self.matrix.iter().flat_map(|matrix| &matrix.names).map(String::as_str);
-        hint("fields", unknown, names.chain(self.inputs.iter().map(|spec| spec.name.as_str())))
+        let aliases = self.aliases.iter().map(|(alias, _)| alias.as_str());
+        let names = names.chain(self.inputs.iter().map(|spec| spec.name.as_str()));
+        hint("fields", unknown, names.chain(aliases))
     }
 }
 
@@ -179,12 +217,27 @@ fn matrix(metadata: &Metadata, stacked: bool) -> Option<Matrix> {
     (width > 1 || !names.is_empty()).then_some(Matrix { input, width, names })
 }
 
+/// True if no name says more than the number of its column, as `x0`, `x1`.
+fn are_numbered(names: &[String]) -> bool {
+    let Some(prefix) = names.first().map(|first| first.strip_suffix('0')) else { return true };
+    let Some(prefix) = prefix else { return false };
+    names.iter().enumerate().all(|(number, name)| {
+        name.strip_prefix(prefix).is_some_and(|suffix| suffix == number.to_string())
+    })
+}
+
+/// Returns the text of a property.
+fn property<'m>(metadata: &'m Metadata, name: &str) -> Option<&'m str> {
+    let found = metadata.properties.iter().find(|property| property.name == name)?;
+    match &found.value {
+        ParameterValue::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// Returns the names of that many columns, or no names if the property does not have them.
 fn feature_names(metadata: &Metadata, width: usize) -> Vec<String> {
-    let property = metadata.properties.iter().find(|property| property.name == FEATURE_NAMES);
-    let Some(ParameterValue::Text(text)) = property.map(|property| &property.value) else {
-        return Vec::new();
-    };
+    let Some(text) = property(metadata, FEATURE_NAMES) else { return Vec::new() };
 
     let names: Vec<String> = serde_json::from_str(text).unwrap_or_default();
     let mut distinct: Vec<&String> = names.iter().collect();
@@ -231,6 +284,27 @@ mod tests {
             assert_eq!(fields.find("a", likely), Some(3));
             assert_eq!(fields.find("x", likely), Some(4), "the column wins over the input");
         }
+    }
+
+    #[test]
+    fn renamed_columns_are_found_under_both_names() {
+        let mut metadata = metadata(r#"["area__m²_", "a", "b"]"#);
+        let columns = r#"{"area (m²)": "area__m²_", "Note": "note", "gone": "c"}"#;
+        metadata
+            .properties
+            .push(Parameter { name: COLUMNS.into(), value: ParameterValue::Text(columns.into()) });
+        let fields = Fields::new(&metadata, true);
+        let found = ["area (m²)", "area__m²_", "Note", "gone"].map(|name| fields.find(name, 0));
+        assert_eq!(found, [Some(2), Some(2), Some(1), None]);
+        assert!(fields.hint("area (m2)").contains("area (m²)"));
+    }
+
+    #[test]
+    fn columns_that_a_library_numbered_have_numbers_too() {
+        let metadata = metadata(r#"["Column_0", "Column_1", "Column_2"]"#);
+        let fields = Fields::new(&metadata, true);
+        let found = ["2", "Column_2", "3", "02"].map(|name| fields.find(name, 0));
+        assert_eq!(found, [Some(4), Some(4), None, None]);
     }
 
     #[test]

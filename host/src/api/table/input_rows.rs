@@ -9,7 +9,7 @@ use super::super::oip::fitted_tensor::{
 use super::super::oip::tensor_json::append_data;
 use super::cell::{lenient_reader, push_nan};
 use super::text_cell;
-use crate::model::{Tensor, TensorSpec};
+use crate::model::{Datatype, Tensor, TensorSpec, push_bytes_element};
 
 /// The rows of one input.
 pub(super) struct InputRows<'t> {
@@ -40,6 +40,8 @@ pub(super) enum Cell {
 pub(super) enum Fault {
     Missing,
     Null,
+    /// It is null, and a text.
+    NullText,
     /// Other rows have one.
     Uneven,
 }
@@ -55,6 +57,9 @@ impl std::fmt::Display for Fault {
         out.write_str(match self {
             Fault::Missing => "is missing",
             Fault::Null => "has no value, and its datatype has none that stands for a missing one",
+            Fault::NullText => {
+                "has no value, and this model takes no missing text; send a text, which may be empty"
+            }
             Fault::Uneven => "has no value, and in other rows it has one",
         })
     }
@@ -184,13 +189,19 @@ impl<'t> InputRows<'t> {
 
         let filled = self.fill_with_nan();
         if !filled && !self.spec.optional {
-            return Err(Fault::Null);
+            let is_text = self.spec.datatype == Datatype::Bytes;
+            return Err(if is_text { Fault::NullText } else { Fault::Null });
         }
         if !filled && self.empty.is_none() {
             self.empty = Some(row);
         }
 
         Ok(())
+    }
+
+    /// Appends an empty text. Returns false if a row has more elements than one.
+    pub(super) fn put_empty_text(&mut self) -> bool {
+        self.is_single() && push_bytes_element(&mut self.data, b"").is_ok()
     }
 
     /// Appends NaN in place of a missing number. Returns false if that is not possible.

@@ -173,7 +173,7 @@ pub(in crate::api) fn read_columns(
 }
 
 /// Limit of columns beyond those of the model.
-const MAX_UNKNOWN: usize = 1000;
+pub(super) const MAX_UNKNOWN: usize = 1000;
 
 /// Reads columns row by row.
 fn read_side_by_side(

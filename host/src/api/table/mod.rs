@@ -1,7 +1,8 @@
 //! Tables: rows of named fields, as records, frames, columns or CSV, and the tensors of a model.
 //!
 //! A field is an input of the model or, if the model takes a single matrix, one of its columns, by
-//! the names in the metadata's property `feature_names`. Each row fills one cell of each field. The
+//! the names in the metadata's property `feature_names`; the property `columns` has more names for
+//! both. Each row fills one cell of each field. The
 //! cells of all rows are stacked along the first dimension of the inputs; a model that does not
 //! stack rows takes a single one ([`Layout`]).
 //!
@@ -11,11 +12,13 @@
 mod builder;
 mod cell;
 mod csv_rows;
+mod csv_text;
 mod fields;
 mod header;
 mod input_rows;
 mod json_rows;
 mod layout;
+mod missing_texts;
 mod predictions;
 mod text_cell;
 

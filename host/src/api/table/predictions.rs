@@ -13,7 +13,10 @@ use crate::tenant::Pacer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Style {
     /// Dimensions that the model fixes at 1 are left out, so a row of one number is that number.
+    /// JSON has no number that is not finite; it is null.
     Flat,
+    /// The same with bare words for numbers that are not finite, as MLflow writes and reads them.
+    Mlflow,
     /// As TensorFlow Serving does: nested in the tensor's shape, with bare words for numbers that
     /// are not finite.
     Nested,
@@ -223,7 +226,7 @@ impl<'t> Output<'t> {
 
         let skipped = tensor.shape.len() - row.len();
         let fixed = spec.map_or(&[][..], |spec| spec.shape.get(skipped..).unwrap_or_default());
-        let is_left_out = |place: usize| style == Style::Flat && fixed.get(place) == Some(&1);
+        let is_left_out = |place: usize| style != Style::Nested && fixed.get(place) == Some(&1);
         let dimensions = row
             .iter()
             .enumerate()
@@ -254,10 +257,10 @@ fn write_element(
         Datatype::Int16 => write_integer(out, i16::from_le_bytes(take(rest)?)),
         Datatype::Int32 => write_integer(out, i32::from_le_bytes(take(rest)?)),
         Datatype::Int64 => write_integer(out, i64::from_le_bytes(take(rest)?)),
-        Datatype::Fp16 => write_number(out, f16::from_le_bytes(take(rest)?).to_f32(), style)?,
-        Datatype::Bf16 => write_number(out, bf16::from_le_bytes(take(rest)?).to_f32(), style)?,
-        Datatype::Fp32 => write_number(out, f32::from_le_bytes(take(rest)?), style)?,
-        Datatype::Fp64 => write_number(out, f64::from_le_bytes(take(rest)?), style)?,
+        Datatype::Fp16 => write_number(out, f16::from_le_bytes(take(rest)?).to_f32(), style),
+        Datatype::Bf16 => write_number(out, bf16::from_le_bytes(take(rest)?).to_f32(), style),
+        Datatype::Fp32 => write_number(out, f32::from_le_bytes(take(rest)?), style),
+        Datatype::Fp64 => write_number(out, f64::from_le_bytes(take(rest)?), style),
         Datatype::Bytes => write_bytes(out, rest)?,
     }
 
@@ -272,25 +275,20 @@ fn take<const SIZE: usize>(rest: &mut &[u8]) -> Result<[u8; SIZE], &'static str>
     Ok(*element)
 }
 
-fn write_number<T: zmij::Float + Into<f64> + Copy>(
-    out: &mut Vec<u8>,
-    value: T,
-    style: Style,
-) -> Result<(), &'static str> {
+fn write_number<T: zmij::Float + Into<f64> + Copy>(out: &mut Vec<u8>, value: T, style: Style) {
     let wide: f64 = value.into();
     if wide.is_finite() {
         write_float(out, value);
-        return Ok(());
+        return;
     }
 
     let word: &[u8] = match (style, wide) {
-        (Style::Flat, _) => return Err("holds NaN or Infinity"),
-        (Style::Nested, f64::INFINITY) => b"Infinity",
-        (Style::Nested, f64::NEG_INFINITY) => b"-Infinity",
-        (Style::Nested, _) => b"NaN",
+        (Style::Flat, _) => b"null",
+        (_, f64::INFINITY) => b"Infinity",
+        (_, f64::NEG_INFINITY) => b"-Infinity",
+        _ => b"NaN",
     };
     out.extend_from_slice(word);
-    Ok(())
 }
 
 /// Writes a text, or bytes that are none as base64.

@@ -51,7 +51,8 @@ fn boolean(text: &str) -> Result<bool, String> {
 }
 
 fn integer<T: TryFrom<i128>>(text: &str) -> Result<T, String> {
-    let value = whole_value(text).and_then(|value| T::try_from(value).ok());
+    let value = whole_value(text).or_else(|| boolean(text).ok().map(i128::from));
+    let value = value.and_then(|value| T::try_from(value).ok());
     value
         .ok_or_else(|| format!("'{}' is not a whole number in the datatype's range", shorten(text)))
 }
@@ -60,7 +61,11 @@ fn float<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     // The standard library also reads `inf`, `nan` and the like.
     let decimal =
         text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
-    let value = if decimal { text.parse().ok() } else { None };
+    let value = if decimal {
+        text.parse().ok()
+    } else {
+        boolean(text).ok().and_then(|value| if value { "1" } else { "0" }.parse().ok())
+    };
     value.ok_or_else(|| {
         format!("'{}' is not a number; an empty cell stands for a missing one", shorten(text))
     })
@@ -90,6 +95,10 @@ mod tests {
             assert_eq!(read(Datatype::Fp64, text), Ok(5f64.to_le_bytes().into()), "{text}");
         }
         assert_eq!(read(Datatype::Fp64, ".5"), Ok(0.5f64.to_le_bytes().into()));
+        for (text, number) in [("True", 1), ("true", 1), (" False", 0)] {
+            assert_eq!(read(Datatype::Uint8, text), Ok(vec![number]), "{text}");
+            assert_eq!(read(Datatype::Fp64, text), Ok(f64::from(number).to_le_bytes().into()));
+        }
 
         for text in ["", "256", "5.5", "five", "0x5", "5 5", "1_000"] {
             assert!(read(Datatype::Uint8, text).is_err(), "{text}");

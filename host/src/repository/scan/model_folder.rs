@@ -90,7 +90,8 @@ impl Scan<'_> {
             }
         }
 
-        if versions.is_empty() {
+        // An upload makes the folder just before it moves the first version into it.
+        if versions.is_empty() && !problems.unsettled {
             self.result.notes.add(misplaced::no_versions(name));
         }
 

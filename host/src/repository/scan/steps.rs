@@ -19,7 +19,7 @@ use crate::repository::layout::{LIVE_CONFIG, SETTINGS};
 #[derive(Default)]
 pub(super) struct Problems {
     pub(super) faults: Vec<String>,
-    unsettled: bool,
+    pub(super) unsettled: bool,
 }
 
 impl Scan<'_> {

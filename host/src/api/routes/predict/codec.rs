@@ -90,7 +90,12 @@ impl Codec for PredictCodec {
         match form {
             PredictForm::Predictions(layout) => {
                 let limit = servable.settings().limits.response;
-                let body = write(servable.metadata(), response, *layout, limit, pacer)?;
+                let style = match self.route {
+                    PredictRoute::Invocations => Style::Mlflow,
+                    _ => Style::Flat,
+                };
+                let writer = PredictionWriter::new(style, response, limit, pacer);
+                let body = write(servable.metadata(), response, *layout, writer)?;
                 Ok(EncodedResponse { body, json_length: None })
             }
             PredictForm::Inference(outputs) => {
@@ -167,16 +172,13 @@ fn request_of(table: Table, decoded: DecodedRequest) -> (DecodedRequest, Predict
     (DecodedRequest { request, ..decoded }, PredictForm::Predictions(table.layout))
 }
 
-/// Writes `{"predictions": […]}` for a model whose response has at most `limit` bytes. Fails with
-/// [`InferError::NotJson`] if JSON cannot represent a value.
+/// Writes `{"predictions": […]}`. Fails with [`InferError::NotJson`] if an output is cut off.
 pub(super) fn write(
     metadata: &Metadata,
     response: &InferResponse,
     layout: Layout,
-    limit: u64,
-    pacer: &Pacer,
+    mut writer: PredictionWriter<'_>,
 ) -> Result<Vec<u8>, InferError> {
-    let mut writer = PredictionWriter::new(Style::Flat, response, limit, pacer);
     writer.out.extend_from_slice(b"{\"predictions\":");
     writer.write_rows(metadata, response, layout)?;
     writer.out.push(b'}');

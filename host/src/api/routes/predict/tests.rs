@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::PredictRoute;
 use super::codec::{PredictForm, decode_csv, decode_json, write};
 use crate::api::oip::request_json::DecodedRequest;
-use crate::api::table::Layout;
+use crate::api::table::{Layout, PredictionWriter, Style};
 use crate::model::{
     Datatype, InferResponse, Metadata, Parameter, ParameterValue, Tensor, TensorSpec,
     push_bytes_element,
@@ -99,7 +99,9 @@ fn inputs(metadata: &Metadata, read: Result<(DecodedRequest, PredictForm), Strin
         let output = spec(&tensor.name, tensor.datatype, &[0]);
         let answer = InferResponse { outputs: vec![tensor.clone()], ..InferResponse::default() };
         let metadata = model(vec![], vec![output], 0);
-        let values = write(&metadata, &answer, Layout::Whole, 1 << 20, &Pacer::unmetered());
+        let pacer = Pacer::unmetered();
+        let writer = PredictionWriter::new(Style::Flat, &answer, 1 << 20, &pacer);
+        let values = write(&metadata, &answer, Layout::Whole, writer);
         let values =
             values.map_or_else(|error| error.to_string(), |text| String::from_utf8(text).unwrap());
         format!("{} {:?} {values}", tensor.name, tensor.shape)
@@ -290,7 +292,6 @@ fn faults_name_row_and_field() {
         ),
         (&house, r#"[{"lotsize": 1e999}]"#, "row 1: field 'lotsize': 1e999 is out of"),
         (&house, r#"[{"lotsize": NaN}]"#, "row 1: field 'lotsize'"),
-        (&house, r#"[{"lotsize": true}]"#, "row 1: field 'lotsize'"),
         (&house, "[[1, 2, 3], [1, 2]]", "row 2: it has 2 of 3 values"),
         (&house, "[[1, 2, 3, 4]]", "row 1: it has more than 3 values"),
         (&house, "[[1, 2, 3], {}]", "row 2: expected a list of 3 values"),
@@ -362,7 +363,6 @@ fn faults_name_row_and_field() {
             r#"[{"district": "a", "rooms": 1.5}]"#,
             "row 1: field 'rooms': 1.5 is not a whole number",
         ),
-        (&flats, r#"[{"district": "a", "rooms": true}]"#, "row 1: field 'rooms'"),
         (&flats, r#"[{"district": "a", "rooms": 1e30}]"#, "row 1: field 'rooms'"),
         (&flats, r#"[{"district": "a", "rooms": null}]"#, "row 1: field 'rooms' has no value"),
         (&flats, r#"[{"district": 7, "rooms": 1}]"#, "row 1: field 'district': expected a string"),
@@ -404,6 +404,10 @@ fn faults_of_csv_name_row_and_field() {
         (&flats, "district,rooms\na,\n", "row 1: field 'rooms' has no value"),
         (&flats, "district,rooms\na,1.5\n", "row 1: field 'rooms': '1.5' is not a whole"),
         (&images(), "image\n1\n", "cannot hold a list"),
+        (&house, &format!("{head}1,\"2\n3,4,5\n"), "line 2 of the CSV: a quote is never closed"),
+        (&house, &format!("{head}1,\"1\"2,3\n"), "line 2 of the CSV: a cell in quotes goes on"),
+        (&flats, "district,rooms\n\"ab\"c,1\n", "line 2 of the CSV: a cell in quotes goes on"),
+        (&house, &",".repeat(2000), "there are more than 1004 columns"),
     ] {
         let error = csv(metadata, text).unwrap_err();
         assert!(error.contains(says) && !error.contains(char::is_control), "{text}: {error}");
@@ -411,6 +415,59 @@ fn faults_of_csv_name_row_and_field() {
 
     let error = decode_csv(&house, PredictRoute::Predict, b"a\xff\n", &Pacer::unmetered());
     assert!(error.unwrap_err().contains("not UTF-8"));
+}
+
+#[test]
+fn an_empty_line_of_texts_is_a_text_and_one_of_numbers_is_none() {
+    let upper = model(
+        vec![spec("text", Datatype::Bytes, &[-1])],
+        vec![spec("text", Datatype::Bytes, &[-1])],
+        8,
+    );
+    let text = "text\r\na\r\n\r\nb\r\n";
+    assert_eq!(inputs(&upper, csv(&upper, text)), [r#"text [3] ["a","","b"]"#]);
+
+    let number =
+        model(vec![spec("x", Datatype::Fp64, &[-1])], vec![spec("y", Datatype::Fp64, &[-1])], 8);
+    assert_eq!(inputs(&number, csv(&number, "x\n1\n\n2\n")), ["x [2] [1.0,2.0]"]);
+}
+
+#[test]
+fn booleans_are_numbers_where_the_model_takes_numbers() {
+    let house = house();
+    let forms = [r#"[{"lotsize": true, "bedrooms": 2, "stories": false}]"#, r#"[[1, 2, false]]"#];
+    same(&house, &forms, &["features [1, 3] [[1.0,2.0,0.0]]"]);
+    let text = "lotsize,bedrooms,stories\nTrue,2,false\n";
+    assert_eq!(inputs(&house, csv(&house, text)), ["features [1, 3] [[1.0,2.0,0.0]]"]);
+    let flats = flats();
+    let forms = [r#"[{"district": "a", "rooms": true}]"#];
+    same(&flats, &forms, &[r#"district [1, 1] [["a"]]"#, "rooms [1, 1] [[1]]"]);
+}
+
+#[test]
+fn null_is_a_missing_category_and_no_other_text() {
+    let property = |name: &str, value: &str| Parameter {
+        name: name.into(),
+        value: ParameterValue::Text(value.into()),
+    };
+    let asked = r#"[{"district": null, "rooms": 1}, {"district": "a", "rooms": 2}]"#;
+    let error = read(&flats(), asked).unwrap_err();
+    assert!(error.contains("field 'district' has no value, and this model takes no"), "{error}");
+
+    for property in [
+        property("categories", r#"{"district": ["a", "b"]}"#),
+        property("missing_values", "yes"),
+        property("missing_values", "[1]"),
+    ] {
+        let flats = Metadata { properties: vec![property], ..flats() };
+        same(&flats, &[asked], &[r#"district [2, 1] [[""],["a"]]"#, "rooms [2, 1] [[1],[2]]"]);
+    }
+    for property in
+        [property("categories", r#"{"district": ["a", ""]}"#), property("missing_values", "[0]")]
+    {
+        let flats = Metadata { properties: vec![property], ..flats() };
+        assert!(read(&flats, asked).is_err());
+    }
 }
 
 #[test]
@@ -558,7 +615,18 @@ fn texts(name: &str, texts: &[&[u8]]) -> Tensor {
 
 fn written(metadata: &Metadata, outputs: Vec<Tensor>, layout: Layout) -> Result<String, String> {
     let response = InferResponse { outputs, ..InferResponse::default() };
-    let body = write(metadata, &response, layout, 1 << 16, &Pacer::unmetered());
+    written_in(Style::Flat, metadata, &response, layout)
+}
+
+fn written_in(
+    style: Style,
+    metadata: &Metadata,
+    response: &InferResponse,
+    layout: Layout,
+) -> Result<String, String> {
+    let pacer = Pacer::unmetered();
+    let writer = PredictionWriter::new(style, response, 1 << 16, &pacer);
+    let body = write(metadata, response, layout, writer);
     body.map(|body| String::from_utf8(body).unwrap()).map_err(|error| error.to_string())
 }
 
@@ -617,7 +685,23 @@ fn an_output_that_all_rows_share_is_in_each() {
 }
 
 #[test]
-fn an_answer_is_bounded_and_holds_no_nan() {
+fn numbers_that_are_not_finite_are_null_and_the_bare_words_of_mlflow() {
+    let price = model(vec![], vec![spec("price", Datatype::Fp32, &[-1, 1])], 8);
+    let values = [f32::NAN, f32::INFINITY, -f32::INFINITY, 0.5];
+    let outputs = vec![tensor("price", &[4, 1], &values)];
+    let response = InferResponse { outputs, ..InferResponse::default() };
+    for (style, expected) in [
+        (Style::Flat, r#"{"predictions":[null,null,null,0.5]}"#),
+        (Style::Mlflow, r#"{"predictions":[NaN,Infinity,-Infinity,0.5]}"#),
+        (Style::Nested, r#"{"predictions":[[NaN],[Infinity],[-Infinity],[0.5]]}"#),
+    ] {
+        let text = written_in(style, &price, &response, Layout::Rows(4));
+        assert_eq!(text, Ok(expected.into()));
+    }
+}
+
+#[test]
+fn an_answer_is_bounded() {
     let shared =
         model(vec![], vec![spec("a", Datatype::Fp32, &[4]), spec("b", Datatype::Fp32, &[-1])], 0);
     let rows = 100_000;
@@ -628,9 +712,6 @@ fn an_answer_is_bounded_and_holds_no_nan() {
     let empty = Tensor { shape: vec![1 << 60, 0], ..tensor("b", &[0], &[]) };
     let single = model(vec![], vec![spec("b", Datatype::Fp32, &[-1, -1])], 0);
     assert!(written(&single, vec![empty], Layout::Whole).unwrap_err().contains("longer than"));
-
-    let nan = vec![tensor("b", &[1, 1], &[f32::NAN])];
-    assert!(written(&single, nan, Layout::Rows(1)).unwrap_err().contains("NaN"));
 }
 
 #[test]
