@@ -72,7 +72,8 @@ fn no_other_method_gets_in(server: &Server) {
             .path
             .replace("{model}", "only-a")
             .replace("{version}", "1")
-            .replace("{repository}", "main");
+            .replace("{repository}", "main")
+            .replace("{asset}", "app.js");
         for method in METHODS {
             // A route for GET also answers HEAD.
             let open = route.access == Access::Open && ["GET", "HEAD"].contains(&method);

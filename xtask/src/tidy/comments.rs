@@ -57,7 +57,9 @@ fn openings(file: &SourceFile) -> impl Iterator<Item = Violation> {
 
 fn headings(file: &SourceFile) -> impl Iterator<Item = Violation> {
     let goes_on = |text: &str| {
-        HEADINGS.iter().any(|heading| text.strip_prefix(heading).is_some_and(|rest| !rest.is_empty()))
+        HEADINGS
+            .iter()
+            .any(|heading| text.strip_prefix(heading).is_some_and(|rest| !rest.is_empty()))
     };
     let lines = (1..).zip(&file.lines).filter(move |(_, line)| {
         line.comment.as_ref().is_some_and(|comment| comment.kind.is_doc() && goes_on(&comment.text))
