@@ -1,6 +1,6 @@
 //! A model's metadata, and checks of requests and responses against it.
 
-use super::refused_values;
+use super::refused_values::RefusedValues;
 use super::request::MAX_PARAMETERS;
 use super::tensor::MAX_DIMENSIONS;
 use super::{Datatype, InferRequest, InferResponse, Parameter, Tensor, hint, sanitize};
@@ -90,8 +90,10 @@ impl Metadata {
         }
 
         self.check_batch(request)?;
+
+        let Some(refused) = RefusedValues::of(&self.properties) else { return Ok(()) };
         let names: Vec<_> = self.inputs.iter().map(|spec| spec.name.as_str()).collect();
-        refused_values::check(&names, &self.properties, &request.inputs)
+        refused.check(&names, &self.properties, &request.inputs)
     }
 
     /// Returns the number of rows: the batch size or, if the model takes no batches, 1.

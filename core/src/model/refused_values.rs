@@ -13,48 +13,15 @@ const INFINITE: &str = "infinite_values";
 const NAMES: &str = "feature_names";
 
 /// The values that a model refuses.
-struct Refused {
+pub(super) struct RefusedValues {
     /// The columns that must not be missing, by their number, and `None` for all of them.
     missing: Option<Vec<usize>>,
     infinite: bool,
 }
 
-/// Checks the numbers of a request to a model with these inputs, by name, and properties. Fails
-/// with a text for the caller.
-pub(super) fn check(
-    inputs: &[&str],
-    properties: &[Parameter],
-    tensors: &[Tensor],
-) -> Result<(), String> {
-    let Some(refused) = Refused::of(properties) else { return Ok(()) };
-
-    for tensor in tensors {
-        let index = inputs.iter().position(|input| *input == tensor.name);
-        let Some(index) = index else { continue };
-        // The columns of a single matrix have numbers; otherwise the inputs do.
-        let width = match (inputs.len(), tensor.shape.last()) {
-            (1, Some(&width)) if tensor.shape.len() > 1 => usize::try_from(width).unwrap_or(0),
-            _ => 1,
-        };
-        let found = first_refused(tensor, |place, value| {
-            let column = if inputs.len() == 1 { place % width.max(1) } else { index };
-            refused.refuses(column, value)
-        });
-        if let Some((place, value)) = found {
-            let (row, column) = (place / width.max(1) + 1, place % width.max(1));
-            let names = if inputs.len() == 1 { names(properties) } else { Vec::new() };
-            let by_number = inputs.len() == 1 && names.is_empty();
-            let name = names.get(column).unwrap_or(&tensor.name);
-            return Err(text(name, by_number.then_some(column), row, value));
-        }
-    }
-
-    Ok(())
-}
-
-impl Refused {
+impl RefusedValues {
     /// Reads the properties; `None` if nothing is refused.
-    fn of(properties: &[Parameter]) -> Option<Self> {
+    pub(super) fn of(properties: &[Parameter]) -> Option<Self> {
         let missing = match property(properties, MISSING) {
             Some("no") => None,
             Some(list) => Some(serde_json::from_str(list).unwrap_or_default()),
@@ -63,7 +30,39 @@ impl Refused {
         let infinite = property(properties, INFINITE) == Some("no");
 
         let nothing = missing.as_ref().is_some_and(Vec::is_empty) && !infinite;
-        (!nothing).then_some(Refused { missing, infinite })
+        (!nothing).then_some(RefusedValues { missing, infinite })
+    }
+
+    /// Checks the numbers of a request to a model with these inputs, by name, and properties. Fails
+    /// with a text for the caller.
+    pub(super) fn check(
+        &self,
+        inputs: &[&str],
+        properties: &[Parameter],
+        tensors: &[Tensor],
+    ) -> Result<(), String> {
+        for tensor in tensors {
+            let index = inputs.iter().position(|input| *input == tensor.name);
+            let Some(index) = index else { continue };
+            // The columns of a single matrix have numbers; otherwise the inputs do.
+            let width = match (inputs.len(), tensor.shape.last()) {
+                (1, Some(&width)) if tensor.shape.len() > 1 => usize::try_from(width).unwrap_or(0),
+                _ => 1,
+            };
+            let found = first_refused(tensor, |place, value| {
+                let column = if inputs.len() == 1 { place % width.max(1) } else { index };
+                self.refuses(column, value)
+            });
+            if let Some((place, value)) = found {
+                let (row, column) = (place / width.max(1) + 1, place % width.max(1));
+                let names = if inputs.len() == 1 { names(properties) } else { Vec::new() };
+                let by_number = inputs.len() == 1 && names.is_empty();
+                let name = names.get(column).unwrap_or(&tensor.name);
+                return Err(text(name, by_number.then_some(column), row, value));
+            }
+        }
+
+        Ok(())
     }
 
     fn refuses(&self, column: usize, value: f64) -> bool {
@@ -141,7 +140,8 @@ mod tests {
             data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         };
         let tensors: Vec<_> = tensors.iter().map(tensor).collect();
-        check(&model.0, &model.1, &tensors)
+        let refused = RefusedValues::of(&model.1);
+        refused.map_or(Ok(()), |refused| refused.check(&model.0, &model.1, &tensors))
     }
 
     const NAN: f64 = f64::NAN;
