@@ -6,10 +6,9 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 use rustix::fs::SeekFrom;
-use rustix::io::Errno;
+use rustix::io::{Errno, pread, retry_on_intr};
 
 /// Reads a file from its beginning. The file's own position does not matter.
 pub(super) struct SparseReader<'a> {
@@ -48,20 +47,10 @@ impl<'a> SparseReader<'a> {
             part.fill(0);
             length
         } else {
-            self.read_data(part)?
+            retry_on_intr(|| pread(self.file, &mut *part, self.position))?
         };
         self.position += read as u64;
         Ok(read)
-    }
-
-    /// Reads content at the position, again if interrupted.
-    fn read_data(&self, part: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.file.read_at(part, self.position) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read,
-            }
-        }
     }
 
     /// Returns the next range with content, from the position on. It starts at the end of the file
@@ -85,6 +74,8 @@ impl<'a> SparseReader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use proptest::prelude::*;
 
     use super::*;
