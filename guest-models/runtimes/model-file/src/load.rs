@@ -16,7 +16,7 @@ pub fn load(
     let read = artifacts::read(&artifacts::model_file()?)?;
     start_load(read.len());
 
-    // What the model keeps takes the place of the file at the start of the heap.
+    // The model then takes the place of the file at the start of the heap.
     let file = scratch(|| read.clone());
     drop(read);
 

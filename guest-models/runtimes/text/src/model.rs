@@ -107,7 +107,7 @@ impl TextModel {
             });
             parts.push(part);
         }
-        // What one request has wrong must not fail the others.
+        // A fault of one request must not fail the others.
         let Ok(rows) = self.run(&all) else {
             return requests.iter().map(|request| self.answer(request)).collect();
         };
