@@ -66,9 +66,20 @@ impl DataPlane {
         model: &str,
         version: Option<&str>,
     ) -> Result<(Admission, Admitted), InferError> {
+        self.admit_counted(tenant.admit()?, tenant, model, version)
+    }
+
+    /// Like [`DataPlane::admit`], for a request that the tenant's quota counts already.
+    pub fn admit_counted(
+        &self,
+        quota: QuotaGuard,
+        tenant: &Tenant,
+        model: &str,
+        version: Option<&str>,
+    ) -> Result<(Admission, Admitted), InferError> {
         // Counted before the lookup: a stopping server waits for every request that found a
         // version.
-        let admission = Admission { _quota: tenant.admit()?, _in_flight: self.requests.begin() };
+        let admission = Admission { _quota: quota, _in_flight: self.requests.begin() };
         let servable = self.find(tenant.name(), model, version)?;
 
         Ok((admission, Admitted { servable }))

@@ -4,7 +4,7 @@
 //! Exists only in builds with `--cfg fuzzing`. The properties stand beside the code they check,
 //! where they can see private items; this module lists them.
 
-pub use crate::api::fuzzing::{golden, infer_binary, infer_json, path, table};
+pub use crate::api::fuzzing::{golden, infer_binary, infer_json, openai, path, table};
 pub use crate::config::fuzzing::wardian_toml;
 pub use crate::database::fuzzing::sql;
 pub use crate::repository::fuzzing::{archive, model_toml, names};

@@ -112,6 +112,20 @@ fn kserve() {
     run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)).arg(proto), 10);
 }
 
+/// OpenAI's package.
+#[test]
+fn openai() {
+    let Some(python) = python("WARDIAN_PYTHON_OPENAI") else { return };
+    let setup = serving(&["chat"]);
+    setup.models().bare("embedder", guest("embedder"));
+    setup.models().bare("streamer", guest("streamer"));
+    // Ends before the longest text is written.
+    setup.models().settings("chat-in-haste", "[streaming]\ndeadline = '300ms'\n");
+    setup.models().copy_folder(&guest_folder("chat"), "chat-in-haste/1");
+    let server = start(setup.config(&with_key()));
+    run(Command::new(python).arg(script("openai_client.py")).arg(address(&server)).arg(KEY), 9);
+}
+
 /// NVIDIA's `perf_analyzer`.
 #[test]
 fn perf_analyzer() {

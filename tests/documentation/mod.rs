@@ -99,6 +99,7 @@ pages! {
     operating: "docs/operating.md", ["curl"], operated;
     the_protocol: "docs/protocol.md", ["curl"], as_it_is;
     predicting: "docs/predict.md", ["curl"], as_it_is;
+    openais_api: "docs/openai.md", ["curl"], as_it_is;
     the_dashboard: "docs/dashboard.md", ["curl"], as_it_is;
     tenants: "docs/tenants.md", ["curl"], as_it_is;
     configuration: "docs/configuration.md", ["curl"], faulty_configuration;
@@ -227,6 +228,8 @@ fn the_blocks_that_are_not_run_are_counted() {
         ("docs/configuration.md", 1),
         ("docs/interceptors.md", 1),
         ("docs/model-files.md", 1),
+        // The package is run by `clients::openai`.
+        ("docs/openai.md", 1),
         ("docs/operating.md", 3),
         ("docs/text-models.md", 2),
         ("examples/retrain/README.md", 1),

@@ -50,6 +50,11 @@ const CONTEXTS: &[Context] = &[
         after: "}",
     },
     Context {
+        within: ".property(\"max_tokens\"",
+        before: "fn metadata() -> wardian_sdk::Metadata { use wardian_sdk::Metadata;",
+        after: "}",
+    },
+    Context {
         within: "impl Batching for MyModel",
         before: model!("MyModel"),
         after: "impl MyModel {

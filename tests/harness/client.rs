@@ -186,6 +186,22 @@ impl Pending {
     }
 }
 
+/// Returns the content of chunks; `None` if the last one is missing.
+fn joined_chunks(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut joined = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|window| window == b"\r\n")?;
+        let length = std::str::from_utf8(&chunks[..end]).ok()?;
+        let length = usize::from_str_radix(length, 16).ok()?;
+        let content = chunks.get(end + 2..end + 2 + length)?;
+        if length == 0 {
+            return Some(joined);
+        }
+        joined.extend_from_slice(content);
+        chunks = chunks.get(end + 2 + length + 2..)?;
+    }
+}
+
 impl Response {
     fn parse(bytes: &[u8]) -> Option<Response> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
@@ -197,11 +213,11 @@ impl Response {
             pairs.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
         let body = bytes[end + 4..].to_vec();
         let response = Response { status, headers, body };
+        if response.header("transfer-encoding").is_some() {
+            let body = joined_chunks(&response.body)?;
+            return Some(Response { body, ..response });
+        }
         let announced = response.header("content-length").map(|length| length.parse::<usize>());
-        assert!(
-            response.header("transfer-encoding").is_none(),
-            "this client reads no chunks: {response:?}"
-        );
         // A response is cut short if the server ended in the middle of it.
         (announced == Some(Ok(response.body.len()))).then_some(response)
     }
@@ -227,7 +243,10 @@ impl Response {
         let code = if self.status < 400 {
             String::new()
         } else {
-            self.json()["code"].as_str().unwrap().to_owned()
+            let json = self.json();
+            // OpenAI's clients read an object under `error`.
+            let code = json["code"].as_str().or(json["error"]["code"].as_str());
+            code.unwrap().to_owned()
         };
         (self.status, code)
     }

@@ -194,7 +194,7 @@ fn unknown_paths_and_methods_are_explained() {
     for (method, path, answers) in [
         ("POST", "/predictions/upper", "POST /v2/models/upper/predict"),
         ("POST", "/v1/models/upper/predict", "POST /v2/models/upper/infer"),
-        ("POST", "/v1/chat/completions", "POST /v2/models/{model}/generate"),
+        ("POST", "/v1/responses", "POST /v2/models/{model}/generate"),
         ("GET", "/healthz", "GET /v2/health/ready"),
         ("GET", "/elsewhere", "GET /docs"),
     ] {

@@ -12,6 +12,8 @@ use crate::harness::{PYTHON, Server};
 const MODELS: [&str; 8] =
     ["two-limits", "pieces", "topics", "sentiment", "reranker", "places", "minilm-int8", "minilm"];
 
+const TEXTS: [&str; 3] = ["How do I change my password?", "Resetting a login", "It rains in Bern."];
+
 #[test]
 fn networks_for_texts_answer_as_their_libraries() {
     let Some(saved) = saved() else { return };
@@ -40,6 +42,15 @@ fn networks_for_texts_answer_as_their_libraries() {
     };
     assert!(product(&password, &login) > product(&password, &weather) + 0.2);
     assert!((product(&login, &login) - 1.0).abs() < 1e-5);
+
+    let asked = json!({"model": "minilm", "input": TEXTS});
+    let answer = server.post("/v1/embeddings", &asked).ok().json();
+    for (index, vector) in [password, login, weather].iter().enumerate() {
+        assert_eq!(answer["data"][index]["embedding"], json!(vector));
+    }
+    // Words, a comma or full stop, and [CLS] and [SEP] of each.
+    let tokens = answer["usage"]["prompt_tokens"].as_u64().unwrap();
+    assert!((20..30).contains(&tokens), "{tokens} tokens");
 }
 
 #[test]
@@ -66,8 +77,7 @@ fn a_tokenizer_that_is_not_served_is_refused_by_name() {
 }
 
 fn embeddings(server: &Server, model: &str) -> [Vec<f64>; 3] {
-    let texts = ["How do I change my password?", "Resetting a login", "It rains in Bern."];
-    let input = json!({"name": "text", "datatype": "BYTES", "shape": [3], "data": texts});
+    let input = json!({"name": "text", "datatype": "BYTES", "shape": [3], "data": TEXTS});
     let response = server.infer(model, &json!({"inputs": [input]}));
     let response = response.ok();
     let numbers = response.output("embedding");

@@ -13,8 +13,9 @@
 //! {"predictions": ["CAT"]}
 //! ```
 //!
-//! The answer of a success is JSON with the same values. Each line after the status of an error is
-//! a part of the body.
+//! The answer of a success is JSON with the same values, or one line for each event of a stream.
+//! Ids and times of OpenAI's answers are left out. Each line after the status of an error is a part
+//! of the body.
 
 use std::fs;
 use std::path::Path;
@@ -31,6 +32,11 @@ fn predict() {
 #[test]
 fn tensorflow() {
     run_cases("tensorflow", 45);
+}
+
+#[test]
+fn openai() {
+    run_cases("openai", 70);
 }
 
 /// Three protocols have their keys in one answer.
@@ -58,7 +64,7 @@ fn models_of_v1() {
         .map(|entry| entry["id"].as_str().unwrap())
         .collect();
     assert_eq!(list["object"], "list");
-    assert_eq!((names.len(), &names), (8, &ids));
+    assert_eq!((names.len(), &names), (9, &ids));
 
     server.unload("iris").ok();
     server.until_state("iris", 1, "UNAVAILABLE");
@@ -96,6 +102,7 @@ fn serve() -> Server {
     let server = Server::with_models(|models| {
         models.bare("iris", guest("iris"));
         models.bare("minimal", guest("minimal"));
+        models.bare("embedder", guest("embedder"));
         models.settings("notes", "[capabilities]\nsql = true");
         models.settings("learner", "[capabilities]\nkey_value = true");
         models.settings("house-price", "labels = { stable = 1, canary = 2 }");
@@ -156,7 +163,38 @@ impl Case {
             return Some(format!("{missing:?} is no part of the answer"));
         }
 
+        let is_stream =
+            response.header("content-type").is_some_and(|media| media.starts_with("text/event"));
+        if is_stream {
+            let events = events(&response.text());
+            let expected: Vec<_> = self.answer.lines().map(parse).collect();
+            return (events != expected).then(|| format!("expected {expected:#?}"));
+        }
+
         let expected: Value = serde_json::from_str(&self.answer).expect("an answer is JSON");
-        (response.json() != expected).then(|| format!("expected {expected}"))
+        (without_chance(response.json()) != expected).then(|| format!("expected {expected}"))
     }
+}
+
+/// Returns the data of the events of a stream.
+fn events(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| line.strip_prefix("data: ")).map(parse).collect()
+}
+
+/// Parses an event, which may be the word `[DONE]`.
+fn parse(line: &str) -> Value {
+    if line == "[DONE]" {
+        return json!(line);
+    }
+    without_chance(serde_json::from_str(line).expect("an event is JSON"))
+}
+
+/// Removes what differs between two equal requests to OpenAI's API.
+fn without_chance(mut answer: Value) -> Value {
+    let is_of_openai = answer["id"].as_str().is_some_and(|id| id.contains("cmpl-"));
+    if is_of_openai && let Some(answer) = answer.as_object_mut() {
+        assert!(answer.remove("created").is_some_and(|created| created.is_u64()));
+        answer.remove("id");
+    }
+    answer
 }

@@ -48,6 +48,7 @@ const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 /// Crates in `tests/guests/`.
 const TEST_GUESTS: &[&str] = &[
     "batcher",
+    "embedder",
     "http-caller",
     "kernel-calls",
     "key-value-operations",

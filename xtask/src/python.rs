@@ -21,12 +21,13 @@ struct Environment {
 }
 
 /// Every environment. Clients that need different versions of a package have separate ones.
-const ENVIRONMENTS: [Environment; 8] = [
+const ENVIRONMENTS: [Environment; 9] = [
     environment("main", "tests/requirements.txt", "WARDIAN_PYTHON"),
     environment("openapi", "tests/clients/openapi.requirements.txt", "WARDIAN_PYTHON_OPENAPI"),
     environment("pytriton", "tests/clients/pytriton.requirements.txt", "WARDIAN_PYTHON_PYTRITON"),
     environment("mlserver", "tests/clients/mlserver.requirements.txt", "WARDIAN_PYTHON_MLSERVER"),
     environment("mlflow", "tests/clients/mlflow.requirements.txt", "WARDIAN_PYTHON_MLFLOW"),
+    environment("openai", "tests/clients/openai.requirements.txt", "WARDIAN_PYTHON_OPENAI"),
     environment("kserve", "tests/clients/kserve.requirements.txt", "WARDIAN_PYTHON_KSERVE"),
     environment(
         "perf_analyzer",

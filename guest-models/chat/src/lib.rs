@@ -2,6 +2,7 @@
 //! conversation of a session.
 
 mod conversation;
+mod count;
 mod generator;
 mod lanes;
 mod lstm;
@@ -11,6 +12,7 @@ mod vocabulary;
 mod windows;
 
 use conversation::Conversation;
+use count::Count;
 use generator::{Generator, Language};
 use sampling::Sampling;
 use wardian_sdk::{
@@ -44,6 +46,9 @@ impl Model for Chat {
             .input::<String>("text_input", [1])
             .output::<String>("text_output", [1])
             .optional_output::<String>("summary", [1])
+            .optional_output::<i64>(count::PROMPT_TOKENS, [1])
+            .optional_output::<i64>(count::COMPLETION_TOKENS, [1])
+            .optional_output::<String>(count::FINISH_REASON, [1])
             .property(
                 "max_tokens",
                 "parameter: the most characters to write, 1 to 1000; 100 if not given",
@@ -61,15 +66,19 @@ impl Model for Chat {
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let mut turn = Turn::begin(&request)?;
+        let mut count = Count::begin(&request, &turn.prompt, max_tokens(&request)?);
         let text: String = self.write(&turn.said(), &request)?.collect();
+        count.add(&text);
         turn.answer.push_str(&text);
-        Ok(turn.end()?.into_iter().fold(output(text), Response::output))
+        let response = count.last(count.part(output(text)));
+        Ok(turn.end()?.into_iter().fold(response, Response::output))
     }
 }
 
 impl Streaming for Chat {
     fn infer_stream(&self, request: Request) -> Result<(), Error> {
         let mut turn = Turn::begin(&request)?;
+        let mut count = Count::begin(&request, &turn.prompt, max_tokens(&request)?);
         let mut text = self.write(&turn.said(), &request)?;
         loop {
             let part: String = text.by_ref().take(PART).collect();
@@ -77,12 +86,15 @@ impl Streaming for Chat {
                 break;
             }
             turn.answer.push_str(&part);
-            stream::emit(output(part))?;
+            count.add(&part);
+            stream::emit(count.part(output(part)))?;
         }
-        match turn.end()? {
-            Some(summary) => Ok(stream::emit(Response::new().output(summary))?),
-            None => Ok(()),
+        let last = turn.end()?.into_iter().fold(Response::new(), Response::output);
+        let last = count.last(last);
+        if !last.outputs.is_empty() {
+            stream::emit(last)?;
         }
+        Ok(())
     }
 }
 
@@ -221,6 +233,27 @@ mod tests {
             texts.len() >= 3 && texts.iter().all(|text| text.chars().count() <= PART),
             "{texts:?}"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn tokens_and_the_end_are_reported_if_asked_for_by_name() -> Result<(), Error> {
+        let names = ["text_output", "prompt_tokens", "completion_tokens", "finish_reason"];
+        let outputs = names.map(str::to_owned).to_vec();
+        let asked = Request { outputs, ..request("max_tokens", 20) };
+        let chat = Chat::load()?;
+
+        let response = chat.infer(asked.clone())?;
+        assert_eq!(response.outputs.len(), 4);
+        assert_eq!(response.outputs[1].view::<i64>()?.to_vec(), [5]);
+        assert_eq!(response.outputs[2].view::<i64>()?.to_vec(), [20]);
+        assert_eq!(response.outputs[3].strings()?, ["length"]);
+
+        let (parts, outcome) = stream::collect(|| chat.infer_stream(asked));
+        outcome?;
+        assert_eq!(parts[0].outputs[2].view::<i64>()?.to_vec(), [8]);
+        let last = parts.last().or_failed("a last part")?;
+        assert_eq!(last.outputs[0].strings()?, ["length"]);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use super::state::ApiState;
 use crate::dataplane::{Admission, Admitted};
 use crate::model::{InferError, Version};
 use crate::servable::AfterResponse;
-use crate::tenant::Tenant;
+use crate::tenant::{QuotaGuard, Tenant};
 
 /// An admitted inference request whose model has been resolved.
 pub(super) struct ResolvedRequest<'r> {
@@ -43,13 +43,25 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
     path: &'r ModelPath,
     answer: impl FnOnce(ResolvedRequest<'r>) -> F,
 ) -> Response {
+    respond_counted(state, context, caller, path, None, answer).await
+}
+
+/// Like [`respond`], for a request that the tenant's quota counts already if there is a guard.
+pub(super) async fn respond_counted<'r, F: Future<Output = Answer>>(
+    state: &ApiState,
+    context: &'r RequestContext,
+    caller: &'r Caller,
+    path: &'r ModelPath,
+    quota: Option<QuotaGuard>,
+    answer: impl FnOnce(ResolvedRequest<'r>) -> F,
+) -> Response {
     let tenant = match caller.tenant() {
         Ok(tenant) => tenant,
         Err(refusal) => return refusal.into_response(),
     };
 
     let version = path.version.as_deref();
-    let outcome = match admit(state, context, tenant, path) {
+    let outcome = match admit(state, context, tenant, path, quota) {
         Ok((admission, admitted)) => {
             let resolved = ResolvedRequest { context, tenant, path, admitted };
             let span = resolved.span();
@@ -66,14 +78,20 @@ pub(super) async fn respond<'r, F: Future<Output = Answer>>(
     })
 }
 
-/// Admits a request and resolves its model. Logs the outcome if it fails.
+/// Admits a request, which the tenant's quota counts already if there is a guard, and resolves its
+/// model. Logs the outcome if it fails.
 pub(super) fn admit(
     state: &ApiState,
     context: &RequestContext,
     tenant: &Arc<Tenant>,
     path: &ModelPath,
+    quota: Option<QuotaGuard>,
 ) -> Result<(Admission, Admitted), InferError> {
-    let outcome = state.dataplane.admit(tenant, &path.model, path.version.as_deref());
+    let version = path.version.as_deref();
+    let outcome = match quota {
+        Some(quota) => state.dataplane.admit_counted(quota, tenant, &path.model, version),
+        None => state.dataplane.admit(tenant, &path.model, version),
+    };
     if outcome.is_err() {
         log_outcome(context, tenant, path, None, &outcome);
     }

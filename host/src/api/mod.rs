@@ -18,6 +18,7 @@ mod auth;
 mod context;
 mod error;
 mod extract;
+mod generated_text;
 mod golden_file;
 mod grpc;
 mod head_checks;

@@ -17,6 +17,8 @@ const HEALTH: &str = "GET /v2/health/live and GET /v2/health/ready return the st
 const LIST: &str = "GET /v2/models lists the models";
 const GENERATE: &str = "this server does not offer that protocol; POST /v2/models/{model}/generate answers with text, and \
      /v2/models/{model}/generate_stream in parts";
+const OPENAI: &str = "of OpenAI's API there are POST /v1/chat/completions, /v1/completions and /v1/embeddings, and \
+     GET /v1/models";
 const EXTENSION: &str =
     "this server does not offer Triton's trace, log and shared memory extensions";
 
@@ -41,7 +43,8 @@ fn path_hint(path: &str) -> Option<String> {
         }
         ["v2", "logging" | "trace" | "systemsharedmemory" | "cudasharedmemory", ..]
         | ["v2", "models", _, "trace", ..] => EXTENSION.into(),
-        ["v1", "chat" | "completions" | "responses" | "embeddings", ..]
+        ["v1", "chat" | "completions" | "embeddings", ..] => OPENAI.into(),
+        ["v1", "responses", ..]
         | ["api", "generate" | "chat" | "embeddings"]
         | ["generate" | "generate_stream" | "chat"] => GENERATE.into(),
         ["v2", "models", model] if model.contains(':') => inference_hint(model, None),
@@ -128,8 +131,8 @@ mod tests {
             ("/models/iris/invoke", "POST /v2/models/iris/infer"),
             ("/predict", "POST /v2/models/{model}/infer"),
             ("/score", "POST /v2/models/{model}/infer"),
-            ("/v1/chat/completions", "POST /v2/models/{model}/generate"),
-            ("/v1/embeddings", "POST /v2/models/{model}/generate"),
+            ("/v1/chat", "POST /v1/chat/completions"),
+            ("/v1/responses", "POST /v2/models/{model}/generate"),
             ("/generate", "POST /v2/models/{model}/generate"),
             ("/healthz", "GET /v2/health/ready"),
             ("/v2/models/iris/trace/setting", "does not offer"),

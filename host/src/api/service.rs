@@ -20,7 +20,7 @@ use super::extract::ModelPath;
 use super::grpc::{self, Grpc};
 use super::http::connection::Connection;
 use super::http::{request_id, unread_body};
-use super::routes::infer;
+use super::routes::{infer, openai};
 use super::state::ApiState;
 use super::{head_checks, router};
 use crate::model::InferError;
@@ -57,11 +57,16 @@ impl Api {
             _ => unread_body::track(request),
         };
         let is_call = grpc::is_call(&request);
+        let is_openai = openai::error::is_openai(&request);
         let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
         let mut response = outcome.unwrap_or_else(|panic| {
             let error = panic_error(&context, panic.as_ref());
             if is_call { grpc::failed(&error) } else { error.into_response() }
         });
+
+        if is_openai {
+            response = openai::error::convert(response);
+        }
 
         let read = match unread {
             Some(unread) => {

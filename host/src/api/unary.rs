@@ -24,10 +24,10 @@ use super::state::ApiState;
 use crate::dataplane::{Inference, RequestRecorder, Timings};
 use crate::model::{Deadline, InferError, InferResponse, Metadata};
 use crate::servable::ServableHandle;
-use crate::tenant::Pacer;
+use crate::tenant::{Pacer, QuotaGuard};
 
-/// A wire format: pure functions between bytes and tensors.
-pub(super) trait Codec: Clone + Send + 'static {
+/// The wire format of a request: a pure function from bytes to tensors.
+pub(super) trait Decode: Clone + Send + 'static {
     /// The part of the request that the encoding of the response needs, such as the requested
     /// outputs.
     type Form: Send + Sync + 'static;
@@ -40,7 +40,10 @@ pub(super) trait Codec: Clone + Send + 'static {
         body: &Bytes,
         pacer: &Pacer,
     ) -> Result<(DecodedRequest, Self::Form), String>;
+}
 
+/// A wire format: pure functions between bytes and tensors.
+pub(super) trait Codec: Decode {
     /// Encodes a response. `id` is that of the request. Fails with [`InferError::NotJson`] if the
     /// format cannot represent a value.
     fn encode(
@@ -83,8 +86,21 @@ pub(super) async fn handle<C: Codec>(
     request: Request<Body>,
     codec: impl FnOnce(&HeaderMap) -> Result<C, InferError>,
 ) -> Response {
+    handle_counted(state, context, caller, path, request, None, codec).await
+}
+
+/// Like [`handle`], for a request that the tenant's quota counts already if there is a guard.
+pub(super) async fn handle_counted<C: Codec>(
+    state: &ApiState,
+    context: &RequestContext,
+    caller: &Caller,
+    path: &ModelPath,
+    request: Request<Body>,
+    quota: Option<QuotaGuard>,
+    codec: impl FnOnce(&HeaderMap) -> Result<C, InferError>,
+) -> Response {
     let answer = |resolved| infer_and_record(state, caller, resolved, request, codec);
-    inference::respond(state, context, caller, path, answer).await
+    inference::respond_counted(state, context, caller, path, quota, answer).await
 }
 
 async fn infer_and_record<C: Codec>(

@@ -78,6 +78,13 @@ impl ResponseStream {
         Some(part)
     }
 
+    /// Ends the call, if it runs, and drops the parts that are left.
+    pub fn stop(&mut self) {
+        self.call = None;
+        self.end = None;
+        while self.parts.try_next().is_some() {}
+    }
+
     /// The time before the call, and in interceptors so far. `compute` is known only for a model
     /// that does not stream.
     pub fn timings(&self) -> Timings {

@@ -21,7 +21,7 @@ use crate::api::http::compression::ContentCoding;
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::oip::response_json::EncodedResponse;
 use crate::api::state::ApiState;
-use crate::api::unary::{self, Codec};
+use crate::api::unary::{self, Codec, Decode};
 use crate::model::{InferError, InferResponse, Metadata};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
@@ -88,7 +88,7 @@ pub(super) struct ProtobufCodec {
     pub(super) envelope: Envelope,
 }
 
-impl Codec for ProtobufCodec {
+impl Decode for ProtobufCodec {
     type Form = Form;
 
     fn decode(
@@ -99,7 +99,9 @@ impl Codec for ProtobufCodec {
     ) -> Result<(DecodedRequest, Form), String> {
         request::decode(body, pacer)
     }
+}
 
+impl Codec for ProtobufCodec {
     fn encode(
         &self,
         servable: &ServableHandle,

@@ -215,10 +215,11 @@ impl InferStream {
             Failure { id: id.clone(), error }
         };
 
-        let (admission, admitted) = match inference::admit(&self.state, &context, tenant, &path) {
-            Ok(admitted) => admitted,
-            Err(error) => return Ok(Some(Err(failure(error)))),
-        };
+        let (admission, admitted) =
+            match inference::admit(&self.state, &context, tenant, &path, None) {
+                Ok(admitted) => admitted,
+                Err(error) => return Ok(Some(Err(failure(error)))),
+            };
 
         let in_parts = admitted.servable().template().has(Interface::Streaming);
         let resolved = ResolvedRequest { context: &context, tenant, path: &path, admitted };

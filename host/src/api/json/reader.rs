@@ -299,6 +299,14 @@ impl<'a> Reader<'a> {
         self.skip_within(MAX_DEPTH)
     }
 
+    /// Reads any value and returns its text. Fails like [`Reader::skip`].
+    pub(in crate::api) fn raw(&mut self) -> Result<&'a str, JsonError> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(self.text.get(start..self.at).unwrap_or_default())
+    }
+
     fn skip_within(&mut self, depth: u32) -> Result<(), JsonError> {
         let next = self.peek();
         if depth == 0 && matches!(next, Some(b'{' | b'[')) {

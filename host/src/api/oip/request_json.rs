@@ -9,6 +9,7 @@ use super::parameters::{
     RawParameter, read_parameters, take, take_boolean, take_sequence, take_unsigned,
 };
 use super::tensor_json::read_data;
+use crate::api::generated_text::TextFilter;
 use crate::api::http::deadline;
 use crate::api::json::{JsonError, Reader, shorten};
 use crate::model::{Datatype, Deadline, InferRequest, MAX_DIMENSIONS, Tensor};
@@ -25,6 +26,8 @@ pub(in crate::api) struct DecodedRequest {
     pub(in crate::api) outputs: OutputSelection,
     /// The deadline from the parameter `timeout`.
     pub(in crate::api) timeout: Option<Deadline>,
+    /// Cuts the text of the answer, if the request asks for that.
+    pub(in crate::api) text_filter: Option<TextFilter>,
 }
 
 impl DecodedRequest {

@@ -12,6 +12,9 @@ pub(super) fn content(kind: &str) -> Value {
         }
         // Browsers receive the page.
         "Alive" => content.extend([schema(kind), text_or_bytes("text/html")]),
+        "ChatResponse" | "CompletionResponse" => {
+            content.extend([schema(kind), text_or_bytes("text/event-stream")]);
+        }
         "Component" | "Value" => content.extend([text_or_bytes("application/octet-stream")]),
         media if media.contains('/') => content.extend(media.split(',').map(text_or_bytes)),
         "InferRequest" | "InferResponse" => {

@@ -2,6 +2,7 @@
 
 mod bodies;
 pub(super) mod errors;
+mod openai;
 mod schemas;
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::openai;
+
 /// Returns all schemas by name.
 pub(super) fn schemas() -> Map<String, Value> {
     let text = json!({ "type": "string" });
@@ -25,6 +27,7 @@ pub(super) fn schemas() -> Map<String, Value> {
 
     let schemas = [
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
+        ("OpenAiError", record(&[("error", &openai::error())], &[])),
         // OpenAI's form, where its clients ask.
         (
             "AnyError",
@@ -106,6 +109,23 @@ pub(super) fn schemas() -> Map<String, Value> {
                 &[],
             ),
         ),
+        ("EmbeddingsRequest", openai::embeddings_request()),
+        (
+            "EmbeddingsResponse",
+            record(
+                &[
+                    ("object", &text),
+                    ("data", &list(object.clone())),
+                    ("model", &text),
+                    ("usage", &object),
+                ],
+                &[],
+            ),
+        ),
+        ("ChatRequest", openai::chat_request()),
+        ("ChatResponse", openai::answer()),
+        ("CompletionRequest", openai::completion_request()),
+        ("CompletionResponse", openai::answer()),
         // Also contains a key for each input, parameter and output of the model.
         (
             "GenerateRequest",

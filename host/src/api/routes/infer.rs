@@ -17,7 +17,7 @@ use crate::api::oip::request_json::{DecodedRequest, OutputSelection};
 use crate::api::oip::response_json::{self, EncodedResponse};
 use crate::api::openapi::errors;
 use crate::api::state::ApiState;
-use crate::api::unary::{self, Codec};
+use crate::api::unary::{self, Codec, Decode};
 use crate::model::{InferError, InferResponse, Metadata};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
@@ -105,7 +105,7 @@ impl InferCodec {
     }
 }
 
-impl Codec for InferCodec {
+impl Decode for InferCodec {
     type Form = OutputSelection;
 
     fn decode(
@@ -116,7 +116,9 @@ impl Codec for InferCodec {
     ) -> Result<(DecodedRequest, OutputSelection), String> {
         self.read(metadata, body, pacer)
     }
+}
 
+impl Codec for InferCodec {
     fn encode(
         &self,
         servable: &ServableHandle,

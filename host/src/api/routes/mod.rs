@@ -16,6 +16,7 @@ mod health;
 mod key_value;
 mod metadata;
 mod metrics;
+pub(super) mod openai;
 mod repository;
 mod repository_body;
 mod sagemaker;
@@ -42,6 +43,7 @@ const GROUPS: &[fn() -> Vec<Endpoint>] = &[
     predict::endpoints,
     sagemaker::endpoints,
     tensorflow::endpoints,
+    openai::endpoints,
     repository::endpoints,
     upload::endpoints,
     key_value::endpoints,

@@ -2,11 +2,14 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use wardian_sdk::{Error, Metadata, Tensor};
+use wardian_sdk::{Error, Metadata, Request, Tensor};
 
+use super::Answered;
 use crate::folder::Folder;
 use crate::network::Row;
 
+/// The output with the number of tokens of each text.
+const TOKENS: &str = "prompt_tokens";
 /// The list of modules of sentence-transformers.
 const MODULES: &str = "modules.json";
 /// The smallest length by which a vector is divided, as in torch.
@@ -98,15 +101,24 @@ impl Embedding {
         let pooling = if self.by_token { names.join(", ") } else { "network".to_owned() };
         metadata
             .output::<f32>("embedding", [-1, self.width as i64])
+            .optional_output::<i64>(TOKENS, [-1])
             .property("task", "embedding")
             .property("pooling", pooling)
             .property("normalized", self.normalizes)
     }
 
-    /// Returns the output.
-    pub(super) fn output(&self, rows: &[Row]) -> Tensor {
+    /// Returns the embeddings, and the number of tokens of each text if the request names that
+    /// output: those who do not ask for it keep their answers.
+    pub(super) fn outputs(&self, request: &Request, answered: &Answered<'_>) -> Vec<Tensor> {
+        let Answered { rows, tokens, .. } = answered;
         let values = rows.iter().flat_map(|row| self.embed(row));
-        Tensor::new("embedding", [rows.len(), self.width], values)
+        let mut outputs = vec![Tensor::new("embedding", [rows.len(), self.width], values)];
+
+        if request.outputs.iter().any(|name| name == TOKENS) {
+            let counts = tokens.iter().map(|tokens| tokens.ids.len() as i64);
+            outputs.push(Tensor::new(TOKENS, [tokens.len()], counts));
+        }
+        outputs
     }
 
     fn embed(&self, row: &Row) -> Vec<f32> {

@@ -94,7 +94,7 @@ impl Head {
     /// Makes a response.
     pub(crate) fn response(&self, request: &Request, answered: &Answered<'_>) -> Response {
         let outputs = match self {
-            Head::Embedding(embedding) => vec![embedding.output(answered.rows)],
+            Head::Embedding(embedding) => embedding.outputs(request, answered),
             Head::Labels(labels) => labels.outputs(answered.rows),
             Head::Entities(entities) => entities.outputs(answered),
         };

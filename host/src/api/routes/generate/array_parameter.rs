@@ -5,7 +5,7 @@
 use crate::api::json::{JsonError, Reader, write_string};
 
 /// Reads an array of texts, numbers and booleans. Returns it as JSON without spaces.
-pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, JsonError> {
+pub(in crate::api) fn read(reader: &mut Reader<'_>) -> Result<String, JsonError> {
     let mut list = vec![b'['];
     reader.array(|reader| {
         if list.len() > 1 {

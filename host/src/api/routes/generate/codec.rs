@@ -4,11 +4,14 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 
+use super::events::{EventFormat, to_event};
+use super::generation::Generation;
 use super::{request, response};
+use crate::api::error::ApiError;
 use crate::api::http::content_type;
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::oip::response_json::EncodedResponse;
-use crate::api::unary::Codec;
+use crate::api::unary::{Codec, Decode};
 use crate::model::{InferError, InferResponse, Metadata};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
@@ -25,7 +28,7 @@ impl GenerateCodec {
     }
 }
 
-impl Codec for GenerateCodec {
+impl Decode for GenerateCodec {
     type Form = ();
 
     fn decode(
@@ -36,7 +39,9 @@ impl Codec for GenerateCodec {
     ) -> Result<(DecodedRequest, ()), String> {
         Ok((request::read(metadata, body, pacer)?, ()))
     }
+}
 
+impl Codec for GenerateCodec {
     fn encode(
         &self,
         servable: &ServableHandle,
@@ -51,5 +56,40 @@ impl Codec for GenerateCodec {
 
     fn set_headers(&self, headers: &mut HeaderMap, _json_length: Option<usize>) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+}
+
+/// Events of flat JSON objects, one for each part. An error is `data: {"error": …, "code": …}`, as
+/// Triton's clients expect.
+#[derive(Default)]
+pub(super) struct GenerateEvents {
+    has_parts: bool,
+}
+
+impl EventFormat for GenerateEvents {
+    type Request = GenerateCodec;
+
+    async fn part(
+        &mut self,
+        generation: &mut Generation<GenerateCodec>,
+        part: InferResponse,
+    ) -> Result<Bytes, InferError> {
+        self.has_parts = true;
+        Ok(to_event(&generation.write(part).await?))
+    }
+
+    /// A response without parts is one event, with the outputs that the whole response would have.
+    async fn end(
+        &mut self,
+        generation: &mut Generation<GenerateCodec>,
+    ) -> Result<Bytes, InferError> {
+        if self.has_parts {
+            return Ok(Bytes::new());
+        }
+        Ok(to_event(&generation.write_empty().await?))
+    }
+
+    fn error(&self, error: &ApiError) -> Bytes {
+        to_event(&error.to_json())
     }
 }

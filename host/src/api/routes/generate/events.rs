@@ -1,21 +1,26 @@
 //! The body of a streamed response: server-sent events.
 //!
-//! Each part is one event, `data: {…}` and an empty line. During silence a comment line keeps the
-//! connection alive; clients ignore it. An error after the first part is the last event,
-//! `data: {"error": …, "code": …}`, as Triton's clients expect.
+//! Each part becomes one or more events, `data: {…}` and an empty line. During silence a comment
+//! line keeps the connection alive; clients ignore it. An error after the first event is the last
+//! one.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::http::HeaderValue;
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 
-use super::Generation;
+use super::generation::Generation;
+use crate::api::context::SERVER_TIMING;
 use crate::api::error::ApiError;
 use crate::api::http::connection::HangUpTimer;
-use crate::model::InferError;
+use crate::api::unary::Decode;
+use crate::model::{InferError, InferResponse};
 
 /// Time between a response's deadline and the end of its connection. Without it, a client that does
 /// not read would keep the connection and the response forever.
@@ -23,24 +28,59 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
+/// The events of one response in a wire format.
+pub(in crate::api) trait EventFormat: Sized + Send + 'static {
+    type Request: Decode;
+
+    /// Returns the events of a part; empty for none.
+    fn part(
+        &mut self,
+        generation: &mut Generation<Self::Request>,
+        part: InferResponse,
+    ) -> impl Future<Output = Result<Bytes, InferError>> + Send;
+
+    /// Returns the events after the last part; empty for none.
+    fn end(
+        &mut self,
+        generation: &mut Generation<Self::Request>,
+    ) -> impl Future<Output = Result<Bytes, InferError>> + Send;
+
+    /// Returns the event of an error.
+    fn error(&self, error: &ApiError) -> Bytes;
+}
+
 /// The events of one response.
-pub(super) struct EventStream {
+pub(in crate::api) struct EventStream<F: EventFormat> {
     /// `None` after the last event.
-    generation: Option<Generation>,
-    /// The first event, until it is sent.
+    generation: Option<Generation<F::Request>>,
+    format: F,
+    /// The first events, until they are sent.
     first: Option<Bytes>,
-    /// True if there was a response part.
-    has_parts: bool,
+    server_timing: HeaderValue,
     _hang_up: HangUpTimer,
 }
 
-impl EventStream {
-    /// Waits for the first part, at most for the heartbeat interval. Fails if the model fails
+/// The next item of a stream.
+enum Step {
+    Silence,
+    Events(Bytes),
+    /// The last events.
+    End(Bytes),
+}
+
+impl<F: EventFormat> EventStream<F> {
+    /// Waits for the first event, at most for the heartbeat interval. Fails if the model fails
     /// first.
-    pub(super) async fn start(mut generation: Generation) -> Result<Self, InferError> {
+    pub(in crate::api) async fn start(
+        mut generation: Generation<F::Request>,
+        mut format: F,
+    ) -> Result<Self, InferError> {
         let hang_up = generation.connection().hang_up_at(generation.deadline() + FLUSH_TIMEOUT);
-        let (first, has_parts) = match first_event(&mut generation).await {
-            Ok(first) => first,
+
+        let (first, is_end) = match step(&mut generation, &mut format).await {
+            Ok(Step::Silence) => (KEEP_ALIVE, false),
+            Ok(Step::Events(events)) => (events, false),
+            Ok(Step::End(events)) => (events, true),
             Err(error) => {
                 let outcome = Err(error);
                 generation.log_outcome(&outcome);
@@ -48,21 +88,39 @@ impl EventStream {
             }
         };
 
-        Ok(EventStream {
+        let mut events = EventStream {
+            server_timing: generation.server_timing(),
             generation: Some(generation),
+            format,
             first: Some(first),
-            has_parts,
             _hang_up: hang_up,
-        })
+        };
+        if is_end {
+            events.end(Ok(()));
+        }
+
+        Ok(events)
     }
 
-    /// Returns the `Server-Timing` value at this time.
-    pub(super) fn server_timing(&self) -> HeaderValue {
-        self.generation.as_ref().map_or(HeaderValue::from_static(""), Generation::server_timing)
+    /// Returns the response with the events. It never fails: errors are events.
+    pub(in crate::api) fn into_response(self) -> Response {
+        // Disables response buffering in nginx.
+        const UNBUFFERED: (HeaderName, HeaderValue) =
+            (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+
+        let timing = self.server_timing.clone();
+        let mut response = Body::from_stream(self.into_stream()).into_response();
+
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, EVENTS);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.extend([UNBUFFERED, (SERVER_TIMING, timing)]);
+
+        response
     }
 
-    /// Returns the events as a stream. It never fails: errors are events.
-    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         unfold(self, async |mut events| events.next().await.map(|event| (Ok(event), events)))
     }
 
@@ -73,23 +131,15 @@ impl EventStream {
 
         let generation = self.generation.as_mut()?;
 
-        let part = match tokio::time::timeout(generation.heartbeat(), generation.next()).await {
-            Err(_silence) => return Some(KEEP_ALIVE),
-            Ok(None) if self.has_parts => return self.end(Ok(())),
-            Ok(part) => part,
-        };
-
-        self.has_parts = true;
-
-        let written = match part {
-            Some(Ok(part)) => generation.write(part).await,
-            Some(Err(error)) => Err(error),
-            None => generation.write_empty().await,
-        };
-
-        let written = written.and_then(|json| generation.guard_bytes(to_event(&json)));
-
-        written.map_or_else(|error| self.end(Err(error)), Some)
+        match step(generation, &mut self.format).await {
+            Ok(Step::Silence) => Some(KEEP_ALIVE),
+            Ok(Step::Events(events)) => Some(events),
+            Ok(Step::End(events)) => {
+                self.end(Ok(()));
+                Some(events).filter(|events| !events.is_empty())
+            }
+            Err(error) => self.end(Err(error)),
+        }
     }
 
     /// Records the outcome and releases everything the response held. Returns the error event, if
@@ -99,22 +149,40 @@ impl EventStream {
         generation.log_outcome(&outcome);
 
         let error = ApiError::from(outcome.err()?);
-        Some(to_event(&error.to_json()))
+        Some(self.format.error(&error))
     }
 }
 
-/// Returns the first event, and true if it contains a part: the first part, a comment after a
-/// silent heartbeat interval, or the placeholder of a response without parts.
-async fn first_event(generation: &mut Generation) -> Result<(Bytes, bool), InferError> {
-    let json = match tokio::time::timeout(generation.heartbeat(), generation.next()).await {
-        Err(_silence) => return Ok((KEEP_ALIVE, false)),
-        Ok(Some(part)) => generation.write(part?).await?,
-        Ok(None) => generation.write_empty().await?,
-    };
-    Ok((generation.guard_bytes(to_event(&json))?, true))
+/// Waits for the next events, at most for the heartbeat interval.
+async fn step<F: EventFormat>(
+    generation: &mut Generation<F::Request>,
+    format: &mut F,
+) -> Result<Step, InferError> {
+    loop {
+        let part = match tokio::time::timeout(generation.heartbeat(), generation.wait()).await {
+            Err(_silence) => return Ok(Step::Silence),
+            Ok(part) => part.transpose()?,
+        };
+        let is_end = part.is_none();
+
+        let mut events = match generation.filter(part).await? {
+            Some(part) => format.part(generation, part).await?,
+            None => Bytes::new(),
+        };
+
+        if is_end {
+            let last = format.end(generation).await?;
+            events = [events, last].concat().into();
+            return Ok(Step::End(generation.guard_bytes(events)?));
+        }
+
+        if !events.is_empty() {
+            return Ok(Step::Events(generation.guard_bytes(events)?));
+        }
+    }
 }
 
 /// Builds an event. JSON contains no line break, so one `data` line is enough.
-fn to_event(json: &[u8]) -> Bytes {
+pub(in crate::api) fn to_event(json: &[u8]) -> Bytes {
     [b"data: ", json, b"\n\n"].concat().into()
 }

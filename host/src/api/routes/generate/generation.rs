@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::merge::MergedResponse;
 use super::missing_outputs::add_missing_outputs;
 use crate::api::auth::Caller;
-use crate::api::context::{RequestContext, timing_header};
+use crate::api::context::{RequestContext, SERVER_TIMING, timing_header};
 use crate::api::extract::ModelPath;
+use crate::api::generated_text::TextFilter;
 use crate::api::host_work::HostWork;
 use crate::api::http::compression::{self, ContentCoding, MaybeCompressed};
 use crate::api::http::connection::Connection;
@@ -19,18 +21,18 @@ use crate::api::http::guarded_body::guard_bytes;
 use crate::api::http::request_memory::RequestMemory;
 use crate::api::http::response_compression::compress;
 use crate::api::http::{body, deadline};
-use crate::api::inference::ResolvedRequest;
+use crate::api::inference::{Answer, ResolvedRequest, attach_after_response};
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::state::ApiState;
-use crate::api::unary::Codec;
+use crate::api::unary::{Codec, Decode};
 use crate::dataplane::{Admitted, RequestRecorder, ResponseStream, Timings};
-use crate::model::{Deadline, InferError, InferResponse};
-use crate::servable::{AfterResponse, ServableHandle};
+use crate::model::{Deadline, InferError, InferResponse, RequestId};
+use crate::servable::ServableHandle;
 use crate::tenant::{Pacer, Tenant, Workers};
 
 /// A request whose model call has started. It holds the servable and the resources of the call
 /// until dropped.
-pub(in crate::api) struct Generation<C: Codec> {
+pub(in crate::api) struct Generation<C: Decode> {
     codec: C,
     form: Arc<C::Form>,
     context: RequestContext,
@@ -40,6 +42,8 @@ pub(in crate::api) struct Generation<C: Codec> {
     admitted: Admitted,
     id: String,
     stream: ResponseStream,
+    text_filter: Option<TextFilter>,
+    is_stopped: bool,
     call_started: Instant,
     host_work: HostWork,
     /// `None` once the outcome has been recorded.
@@ -47,7 +51,7 @@ pub(in crate::api) struct Generation<C: Codec> {
     memory: RequestMemory,
 }
 
-impl<C: Codec> Generation<C> {
+impl<C: Decode> Generation<C> {
     /// Reads a request and starts the model call. Logs the outcome if it fails.
     pub(in crate::api) async fn start(
         state: &ApiState,
@@ -75,7 +79,7 @@ impl<C: Codec> Generation<C> {
             }
         };
 
-        let DecodedRequest { request, timeout, .. } = decoded;
+        let DecodedRequest { request, timeout, text_filter, .. } = decoded;
         recorder.set_rows(&request);
 
         let id = request.id.clone();
@@ -95,6 +99,8 @@ impl<C: Codec> Generation<C> {
             admitted: admitted.clone(),
             id,
             stream,
+            text_filter,
+            is_stopped: false,
             call_started: Instant::now(),
             host_work,
             recorder: Some(recorder),
@@ -103,28 +109,92 @@ impl<C: Codec> Generation<C> {
     }
 
     /// Maximum silence before a keep-alive comment is sent.
-    pub(super) fn heartbeat(&self) -> Duration {
+    pub(in crate::api) fn heartbeat(&self) -> Duration {
         self.admitted.servable().settings().streaming.heartbeat
     }
 
     /// Time at which the model call ends at the latest.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(in crate::api) fn deadline(&self) -> Instant {
         self.stream.deadline()
     }
 
     /// The connection that carries the request.
-    pub(super) fn connection(&self) -> Connection {
+    pub(in crate::api) fn connection(&self) -> Connection {
         self.context.connection.clone()
     }
 
-    /// Waits for the next response part; see [`ResponseStream::next`].
+    /// Waits for the next part of the answer; `None` after the last. An error is the last item.
     pub(in crate::api) async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
-        self.stream.next().await
+        loop {
+            let part = match self.wait().await {
+                Some(Err(error)) => return Some(Err(error)),
+                Some(Ok(part)) => Some(part),
+                None => None,
+            };
+            let is_end = part.is_none();
+
+            match self.filter(part).await {
+                Ok(None) if !is_end => {}
+                filtered => return filtered.transpose(),
+            }
+        }
+    }
+
+    /// Waits for the next part of the model, for [`Generation::filter`]; see
+    /// [`ResponseStream::next`].
+    pub(in crate::api) async fn wait(&mut self) -> Option<Result<InferResponse, InferError>> {
+        if self.is_stopped { None } else { self.stream.next().await }
+    }
+
+    /// Returns what a part of the model adds to the answer, `None` if nothing. A stop sequence ends
+    /// the call. `None` as the part stands for the end, at which text may be left.
+    pub(in crate::api) async fn filter(
+        &mut self,
+        part: Option<InferResponse>,
+    ) -> Result<Option<InferResponse>, InferError> {
+        let Some(mut filter) = self.text_filter.take() else { return Ok(part) };
+
+        let bytes = part.as_ref().map_or(0, InferResponse::size) as usize;
+        let work = move |_: &Pacer| {
+            let filtered = match part {
+                Some(part) => filter.pass(part)?,
+                None => filter.finish()?,
+            };
+            Ok((filter, filtered))
+        };
+        let (filter, filtered) = self.host_work.write(bytes, work).await?;
+
+        if filter.is_stopped() && !self.is_stopped {
+            self.is_stopped = true;
+            self.stream.stop();
+        }
+        self.text_filter = Some(filter);
+
+        Ok(filtered)
+    }
+
+    /// True once a stop sequence has ended the answer.
+    pub(in crate::api) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Runs work on `bytes` bytes of the response; see [`HostWork::write`].
+    pub(in crate::api) async fn work<T: Send + 'static>(
+        &mut self,
+        bytes: usize,
+        work: impl FnOnce(&Pacer) -> Result<T, InferError> + Send + 'static,
+    ) -> Result<T, InferError> {
+        self.host_work.write(bytes, work).await
     }
 
     /// The version that answers.
     pub(in crate::api) fn servable(&self) -> &ServableHandle {
         self.admitted.servable()
+    }
+
+    /// The id of the HTTP request.
+    pub(in crate::api) fn request_id(&self) -> &RequestId {
+        &self.context.request_id
     }
 
     /// The id of the request.
@@ -137,6 +207,74 @@ impl<C: Codec> Generation<C> {
         &self.form
     }
 
+    /// Answers with a whole body of JSON, and records the outcome.
+    pub(in crate::api) async fn respond(
+        mut self,
+        written: Result<Bytes, InferError>,
+        coding: Option<ContentCoding>,
+    ) -> Answer {
+        self.log_outcome(&written);
+
+        let mut response = Body::from(written?).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(SERVER_TIMING, self.server_timing());
+
+        let response = attach_after_response(response, self.stream.take_after_response());
+        let response = self.compress(coding, response).await;
+        self.resize_memory(response.body().size_hint().lower() as usize)?;
+
+        Ok((response, Some(self.memory)))
+    }
+
+    /// Compresses a whole response if the client accepts it and it is large enough.
+    async fn compress(&mut self, coding: Option<ContentCoding>, response: Response) -> Response {
+        compress(&self.workers, Some(&self.tenant), coding, response).await
+    }
+
+    /// Sets the host memory of the response. Fails if the tenant's memory quota is used up.
+    pub(in crate::api) fn resize_memory(&mut self, bytes: usize) -> Result<(), InferError> {
+        Ok(self.memory.resize(bytes)?)
+    }
+
+    /// Makes bytes count against the memory quota until they have been sent. Fails like
+    /// [`Generation::resize_memory`].
+    pub(in crate::api) fn guard_bytes(&self, bytes: Bytes) -> Result<Bytes, InferError> {
+        let mut memory = RequestMemory::new(&self.tenant);
+        memory.resize(bytes.len())?;
+        Ok(guard_bytes(memory, bytes))
+    }
+
+    /// Returns the `Server-Timing` value at this time.
+    pub(in crate::api) fn server_timing(&self) -> HeaderValue {
+        let timings = self.stream.timings();
+        let others = timings.queue + timings.instance + timings.interceptors;
+        let compute = self.call_started.elapsed().saturating_sub(others);
+
+        timing_header(&Timings { compute, ..timings })
+    }
+
+    /// Records and logs the outcome. Must be called once.
+    pub(in crate::api) fn log_outcome<T>(&mut self, outcome: &Result<T, InferError>) {
+        if let Some(recorder) = self.recorder.take() {
+            match outcome {
+                Ok(_) => recorder.record_stream_success(&self.stream.timings()),
+                Err(error) => recorder.record_failure(error),
+            }
+        }
+
+        let resolved = ResolvedRequest {
+            context: &self.context,
+            tenant: &self.tenant,
+            path: &self.path,
+            admitted: self.admitted.clone(),
+        };
+
+        resolved.log_outcome(outcome);
+    }
+}
+
+impl<C: Codec> Generation<C> {
     /// Sets the wire format of the following parts.
     pub(in crate::api) fn set_codec(&mut self, codec: C) {
         self.codec = codec;
@@ -186,74 +324,13 @@ impl<C: Codec> Generation<C> {
 
         self.host_work.write(bytes as usize, work).await
     }
-
-    /// Compresses a whole response if the client accepts it and it is large enough.
-    pub(super) async fn compress(
-        &mut self,
-        coding: Option<ContentCoding>,
-        response: Response,
-    ) -> Response {
-        compress(&self.workers, Some(&self.tenant), coding, response).await
-    }
-
-    /// Sets the host memory of the response. Fails if the tenant's memory quota is used up.
-    pub(super) fn resize_memory(&mut self, bytes: usize) -> Result<(), InferError> {
-        Ok(self.memory.resize(bytes)?)
-    }
-
-    /// Makes bytes count against the memory quota until they have been sent. Fails like
-    /// [`Generation::resize_memory`].
-    pub(in crate::api) fn guard_bytes(&self, bytes: Bytes) -> Result<Bytes, InferError> {
-        let mut memory = RequestMemory::new(&self.tenant);
-        memory.resize(bytes.len())?;
-        Ok(guard_bytes(memory, bytes))
-    }
-
-    /// Returns the request's memory, for the response to hold.
-    pub(super) fn into_memory(self) -> RequestMemory {
-        self.memory
-    }
-
-    /// Returns the work that starts after the response; see
-    /// [`ResponseStream::take_after_response`].
-    pub(in crate::api) fn take_after_response(&mut self) -> Option<AfterResponse> {
-        self.stream.take_after_response()
-    }
-
-    /// Returns the `Server-Timing` value at this time.
-    pub(super) fn server_timing(&self) -> HeaderValue {
-        let timings = self.stream.timings();
-        let others = timings.queue + timings.instance + timings.interceptors;
-        let compute = self.call_started.elapsed().saturating_sub(others);
-
-        timing_header(&Timings { compute, ..timings })
-    }
-
-    /// Records and logs the outcome. Must be called once.
-    pub(in crate::api) fn log_outcome<T>(&mut self, outcome: &Result<T, InferError>) {
-        if let Some(recorder) = self.recorder.take() {
-            match outcome {
-                Ok(_) => recorder.record_stream_success(&self.stream.timings()),
-                Err(error) => recorder.record_failure(error),
-            }
-        }
-
-        let resolved = ResolvedRequest {
-            context: &self.context,
-            tenant: &self.tenant,
-            path: &self.path,
-            admitted: self.admitted.clone(),
-        };
-
-        resolved.log_outcome(outcome);
-    }
 }
 
 /// A decoded request with the deadline in its headers and its wire format.
-type Decoded<C> = (Option<Deadline>, C, (DecodedRequest, <C as Codec>::Form));
+type Decoded<C> = (Option<Deadline>, C, (DecodedRequest, <C as Decode>::Form));
 
 /// Reads and decodes a request.
-async fn read<C: Codec>(
+async fn read<C: Decode>(
     request: Request<Body>,
     codec: impl FnOnce(&HeaderMap) -> Result<C, InferError>,
     servable: &ServableHandle,

@@ -5,9 +5,9 @@
 //! request that fails before its first part gets an ordinary HTTP error. Later the status has
 //! already been sent, and the error becomes the last event.
 
-mod array_parameter;
+pub(in crate::api) mod array_parameter;
 mod codec;
-mod events;
+pub(in crate::api) mod events;
 pub(in crate::api) mod generation;
 mod input_names;
 mod merge;
@@ -19,22 +19,21 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, Request};
-use axum::response::{IntoResponse, Response};
+use axum::http::Request;
+use axum::response::Response;
 
 use super::route::{self, Endpoint, OPERATION, Operation};
 use crate::api::auth::{Access, Caller};
-use crate::api::context::{RequestContext, SERVER_TIMING};
+use crate::api::context::RequestContext;
 use crate::api::extract::ModelPath;
 use crate::api::http::compression::{ContentCoding, response_coding};
-use crate::api::inference::{self, Answer, attach_after_response};
+use crate::api::inference::{self, Answer};
 use crate::api::openapi::errors;
 use crate::api::state::ApiState;
 use crate::model::InferError;
-use codec::GenerateCodec;
+use codec::{GenerateCodec, GenerateEvents};
 use events::EventStream;
 use merge::MergedResponse;
 
@@ -136,16 +135,7 @@ async fn respond<F: Future<Output = Answer>>(
 /// Waits for all parts and answers with the merged response.
 async fn respond_whole(mut generation: Generation, coding: Option<ContentCoding>) -> Answer {
     let written = collect_parts(&mut generation).await;
-    generation.log_outcome(&written);
-
-    let body = Body::from(written?);
-    let response = to_response("application/json", generation.server_timing(), body);
-    let response = attach_after_response(response, generation.take_after_response());
-    let response = generation.compress(coding, response).await;
-
-    generation.resize_memory(response.body().size_hint().lower() as usize)?;
-
-    Ok((response, Some(generation.into_memory())))
+    generation.respond(written, coding).await
 }
 
 async fn collect_parts(generation: &mut Generation) -> Result<Bytes, InferError> {
@@ -164,26 +154,8 @@ async fn collect_parts(generation: &mut Generation) -> Result<Bytes, InferError>
 
 /// Waits for the first part and answers with a stream. Streams are not compressed.
 async fn respond_streamed(generation: Generation, _coding: Option<ContentCoding>) -> Answer {
-    // Disables response buffering in nginx.
-    const UNBUFFERED: (HeaderName, HeaderValue) =
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-
-    let events = EventStream::start(generation).await?;
-    let timing = events.server_timing();
-    let body = Body::from_stream(events.into_stream());
-
-    let mut response = to_response("text/event-stream; charset=utf-8", timing, body);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response.headers_mut().extend([UNBUFFERED]);
+    let events = EventStream::start(generation, GenerateEvents::default()).await?;
 
     // The events hold their memory themselves.
-    Ok((response, None))
-}
-
-fn to_response(content_type: &'static str, timing: HeaderValue, body: Body) -> Response {
-    let mut response = body.into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(SERVER_TIMING, timing);
-
-    response
+    Ok((events.into_response(), None))
 }

@@ -5,6 +5,7 @@
 //! names take precedence over protocol keys: an input named `id` or `parameters` replaces that key.
 
 use super::{array_parameter, input_names};
+use crate::api::generated_text::{TextFilter, read_stop, text_output};
 use crate::api::json::{JsonError, Reader, shorten};
 use crate::api::oip::element::element_reader;
 use crate::api::oip::fitted_tensor::read_fitted_tensor;
@@ -49,7 +50,7 @@ struct FlatRequest<'m> {
     seen: [bool; 2],
 }
 
-impl FlatRequest<'_> {
+impl<'m> FlatRequest<'m> {
     fn read_member(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), JsonError> {
         if self.metadata.inputs.iter().any(|spec| spec.name == key) {
             return self.read_field(reader, key);
@@ -99,6 +100,12 @@ impl FlatRequest<'_> {
     }
 
     fn read_parameter_key(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), JsonError> {
+        if name == "stop"
+            && let Some(output) = self.stopped_output()
+        {
+            return self.read_stop(reader, output);
+        }
+
         if self.parameters.len() == MAX_PARAMETERS {
             return Err(reader.error(format!("there are more than {MAX_PARAMETERS} parameters")));
         }
@@ -120,6 +127,25 @@ impl FlatRequest<'_> {
             read.map_err(|error| error.in_context(format!("parameter (inputs are {inputs})")))?;
 
         self.parameters.extend(value.map(|value| RawParameter { name: name.to_owned(), value }));
+
+        Ok(())
+    }
+
+    /// Returns the output that stop sequences end: none if the model declares a parameter of that
+    /// name, which is then its own.
+    fn stopped_output(&self) -> Option<&'m TensorSpec> {
+        let is_own = self.metadata.properties.iter().any(|property| property.name == "stop");
+        text_output(self.metadata).filter(|_| !is_own)
+    }
+
+    fn read_stop(&mut self, reader: &mut Reader<'_>, output: &TensorSpec) -> Result<(), JsonError> {
+        if self.json.text_filter.is_some() {
+            return Err(duplicate_key(reader, "stop"));
+        }
+
+        let is_given = reader.peek() != Some(b'n');
+        let stops = read_stop(reader).map_err(|error| error.in_context("'stop'"))?;
+        self.json.text_filter = is_given.then(|| TextFilter::new(output, stops));
 
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::api::routes::infer::InferCodec;
 use crate::api::table::{
     Layout, PredictionWriter, Style, Table, UnknownFields, build_table, read_csv,
 };
-use crate::api::unary::Codec;
+use crate::api::unary::{Codec, Decode};
 use crate::model::{InferError, InferRequest, InferResponse, Metadata};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
@@ -63,7 +63,7 @@ fn is_csv(types: &AcceptedTypes, headers: &HeaderMap) -> Result<bool, InferError
     Ok(types.check(headers)?.is_some_and(|media| media.name == content_type::CSV))
 }
 
-impl Codec for PredictCodec {
+impl Decode for PredictCodec {
     type Form = PredictForm;
 
     fn decode(
@@ -78,7 +78,9 @@ impl Codec for PredictCodec {
             Format::Tensors(tensors) => decode_tensors(tensors, metadata, body, pacer),
         }
     }
+}
 
+impl Codec for PredictCodec {
     fn encode(
         &self,
         servable: &ServableHandle,

@@ -15,7 +15,7 @@ use crate::api::table::{
     Layout, PredictionWriter, Style, Table, TableBuilder, UnknownFields, build_table, is_single,
     read_examples,
 };
-use crate::api::unary::Codec;
+use crate::api::unary::{Codec, Decode};
 use crate::model::{InferError, InferRequest, InferResponse, Metadata};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
@@ -47,7 +47,7 @@ impl TensorflowCodec {
     }
 }
 
-impl Codec for TensorflowCodec {
+impl Decode for TensorflowCodec {
     type Form = Form;
 
     fn decode(
@@ -70,7 +70,9 @@ impl Codec for TensorflowCodec {
             }
         }
     }
+}
 
+impl Codec for TensorflowCodec {
     fn encode(
         &self,
         servable: &ServableHandle,

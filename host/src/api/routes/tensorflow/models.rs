@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 
@@ -27,7 +25,7 @@ const BYTES_PER_ENTRY: usize = 128;
 pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
-) -> Result<Response, OpenAiError> {
+) -> Result<Response, ApiError> {
     let tenant = caller.tenant()?;
     let names = state.dataplane.models(tenant.name());
     let newest = |name: &str| state.dataplane.servables(tenant.name(), name).into_iter().next();
@@ -42,7 +40,7 @@ pub(super) async fn list(
         json_response(&json!({ "object": "list", "data": data, "models": names }))
     };
 
-    Ok(offload::run(&state.workers, Some(tenant), bytes, write).await.map_err(ApiError::from)?)
+    Ok(offload::run(&state.workers, Some(tenant), bytes, write).await?)
 }
 
 /// `GET /v1/models/{m}`.
@@ -50,7 +48,7 @@ pub(super) async fn model(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
     path: ModelPath,
-) -> Result<Response, OpenAiError> {
+) -> Result<Response, ApiError> {
     let statuses = statuses(&state, &caller, &path).await?;
     let newest = state.dataplane.servables(caller.tenant_name()?, &path.model).into_iter().next();
     let created = newest.as_deref().map_or(0, |servable| unix_seconds(servable.created()));
@@ -93,32 +91,4 @@ struct Model<'a> {
 
 fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// An error as OpenAI's clients read it.
-pub(super) struct OpenAiError(ApiError);
-
-impl From<ApiError> for OpenAiError {
-    fn from(error: ApiError) -> Self {
-        OpenAiError(error)
-    }
-}
-
-impl IntoResponse for OpenAiError {
-    fn into_response(self) -> Response {
-        let OpenAiError(error) = self;
-        let kind = match error.status {
-            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            status if status.is_client_error() => "invalid_request_error",
-            _ => "server_error",
-        };
-        let param = (error.code == "model_not_found").then_some("model");
-        let body = json!({
-            "error": { "message": error.public_text(), "type": kind, "param": param, "code": error.code },
-        });
-
-        let mut response = error.into_response();
-        *response.body_mut() = Body::from(body.to_string());
-        response
-    }
 }
