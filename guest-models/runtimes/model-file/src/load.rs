@@ -9,11 +9,15 @@ use super::{Predictor, SavedMetadata, scratch};
 /// function of the runtime. Memory that is freed meanwhile is not in the snapshot.
 ///
 /// # Errors
-/// Failed if there is no such file, or the function fails.
+/// Failed if there is no such file, it is empty, or the function fails.
 pub fn load(
     open: impl FnOnce(Vec<u8>, &SavedMetadata) -> Result<Box<dyn Predictor>, Error>,
 ) -> Result<Box<dyn Predictor>, Error> {
-    let read = artifacts::read(&artifacts::model_file()?)?;
+    let name = artifacts::model_file()?;
+    let read = artifacts::read(&name)?;
+    if read.is_empty() {
+        return Err(Error::failed(format_args!("{name} is empty; copy it again")));
+    }
     start_load(read.len());
 
     // The model then takes the place of the file at the start of the heap.

@@ -1,7 +1,9 @@
 //! The classes of a classifier, and its answer.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
-use wardian_sdk::{Error, Metadata, Response, Tensor};
+use wardian_sdk::{Error, Metadata, OrError, Response, Tensor};
 
 use crate::SavedMetadata;
 use model_file::Class;
@@ -30,7 +32,7 @@ impl Classes {
     /// Takes the classes that a file names.
     ///
     /// # Errors
-    /// Failed if there are not `count`, or they are texts beside numbers.
+    /// Failed if there are not `count`, two are the same, or they are texts beside numbers.
     pub(crate) fn named(count: usize, classes: &[Class]) -> Result<Self, Error> {
         if classes.len() != count {
             return Err(Error::failed(format_args!(
@@ -48,10 +50,23 @@ impl Classes {
         };
         let numbers: Option<_> = classes.iter().map(number).collect();
         let texts: Option<_> = classes.iter().map(text).collect();
-        numbers
+        let classes = numbers
             .map(Self::Numbers)
             .or(texts.map(Self::Texts))
-            .ok_or_else(|| Error::failed("the classes are neither all whole numbers nor all texts"))
+            .or_failed("the classes are neither all whole numbers nor all texts")?;
+        match classes.first_repeated() {
+            None => Ok(classes),
+            Some(index) => {
+                Err(Error::failed(format_args!("class {index} has the name of another")))
+            }
+        }
+    }
+
+    fn first_repeated(&self) -> Option<usize> {
+        match self {
+            Self::Numbers(numbers) => first_repeated(numbers),
+            Self::Texts(texts) => first_repeated(texts),
+        }
     }
 
     /// Returns the number of classes.
@@ -93,6 +108,12 @@ impl Classes {
         let shape = [labels.len(), self.len()];
         Response::new().output(label).output(Tensor::new("probabilities", shape, probabilities))
     }
+}
+
+/// Returns the index of the first name that an earlier one has too.
+fn first_repeated<T: Ord>(names: &[T]) -> Option<usize> {
+    let mut earlier = BTreeSet::new();
+    names.iter().position(|name| !earlier.insert(name))
 }
 
 /// Adds the probability of the first of two classes to those of the second.

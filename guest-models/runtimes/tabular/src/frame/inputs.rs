@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use wardian_sdk::{Error, Metadata, Request};
 
 use super::Categories;
+use crate::number_lists::shortened;
 
 /// The name of the input that holds all columns.
 const MATRIX: &str = "features";
@@ -31,7 +32,7 @@ impl Inputs {
     /// Declares the inputs for columns.
     ///
     /// # Errors
-    /// Failed if there are none, or if columns must be told by their names, and two have the same.
+    /// Failed if there are none, or two have the same name.
     pub(crate) fn new(columns: Vec<Column>, missing: Option<f64>) -> Result<Self, Error> {
         if columns.is_empty() {
             return Err(Error::failed("the file has no columns"));
@@ -39,8 +40,11 @@ impl Inputs {
         let inputs = Self { columns, missing };
         let mut names: Vec<_> = inputs.columns.iter().map(|column| &column.name).collect();
         names.sort();
-        if !inputs.is_matrix() && names.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Error::failed("two columns have the same name"));
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::failed(format_args!(
+                "two columns are called {}; give them different names and train again",
+                shortened(pair[0])
+            )));
         }
         Ok(inputs)
     }

@@ -88,7 +88,33 @@ impl<'a> Section<'a> {
         if section.leaves == 0 {
             return Err(Error::failed("num_leaves is 0"));
         }
+        section.check_lengths()?;
         Ok(section)
+    }
+
+    /// Checks the lists that no answer depends on. The library reads them, and refuses a file in
+    /// which one is cut.
+    fn check_lengths(&self) -> Result<(), Error> {
+        let splits = self.leaves.saturating_sub(1);
+        if splits == 0 {
+            // The library does not read the lists of a tree that is one leaf.
+            return Ok(());
+        }
+        for (key, count) in [
+            ("leaf_weight", self.leaves),
+            ("leaf_count", self.leaves),
+            ("split_gain", splits),
+            ("internal_value", splits),
+            ("internal_weight", splits),
+            ("internal_count", splits),
+        ] {
+            let Some(list) = self.fields.get(key) else { continue };
+            let found = list.split_ascii_whitespace().count();
+            if found != count {
+                return Err(Error::failed(format_args!("{key} has {found} of {count} numbers")));
+            }
+        }
+        Ok(())
     }
 
     fn field(&self, key: &str) -> Result<&'a str, Error> {

@@ -42,6 +42,9 @@ fn read(file: &[u8], saved: &SavedMetadata) -> Result<WardianTrees, Error> {
     let columns = document.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let outputs = document.baseline.split_ascii_whitespace().count();
     let baseline = doubles("baseline", &document.baseline, outputs)?;
+    if !baseline.iter().all(|number| number.is_finite()) {
+        return Err(Error::failed("baseline has a number that is not finite"));
+    }
 
     let trees = scratch(|| read_trees(&document, &columns, outputs))?;
     let classes = classes(&document, outputs, saved)?;

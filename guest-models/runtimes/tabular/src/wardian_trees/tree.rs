@@ -62,6 +62,9 @@ impl Lists {
         output: usize,
     ) -> Result<Node<f64>, Error> {
         let number = self.number[index];
+        if number.is_nan() {
+            return Err(Error::failed(format_args!("node {index} has the number NaN")));
+        }
         if self.feature[index] == NONE {
             return Ok(Node::Leaf(Leaf::One { output, value: number }));
         }

@@ -4,7 +4,7 @@ use wardian_sdk::{Error, OrError};
 
 use super::base_score;
 use super::booster::{Booster, Context};
-use super::document::{Fields, Object, Value};
+use super::document::{Fields, Object, Value, shown};
 use super::objective::Objective;
 use super::version::Version;
 
@@ -71,6 +71,12 @@ impl Learner {
         if !names.is_empty() && names.len() != features {
             let text = format!("there are {} feature_names for {features} columns", names.len());
             return Err(Error::failed(text));
+        }
+        let mut distinct: Vec<_> = names.iter().collect();
+        distinct.sort_unstable();
+        if let Some(pair) = distinct.windows(2).find(|pair| pair[0] == pair[1]) {
+            let name = shown(pair[0]);
+            return Err(Error::failed(format_args!("two columns are called {name}")));
         }
         Ok(Self { version, names, features, outputs, objective, booster })
     }

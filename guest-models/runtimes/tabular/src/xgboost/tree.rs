@@ -38,6 +38,18 @@ enum Leaves {
     ByNode(usize, Vec<f32>),
 }
 
+// === impl Leaves ===
+
+impl Leaves {
+    /// The values that are not in place of a threshold.
+    fn values(&self) -> &[f32] {
+        match self {
+            Self::Conditions => &[],
+            Self::ByLeaf(_, values) | Self::ByNode(_, values) => values,
+        }
+    }
+}
+
 // === impl TreeReader ===
 
 impl TreeReader {
@@ -180,6 +192,10 @@ impl Columns {
             ("split_conditions", self.conditions.len()),
             ("default_left", self.default_left.len()),
         ];
+        // The library writes no NaN and reads no null.
+        if self.conditions.iter().chain(self.leaves.values()).any(|number| number.is_nan()) {
+            return Err(Error::failed("split_conditions or leaf_weights has null or NaN"));
+        }
         match lengths.into_iter().find(|(_, length)| *length != nodes) {
             None => Ok(()),
             Some((field, length)) => Err(Error::failed(format_args!(

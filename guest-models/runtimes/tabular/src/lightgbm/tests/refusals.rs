@@ -39,6 +39,20 @@ fn a_dump_is_refused_with_the_call_that_saves_the_model() {
 }
 
 #[test]
+fn lists_that_only_training_needs_are_not_cut() {
+    let linear = data!("linear");
+    for key in ["leaf_weight", "leaf_count", "split_gain", "internal_value", "internal_count"] {
+        let line = linear.lines().find(|line| line.starts_with(&format!("{key}="))).unwrap();
+        let Some((cut, _)) = line.rsplit_once(' ') else { continue };
+        refused(linear, line, cut, &format!("{key} has"));
+    }
+    let names = linear.lines().find(|line| line.starts_with("feature_names=")).unwrap();
+    let (key, list) = names.split_once('=').unwrap();
+    let first = list.split(' ').next().unwrap();
+    refused(linear, names, &format!("{key}={first} {first}"), "two columns are called");
+}
+
+#[test]
 fn features_beyond_the_columns_are_refused() {
     let linear = data!("linear");
     refused(linear, "split_feature=0 0", "split_feature=0 2", "feature 2, of 2");

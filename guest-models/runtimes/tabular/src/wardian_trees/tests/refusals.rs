@@ -49,6 +49,17 @@ fn circles_and_numbers_out_of_range_are_refused() {
     refused("-0.25", "-0.25 1", "not whole rounds");
     refused("-0.25", "", "not whole rounds");
     refused("-0.25", "wide", "baseline is no number");
+    for number in ["NaN", "inf", "-inf"] {
+        refused("-0.25", number, "baseline has a number that is not finite");
+    }
+    refused("62.5", "NaN", "node 2 has the number NaN");
+    refused("-0.75", "NaN", "node 3 has the number NaN");
+}
+
+#[test]
+fn names_of_columns_and_classes_are_different() {
+    refused("\"area\"", "\"city\"", "two columns are called \"city\"");
+    refused("\"cheap\"", "\"dear\"", "class 1 has the name of another");
 }
 
 #[test]
@@ -71,7 +82,6 @@ fn classes_and_columns_must_fit() {
     refused("[\"cheap\", \"dear\"]", "[\"cheap\"]", "1 classes are named, and the model has 2");
     refused("[\"cheap\", \"dear\"]", "[\"cheap\", 2]", "neither all whole numbers nor all texts");
     refused("\"logistic\"", "\"exponential\"", "gives no probabilities");
-    refused("\"city\"", "\"area\"", "same name");
     refused("[\"Bern\", \"Zürich\"]", "[\"Bern\", 1]", "column \"city\"");
     refused("[\"Bern\", \"Zürich\"]", "[\"Bern\", \"Bern\"]", "twice");
     refused(

@@ -44,6 +44,23 @@ fn an_unknown_objective_or_booster_is_refused_by_name() {
 }
 
 #[test]
+fn null_is_no_threshold_and_no_leaf() {
+    let file = data!("threshold.json");
+    for place in [0, 2] {
+        assert_refused(file, "split_conditions or leaf_weights has null", |file| {
+            model(file)["trees"][0]["split_conditions"][place] = json!(null);
+        });
+    }
+}
+
+#[test]
+fn two_columns_of_one_name_are_refused() {
+    assert_refused(data!("category_names.json"), "two columns are called \"x\"", |file| {
+        file["learner"]["feature_names"][0] = json!("x");
+    });
+}
+
+#[test]
 fn a_field_that_is_missing_is_named() {
     let file = data!("threshold.json");
     for field in ["learner_model_param", "objective", "gradient_booster"] {
