@@ -1,10 +1,8 @@
-//! CPU time of threads, and of a call's work on other threads.
+//! CPU time of a call's work on other threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use rustix::time::{ClockId, clock_gettime};
 
 /// The CPU time of a call's statements since it was last read. A clone shares the value.
 #[derive(Clone, Debug, Default)]
@@ -20,10 +18,4 @@ impl CpuMeter {
     pub fn take(&self) -> Duration {
         Duration::from_nanos(self.0.swap(0, Ordering::Relaxed))
     }
-}
-
-/// CPU time used by the current thread.
-pub fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -20,6 +20,7 @@ mod repository_location;
 mod settings;
 mod slots;
 mod tenants;
+mod thread_time;
 mod turn_future;
 mod virtual_time;
 mod workers;
@@ -31,7 +32,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use api_keys::{ApiKey, KeyScope, KeyScopes};
-pub use cpu_meter::{CpuMeter, thread_time};
+pub use cpu_meter::CpuMeter;
 pub use fair_scheduler::{FairScheduler, TurnTicket, set_idle_priority};
 pub use guest_log::{GuestLog, LogDecision, LogEntry};
 pub use host_work_meter::{HostWorkMeter, MeterGuard};
@@ -46,6 +47,7 @@ pub use settings::{
 };
 pub use slots::{SlotRequest, Slots};
 pub use tenants::{AuthError, Identity, TenantChanges, TenantConfigFaults, Tenants};
+pub use thread_time::thread_time;
 pub use turn_future::TurnFuture;
 pub use virtual_time::{CpuAccount, CpuShare};
 pub use workers::{INLINE_LIMIT, WorkError, Workers};
