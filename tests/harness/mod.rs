@@ -6,6 +6,7 @@
 //! ```
 
 mod client;
+mod compiled_code;
 mod crash;
 mod events;
 mod guests;

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
+use super::compiled_code;
 use super::models::Models;
 use super::process::Process;
 
@@ -19,6 +20,7 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     descriptors: Option<u32>,
     stderr: Option<Stdio>,
+    compiles_anew: bool,
 }
 
 /// A running server. Dropping it kills it and removes its directories.
@@ -60,6 +62,12 @@ impl Setup {
         self
     }
 
+    /// Gives the server no code that another server of this run has compiled.
+    pub(crate) fn compiles_anew(mut self) -> Self {
+        self.compiles_anew = true;
+        self
+    }
+
     /// Serves models from a URL instead of the directory.
     pub(crate) fn models_at(mut self, url: &str) -> Self {
         self.models_at = Some(url.to_owned());
@@ -90,6 +98,10 @@ impl Setup {
 
     /// Starts the server, and returns when it listens, whatever it has loaded by then.
     pub(crate) fn start(mut self) -> Server {
+        if !self.compiles_anew {
+            compiled_code::link_into(&self.state());
+        }
+
         let directory = self.directory.path();
         let config = directory.join("wardian.toml");
         std::fs::write(&config, &self.config).unwrap();
@@ -105,6 +117,14 @@ impl Setup {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let (process, address) = Process::serve(command, self.stderr.take());
         Server { process, address, setup: self }
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        if !self.compiles_anew {
+            compiled_code::keep_from(&self.state());
+        }
     }
 }
 
@@ -134,6 +154,7 @@ impl Server {
             environment: Vec::new(),
             descriptors: None,
             stderr: None,
+            compiles_anew: false,
         }
     }
 

@@ -41,7 +41,7 @@ fn examples(models: &Models) {
 
 #[test]
 fn a_component_answers_alike_split_and_whole() {
-    let server = Server::with_models(examples).start();
+    let server = Server::with_models(examples).compiles_anew().start();
     for example in EXAMPLES {
         let [split, whole] = [example.to_owned(), format!("{example}-whole")].map(|name| {
             server.until_ready(&name, 1);
@@ -78,14 +78,14 @@ fn check_answers(server: &Server) {
 
 #[test]
 fn models_of_one_code_answer_from_their_own_data() {
-    let server = three_models().start();
+    let server = three_models().compiles_anew().start();
     check_answers(&server);
     check_answers(&server.stop().start());
 }
 
 #[test]
 fn new_data_for_known_code_compiles_no_code() {
-    let server = three_models().start();
+    let server = three_models().compiles_anew().start();
     check_answers(&server);
     let (code, _) = artifacts(&server.state());
     let made = || fs::metadata(code[0].join("model.cwasm")).unwrap().modified().unwrap();
@@ -98,7 +98,7 @@ fn new_data_for_known_code_compiles_no_code() {
 
 #[test]
 fn damaged_shared_code_is_made_again() {
-    let server = three_models().start();
+    let server = three_models().compiles_anew().start();
     check_answers(&server);
     let setup = server.stop();
     let (code, _) = artifacts(&setup.state());

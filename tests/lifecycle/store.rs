@@ -19,7 +19,7 @@ fn models(models: &Models) {
 
 /// A server that has compiled its models and stopped.
 fn warm() -> Setup {
-    let server = Server::with_models(models).start();
+    let server = Server::with_models(models).compiles_anew().start();
     server.until_tried();
     server.until_logged(LOADS);
     server.stop()
@@ -98,6 +98,7 @@ fn models_with_the_same_component_share_one_artifact() {
             .for_each(|number| models.bare(&format!("scripted-{number}"), scripted("version=1")));
         models.bare("other", scripted_without_snapshot("version=1"));
     })
+    .compiles_anew()
     .start();
     server.until_tried();
     (1..=5).for_each(|number| assert_eq!(server.version_of(&format!("scripted-{number}")), 1));

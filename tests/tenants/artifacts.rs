@@ -26,7 +26,7 @@ fn of_tenant(server: &Server, name: &str) -> u64 {
 
 #[test]
 fn artifacts_are_not_shared_between_tenants() {
-    let setup = setup("");
+    let setup = setup("").compiles_anew();
     for name in ["a", "b"] {
         write(&setup.repository("tenants"), name, &tenant(name, name, ""));
     }
@@ -46,7 +46,7 @@ fn artifacts_are_not_shared_between_tenants() {
 
 #[test]
 fn unused_artifacts_make_room_in_storage() {
-    let setup = setup("");
+    let setup = setup("").compiles_anew();
     let quota = "[quota]\nstorage = '12MB'\n";
     write(&setup.repository("tenants"), "a", &tenant("a", "a", quota));
     write(&setup.repository("tenants"), "b", &tenant("b", "b", ""));

@@ -110,7 +110,7 @@ fn a_component_over_its_quota_is_refused() {
 #[test]
 fn full_storage_refuses_uploads() {
     let size = scripted("").len() as u64;
-    let server = Server::empty();
+    let server = Server::with_models(|_| {}).compiles_anew().start();
     assert_eq!(server.upload("scripted", 1, scripted("")).status, 201);
     let artifact = used(&server, "artifacts");
     let config = format!("[tenants.default.quota]\nstorage = '{}B'\n", 2 * size + artifact + 10);
