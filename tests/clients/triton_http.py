@@ -234,10 +234,11 @@ def outputs_that_are_optional():
     tensor = triton.InferInput("text_input", [1], "BYTES")
     tensor.set_data_from_numpy(np.array(["Hello"], dtype=object))
     outputs = [triton.InferRequestedOutput(output["name"]) for output in client.get_model_config("chat")["output"]]
-    assert len(outputs) == 2, outputs
+    assert len(outputs) == 5, outputs
     for _ in range(12):
         answer = client.infer("chat", [tensor], outputs=outputs, parameters={"max_tokens": 5})
         assert answer.as_numpy("text_output").shape == (1,) and answer.as_numpy("summary") is None
+        assert answer.as_numpy("completion_tokens").tolist() == [5]
     assert client.is_model_ready("chat")
 
 

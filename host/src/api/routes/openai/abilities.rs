@@ -1,5 +1,5 @@
-//! The abilities of a model for OpenAI's clients: told by the property `task` of its metadata, or by
-//! the names of its inputs and outputs.
+//! The abilities of a model for OpenAI's clients: told by the property `task` of its metadata, or
+//! by the names of its inputs and outputs.
 
 use crate::api::generated_text::text_output;
 use crate::model::{Datatype, Metadata, ParameterValue, TensorSpec};
