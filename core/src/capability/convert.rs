@@ -111,7 +111,7 @@ impl From<types::Metadata> for Metadata {
             inputs: into_all(metadata.inputs),
             outputs: into_all(metadata.outputs),
             max_batch_size: metadata.max_batch_size,
-            properties: into_all(metadata.properties),
+            properties: metadata.properties.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A model's metadata, and checks of requests and responses against it.
 
-use super::refused_values::RefusedValues;
+use super::properties::Properties;
 use super::request::MAX_PARAMETERS;
 use super::tensor::MAX_DIMENSIONS;
 use super::{Datatype, InferRequest, InferResponse, Parameter, Tensor, hint, sanitize};
@@ -30,7 +30,7 @@ pub struct Metadata {
     /// If above 0, the first dimension of every tensor is a batch of at most this many items.
     pub max_batch_size: u32,
     /// Further properties for clients.
-    pub properties: Vec<Parameter>,
+    pub properties: Properties,
 }
 
 /// Limit of inputs or outputs, which bounds the memory that a guest can make the host keep.
@@ -91,7 +91,7 @@ impl Metadata {
 
         self.check_batch(request)?;
 
-        let Some(refused) = RefusedValues::of(&self.properties) else { return Ok(()) };
+        let Some(refused) = self.properties.refused() else { return Ok(()) };
         let names: Vec<_> = self.inputs.iter().map(|spec| spec.name.as_str()).collect();
         refused.check(&names, &self.properties, &request.inputs)
     }

@@ -3,6 +3,8 @@
 //! Libraries refuse missing or infinite numbers before they compute, and their converted files do
 //! not. So the file's properties say what the model refuses, for every way to ask it.
 
+use std::collections::BTreeSet;
+
 use super::{Datatype, Parameter, ParameterValue, Tensor, sanitize};
 
 /// The property with `no`, or the JSON list of the numbers of the columns that must not be missing.
@@ -13,9 +15,10 @@ const INFINITE: &str = "infinite_values";
 const NAMES: &str = "feature_names";
 
 /// The values that a model refuses.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct RefusedValues {
     /// The columns that must not be missing, by their number, and `None` for all of them.
-    missing: Option<Vec<usize>>,
+    missing: Option<BTreeSet<usize>>,
     infinite: bool,
 }
 
@@ -25,11 +28,11 @@ impl RefusedValues {
         let missing = match property(properties, MISSING) {
             Some("no") => None,
             Some(list) => Some(serde_json::from_str(list).unwrap_or_default()),
-            None => Some(Vec::new()),
+            None => Some(BTreeSet::new()),
         };
         let infinite = property(properties, INFINITE) == Some("no");
 
-        let nothing = missing.as_ref().is_some_and(Vec::is_empty) && !infinite;
+        let nothing = missing.as_ref().is_some_and(BTreeSet::is_empty) && !infinite;
         (!nothing).then_some(RefusedValues { missing, infinite })
     }
 

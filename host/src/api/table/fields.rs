@@ -252,6 +252,10 @@ mod tests {
     use super::*;
     use crate::model::{Datatype, Parameter};
 
+    fn property(name: &str, value: &str) -> Parameter {
+        Parameter { name: name.into(), value: ParameterValue::Text(value.into()) }
+    }
+
     fn metadata(names: &str) -> Metadata {
         let spec = |name: &str, shape: &[i64], optional| TensorSpec {
             name: name.into(),
@@ -263,10 +267,7 @@ mod tests {
         Metadata {
             inputs: vec![spec("x", &[-1, 3], false), spec("note", &[-1], true)],
             max_batch_size: 8,
-            properties: vec![Parameter {
-                name: FEATURE_NAMES.into(),
-                value: ParameterValue::Text(names.into()),
-            }],
+            properties: vec![property(FEATURE_NAMES, names)].into(),
             ..Metadata::default()
         }
     }
@@ -288,11 +289,10 @@ mod tests {
 
     #[test]
     fn renamed_columns_are_found_under_both_names() {
-        let mut metadata = metadata(r#"["area__m²_", "a", "b"]"#);
+        let names = r#"["area__m²_", "a", "b"]"#;
         let columns = r#"{"area (m²)": "area__m²_", "Note": "note", "gone": "c"}"#;
-        metadata
-            .properties
-            .push(Parameter { name: COLUMNS.into(), value: ParameterValue::Text(columns.into()) });
+        let properties = vec![property(FEATURE_NAMES, names), property(COLUMNS, columns)].into();
+        let metadata = Metadata { properties, ..metadata(names) };
         let fields = Fields::new(&metadata, true);
         let found = ["area (m²)", "area__m²_", "Note", "gone"].map(|name| fields.find(name, 0));
         assert_eq!(found, [Some(2), Some(2), Some(1), None]);

@@ -49,7 +49,7 @@ mod tests {
     fn found(property: &str, value: &str) -> bool {
         let property =
             Parameter { name: property.into(), value: ParameterValue::Text(value.into()) };
-        let metadata = Metadata { properties: vec![property], ..Metadata::default() };
+        let metadata = Metadata { properties: vec![property].into(), ..Metadata::default() };
         MissingTexts::of(&metadata).contain(1, "town")
     }
 

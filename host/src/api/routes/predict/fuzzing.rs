@@ -58,7 +58,8 @@ fn models() -> Vec<Metadata> {
         properties: vec![Parameter {
             name: "feature_names".into(),
             value: ParameterValue::Text(r#"["a", "b", "c"]"#.into()),
-        }],
+        }]
+        .into(),
         ..Metadata::default()
     };
 

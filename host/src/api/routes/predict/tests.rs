@@ -33,7 +33,7 @@ fn house() -> Metadata {
     };
     let inputs = vec![spec("features", Datatype::Fp64, &[-1, 3])];
     let outputs = vec![spec("price", Datatype::Fp64, &[-1, 1])];
-    Metadata { properties: vec![property], ..model(inputs, outputs, 1024) }
+    Metadata { properties: vec![property].into(), ..model(inputs, outputs, 1024) }
 }
 
 /// An input for each column.
@@ -459,13 +459,13 @@ fn null_is_a_missing_category_and_no_other_text() {
         property("missing_values", "yes"),
         property("missing_values", "[1]"),
     ] {
-        let flats = Metadata { properties: vec![property], ..flats() };
+        let flats = Metadata { properties: vec![property].into(), ..flats() };
         same(&flats, &[asked], &[r#"district [2, 1] [[""],["a"]]"#, "rooms [2, 1] [[1],[2]]"]);
     }
     for property in
         [property("categories", r#"{"district": ["a", ""]}"#), property("missing_values", "[0]")]
     {
-        let flats = Metadata { properties: vec![property], ..flats() };
+        let flats = Metadata { properties: vec![property].into(), ..flats() };
         assert!(read(&flats, asked).is_err());
     }
 }

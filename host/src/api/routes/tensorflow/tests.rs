@@ -36,7 +36,7 @@ fn classifier() -> Metadata {
     let outputs =
         vec![spec("label", Datatype::Bytes, &[-1]), spec("scores", Datatype::Fp32, &[-1, 2])];
     let metadata = model(vec![spec("x", Datatype::Fp32, &[-1])], outputs);
-    Metadata { properties: vec![property], ..metadata }
+    Metadata { properties: vec![property].into(), ..metadata }
 }
 
 fn predict(metadata: &Metadata, text: &str) -> Result<(Vec<Tensor>, Form), String> {
