@@ -1,5 +1,7 @@
 //! Trees that have been checked, ready to answer.
 
+use std::ops::AddAssign;
+
 use model_file::keep;
 
 use super::builder::Tree;
@@ -88,15 +90,19 @@ impl<T: Number> Ensemble<T> {
         self.is_complete
     }
 
-    /// Adds every tree's leaf to `sums`, in the order of the trees. `rows` is `[n, features]`,
-    /// `sums` is `[n, outputs]` and holds what the sums start with.
-    pub fn add_to(&self, rows: &[T], sums: &mut [T]) {
+    /// Adds every tree's leaf to `sums`, in the order of the trees and in their type, which may be
+    /// wider than that of the leaves. `rows` is `[n, features]`, `sums` is `[n, outputs]` and holds
+    /// what the sums start with.
+    pub fn add_to<S: AddAssign>(&self, rows: &[T], sums: &mut [S])
+    where
+        T: Into<S>,
+    {
         let outputs = self.outputs;
         let count = sums.len().checked_div(outputs).unwrap_or_default();
         self.visit(rows, count, |row, output, values| {
             let start = row * outputs + output;
             let sums = &mut sums[start..start + values.len()];
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += *value);
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += (*value).into());
         });
     }
 

@@ -120,9 +120,12 @@ fn sums_are_of_the_library_s_precision_and_order() {
     for value in [1e8_f32, 1.0, -1e8] {
         builder.add(0, vec![leaf(value)]).unwrap();
     }
-    let mut sums = [0.0];
-    builder.build().add_to(&[], &mut sums);
-    assert_eq!(sums, [0.0], "the 1 is lost in the float32 beside 1e8");
+    let ensemble = builder.build();
+    let (mut floats, mut doubles) = ([0.0_f32], [0.0_f64]);
+    ensemble.add_to(&[], &mut floats);
+    ensemble.add_to(&[], &mut doubles);
+    assert_eq!(floats, [0.0], "the 1 is lost in the float32 beside 1e8");
+    assert_eq!(doubles, [1.0]);
 }
 
 #[test]

@@ -15,19 +15,24 @@ use wardian_sdk::Error;
 use crate::trees::{Ensemble, Number};
 use onnx_executor::kernel::Arguments;
 use onnx_executor::operators::matrix::{dimensions, floats};
-use onnx_executor::tensor::{ElementType, Tensor, allocate, filled};
+use onnx_executor::tensor::{ElementType, Tensor, allocate, collect, filled};
 
 pub(super) use classifier::CLASSIFIER;
 pub(super) use regressor::REGRESSOR;
 pub(super) use tensors::ENSEMBLE;
 
-/// A type in which thresholds are compared and leaves are added.
-pub(super) trait Precision: Number + From<f32> + std::ops::Div<Output = Self> {
+/// A type in which thresholds are compared.
+pub(super) trait Precision:
+    Number + From<f32> + Into<f64> + std::ops::Div<Output = Self>
+{
     /// Returns an input's numbers in this type.
     fn numbers(tensor: &Tensor) -> Result<Cow<'_, [Self]>, Error>;
 
     /// Returns an attribute's numbers in this type, if none of them changes by that.
     fn exactly(tensor: Tensor) -> Result<Vec<Self>, Error>;
+
+    /// Returns the closest number in this type.
+    fn closest(sum: f64) -> Self;
 
     /// Returns the closest number in float.
     fn narrow(self) -> f32;
@@ -40,6 +45,10 @@ impl Precision for f32 {
 
     fn exactly(tensor: Tensor) -> Result<Vec<Self>, Error> {
         tensor.into_values()
+    }
+
+    fn closest(sum: f64) -> Self {
+        sum as f32
     }
 
     fn narrow(self) -> f32 {
@@ -61,6 +70,10 @@ impl Precision for f64 {
         }
     }
 
+    fn closest(sum: f64) -> Self {
+        sum
+    }
+
     fn narrow(self) -> f32 {
         self as f32
     }
@@ -73,7 +86,8 @@ struct Sums<'a, T: Clone> {
     sums: Vec<T>,
 }
 
-/// Adds the leaves of all trees for the rows of the first input.
+/// Adds the leaves of all trees for the rows of the first input. They are added in doubles, as
+/// scikit-learn does: the sum of a forest's probabilities in floats may be above 1.
 ///
 /// # Errors
 /// Rejected if the rows are too short. The nodes do not say how long they are: columns after the
@@ -97,7 +111,8 @@ fn sums<'a, T: Precision>(
         rows.chunks(columns).for_each(|row| used.extend_from_slice(&row[..features]));
         Cow::Owned(used)
     };
-    let mut sums = filled(count.saturating_mul(ensemble.outputs()), T::default())?;
+    let mut sums = filled(count.saturating_mul(ensemble.outputs()), 0.0_f64)?;
     ensemble.add_to(&rows, &mut sums);
+    let sums = collect(sums.into_iter().map(T::closest))?;
     Ok(Sums { rows, count, sums })
 }

@@ -161,6 +161,49 @@ fn two_classes_with_weights_each_answer_the_higher() {
     assert_eq!((labels, scores), (vec![5, 5], vec![0.6, 0.4, 0.5, 0.5]));
 }
 
+/// A forest of trees that all answer these probabilities, as a converter writes it.
+fn forest(trees: i64, probabilities: &[f32]) -> Case {
+    let each = |of_class: fn(i64, i64) -> i64| -> Vec<i64> {
+        let classes = 0..probabilities.len() as i64;
+        (0..trees)
+            .flat_map(|tree| classes.clone().map(move |class| of_class(tree, class)))
+            .collect()
+    };
+    let share = |probability: &f32| (f64::from(*probability) / trees as f64) as f32;
+    let shares: Vec<_> = probabilities.iter().map(share).collect();
+    let none = vec![0; trees as usize];
+    ml_case("TreeEnsembleClassifier", 3)
+        .outputs(2)
+        .ints("nodes_treeids", &(0..trees).collect::<Vec<_>>())
+        .ints("nodes_nodeids", &none)
+        .ints("nodes_featureids", &none)
+        .floats("nodes_values", &vec![0.0; trees as usize])
+        .texts("nodes_modes", &vec!["LEAF"; trees as usize])
+        .ints("nodes_truenodeids", &none)
+        .ints("nodes_falsenodeids", &none)
+        .ints("class_treeids", &each(|tree, _| tree))
+        .ints("class_nodeids", &each(|_, _| 0))
+        .ints("class_ids", &each(|_, class| class))
+        .floats("class_weights", &shares.repeat(trees as usize))
+        .ints("classlabels_int64s", &(0..probabilities.len() as i64).collect::<Vec<_>>())
+}
+
+#[test]
+fn probabilities_of_a_forest_stay_between_zero_and_one() {
+    let sum_of_floats = |trees: i64| (0..trees).map(|_| 1.0 / trees as f32).sum::<f32>();
+    assert!((1..=300).any(|trees| sum_of_floats(trees) > 1.0), "floats alone exceed 1");
+    for (trees, expected) in (1..=300).flat_map(|trees| {
+        [&[1.0, 0.0, 0.0][..], &[0.0, 1.0], &[0.5, 0.5], &[0.25, 0.75]].map(|of| (trees, of))
+    }) {
+        let mut outputs = forest(trees, expected).run(&[tensor(&[1, 1], &[0.0_f32])]).unwrap();
+        let scores: Vec<f32> = outputs.remove(1).into_values().unwrap();
+        let labels: Vec<i64> = outputs.remove(0).into_values().unwrap();
+        assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{trees}: {scores:?}");
+        assert!(is_close(&scores, expected), "{trees}: {scores:?}");
+        assert_eq!(labels, [i64::from(expected[0] < 0.5)], "a tie is the first class");
+    }
+}
+
 #[test]
 fn a_class_without_weights_is_not_answered() {
     let case = || classifier(&[(1, 1), (2, 2)], &[-0.2, -0.4], &[5, 9, 7], "NONE");
