@@ -84,9 +84,9 @@ impl Learner {
 
 /// Refuses other files of the library by the call that saves the right one.
 fn refuse_others(file: &Object) -> Result<(), Error> {
-    let what = if file.contains_key("Model") || file.contains_key("Config") {
+    let what = if file.contains("Model") || file.contains("Config") {
         "the state of a Booster in memory, of a pickle"
-    } else if file.contains_key("nodeid") || file.contains_key("leaf") {
+    } else if file.contains("nodeid") || file.contains("leaf") {
         "a dump of a tree, for people to read"
     } else {
         return Ok(());
@@ -104,7 +104,7 @@ fn version(value: Option<Value>) -> Result<Version, Error> {
 }
 
 fn attributes(value: Option<Value>) -> Result<Object, Error> {
-    let object = value.map_or_else(|| Some(Object::new()), Value::into_object);
+    let object = value.map_or_else(|| Some(Object::default()), Value::into_object);
     object.or_failed("the field \"attributes\" is not an object")
 }
 
@@ -138,7 +138,7 @@ fn context(
         outputs,
         file_size,
         version,
-        is_estimator: attributes.contains_key("scikit_learn"),
+        is_estimator: attributes.contains("scikit_learn"),
         best_iteration: attribute("best_iteration"),
         objective,
         scores: base_score::read(&base_score, outputs)?,

@@ -25,7 +25,7 @@ impl Fields {
 
     /// Drops fields that have no meaning for predictions.
     pub(in crate::xgboost) fn ignore(&mut self, fields: &[&str]) {
-        self.object.retain(|field, _| !fields.contains(&field.as_str()));
+        self.object.retain(|field| !fields.contains(&field));
     }
 
     /// Takes an object's fields.
@@ -117,13 +117,13 @@ impl Fields {
     /// # Errors
     /// Failed with the name of one that has not.
     pub(in crate::xgboost) fn finish(self) -> Result<(), Error> {
-        match self.object.into_keys().next() {
+        match self.object.first_name() {
             None => Ok(()),
             Some(field) => Err(Error::failed(format_args!(
                 "the field {} of {} is not known here, and may change the answers: save the \
                  model with a version of XGBoost that this runtime knows (1.0 to 3.4), or serve it \
                  with a newer runtime",
-                shown(&field),
+                shown(field),
                 self.name
             ))),
         }

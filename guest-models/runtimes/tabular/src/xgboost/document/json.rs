@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{ArrayBuilder, Object, Value, is_skipped, shown};
+use super::{ArrayBuilder, ObjectBuilder, Value, is_skipped, shown};
 
 /// The mark of the byte order, which some editors put first.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -104,35 +104,24 @@ impl<'de> Visitor<'de> for Values {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut array = ArrayBuilder::new();
         while let Some(element) = elements.next_element()? {
-            array.push(element);
+            array.push(element).map_err(A::Error::custom)?;
         }
         Ok(array.build())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Object::new();
+        let mut object = ObjectBuilder::default();
         while let Some(field) = entries.next_key::<String>()? {
             let value = if is_skipped(&field) {
                 entries.next_value::<IgnoredAny>().map(|_| Value::Null)?
             } else {
                 entries.next_value()?
             };
-            if let Some(field) = insert(&mut object, field, value) {
-                return Err(A::Error::custom(format_args!(
-                    "the field {} appears twice",
-                    shown(&field)
-                )));
-            }
+            object.push(field, value);
         }
+        let object = object.build().map_err(|field| {
+            A::Error::custom(format_args!("the field {} appears twice", shown(&field)))
+        })?;
         Ok(Value::Object(object))
     }
-}
-
-/// Adds a field; returns its name if there is one of that name.
-fn insert(object: &mut Object, field: String, value: Value) -> Option<String> {
-    if object.contains_key(&field) {
-        return Some(field);
-    }
-    object.insert(field, value);
-    None
 }

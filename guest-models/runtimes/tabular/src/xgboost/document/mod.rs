@@ -12,9 +12,13 @@ pub(super) use fields::Fields;
 mod shown;
 pub(super) use shown::shown;
 
+mod object;
+pub(super) use object::Object;
+use object::ObjectBuilder;
+
 mod value;
+pub(super) use value::Value;
 use value::{ArrayBuilder, is_skipped};
-pub(super) use value::{Object, Value};
 
 use wardian_sdk::{Error, OrError};
 

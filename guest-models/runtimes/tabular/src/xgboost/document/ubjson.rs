@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{ArrayBuilder, MAX_DEPTH, Object, Value, is_skipped, shown};
+use super::{ArrayBuilder, MAX_DEPTH, ObjectBuilder, Value, is_skipped, shown};
 
 /// The fault of the bytes, and its place.
 #[derive(Debug)]
@@ -176,7 +176,8 @@ impl Reader<'_> {
         let mut number = 0;
         while self.is_before_end(header, number, b']')? {
             let kind = self.kind(header)?;
-            array.push(self.value(kind, depth)?);
+            let element = self.value(kind, depth)?;
+            array.push(element).map_err(|text| self.fault(text))?;
             number += 1;
         }
         Ok(array.build())
@@ -210,17 +211,17 @@ impl Reader<'_> {
 
     fn entries(&mut self, depth: usize) -> Result<Value, Fault> {
         let header = self.header()?;
-        let mut object = Object::new();
+        let mut object = ObjectBuilder::default();
         while self.is_before_end(header, object.len(), b'}')? {
             let field = self.text()?;
             let kind = self.kind(header)?;
             let value = self.value(kind, depth)?;
             let value = if is_skipped(&field) { Value::Null } else { value };
-            if object.contains_key(&field) {
-                return Err(self.fault(format!("the field {} appears twice", shown(&field))));
-            }
-            object.insert(field, value);
+            object.push(field, value);
         }
+        let object = object
+            .build()
+            .map_err(|field| self.fault(format!("the field {} appears twice", shown(&field))))?;
         Ok(Value::Object(object))
     }
 

@@ -1,9 +1,10 @@
 //! Values.
 
-use std::collections::BTreeMap;
+use super::Object;
 
-/// The fields of an object.
-pub(in crate::xgboost) type Object = BTreeMap<String, Value>;
+/// The most objects of an array. Each takes about two kilobytes while the file is read, and each of
+/// the trees is one.
+const MAX_OBJECTS: usize = 1 << 18;
 
 /// A value of either format.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,15 +114,22 @@ impl ArrayBuilder {
         Self { array: Value::Integers(Vec::new()) }
     }
 
-    /// Adds an element.
-    pub(super) fn push(&mut self, element: Value) {
+    /// Adds an element; fails with a text if the array has as many objects as it may.
+    pub(super) fn push(&mut self, element: Value) -> Result<(), String> {
         match (&mut self.array, element) {
+            (Value::Array(values), Value::Object(_)) if values.len() >= MAX_OBJECTS => {
+                return Err(format!(
+                    "an array of more than {MAX_OBJECTS} objects; a model of more trees is not \
+                     served: train fewer rounds of deeper trees"
+                ));
+            }
             (Value::Integers(integers), Value::Integer(integer)) => integers.push(integer),
             (Value::Numbers(numbers), Value::Number(number)) => numbers.push(number),
             (Value::Numbers(numbers), Value::Integer(integer)) => numbers.push(integer as f32),
             (Value::Array(values), element) => values.push(element),
             (_, element) => self.widen(element),
         }
+        Ok(())
     }
 
     /// Adds an element that the array's present form cannot hold.
@@ -147,8 +155,14 @@ impl ArrayBuilder {
         };
     }
 
-    /// Ends the array.
-    pub(super) fn build(self) -> Value {
+    /// Ends the array, which has no room for more.
+    pub(super) fn build(mut self) -> Value {
+        match &mut self.array {
+            Value::Integers(integers) => integers.shrink_to_fit(),
+            Value::Numbers(numbers) => numbers.shrink_to_fit(),
+            Value::Array(values) => values.shrink_to_fit(),
+            _ => {}
+        }
         self.array
     }
 }

@@ -174,6 +174,19 @@ fn many_small_trees_are_served_in_time() {
 }
 
 #[test]
+fn more_trees_than_a_file_may_have_are_refused() {
+    let most = 1 << 18;
+    let start = r#"{"learner":{"gradient_booster":{"model":{"trees":["#;
+    let text = format!("{start}{}{{}}]}}}}}}}}", "{},".repeat(most));
+    let objects = b"{}".repeat(most + 1);
+    let bytes = [b"{i\x07learner{i\x05trees[", &objects[..], b"]}}"].concat();
+    for file in [text.as_bytes(), &bytes] {
+        let refused = refusal(file);
+        assert!(refused.contains("more than 262144 objects"), "{refused}");
+    }
+}
+
+#[test]
 fn more_answers_than_memory_are_rejected() {
     let file = changed(data!("no_tree.json"), |file| {
         file["learner"]["objective"]["name"] = json!("multi:softprob");
