@@ -4,7 +4,9 @@ import warnings
 import pytest
 
 from wardian import NotSaved, Tolerance, save
+from wardian.exporters.onnx_session import session
 from wardian.saving import prepare
+from wardian.tensors import Tensor
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
@@ -193,16 +195,43 @@ class TestScikitLearn:
         folder = save(search.fit(rows, species), tmp_path / "1", rows)
         assert files(folder) == ["golden.json", "model.trees.json"]
 
-    def test_histogram_boosting_within_a_pipeline_is_refused_in_few_words(self, iris, tmp_path):
-        from sklearn.ensemble import HistGradientBoostingClassifier
+    def test_histogram_boosting_is_converted_exactly_as_the_last_step(self, iris, tmp_path):
+        from sklearn.ensemble import HistGradientBoostingRegressor
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
         rows, species = iris
-        model = make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=2))
-        with pytest.raises(NotSaved, match="within a Pipeline; save it alone") as refusal:
-            save(model.fit(rows, species), tmp_path / "1", rows)
-        assert len(str(refusal.value)) < 300
+        rows = rows.copy()
+        rows[::7, 1] = np.nan
+        rows[:, 3] = np.round(rows[:, 3] * 3)
+        trees = HistGradientBoostingRegressor(max_iter=30, categorical_features=[3])
+        model = make_pipeline(StandardScaler(with_std=False, with_mean=False), trees)
+        folder = save(model.fit(rows, species + rows[:, 2]), tmp_path / "1", rows)
+        run = session((folder / "model.onnx").read_bytes())
+
+        unknown = rows.copy()
+        unknown[::3, 3] = 77.0
+        unknown[::5, 3] = np.nan
+        for asked in (rows, unknown, np.nextafter(rows, 0)):
+            [answer] = run([Tensor.of("features", "FP64", asked.shape, asked)])
+            assert np.allclose(answer.numpy()[:, 0], model.predict(asked), rtol=1e-14, atol=1e-14)
+
+    def test_texts_that_reach_histogram_boosting_in_a_pipeline_are_refused(self, iris, tmp_path):
+        from sklearn.compose import make_column_transformer
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.pipeline import make_pipeline
+
+        rows, species = iris
+        towns = np.array(["Rom", "Ulm"])[species % 2]
+        frame = pd.DataFrame({"a": rows[:, 0], "town": pd.Categorical(towns)})
+        columns = make_column_transformer(
+            ("passthrough", ["a", "town"]), verbose_feature_names_out=False
+        ).set_output(transform="pandas")
+        trees = HistGradientBoostingClassifier(max_iter=2, categorical_features="from_dtype")
+        model = make_pipeline(columns, trees).fit(frame, species)
+        with pytest.raises(NotSaved, match="column 'town' reaches HistGradientBoosting") as refusal:
+            save(model, tmp_path / "1", frame)
+        assert "OrdinalEncoder" in str(refusal.value) and len(str(refusal.value)) < 400
 
     def test_an_empty_text_is_no_category_beside_missing_ones(self, iris, tmp_path):
         from sklearn.ensemble import HistGradientBoostingClassifier

@@ -44,13 +44,28 @@ def export(estimator: Any) -> bytes:
         "objective": str(estimator.loss),
         "columns": _columns(estimator, order),
         **_classes(estimator),
-        "last_step": _last_step(estimator),
+        "last_step": last_step(estimator),
         "baseline": _numbers(estimator._baseline_prediction.ravel()),
         "trees": [
             _tree(predictor, order) for round_ in estimator._predictors for predictor in round_
         ],
     }
     return json.dumps(document, ensure_ascii=False).encode()
+
+
+def numbered_columns(estimator: Any) -> list[dict[str, Any]]:
+    """Returns the columns in the order in which the trees number them.
+
+    Each has its ``name``, its ``number`` in a row and, if it is categorical, its ``categories`` in
+    the order of their codes.
+
+    Raises:
+        NotSaved: if the estimator was fitted by a scikit-learn before 1.4 and has categories, or
+            has categories that are neither all texts nor all numbers.
+    """
+    order = _order(estimator)
+    columns = _columns(estimator, order)
+    return [{**columns[index], "number": index} for index in order]
 
 
 def _order(estimator: Any) -> list[int]:
@@ -112,7 +127,12 @@ def _classes(estimator: Any) -> dict[str, list[Any]]:
     raise NotSaved(f"the classes are neither all whole numbers nor all texts: {values[:5]}")
 
 
-def _last_step(estimator: Any) -> str:
+def last_step(estimator: Any) -> str:
+    """Returns the function that turns sums into predictions, as the format calls it.
+
+    Raises:
+        NotSaved: if it is not one of the format's.
+    """
     link = type(estimator._loss.link).__name__
     if link not in _LAST_STEPS:
         raise NotSaved(f"the loss {estimator.loss!r} has the link {link}, which is not known")

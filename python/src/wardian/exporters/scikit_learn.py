@@ -19,7 +19,13 @@ from ..exported import Exported, Tolerance, class_values
 from ..inputs import input_tensors
 from ..sample import Sample
 from ..tensors import Tensor, TensorSpec
-from . import imputers, onnx_graph, onnx_session, unanswered_values
+from . import (
+    hist_gradient_boosting_nodes,
+    imputers,
+    onnx_graph,
+    onnx_session,
+    unanswered_values,
+)
 from .estimator_answers import Output, answer, outputs_of
 from .onnx_layouts import Layout, layouts
 from .words import word_expression
@@ -56,11 +62,12 @@ def export(
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(model)
+    _check_histogram_steps(model)
     tolerance = tolerance or _tolerance(model, sample)
     difference = failure = None
     for layout in _layouts(model, sample):
         try:
-            exported = convert(model, sample, layout, tolerance, opsets or _OPSETS)
+            exported = convert(model, sample, layout, tolerance, opsets)
         except NotSaved:
             raise
         except Exception as error:  # skl2onnx and ONNX Runtime raise exceptions of any kind.
@@ -71,13 +78,6 @@ def export(
             return exported
         difference = difference or found
 
-    histogram = _histogram_step(model)
-    if histogram is not None:
-        raise NotSaved(
-            f"{histogram} is not converted within a {type(model).__name__}; save it alone: it "
-            "takes missing values, and texts as categories of a frame "
-            '(categorical_features="from_dtype")'
-        )
     if difference is not None:
         raise NotSaved(f"the converted file does not answer as the original: {difference}")
     raise NotSaved(
@@ -86,10 +86,25 @@ def export(
     )
 
 
-def _histogram_step(model: Any) -> str | None:
-    """Returns the name of a HistGradientBoosting estimator within a model."""
-    names = [type(step).__name__ for step in _steps(model)]
-    return next((name for name in names if name.startswith("HistGradientBoosting")), None)
+def _histogram_steps(model: Any) -> list[Any]:
+    """Returns the fitted HistGradientBoosting estimators within a model."""
+    return [
+        step
+        for step in _steps(model)
+        if type(step).__name__.startswith("HistGradientBoosting") and hasattr(step, "_predictors")
+    ]
+
+
+def _check_histogram_steps(model: Any) -> None:
+    steps = _histogram_steps(model)
+    for step in steps:
+        hist_gradient_boosting_nodes.check(step)
+    others = [type(step).__name__ for step in _steps(model) if _is_tree(step)]
+    if steps and others:
+        raise NotSaved(
+            f"{type(steps[0]).__name__} is not converted beside {others[0]}, whose operator is of "
+            "another version; use HistGradientBoosting alone, or forests alone"
+        )
 
 
 def _need(package: str) -> None:
@@ -141,6 +156,7 @@ def convert(
     """
     outputs = outputs_of(model)
     document = _convert(_with_cast(model) if layout.cast else model, layout, opsets or _OPSETS)
+    hist_gradient_boosting_nodes.raise_opset(document)
     graph = document.graph
     names = [output.name for output in graph.output]
     onnx_graph.rename_outputs(
@@ -189,6 +205,7 @@ def _convert(model: Any, layout: Layout, opsets: Any) -> Any:
 
     _register_boosters()
     types = layout.initial_types()
+    converters = {SimpleImputer: imputers.convert, **hist_gradient_boosting_nodes.converters()}
     failure: Exception | None = None
     for options in ({"zipmap": False}, None):
         try:
@@ -200,7 +217,7 @@ def _convert(model: Any, layout: Layout, opsets: Any) -> Any:
                     initial_types=types,
                     options={**_text_options(model), **({id(model): options} if options else {})},
                     target_opset=opsets,
-                    custom_conversion_functions={SimpleImputer: imputers.convert},
+                    custom_conversion_functions=converters,
                 )
         except NameError as error:  # The option is not one of this estimator.
             failure = error
@@ -247,6 +264,8 @@ def _steps(model: Any) -> list[Any]:
         found += _steps(step)
     for _, step, _ in getattr(model, "transformers_", None) or []:
         found += _steps(step)
+    last = getattr(model, "final_estimator_", None)
+    found += _steps(last) if last is not None else []
     fitted = getattr(model, "estimators_", None)
     if isinstance(fitted, list):  # Those of votes and stacks; a forest's are many, and alike.
         found += [step for step in fitted if hasattr(step, "predict")][:_ASKED_ESTIMATORS]
