@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use super::fake::{Fake, Kind};
 use super::program::{Program, ask};
 use super::store::{Bucket, texts};
 use super::{OFTEN, SELDOM, degraded, fetched, refresh, until_degraded};
@@ -35,16 +36,51 @@ fn follows(setup: Setup, put: impl Fn(&str, &[u8]), delete: impl Fn(&str)) {
     assert_eq!(fetched(&server), 0.0);
 }
 
+/// Asserts that `prune` deletes the objects of old versions, and no others.
+fn prunes(setup: Setup, put: impl Fn(&str, &[u8]), keys: impl Fn() -> Vec<String>) {
+    put("models/scripted/model.toml", b"prune = 1");
+    for version in 1..=3 {
+        put(&format!("models/scripted/{version}/notes.txt"), b"notes");
+        let component = scripted(&format!("version={version}"));
+        put(&format!("models/scripted/{version}/model.wasm"), &component);
+    }
+    let server = setup.config(SELDOM).start();
+    server.until_version_of("scripted", 3);
+    let left =
+        ["3/model.wasm", "3/notes.txt", "model.toml"].map(|key| format!("models/scripted/{key}"));
+    until("that version 3 is left", || keys() == left);
+    until_degraded(&server, "");
+    until("that 2 versions are counted", || {
+        server.metric("wardian_pruned_versions_total") == Some(2.0)
+    });
+}
+
 #[test]
 fn models_load_from_google_cloud_storage() {
-    // The store uses the protocol of S3, except for authentication.
     let Some(bucket) = Bucket::new() else { return };
-    bucket.open_to_all();
-    let setup = Server::with_models(|_| {}).models_at(&format!("gs://{}/models", bucket.name()));
-    let setup = setup
-        .environment("GOOGLE_BASE_URL", &format!("http://{}", bucket.proxy.address()))
-        .environment("GOOGLE_SKIP_SIGNATURE", "true");
+    let setup = google(&bucket).environment("GOOGLE_SKIP_SIGNATURE", "true");
     follows(setup, |path, content| bucket.put(path, content), |path| bucket.delete(path));
+}
+
+#[test]
+fn old_versions_are_deleted_from_google_cloud_storage() {
+    let Some(bucket) = Bucket::new() else { return };
+    // Requests that delete always have a token, here from the machine's metadata server.
+    let metadata_server = Fake::new(Kind::Google, Vec::new());
+    metadata_server
+        .answer(200, r#"{"access_token":"any","expires_in":3600,"token_type":"Bearer"}"#);
+    let address = metadata_server.address().to_string();
+    let setup = google(&bucket).environment("GCE_METADATA_HOST", &address);
+    prunes(setup, |path, content| bucket.put(path, content), || bucket.keys());
+}
+
+/// A server, not yet started, that reaches a bucket as one of Google Cloud Storage, which uses the
+/// protocol of S3, except for authentication.
+fn google(bucket: &Bucket) -> Setup {
+    bucket.open_to_all();
+    Server::with_models(|_| {})
+        .models_at(&format!("gs://{}/models", bucket.name()))
+        .environment("GOOGLE_BASE_URL", &format!("http://{}", bucket.proxy.address()))
 }
 
 #[test]
@@ -57,21 +93,8 @@ fn models_load_from_azure_blob_storage() {
 #[test]
 fn old_versions_are_deleted_from_azure_blob_storage() {
     let Some(container) = Container::start() else { return };
-    container.put("models/scripted/model.toml", b"prune = 1");
-    for version in 1..=3 {
-        container.put(&format!("models/scripted/{version}/notes.txt"), b"notes");
-        let component = scripted(&format!("version={version}"));
-        container.put(&format!("models/scripted/{version}/model.wasm"), &component);
-    }
-    let server = container.serve(KEY).config(SELDOM).start();
-    server.until_version_of("scripted", 3);
-    let left =
-        ["3/model.wasm", "3/notes.txt", "model.toml"].map(|key| format!("models/scripted/{key}"));
-    until("that version 3 is left", || container.keys() == left);
-    until_degraded(&server, "");
-    until("that 2 versions are counted", || {
-        server.metric("wardian_pruned_versions_total") == Some(2.0)
-    });
+    let setup = container.serve(KEY);
+    prunes(setup, |path, content| container.put(path, content), || container.keys());
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Fake {
         fake
     }
 
+    /// Returns where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Sets the response to listing requests.
     pub(super) fn answer(&self, status: u16, body: impl Into<Vec<u8>>) {
         *self.listing.lock().unwrap() = (status, body.into());
