@@ -129,7 +129,7 @@ mod tests {
         Metadata {
             inputs: vec![spec(input, Datatype::Bytes)],
             outputs: vec![output],
-            properties: vec![Parameter { name: "task".into(), value }],
+            properties: vec![Parameter { name: "task".into(), value }].into(),
             ..Metadata::default()
         }
     }

@@ -159,7 +159,7 @@ mod tests {
         Metadata {
             inputs: vec![spec("text", Datatype::Bytes, &[-1])],
             outputs: vec![spec("embedding", Datatype::Fp32, &[-1, 4])],
-            properties: vec![Parameter { name: "layer".into(), value }],
+            properties: vec![Parameter { name: "layer".into(), value }].into(),
             ..Metadata::default()
         }
     }

@@ -184,7 +184,7 @@ mod tests {
 
     fn normalized() -> Metadata {
         let value = ParameterValue::Boolean(true);
-        let properties = vec![Parameter { name: "normalized".into(), value }];
+        let properties = vec![Parameter { name: "normalized".into(), value }].into();
         Metadata { properties, ..Metadata::default() }
     }
 
