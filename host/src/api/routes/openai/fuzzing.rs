@@ -60,7 +60,8 @@ fn models() -> Vec<Metadata> {
         ],
         properties: ["max_tokens", "seed", "tags"]
             .map(|name| Parameter { name: name.into(), value: ParameterValue::Boolean(true) })
-            .into(),
+            .into_iter()
+            .collect(),
         ..Metadata::default()
     };
 
