@@ -1,7 +1,7 @@
 //! Texts of every kind, and the limits.
 
 use serde_json::json;
-use wardian_sdk::{Error, Tensor};
+use wardian_sdk::{Error, Request, Tensor};
 
 use super::tiny::{Tiny, numbers, request};
 
@@ -9,7 +9,7 @@ fn embed(tiny: &Tiny, text: &str) -> Vec<f32> {
     numbers(&tiny.open().unwrap().answer(&request(&[text])).unwrap(), "embedding")
 }
 
-fn rejection(tiny: &Tiny, request: &wardian_sdk::Request) -> String {
+fn rejection(tiny: &Tiny, request: &Request) -> String {
     match tiny.open().unwrap().answer(request) {
         Err(Error::Rejected(reason)) => reason,
         Err(Error::Failed(reason)) => panic!("blamed on the model: {reason}"),
@@ -100,6 +100,18 @@ fn rejection_at_load(tiny: &Tiny) -> String {
 fn no_texts_have_no_embeddings() {
     let response = Tiny::new("last_hidden_state").open().unwrap().answer(&request(&[])).unwrap();
     assert_eq!(response.outputs[0].shape, [0, 2]);
+}
+
+#[test]
+fn tokens_are_counted_if_asked_for_by_name() {
+    let model = Tiny::new("last_hidden_state").open().unwrap();
+    let outputs = vec!["embedding".to_owned(), "prompt_tokens".to_owned()];
+    let asked = Request { outputs, ..request(&["a b", "c"]) };
+
+    let response = model.answer(&asked).unwrap();
+    // With the tokens at the beginning and at the end.
+    assert_eq!(response.outputs[1].view::<i64>().unwrap().to_vec(), [4, 3]);
+    assert_eq!(model.answer(&request(&["a b"])).unwrap().outputs.len(), 1);
 }
 
 #[test]
