@@ -38,6 +38,7 @@ mod openai;
 mod protocols;
 mod remote;
 mod repository;
+mod routes;
 mod sessions;
 mod sql;
 mod streaming;

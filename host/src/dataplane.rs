@@ -7,9 +7,10 @@ use std::time::Instant;
 use crate::engine::{Budget, Interface};
 use crate::model::{
     CallerInfo, Deadline, InferError, InferRequest, ModelName, ModelSettings, Retention,
-    TenantName, Version, VersionPolicy,
+    RouteMethod, TenantName, Version, VersionPolicy,
 };
 use crate::registry::Registry;
+pub use crate::registry::RouteSearch;
 use crate::servable::{InFlight, InFlightGuard};
 pub use crate::servable::{Inference, RequestRecorder, ResponseStream, ServableHandle, Timings};
 use crate::tenant::{QuotaGuard, Tenant};
@@ -83,6 +84,37 @@ impl DataPlane {
         let servable = self.find(tenant.name(), model, version)?;
 
         Ok((admission, Admitted { servable }))
+    }
+
+    /// Admits a request of a tenant to a version that its route has found. Fails with the tenant's
+    /// quota of requests, and with `Overloaded` while the server stops.
+    pub fn admit_to(
+        &self,
+        tenant: &Arc<Tenant>,
+        servable: ServableHandle,
+    ) -> Result<(Admission, Admitted), InferError> {
+        let admission = Admission { _quota: tenant.admit()?, _in_flight: self.requests.begin() };
+        // Looked at after the request is counted, as in `admit`.
+        if self.is_stopping() {
+            return Err(InferError::Overloaded);
+        }
+
+        Ok((admission, Admitted { servable }))
+    }
+
+    /// Finds the route of a tenant's models for a path and a method.
+    pub fn find_route(
+        &self,
+        tenant: &TenantName,
+        method: Option<RouteMethod>,
+        path: &str,
+    ) -> RouteSearch {
+        self.registry.find_route(tenant, method, path)
+    }
+
+    /// True if a model of any tenant has routes.
+    pub fn has_routes(&self) -> bool {
+        self.registry.has_routes()
     }
 
     /// Waits until no request is in flight.

@@ -4,9 +4,12 @@
 //! Exists only in builds with `--cfg fuzzing`. The properties stand beside the code they check,
 //! where they can see private items; this module lists them.
 
-pub use crate::api::fuzzing::{golden, infer_binary, infer_json, openai, path, table};
+pub use crate::api::fuzzing::{
+    golden, infer_binary, infer_json, openai, path, route_request, table,
+};
 pub use crate::config::fuzzing::wardian_toml;
 pub use crate::database::fuzzing::sql;
+pub use crate::registry::fuzzing::routes;
 pub use crate::repository::fuzzing::{archive, model_toml, names};
 pub use crate::repository::remote::fuzzing::object;
 

@@ -5,14 +5,23 @@
 //! sees a model before a swap or after it, never between, and a publish for one tenant touches no
 //! other tenant's map.
 
+mod route_table;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::model::{InferError, ModelName, Retention, TenantName, Version, VersionPolicy};
+use crate::model::{
+    InferError, ModelName, ModelRoute, ModelRoutes, Retention, RouteMethod, TenantName, Version,
+    VersionPolicy, route_conflict,
+};
 use crate::servable::ServableHandle;
+use route_table::RouteTable;
+
+#[cfg(fuzzing)]
+pub(crate) use route_table::fuzzing;
 
 /// The models of all tenants. A clone is shallow.
 #[derive(Clone, Default)]
@@ -36,6 +45,18 @@ struct ModelMap {
     interceptors: HashMap<ModelName, Arc<ModelEntry>>,
     /// All serving versions, interceptors included.
     serving: Vec<ServableHandle>,
+    /// The routes of the newest serving version of each model.
+    routes: Arc<RouteTable<ServableHandle>>,
+}
+
+/// The result of a search among the routes of a tenant's models.
+pub enum RouteSearch {
+    /// A route, the version that answers it, and the values of the parameters in the path.
+    Found(Arc<ModelRoute>, ServableHandle, Vec<String>),
+    /// The path has routes with these methods alone.
+    OtherMethods(Vec<RouteMethod>),
+    /// There is no such path.
+    Nothing,
 }
 
 /// One model.
@@ -85,6 +106,44 @@ impl Registry {
         let mut names: Vec<_> = models.known.load().models.keys().cloned().collect();
         names.sort();
         names
+    }
+
+    /// Finds the route of a tenant's models for a path and a method.
+    pub fn find_route(
+        &self,
+        tenant: &TenantName,
+        method: Option<RouteMethod>,
+        path: &str,
+    ) -> RouteSearch {
+        let tenants = self.tenants.load();
+        let Some(models) = tenants.get(tenant) else { return RouteSearch::Nothing };
+
+        let known = models.known.load();
+        let Some(found) = known.routes.at(path) else { return RouteSearch::Nothing };
+        match method.and_then(|method| found.with_method(method)) {
+            Some((route, servable)) => {
+                RouteSearch::Found(route.clone(), servable.clone(), found.values)
+            }
+            None => RouteSearch::OtherMethods(found.methods()),
+        }
+    }
+
+    /// True if a model of any tenant has routes.
+    pub fn has_routes(&self) -> bool {
+        self.tenants.load().values().any(|models| !models.known.load().routes.is_empty())
+    }
+
+    /// Returns the reason that a tenant's model cannot have these routes; `None` if it can.
+    pub fn route_conflict(
+        &self,
+        tenant: &TenantName,
+        model: &ModelName,
+        routes: &ModelRoutes,
+    ) -> Option<String> {
+        let tenants = self.tenants.load();
+        let known = tenants.get(tenant)?.known.load();
+        let others = known.models.iter().filter(|(name, _)| *name != model);
+        route_conflict(routes, others.map(|(name, entry)| (name, entry.routes())))
     }
 
     /// All serving versions of all tenants, interceptors included.
@@ -144,6 +203,7 @@ impl TenantModels {
         if moved {
             known.serving =
                 known.entries().flat_map(|entry| entry.serving.iter().cloned()).collect();
+            known.routes = Arc::new(known.route_table());
         }
         // Drops the old map and its handles here rather than on a request's thread.
         drop(self.known.swap(Arc::new(known)));
@@ -173,6 +233,13 @@ impl ModelMap {
         self.models.values().chain(self.interceptors.values())
     }
 
+    fn route_table(&self) -> RouteTable<ServableHandle> {
+        let newest = self.models.values().filter_map(|entry| entry.serving.first());
+        RouteTable::new(newest.flat_map(|servable| {
+            servable.settings().routes.iter().map(|route| (route.clone(), servable.clone()))
+        }))
+    }
+
     fn serves(&self, model: &ModelName, version: Version) -> bool {
         let entries = if model.is_interceptor() { &self.interceptors } else { &self.models };
         entries.get(model).is_some_and(|entry| entry.version(version).is_some())
@@ -180,6 +247,11 @@ impl ModelMap {
 }
 
 impl ModelEntry {
+    /// The routes of the newest serving version.
+    fn routes(&self) -> &ModelRoutes {
+        self.serving.first().map_or(&[], |servable| &servable.settings().routes)
+    }
+
     fn version(&self, version: Version) -> Option<&ServableHandle> {
         self.serving.iter().find(|servable| servable.id().version == version)
     }

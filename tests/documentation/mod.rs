@@ -7,7 +7,8 @@
 //! - `console`: the same, and the output shown after each command (`$ …`) is compared.
 //! - `json`, `text`: after commands, the expected output, see [`compare`]; elsewhere JSON is
 //!   parsed.
-//! - `toml`: the program reads it as the file that `<!-- test: is NAME -->` names.
+//! - `toml`: the program reads it as the file that `<!-- test: is NAME -->` names;
+//!   `MODEL/model.toml` is that of an example model.
 //! - `rust`: it compiles against the SDK, with the context in [`rust`].
 //! - `mermaid`: it names a known type of diagram.
 //!
@@ -98,6 +99,7 @@ pages! {
     the_command_line: "docs/command-line.md", ["curl"], command_line;
     operating: "docs/operating.md", ["curl"], operated;
     the_protocol: "docs/protocol.md", ["curl"], as_it_is;
+    routes: "docs/routes.md", ["curl"], as_it_is;
     predicting: "docs/predict.md", ["curl"], as_it_is;
     openais_api: "docs/openai.md", ["curl"], as_it_is;
     the_dashboard: "docs/dashboard.md", ["curl"], as_it_is;
@@ -106,6 +108,7 @@ pages! {
     batching: "examples/batching/README.md", ["curl", "python3"], as_it_is;
     interceptors: "examples/interceptors/README.md", ["curl"], as_it_is;
     notes: "examples/notes/README.md", ["curl"], as_it_is;
+    routes_of_the_example: "examples/routes/README.md", ["curl"], as_it_is;
     retrain: "examples/retrain/README.md", ["curl", "python3", MOTO, LIBRARIES], retrained;
     s3_repository: "examples/s3-repository/README.md", ["curl", MOTO], bucket;
     sessions: "examples/sessions/README.md", ["curl"], as_it_is;
@@ -233,6 +236,7 @@ fn the_blocks_that_are_not_run_are_counted() {
         ("docs/operating.md", 3),
         ("docs/text-models.md", 2),
         ("examples/retrain/README.md", 1),
+        ("examples/routes/README.md", 1),
         ("examples/s3-repository/README.md", 1),
         ("fuzz/README.md", 2),
         ("guest-models/runtimes/conformance/README.md", 3),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::page::{Block, Kind, Page};
 use crate::egress::tls::certificate_of;
-use crate::harness::guest;
+use crate::harness::{guest, guest_folder};
 
 /// Runs the program on each sample file of a page.
 pub(super) fn try_all(page: &Page) {
@@ -25,6 +25,16 @@ pub(super) fn try_all(page: &Page) {
             "model.toml" | "config.toml" => {
                 put("m/1/model.wasm", &guest("minimal"));
                 put(&format!("m/{file}"), block.text.as_bytes());
+                wardian(folder.path(), &["check", "m"], block, &place);
+            }
+            _ if file.ends_with("/model.toml") => {
+                let model = file.trim_end_matches("/model.toml");
+                for entry in std::fs::read_dir(guest_folder(model)).unwrap() {
+                    let entry = entry.unwrap();
+                    let name = entry.file_name().into_string().unwrap();
+                    put(&format!("m/1/{name}"), &std::fs::read(entry.path()).unwrap());
+                }
+                put("m/model.toml", block.text.as_bytes());
                 wardian(folder.path(), &["check", "m"], block, &place);
             }
             _ => {

@@ -218,8 +218,10 @@ impl Response {
             return Some(Response { body, ..response });
         }
         let announced = response.header("content-length").map(|length| length.parse::<usize>());
-        // A response is cut short if the server ended in the middle of it.
-        (announced == Some(Ok(response.body.len()))).then_some(response)
+        // A response is cut short if the server ended in the middle of it. One without a body has
+        // no length.
+        let is_empty = status == 204 && response.body.is_empty() && announced.is_none();
+        (is_empty || announced == Some(Ok(response.body.len()))).then_some(response)
     }
 
     /// Returns the value of a header; `name` is in lower case.

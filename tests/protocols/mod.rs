@@ -30,6 +30,11 @@ fn predict() {
 }
 
 #[test]
+fn routes() {
+    run_cases("routes", 50);
+}
+
+#[test]
 fn tensorflow() {
     run_cases("tensorflow", 45);
 }
@@ -98,14 +103,98 @@ fn run_cases(folder: &str, least: usize) {
     assert!(faults.is_empty(), "{} of {}:\n\n{}", faults.len(), files.len(), faults.join("\n\n"));
 }
 
+const UPPER: &str = r#"
+[[routes]]
+path = "/upper"
+query = ["x"]
+inputs = { text = "x" }
+outputs = { id = { value = "0" }, answer = "text" }
+
+[[routes]]
+method = "POST"
+path = "/upper"
+body = "json"
+outputs = "text"
+
+[[routes]]
+method = "PUT"
+path = "/upper"
+body = "form"
+inputs = { text = "word" }
+
+[[routes]]
+method = "PATCH"
+path = "/upper"
+body = "raw"
+inputs = { text = "body" }
+"#;
+
+const CHAT: &str = r#"
+[[routes]]
+path = "/{sess_id}/{task_id}/{prompt}"
+inputs = { text_input = "prompt" }
+parameters = { sequence_id = "sess_id", sequence_start = "start", seed = "task_id", max_tokens = "tokens", temperature = "t" }
+query = [{ tokens = 9, t = 0, start = false }]
+"#;
+
+const NOTES: &str = r#"
+[capabilities]
+sql = true
+
+[[routes]]
+method = "POST"
+path = "/notes"
+body = "json"
+inputs = { action = { value = "create" } }
+outputs = { id = "id", text = "text", done = "done" }
+status = 201
+
+[[routes]]
+path = "/notes"
+query = [{ skip = 0, limit = 100 }]
+inputs = { action = { value = "list" } }
+outputs = { id = "id", text = "text", done = "done" }
+answer = "rows"
+
+[[routes]]
+method = "DELETE"
+path = "/notes/{id}"
+inputs = { action = { value = "delete" } }
+answer = "empty"
+
+[[routes]]
+path = "/notes/first"
+query = [{ limit = 1 }]
+outputs = "text"
+"#;
+
+const HOUSE_PRICE: &str = r#"
+labels = { stable = 1, canary = 2 }
+
+[[routes]]
+path = "/price/{lotsize}"
+query = [
+    "bedrooms",
+    { bathrms = 1, stories = 1, driveway = 1, recroom = 0, fullbase = 0, gashw = 0, airco = 0, garagepl = 0, prefarea = 0 },
+]
+
+[[routes]]
+method = "POST"
+path = "/price"
+body = "json"
+answer = "columns"
+"#;
+
 fn serve() -> Server {
     let server = Server::with_models(|models| {
         models.bare("iris", guest("iris"));
         models.bare("minimal", guest("minimal"));
         models.bare("embedder", guest("embedder"));
-        models.settings("notes", "[capabilities]\nsql = true");
+        models.settings("notes", NOTES);
+        models.settings("upper", UPPER);
+        models.settings("chat", CHAT);
         models.settings("learner", "[capabilities]\nkey_value = true");
-        models.settings("house-price", "labels = { stable = 1, canary = 2 }");
+        models.settings("house-price", HOUSE_PRICE);
         for name in ["chat", "house-price", "language-id", "learner", "notes", "upper"] {
             models.copy_folder(&guest_folder(name), &format!("{name}/1"));
         }

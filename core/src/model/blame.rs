@@ -24,6 +24,7 @@ impl InferError {
         match self {
             InferError::InvalidInput(_)
             | InferError::ModelNotFound
+            | InferError::NothingFound
             | InferError::RequestTooLarge { .. }
             | InferError::UnsupportedMedia(_)
             | InferError::Rejected(_)
@@ -66,6 +67,7 @@ mod tests {
         for (error, blame) in [
             (InferError::InvalidInput(text()), Blame::Caller),
             (InferError::ModelNotFound, Blame::Caller),
+            (InferError::NothingFound, Blame::Caller),
             (InferError::RequestTooLarge { limit: 1 }, Blame::Caller),
             (InferError::UnsupportedMedia(text()), Blame::Caller),
             (InferError::Rejected(text()), Blame::Caller),

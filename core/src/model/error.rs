@@ -91,6 +91,9 @@ pub enum InferError {
     /// The model is known but not serving.
     #[error("the model is not ready: {0}")]
     NotReady(String),
+    /// The model answered no row, and its route answers with one.
+    #[error("there is no such thing")]
+    NothingFound,
     /// The circuit breaker is open: the version failed repeatedly.
     #[error(
         "the model keeps failing and is out of service for {retry_after_seconds} s; its log has the details"
@@ -162,6 +165,8 @@ pub enum Stage {
     Load,
     /// Linking the component's imports.
     Link,
+    /// Comparing the model's routes with its metadata, and with the tenant's other models.
+    Routes,
     /// Running the migrations of the tenant's database.
     Migrate,
     /// Calling the model's `warm-up` and running the warm-up requests.
@@ -193,6 +198,7 @@ impl std::fmt::Display for Stage {
             Stage::Compile => "compile",
             Stage::Load => "load",
             Stage::Link => "link",
+            Stage::Routes => "routes",
             Stage::Migrate => "migrate",
             Stage::WarmUp => "warm-up",
             Stage::Golden => "golden",

@@ -17,6 +17,7 @@ mod properties;
 mod refused_values;
 mod request;
 mod request_id;
+mod route;
 mod runtime_info;
 mod settings;
 mod shape_fit;
@@ -39,6 +40,10 @@ pub use properties::Properties;
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, SessionControl};
 pub use request::{MAX_PARAMETERS, payload_size};
 pub use request_id::RequestId;
+pub use route::{
+    AnswerForm, AnswerOutputs, InputSource, ModelRoute, ModelRoutes, OutputSource, QueryParameter,
+    RAW_BODY, RESERVED_SEGMENTS, RouteBody, RouteMethod, RoutePath, route_conflict,
+};
 pub use runtime_info::RuntimeInfo;
 pub use settings::{
     Batching, BreakerSettings, Capabilities, Capability, ConfigTable, DeferredTasks, Instances,

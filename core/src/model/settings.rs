@@ -1,9 +1,10 @@
 //! Settings of a model: from its `model.toml`, or the defaults defined here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Origin, Version};
+use super::{ModelRoute, Origin, Version};
 
 /// Versions of a model to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,6 +227,8 @@ pub struct ModelSettings {
     pub breaker: BreakerSettings,
     /// Granted capabilities.
     pub capabilities: Capabilities,
+    /// Paths of the model's own.
+    pub routes: Vec<Arc<ModelRoute>>,
 }
 
 impl Default for VersionPolicy {

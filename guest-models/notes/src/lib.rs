@@ -21,6 +21,8 @@ impl Model for Notes {
             .optional_input::<String>("action", [1])
             .optional_input::<String>("text", [1])
             .optional_input::<i64>("id", [1])
+            .optional_input::<i64>("skip", [1])
+            .optional_input::<i64>("limit", [1])
             .output::<i64>("id", [-1])
             .output::<String>("text", [-1])
             .output::<bool>("done", [-1])
@@ -30,7 +32,7 @@ impl Model for Notes {
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let found = match Action::read(&request)? {
             Action::Create { text } => notes::create(&text)?,
-            Action::List => notes::list()?,
+            Action::List { skip, limit } => notes::list(skip, limit)?,
             Action::Complete { id } => notes::complete(id)?,
             Action::Delete { id } => notes::delete(id)?,
         };

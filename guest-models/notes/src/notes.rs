@@ -12,9 +12,6 @@ pub(crate) struct Note {
     pub(crate) created: String,
 }
 
-/// The most notes in a list.
-const MOST: i64 = 1000;
-
 /// Creates a note.
 pub(crate) fn create(text: &str) -> Result<Vec<Note>, Error> {
     let made = sql::query(&returning("insert into notes (text) values ($1)"), (text,));
@@ -25,9 +22,10 @@ pub(crate) fn create(text: &str) -> Result<Vec<Note>, Error> {
     })?)
 }
 
-/// Returns every note, oldest first.
-pub(crate) fn list() -> Result<Vec<Note>, Error> {
-    notes(sql::query(&format!("select {COLUMNS} from notes order by id limit $1"), (MOST,))?)
+/// Returns the notes after the first `skip`, oldest first, and at most `limit` of them.
+pub(crate) fn list(skip: i64, limit: i64) -> Result<Vec<Note>, Error> {
+    let query = format!("select {COLUMNS} from notes order by id limit $1 offset $2");
+    notes(sql::query(&query, (limit, skip))?)
 }
 
 /// Marks a note as done.

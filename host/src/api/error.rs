@@ -69,6 +69,7 @@ fn status_and_code(error: &InferError) -> (StatusCode, &'static str) {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
         }
         InferError::ModelNotFound => (StatusCode::NOT_FOUND, "model_not_found"),
+        InferError::NothingFound => (StatusCode::NOT_FOUND, "not_found"),
         InferError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
         InferError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected_input"),
         InferError::QueueFull { .. } | InferError::QuotaExceeded(_) => {
@@ -230,6 +231,7 @@ mod tests {
             (InferError::InvalidInput("x".into()), 400, "invalid_input"),
             (InferError::UnsupportedMedia("x".into()), 415, "unsupported_media_type"),
             (InferError::ModelNotFound, 404, "model_not_found"),
+            (InferError::NothingFound, 404, "not_found"),
             (InferError::RequestTooLarge { limit: 1 }, 413, "request_too_large"),
             (InferError::Rejected("x".into()), 422, "model_rejected_input"),
             (InferError::QueueFull { limit: 1 }, 429, "quota_exceeded"),

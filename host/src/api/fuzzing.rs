@@ -4,6 +4,7 @@ use super::extract::ModelPath;
 use super::golden_file::parse_golden;
 use super::oip::fuzzing::check_tensors;
 pub use super::oip::fuzzing::{infer_binary, infer_json};
+pub use super::routes::model_routes::fuzzing::route_request;
 pub use super::routes::openai::fuzzing::openai;
 pub use super::routes::predict::fuzzing::table;
 use crate::fuzzing::check_text;

@@ -17,7 +17,7 @@ use super::json::shorten;
 use super::state::ApiState;
 use crate::dataplane::{Admission, Admitted};
 use crate::model::{InferError, Version};
-use crate::servable::AfterResponse;
+use crate::servable::{AfterResponse, ServableHandle};
 use crate::tenant::{QuotaGuard, Tenant};
 
 /// An admitted inference request whose model has been resolved.
@@ -60,8 +60,21 @@ pub(super) async fn respond_counted<'r, F: Future<Output = Answer>>(
         Err(refusal) => return refusal.into_response(),
     };
 
+    let admitted = admit(state, context, tenant, path, quota);
+    respond_admitted(state, context, tenant, path, admitted, answer).await
+}
+
+/// Like [`respond`], for a request that has been admitted, or not.
+pub(super) async fn respond_admitted<'r, F: Future<Output = Answer>>(
+    state: &ApiState,
+    context: &'r RequestContext,
+    tenant: &'r Arc<Tenant>,
+    path: &'r ModelPath,
+    admitted: Result<(Admission, Admitted), InferError>,
+    answer: impl FnOnce(ResolvedRequest<'r>) -> F,
+) -> Response {
     let version = path.version.as_deref();
-    let outcome = match admit(state, context, tenant, path, quota) {
+    let outcome = match admitted {
         Ok((admission, admitted)) => {
             let resolved = ResolvedRequest { context, tenant, path, admitted };
             let span = resolved.span();
@@ -92,6 +105,22 @@ pub(super) fn admit(
         Some(quota) => state.dataplane.admit_counted(quota, tenant, &path.model, version),
         None => state.dataplane.admit(tenant, &path.model, version),
     };
+    if outcome.is_err() {
+        log_outcome(context, tenant, path, None, &outcome);
+    }
+
+    outcome
+}
+
+/// Admits a request to a version that a route has found. Logs the outcome if it fails.
+pub(super) fn admit_to(
+    state: &ApiState,
+    context: &RequestContext,
+    tenant: &Arc<Tenant>,
+    path: &ModelPath,
+    servable: ServableHandle,
+) -> Result<(Admission, Admitted), InferError> {
+    let outcome = state.dataplane.admit_to(tenant, servable);
     if outcome.is_err() {
         log_outcome(context, tenant, path, None, &outcome);
     }

@@ -47,6 +47,7 @@ pub use http::connection::Connection;
 pub use http::guarded_body::{GuardedBody, guard_bytes};
 pub use origin_check::AllowedHosts;
 pub use routes::dashboard::Dashboard;
+pub use routes::model_routes::check_routes;
 pub use routes::{Route, routes};
 pub use service::Api;
 pub use state::ApiState;

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
 
 use super::admin_quota::AdminQuota;
 use super::auth::{self, Guard};
-use super::error::ApiError;
 use super::routes::endpoints;
+use super::routes::model_routes;
 use super::routes::route::{Endpoint, Route};
 use super::state::ApiState;
 
-/// Builds the router. Inference by a plain path bypasses it: see `service`.
+/// Builds the router. Other paths are those of models. Inference by a plain path bypasses it: see
+/// `service`.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     let admin_quota = AdminQuota::default();
     let mut router = Router::new();
@@ -30,5 +30,5 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         router = router.route(path, guarded);
     }
 
-    router.fallback(async |uri: Uri| ApiError::no_such_path(uri.path())).with_state(state)
+    router.fallback(model_routes::handle).with_state(state)
 }

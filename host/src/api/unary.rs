@@ -64,17 +64,26 @@ pub(super) trait Codec: Decode {
         encoded: EncodedResponse,
         coding: Option<ContentCoding>,
     ) -> Result<Response, InferError> {
-        let mut response = Body::from(encoded.body).into_response();
-        let headers = response.headers_mut();
-        self.set_headers(headers, encoded.json_length);
-
-        if let Some(coding) = coding {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        }
-
-        Ok(response)
+        Ok(plain_response(self, encoded, coding))
     }
+}
+
+/// Returns a response with status 200 and an encoded body, which may be compressed.
+pub(super) fn plain_response<C: Codec>(
+    codec: &C,
+    encoded: EncodedResponse,
+    coding: Option<ContentCoding>,
+) -> Response {
+    let mut response = Body::from(encoded.body).into_response();
+    let headers = response.headers_mut();
+    codec.set_headers(headers, encoded.json_length);
+
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+
+    response
 }
 
 /// Answers an inference request in the wire format that `codec` selects by its headers.
@@ -103,7 +112,8 @@ pub(super) async fn handle_counted<C: Codec>(
     inference::respond_counted(state, context, caller, path, quota, answer).await
 }
 
-async fn infer_and_record<C: Codec>(
+/// Answers an inference request that has been admitted and resolved, as [`handle`] does.
+pub(super) async fn infer_and_record<C: Codec>(
     state: &ApiState,
     caller: &Caller,
     resolved: ResolvedRequest<'_>,

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::{Outcome, output};
 use crate::api::parse_golden;
 use crate::engine::Template;
-use crate::model::{LoadError, Metadata, ModelName, Stage};
+use crate::model::{LoadError, Metadata, ModelName, Stage, route_conflict};
 use crate::repository::{Candidate, MAX_GOLDEN_SIZE, Observed, reserved_name};
 use crate::tenant::Pacer;
 pub(super) use layout::{PathKind, classify, lay_out};
@@ -97,8 +97,15 @@ async fn check(kind: PathKind, path: &Path, loader: OfflineLoader) -> Result<Vec
     // A single version is checked without the other versions that its settings name.
     let judged =
         aspired.observed.iter().filter(|seen| seen.is_present() || kind != PathKind::Version);
+    let mut taken: Vec<&Candidate> = Vec::new();
     for seen in judged {
-        let report = check_version(seen, &loader).await;
+        let report = match taken_route(seen, &taken) {
+            Some(report) => report,
+            None => check_version(seen, &loader).await,
+        };
+        if let (Ok(_), Observed::Candidate(candidate)) = (&report.outcome, seen) {
+            taken.push(candidate);
+        }
         // The host failed, not the model, so nothing can be reported about the model.
         if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason }) = &report.outcome {
             bail!("{} could not be checked: {reason}", report.model);
@@ -108,6 +115,20 @@ async fn check(kind: PathKind, path: &Path, loader: OfflineLoader) -> Result<Vec
 
     loader.finish_progress();
     Ok(reports)
+}
+
+/// Returns a failed report if one of the models that were checked before has a route of this one.
+fn taken_route(seen: &Observed, taken: &[&Candidate]) -> Option<VersionReport> {
+    let Observed::Candidate(candidate) = seen else { return None };
+    let others = taken.iter().filter(|other| other.name != candidate.name);
+    let others = others.map(|other| (&other.name, other.settings.routes.as_slice()));
+    let reason = route_conflict(&candidate.settings.routes, others)?;
+
+    Some(VersionReport {
+        model: candidate.name.to_string(),
+        version: Some(candidate.version.number()),
+        outcome: Err(LoadError::new(Stage::Routes, reason)),
+    })
 }
 
 async fn check_version(seen: &Observed, loader: &OfflineLoader) -> VersionReport {

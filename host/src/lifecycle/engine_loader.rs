@@ -16,12 +16,18 @@ use crate::capability::http::{Egress, HttpGrant, TlsRoots};
 use crate::capability::{ConfigValues, Grants, KeyValueGrant, Sidecars};
 use crate::database::{Databases, ValidationTransaction};
 use crate::engine::{GuestThreads, Template};
-use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
+use crate::model::{
+    LoadError, Metadata, ModelId, ModelRoutes, ModelSettings, Origin, Stage, TenantName,
+};
 use crate::mutex::lock;
 use crate::repository::Candidate;
 use crate::servable::{InstanceFactory, Servable, ServableHandle, ServableMetrics, Sessions};
 use crate::store::Stores;
 use crate::tenant::{Slots, Tenant, Tenants, Workers};
+
+/// Compares the routes of a model with its metadata. Fails with the reason that one cannot work.
+/// The parts of a request are mapped in the module `api`.
+pub type CheckRoutes = fn(&Metadata, &ModelRoutes) -> Result<(), String>;
 
 /// The parts of the host that a load uses.
 #[derive(Clone)]
@@ -50,6 +56,7 @@ pub struct EngineLoader {
     sessions: Sessions,
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
+    check_routes: CheckRoutes,
     /// One HTTP client for each tenant, made at its first use.
     egress: Mutex<HashMap<TenantName, Egress>>,
 }
@@ -63,6 +70,7 @@ impl EngineLoader {
         sessions: Sessions,
         metrics: ServableMetrics,
         parse_golden: ParseGolden,
+        check_routes: CheckRoutes,
     ) -> Self {
         EngineLoader {
             config,
@@ -71,6 +79,7 @@ impl EngineLoader {
             sessions,
             metrics,
             parse_golden,
+            check_routes,
             egress: Mutex::default(),
         }
     }
@@ -157,7 +166,22 @@ impl EngineLoader {
         let grants = Grants { config, sidecars, http, key_value, sql, kernels, log };
 
         let runtime = candidate.runtime();
-        Ok(Template::new(code, grants, runtime, settings.limits.memory, settings.limits.response))
+        let template =
+            Template::new(code, grants, runtime, settings.limits.memory, settings.limits.response);
+        self.check_routes(candidate, template.metadata())?;
+
+        Ok(template)
+    }
+
+    fn check_routes(&self, candidate: &Candidate, metadata: &Metadata) -> Result<(), LoadError> {
+        let routes = &candidate.settings.routes;
+        let checked = match candidate.name.is_interceptor() && !routes.is_empty() {
+            true => {
+                Err("an interceptor has no routes; remove [[routes]] from its model.toml".into())
+            }
+            false => (self.check_routes)(metadata, routes),
+        };
+        checked.map_err(|reason| LoadError::new(Stage::Routes, reason))
     }
 
     /// The engine's slots, shared by all tenants.

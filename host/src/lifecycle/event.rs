@@ -8,7 +8,7 @@ use super::error::CommandError;
 use super::index_entry::IndexEntry;
 use super::loader_traits::ServingVersion;
 use super::pruner::PruneOutcome;
-use crate::model::{LoadError, ModelName, Version};
+use crate::model::{LoadError, ModelName, ModelRoute, Version};
 use crate::repository::{AspiredVersions, Digest};
 
 /// An event that a tenant's reconcile loop handles.
@@ -21,8 +21,15 @@ pub(super) enum Event {
     TenantRemoved { reply: oneshot::Sender<()> },
     /// The circuit breaker of a version opened because the version keeps failing.
     Tripped { name: ModelName, version: Version, digest: Digest },
-    /// A version was validated and waits for the decision on its publication.
-    Validated { name: ModelName, version: Version, reply: oneshot::Sender<bool> },
+    /// A version was validated and waits for the decision on its publication. Its routes are those
+    /// that it claims.
+    Validated {
+        name: ModelName,
+        version: Version,
+        digest: Digest,
+        routes: Vec<Arc<ModelRoute>>,
+        reply: oneshot::Sender<Result<bool, LoadError>>,
+    },
     /// A load has ended; `None` if the version was not to be published.
     Loaded {
         name: ModelName,

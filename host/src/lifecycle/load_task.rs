@@ -33,16 +33,24 @@ impl LoadTask {
         self.interceptors.before_load(id).await?;
         let validated = self.loader.load(&self.tenant, candidate).await?;
         self.interceptors.after_load(id).await?;
-        if self.may_publish(id).await { validated.commit().await.map(Some) } else { Ok(None) }
+        if self.may_publish(id, candidate).await? {
+            validated.commit().await.map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
-    async fn may_publish(&self, id: &ModelId) -> bool {
+    async fn may_publish(&self, id: &ModelId, candidate: &Candidate) -> Result<bool, LoadError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self
-            .events
-            .send(Event::Validated { name: id.name.clone(), version: id.version, reply })
-            .await;
-        sent.is_ok() && answer.await.unwrap_or(false)
+        let validated = Event::Validated {
+            name: id.name.clone(),
+            version: id.version,
+            digest: candidate.digest,
+            routes: candidate.settings.routes.clone(),
+            reply,
+        };
+        let sent = self.events.send(validated).await;
+        if sent.is_ok() { answer.await.unwrap_or(Ok(false)) } else { Ok(false) }
     }
 }
 

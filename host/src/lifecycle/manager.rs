@@ -50,7 +50,7 @@ pub struct Manager {
 
 pub(super) struct Shared {
     pub(super) loader: Arc<dyn Loader>,
-    registry: Registry,
+    pub(super) registry: Registry,
     metrics: LifecycleMetrics,
     readiness: Arc<Readiness>,
     prune: bool,

@@ -51,6 +51,7 @@ mod readiness;
 mod reconciler;
 mod record;
 mod retry_queue;
+mod route_claims;
 mod storage_quota;
 mod table_keys;
 mod tenant_record;
@@ -59,7 +60,7 @@ mod version_state;
 mod waiters;
 
 pub use code_loader::CodeLoader;
-pub use engine_loader::{EngineLoader, LoaderConfig};
+pub use engine_loader::{CheckRoutes, EngineLoader, LoaderConfig};
 pub use error::{CommandError, RefreshError};
 pub use index_entry::{IndexEntry, IndexState};
 pub use loader_traits::Loader;

@@ -113,9 +113,14 @@ impl Manager {
         self.interceptor_chain(tenant.name()).before_load(&id).await?;
 
         let validated = self.shared.loader.load(tenant, candidate).await?;
+        let routes = &candidate.settings.routes;
+        let conflict = self.shared.registry.route_conflict(tenant.name(), &id.name, routes);
         // Unmapping is slow and must not run on an HTTP thread.
         blocking::drop_value(validated).await;
-        Ok(())
+        match conflict {
+            Some(reason) => Err(LoadError::new(Stage::Routes, reason).into()),
+            None => Ok(()),
+        }
     }
 
     /// Keeps an upload, and its part of the storage quota, until a scan has found it in the

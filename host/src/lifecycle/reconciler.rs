@@ -24,6 +24,7 @@ use super::pruner::Pruner;
 use super::readiness::{Readiness, TenantProgress};
 use super::record::ModelRecord;
 use super::retry_queue::RetryQueue;
+use super::route_claims::RouteClaims;
 use super::tenant_record::TenantRecord;
 use super::waiters::Waiter;
 use crate::model::{ModelName, TenantName};
@@ -71,6 +72,7 @@ pub(super) struct Reconciler {
     changed_models: BTreeSet<ModelName>,
     /// The interceptors have changed since the models were last updated.
     interceptors_changed: bool,
+    route_claims: RouteClaims,
     waiters: Vec<Waiter>,
     /// The last merged announcement. The same one may arrive more than once.
     last_aspired: Option<Arc<AspiredVersions>>,
@@ -115,6 +117,7 @@ impl Reconciler {
             log_limit: LogRateLimit::new(),
             changed_models: BTreeSet::new(),
             interceptors_changed: false,
+            route_claims: RouteClaims::default(),
             waiters: Vec::new(),
             last_aspired: None,
             index: None,
@@ -149,6 +152,7 @@ impl Reconciler {
                 () = self.prune_schedule.wait_until_due() => self.prune_due(),
             }
             self.apply_interceptor_changes().await;
+            self.release_routes().await;
             self.publish();
             self.report_progress();
         }
@@ -182,8 +186,8 @@ impl Reconciler {
                 let _ = reply.send(());
             }
             Event::Tripped { name, version, digest } => self.handle_tripped(&name, version, digest),
-            Event::Validated { name, version, reply } => {
-                let _ = reply.send(self.may_publish(&name, version));
+            Event::Validated { name, version, digest, routes, reply } => {
+                let _ = reply.send(self.may_publish(&name, version, digest, &routes));
             }
             Event::Loaded { name, version, digest, outcome } => {
                 self.handle_loaded(name, version, digest, outcome)
@@ -299,6 +303,24 @@ impl Reconciler {
         }
 
         self.reconcile_all(due.into_iter().map(|(name, _)| name)).await;
+    }
+
+    /// Gives back the routes of versions that have ended, and retries models that wait for one.
+    async fn release_routes(&mut self) {
+        let mut released = false;
+        for name in &self.changed_models {
+            released |= self.route_claims.release(name, self.models.get(name));
+        }
+        if !released {
+            return;
+        }
+
+        let waiting = self
+            .models
+            .iter_mut()
+            .filter_map(|(name, record)| record.clear_route_failures().then(|| name.clone()));
+        let waiting: Vec<_> = waiting.collect();
+        self.reconcile_all(waiting).await;
     }
 
     /// Publishes all changed models at once.

@@ -245,6 +245,27 @@ impl ModelRecord {
         }
     }
 
+    /// Forgets failures caused by routes, so that the present ones are compared. Returns true if
+    /// there were any.
+    pub(super) fn clear_route_failures(&mut self) -> bool {
+        let mut cleared = false;
+        for record in self.versions.values_mut() {
+            record.clear_failure(|stage| {
+                cleared |= stage == Stage::Routes;
+                stage == Stage::Routes
+            });
+        }
+        cleared
+    }
+
+    /// True if a content serves or is being loaded under a version.
+    pub(super) fn holds_content(&self, version: Version, digest: Digest) -> bool {
+        self.versions.get(&version).is_some_and(|record| {
+            let serving = record.serving().map(|content| content.digest);
+            serving == Some(digest) || record.loading() == Some(digest)
+        })
+    }
+
     /// Publishes a loaded version. Returns the content that served under its number before, which
     /// is to be drained.
     pub(super) fn start_serving(

@@ -285,10 +285,22 @@ pub(super) fn identity(
     settings: &ModelSettings,
 ) -> Digest {
     // Destructured so that a new setting cannot be forgotten here.
-    let ModelSettings { versions: _, prune: _, isolation, instances, batching, limits, .. } =
-        settings;
-    let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } =
-        settings;
+    let ModelSettings {
+        versions: _,
+        prune: _,
+        labels: _,
+        isolation,
+        instances,
+        batching,
+        limits,
+        streaming,
+        sessions,
+        deferred,
+        warmup,
+        breaker,
+        capabilities,
+        routes,
+    } = settings;
     let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();
     let golden = golden.map(|sidecar| sidecar.digest);
     let served = source.model_file().map(|file| (&file.name, &file.format, file.runtime.name()));
@@ -300,7 +312,7 @@ pub(super) fn identity(
         (streaming, sessions, deferred),
         warmup,
         breaker,
-        capabilities,
+        (capabilities, routes),
     );
 
     // `Debug` quotes and escapes texts, so two different inputs never produce the same text.

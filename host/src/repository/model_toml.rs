@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::route_toml::routes;
 use crate::model::{
     Batching, BreakerSettings, Capabilities, ConfigTable, DeferredTasks, Instances, Isolation,
     Limits, ModelSettings, Retention, Sessions, Streaming, Version, VersionPolicy, Warmup,
@@ -34,6 +35,7 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, TomlFaults> {
         keys.table("warmup", |keys| warmup(keys, &mut settings.warmup));
         keys.table("breaker", |keys| breaker(keys, &mut settings.breaker));
         keys.table("capabilities", |keys| capabilities(keys, &mut settings.capabilities));
+        routes(keys, &mut settings.routes);
         check_prune(keys, &settings);
     })?;
 
@@ -372,6 +374,8 @@ mod tests {
                 sql: true,
                 kernels: false,
             },
+            // Their keys are tested beside them.
+            routes: Vec::new(),
         };
 
         assert_eq!(read, expected);

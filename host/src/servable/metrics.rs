@@ -214,6 +214,7 @@ impl VersionMetrics {
             InferError::InvalidInput(_)
             | InferError::Rejected(_)
             | InferError::RequestTooLarge { .. }
+            | InferError::NothingFound
             | InferError::UnsupportedMedia(_) => 0,
             InferError::QueueFull { .. }
             | InferError::QuotaExceeded(_)

@@ -55,5 +55,6 @@ pub fn build_loader(
         storage.sessions.clone(),
         telemetry.register(ServableMetrics::register),
         api::parse_golden,
+        api::check_routes,
     ))
 }

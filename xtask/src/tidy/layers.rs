@@ -13,7 +13,7 @@ struct Layer {
 
 /// From the outermost to the innermost: a module uses only modules that stand below it.
 const LAYERS: &[Layer] = &[
-    Layer { name: "fuzzing", uses: &["api", "config", "database", "repository"] },
+    Layer { name: "fuzzing", uses: &["api", "config", "database", "registry", "repository"] },
     Layer {
         name: "cli",
         uses: &[

@@ -197,6 +197,7 @@ impl From<LoadError> for Report {
             Stage::Load => StageName::Load,
             Stage::Compile
             | Stage::Link
+            | Stage::Routes
             | Stage::WarmUp
             | Stage::Golden
             | Stage::Intercept

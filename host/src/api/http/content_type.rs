@@ -30,6 +30,10 @@ pub(in crate::api) const SAGEMAKER: &str = "application/vnd.sagemaker-triton.bin
 pub(in crate::api) const JSON_ONLY: AcceptedTypes =
     AcceptedTypes { names: &[JSON, FORM, BYTES], hint: "send application/json" };
 
+/// Types of forms.
+pub(in crate::api) const FORM_ONLY: AcceptedTypes =
+    AcceptedTypes { names: &[FORM], hint: "send application/x-www-form-urlencoded" };
+
 /// Types of bodies with JSON or binary tensors.
 pub(in crate::api) const TENSORS: AcceptedTypes = AcceptedTypes {
     names: &[JSON, BYTES, SAGEMAKER, FORM],
@@ -58,7 +62,8 @@ impl AcceptedTypes {
     ) -> Result<Option<MediaType>, InferError> {
         let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(None) };
         // Nearly every body has exactly this type.
-        if value.as_bytes() == JSON.as_bytes() || value.is_empty() {
+        let is_json = value.as_bytes() == JSON.as_bytes() && self.names.contains(&JSON);
+        if is_json || value.is_empty() {
             return Ok(None);
         }
 

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::auth::Access;
 use super::routes::route::{Endpoint, Operation};
+use crate::servable::Servable;
 
 /// Builds the OpenAPI 3.1 document.
 pub(super) fn document(endpoints: &[Endpoint]) -> Value {
@@ -33,11 +34,36 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
         "components": {
             "schemas": schemas::schemas(),
             "responses": error_responses(),
-            "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer" },
-                "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
-            },
+            "securitySchemes": security_schemes(),
         },
+    })
+}
+
+/// Builds the OpenAPI 3.1 document of a model's routes. `paths` describes them.
+pub(super) fn model_document(servable: &Servable, paths: Map<String, Value>) -> Value {
+    let id = servable.id();
+    let schemas = schemas::schemas().remove("Error");
+
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": id.name.as_str(),
+            "version": id.version.to_string(),
+            "description": servable.metadata().description,
+        },
+        "paths": paths,
+        "components": {
+            "schemas": { "Error": schemas },
+            "responses": error_responses(),
+            "securitySchemes": security_schemes(),
+        },
+    })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "bearer": { "type": "http", "scheme": "bearer" },
+        "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
     })
 }
 

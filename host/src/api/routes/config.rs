@@ -210,6 +210,7 @@ fn effective_settings(servable: &Servable, versions: &[Version]) -> Value {
             "request_bytes": settings.limits.request,
             "response_bytes": settings.limits.response,
         },
+        "routes": settings.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "warmup": { "requests": settings.warmup.requests },
         // The values may be secrets of the model's owner.
         "capabilities": {

@@ -11,12 +11,14 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::dashboard;
+use super::model_routes;
 use super::route::{self, Endpoint, OPERATION, Operation};
-use crate::api::auth::Access;
-use crate::api::extract::json_response;
+use crate::api::auth::{Access, Caller};
+use crate::api::error::ApiError;
+use crate::api::extract::{ModelPath, json_response};
 use crate::api::http::media_type::AcceptHeader;
 use crate::api::http::response_compression::StaticDocument;
-use crate::api::openapi;
+use crate::api::openapi::{self, errors};
 use crate::api::state::ApiState;
 
 /// The routes of this file.
@@ -29,6 +31,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             response_body: "application/json",
             ..OPERATION
         }),
+        route::get("/v2/models/{model}/openapi.json", Access::Key, model_document).describe(
+            Operation {
+                id: "model_openapi",
+                tag: "models",
+                summary: "A document of the routes of a model's own",
+                response_body: "application/json",
+                errors: errors::MODEL,
+                ..OPERATION
+            },
+        ),
         route::get("/docs", Access::Open, page).describe(Operation {
             id: "docs",
             tag: "server",
@@ -53,6 +65,19 @@ async fn document(headers: HeaderMap) -> Response {
     });
 
     DOCUMENT.respond(HeaderValue::from_static("application/json"), &headers)
+}
+
+/// `GET /v2/models/{m}/openapi.json`: the routes of the version that serves.
+async fn model_document(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: ModelPath,
+) -> Result<Response, ApiError> {
+    let servable = path.find(&state, &caller)?;
+    let routes = &servable.settings().routes;
+    let paths = model_routes::paths(&path.model, servable.metadata(), routes);
+
+    Ok(json_response(&openapi::model_document(&servable, paths)))
 }
 
 /// `GET /docs`.

@@ -6,6 +6,7 @@
 
 pub(in crate::api) mod dashboard;
 pub(in crate::api) mod infer;
+pub(in crate::api) mod model_routes;
 pub(in crate::api) mod predict;
 pub(in crate::api) mod route;
 

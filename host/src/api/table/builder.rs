@@ -1,5 +1,7 @@
 //! Builds the tensors of a table row by row.
 
+use std::borrow::Cow;
+
 use super::super::json::{JsonError, Reader, shorten};
 use super::cell::{lenient_reader, push_nan};
 use super::fields::Fields;
@@ -33,9 +35,34 @@ pub(in crate::api) fn build_table(
     text_length: usize,
     fill: impl Fn(&mut TableBuilder<'_>) -> Result<(), String>,
 ) -> Result<Table, String> {
+    build(metadata, unknown, None, text_length, fill)
+}
+
+/// Returns what a field is called in the request, for error texts.
+pub(in crate::api) type FieldLabel<'t> = &'t dyn Fn(&TableBuilder<'_>, usize) -> String;
+
+/// Builds a table of one row, whose fields have labels of their own in error texts. `fill` adds the
+/// row, as in [`build_table`].
+pub(in crate::api) fn build_row(
+    metadata: &Metadata,
+    label: FieldLabel<'_>,
+    text_length: usize,
+    fill: impl Fn(&mut TableBuilder<'_>) -> Result<(), String>,
+) -> Result<Table, String> {
+    build(metadata, UnknownFields::Refused, Some(label), text_length, fill)
+}
+
+fn build(
+    metadata: &Metadata,
+    unknown: UnknownFields,
+    label: Option<FieldLabel<'_>>,
+    text_length: usize,
+    fill: impl Fn(&mut TableBuilder<'_>) -> Result<(), String>,
+) -> Result<Table, String> {
     let build = |stacked| {
         let fields = Fields::new(metadata, stacked);
         let mut table = TableBuilder::new(metadata, &fields, unknown, text_length);
+        table.label = label;
         fill(&mut table)?;
         table.finish()
     };
@@ -52,6 +79,8 @@ pub(in crate::api) fn build_table(
 pub(in crate::api) struct TableBuilder<'t> {
     pub(super) fields: &'t Fields<'t>,
     pub(super) unknown: UnknownFields,
+    /// `None` for a table whose rows are numbered.
+    label: Option<FieldLabel<'t>>,
     /// Limit of the tensors in bytes.
     limit: usize,
     pub(super) inputs: Vec<InputRows<'t>>,
@@ -91,6 +120,7 @@ impl<'t> TableBuilder<'t> {
         TableBuilder {
             fields,
             unknown,
+            label: None,
             limit: text_length.saturating_mul(EXPANSION).saturating_add(MIN_LIMIT),
             inputs: inputs.collect(),
             columns: vec![Cell::Missing; columns],
@@ -110,8 +140,30 @@ impl<'t> TableBuilder<'t> {
         self.fields
     }
 
+    /// Finds a field by its name.
+    pub(in crate::api) fn find(&self, name: &str) -> Option<usize> {
+        self.fields.find(name, 0)
+    }
+
+    /// The fields that are columns of an input; `None` if its columns are no fields.
+    pub(in crate::api) fn columns_of(&self, input: &str) -> Option<std::ops::Range<usize>> {
+        let (of, columns) = self.fields.columns()?;
+        let matrix = self.inputs.get(of)?;
+        (matrix.spec.name == input).then_some(columns)
+    }
+
+    /// The name of a field, shortened for an error text.
+    pub(in crate::api) fn name(&self, field: usize) -> String {
+        self.shown(field)
+    }
+
+    /// The names of all fields.
+    pub(in crate::api) fn names(&self) -> Vec<String> {
+        (0..self.fields.len()).map(|field| self.fields.name(field).into_owned()).collect()
+    }
+
     /// Starts a row. Fails if the model takes a single one.
-    pub(super) fn begin_row(&mut self) -> Result<(), String> {
+    pub(in crate::api) fn begin_row(&mut self) -> Result<(), String> {
         self.rows += 1;
         if self.rows > 1 && !self.fields.are_stacked() {
             return Err("the model takes one row in each request, and there are more".into());
@@ -130,7 +182,7 @@ impl<'t> TableBuilder<'t> {
     }
 
     /// Reads the value of a field in the present row.
-    pub(super) fn read_json(
+    pub(in crate::api) fn read_json(
         &mut self,
         reader: &mut Reader<'_>,
         field: usize,
@@ -171,7 +223,7 @@ impl<'t> TableBuilder<'t> {
     }
 
     /// True if the cells of a field are texts.
-    pub(super) fn is_text(&self, field: usize) -> bool {
+    pub(in crate::api) fn is_text(&self, field: usize) -> bool {
         self.fields.input_of(field).is_some_and(|(spec, _)| spec.datatype == Datatype::Bytes)
     }
 
@@ -206,6 +258,56 @@ impl<'t> TableBuilder<'t> {
         Ok(())
     }
 
+    /// Reads the value of a field in the present row from texts: one, or several for a list.
+    pub(in crate::api) fn read_texts(
+        &mut self,
+        texts: &[Cow<'_, str>],
+        field: usize,
+    ) -> Result<(), String> {
+        let is_column = self.fields.input_of(field).is_some_and(|(_, is_column)| is_column);
+        let is_missing = |text: &str| text.trim().is_empty() && !self.is_text(field);
+        let read = match texts {
+            [text] if is_column || is_missing(text) => self.read_text_cell(text, field),
+            _ => self.read_list(texts.iter().map(|text| text.as_bytes()), field),
+        };
+        read.map_err(|error| format!("{}: {error}", self.place(field)))
+    }
+
+    /// Reads the value of a field in the present row from bytes as they are.
+    pub(in crate::api) fn read_bytes(&mut self, bytes: &[u8], field: usize) -> Result<(), String> {
+        let read = match self.is_text(field) {
+            true => self.read_list(std::iter::once(bytes), field),
+            false => self.read_elements(bytes, field),
+        };
+        read.map_err(|error| format!("{}: {error}", self.place(field)))
+    }
+
+    /// Reads a list of texts, each of which is an element.
+    fn read_list<'b>(
+        &mut self,
+        texts: impl ExactSizeIterator<Item = &'b [u8]>,
+        field: usize,
+    ) -> Result<(), String> {
+        self.check_free(field)?;
+        let stacked = self.fields.are_stacked();
+        // A column is a single number.
+        let input = self.inputs.get_mut(field);
+        input.ok_or("it is given twice")?.read_list(texts, stacked)?;
+        self.put(field, Cell::Value(0..0));
+
+        Ok(())
+    }
+
+    fn read_elements(&mut self, bytes: &[u8], field: usize) -> Result<(), String> {
+        self.check_free(field)?;
+        let stacked = self.fields.are_stacked();
+        let input = self.inputs.get_mut(field);
+        input.ok_or("a column is a single number")?.read_elements(bytes, stacked)?;
+        self.put(field, Cell::Value(0..0));
+
+        Ok(())
+    }
+
     /// Notes a field of the present row that the model does not have. Fails if it is refused.
     pub(super) fn pass_over(&mut self, name: &str) -> Result<(), String> {
         if self.unknown == UnknownFields::Refused {
@@ -226,7 +328,7 @@ impl<'t> TableBuilder<'t> {
     }
 
     /// Ends a row. Fails if it lacks a field.
-    pub(super) fn end_row(&mut self) -> Result<(), String> {
+    pub(in crate::api) fn end_row(&mut self) -> Result<(), String> {
         let matrix = self.fields.columns();
         let row = self.rows;
 
@@ -352,7 +454,10 @@ impl<'t> TableBuilder<'t> {
 
     /// The place of an error in the table.
     fn place(&self, field: usize) -> String {
-        format!("row {}: field '{}'", self.rows, self.shown(field))
+        match self.label {
+            Some(label) => label(self, field),
+            None => format!("row {}: field '{}'", self.rows, self.shown(field)),
+        }
     }
 
     pub(super) fn shown(&self, field: usize) -> String {

@@ -162,6 +162,54 @@ impl<'t> InputRows<'t> {
         text_cell::append(text, self.spec.datatype, &mut self.data)
     }
 
+    /// Reads one element from each text.
+    pub(super) fn read_list<'b>(
+        &mut self,
+        texts: impl ExactSizeIterator<Item = &'b [u8]>,
+        stacked: bool,
+    ) -> Result<(), String> {
+        let count = texts.len() as u64;
+        let shape = self.fitted_shape(count, stacked).map_err(|unfit| match self.is_single() {
+            true => "it is given twice".into(),
+            false => unfit,
+        })?;
+
+        self.shape = Some(shape);
+        for text in texts {
+            match (self.spec.datatype, std::str::from_utf8(text)) {
+                (Datatype::Bytes, _) => push_bytes_element(&mut self.data, text)?,
+                (datatype, Ok(text)) => text_cell::append(text, datatype, &mut self.data)?,
+                (_, Err(_)) => return Err("it is not UTF-8".into()),
+            }
+        }
+
+        Ok(())
+    }
+
+    /// Takes bytes as the elements of a number's datatype, in little-endian order.
+    pub(super) fn read_elements(&mut self, bytes: &[u8], stacked: bool) -> Result<(), String> {
+        let datatype = self.spec.datatype;
+        let length = bytes.len() as u64;
+        let size = datatype.size().filter(|&size| length.is_multiple_of(size));
+        let size = size.ok_or_else(|| {
+            format!("{length} bytes are no whole number of elements of {datatype}")
+        })?;
+
+        self.shape = Some(self.fitted_shape(length / size, stacked)?);
+        self.data.extend_from_slice(bytes);
+
+        Ok(())
+    }
+
+    /// The shape of one row, or of the whole tensor, for this number of elements.
+    fn fitted_shape(&self, elements: u64, stacked: bool) -> Result<Vec<u64>, String> {
+        let row = TensorSpec {
+            shape: row_dimensions(self.spec, stacked).to_vec(),
+            ..TensorSpec::clone(self.spec)
+        };
+        fit_shape(&row, elements)
+    }
+
     /// True if a row has a single element.
     fn is_single(&self) -> bool {
         self.shape.as_ref().is_some_and(|shape| shape.iter().all(|&dimension| dimension == 1))

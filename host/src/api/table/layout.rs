@@ -29,7 +29,7 @@ pub(super) fn stacks_rows(metadata: &Metadata) -> bool {
 }
 
 /// True if the first dimension of the tensor has any number of entries.
-pub(super) fn varies_by_row(spec: &TensorSpec) -> bool {
+pub(in crate::api) fn varies_by_row(spec: &TensorSpec) -> bool {
     spec.shape.first() == Some(&-1)
 }
 

@@ -20,12 +20,14 @@ mod json_rows;
 mod layout;
 mod missing_texts;
 mod predictions;
+mod schema;
 mod text_cell;
 
-pub(super) use builder::{Table, TableBuilder, UnknownFields, build_table};
+pub(super) use builder::{Table, TableBuilder, UnknownFields, build_row, build_table};
 pub(super) use csv_rows::read_csv;
 pub(super) use json_rows::{
     read_columns, read_examples, read_frame, read_record, read_row, read_rows,
 };
-pub(super) use layout::Layout;
-pub(super) use predictions::{PredictionWriter, Style, elements_by_row, is_single};
+pub(super) use layout::{Layout, varies_by_row};
+pub(super) use predictions::{Output, PredictionWriter, Style, elements_by_row, is_single};
+pub(super) use schema::{FieldSchema, field_schemas, output_schema};

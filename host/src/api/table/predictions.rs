@@ -39,7 +39,7 @@ const EXPANSION: u64 = 8;
 const STEP: usize = 32 << 10;
 
 /// One output while its rows are written.
-struct Output<'t> {
+pub(in crate::api) struct Output<'t> {
     tensor: &'t Tensor,
     /// The dimensions of one row. A dimension that is left out is `None`.
     dimensions: Vec<Option<u64>>,
@@ -115,7 +115,11 @@ impl<'w> PredictionWriter<'w> {
         self.check_length()
     }
 
-    fn write_output(&mut self, output: &mut Output<'_>) -> Result<(), InferError> {
+    /// Writes the next row of an output, or the whole output.
+    pub(in crate::api) fn write_output(
+        &mut self,
+        output: &mut Output<'_>,
+    ) -> Result<(), InferError> {
         if output.is_shared {
             output.rest = &output.tensor.data;
         }
@@ -208,7 +212,9 @@ pub(in crate::api) fn is_single(metadata: &Metadata) -> bool {
 }
 
 impl<'t> Output<'t> {
-    fn new(
+    /// Prepares the rows of an output. `rows` is their number, `None` to write the output as a
+    /// whole. Fails if it has another number of rows.
+    pub(in crate::api) fn new(
         tensor: &'t Tensor,
         spec: Option<&TensorSpec>,
         rows: Option<u64>,

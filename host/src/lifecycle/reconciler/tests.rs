@@ -13,7 +13,7 @@ use super::super::metrics::LifecycleMetrics;
 use super::*;
 use crate::files::ConfinedFile;
 use crate::model::{LoadError, ModelSettings, Retention, Stage, Version, VersionPolicy};
-use crate::repository::{Digest, Observed};
+use crate::repository::{Digest, Observed, parse_model_toml};
 use crate::tenant::Tenant;
 
 /// Longer than any delay of a retry.
@@ -141,9 +141,19 @@ fn candidate(text: &str) -> Candidate {
         changed_at: (0, 0),
         sidecars: Vec::new(),
         golden: None,
-        settings: ModelSettings::default().into(),
+        settings: settings(content).into(),
         live: Default::default(),
         digest: Digest::sha256(content.as_bytes()),
+    }
+}
+
+/// The settings of a content: one that begins with a slash is the path of a route.
+fn settings(content: &str) -> ModelSettings {
+    let route = format!("[[routes]]\npath = '{content}'");
+    if content.starts_with('/') {
+        parse_model_toml(&route).unwrap()
+    } else {
+        ModelSettings::default()
     }
 }
 
@@ -642,4 +652,45 @@ async fn nothing_is_deleted_once_the_server_stops() {
     harness.settle().await;
     harness.send(Event::Aspired(kept(Retention::Newest(1), &["iris 1 a", "iris 2 b"]))).await;
     harness.assert_no_prune().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_models_with_one_route_the_first_gets_it_until_it_changes() {
+    let mut host = Harness::start();
+    host.announce(&["iris 1 /x", "rent 1 /x"]).await;
+    let iris = host.load("iris 1 /x").await;
+    let rent = host.load("rent 1 /x").await;
+
+    // Both are validated before either is published.
+    let rent = rent.succeed();
+    let _iris = iris.succeed();
+    let taken =
+        "routes: the route GET /x is taken: the model 'rent' has GET /x; change one of them";
+    assert_eq!(
+        host.index().await,
+        [format!("iris 1 unavailable: {taken}"), "rent 1 ready".to_owned()]
+    );
+    host.assert_no_load().await;
+
+    // The route is given back with the content that had it.
+    host.announce(&["iris 1 /x", "rent 1 /y"]).await;
+    let _changed = host.load("rent 1 /y").await.succeed();
+    let _iris = host.load("iris 1 /x").await.succeed();
+    drop(rent);
+    assert_eq!(host.index().await, ["iris 1 ready", "rent 1 ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_of_a_load_that_failed_is_free() {
+    let mut host = Harness::start();
+    let _iris = host.serve(&["iris 1 /x"]).await;
+    host.announce(&["iris 1 /x", "iris 2 /y", "rent 1 /z"]).await;
+    host.load("iris 2 /y").await.fail(Stage::Golden);
+    let _rent = host.load("rent 1 /z").await.succeed();
+    host.announce(&["iris 1 /x", "iris 2 /y", "rent 1 /y"]).await;
+    let _changed = host.load("rent 1 /y").await.succeed();
+    assert_eq!(
+        host.index().await,
+        ["iris 2 unavailable: golden: as the test wants", "iris 1 ready", "rent 1 ready"]
+    );
 }

@@ -9,7 +9,7 @@ use super::super::load_task::{LoadTask, retry_delay, run_load};
 use super::super::loader_traits::ServingVersion;
 use super::super::metrics::TenantMetrics;
 use super::Reconciler;
-use crate::model::{LoadError, ModelId, ModelName, Stage, Version};
+use crate::model::{LoadError, ModelId, ModelName, ModelRoutes, Stage, Version};
 use crate::repository::Digest;
 use crate::servable::InterceptorChainHandle;
 use crate::tenant::LogDecision;
@@ -86,9 +86,22 @@ impl Reconciler {
 
     /// True if a validated version is to be published. Called before its migrations are committed:
     /// they are committed only if it is, and once they are, it serves, if only for a moment.
-    pub(super) fn may_publish(&self, name: &ModelName, version: Version) -> bool {
+    ///
+    /// The version has its routes from then on. Fails if another model has one of them.
+    pub(super) fn may_publish(
+        &mut self,
+        name: &ModelName,
+        version: Version,
+        digest: Digest,
+        routes: &ModelRoutes,
+    ) -> Result<bool, LoadError> {
         let wanted = self.models.get(name).is_some_and(|record| record.may_publish(version));
-        wanted && self.owner_record.is_some() && self.is_running()
+        if !(wanted && self.owner_record.is_some() && self.is_running()) {
+            return Ok(false);
+        }
+
+        let claimed = self.route_claims.claim(name, version, digest, routes);
+        claimed.map(|()| true).map_err(|reason| LoadError::new(Stage::Routes, reason))
     }
 
     pub(super) fn handle_loaded(

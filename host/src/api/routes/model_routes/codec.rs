@@ -1,0 +1,99 @@
+//! The wire format of a route.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use super::answer;
+use super::request::{self, RequestHead};
+use crate::api::http::compression::ContentCoding;
+use crate::api::http::content_type;
+use crate::api::oip::request_json::DecodedRequest;
+use crate::api::oip::response_json::EncodedResponse;
+use crate::api::unary::{self, Codec, Decode};
+use crate::model::{AnswerForm, InferError, InferResponse, Metadata, ModelRoute, RouteBody};
+use crate::servable::ServableHandle;
+use crate::tenant::Pacer;
+
+/// A route, and the parts of a request before its body.
+#[derive(Clone)]
+pub(super) struct RouteCodec {
+    route: Arc<ModelRoute>,
+    head: Arc<RequestHead>,
+}
+
+impl RouteCodec {
+    pub(super) fn new(route: Arc<ModelRoute>, head: RequestHead) -> Self {
+        RouteCodec { route, head: Arc::new(head) }
+    }
+
+    /// Checks the content type of a body. Fails if the route does not read it.
+    pub(super) fn check_type(self, headers: &HeaderMap) -> Result<Self, InferError> {
+        match self.route.body {
+            RouteBody::Json => drop(content_type::JSON_ONLY.check(headers)?),
+            RouteBody::Form => drop(content_type::FORM_ONLY.check(headers)?),
+            RouteBody::None | RouteBody::Raw => {}
+        }
+        Ok(self)
+    }
+
+    fn content_type(&self) -> Option<HeaderValue> {
+        let default = match self.route.answer {
+            AnswerForm::Empty => return None,
+            AnswerForm::Raw => "application/octet-stream",
+            _ => "application/json",
+        };
+        let named = self.route.content_type.as_deref();
+        named.map_or(Some(HeaderValue::from_static(default)), |named| {
+            HeaderValue::from_str(named).ok()
+        })
+    }
+}
+
+impl Decode for RouteCodec {
+    type Form = ();
+
+    fn decode(
+        &self,
+        metadata: &Metadata,
+        body: &Bytes,
+        pacer: &Pacer,
+    ) -> Result<(DecodedRequest, ()), String> {
+        request::decode(&self.route, metadata, &self.head, body, pacer)
+            .map(|(decoded, _)| (decoded, ()))
+    }
+}
+
+impl Codec for RouteCodec {
+    fn encode(
+        &self,
+        servable: &ServableHandle,
+        _id: &str,
+        response: &InferResponse,
+        _form: &(),
+        pacer: &Pacer,
+    ) -> Result<EncodedResponse, InferError> {
+        let limit = servable.settings().limits.response;
+        let body = answer::write(&self.route, servable.metadata(), response, limit, pacer)?;
+        Ok(EncodedResponse { body, json_length: None })
+    }
+
+    fn set_headers(&self, headers: &mut HeaderMap, _json_length: Option<usize>) {
+        if let Some(name) = self.content_type() {
+            headers.insert(CONTENT_TYPE, name);
+        }
+    }
+
+    fn to_response(
+        &self,
+        encoded: EncodedResponse,
+        coding: Option<ContentCoding>,
+    ) -> Result<Response, InferError> {
+        let mut response = unary::plain_response(self, encoded, coding);
+        *response.status_mut() = StatusCode::from_u16(self.route.status).unwrap_or(StatusCode::OK);
+        Ok(response)
+    }
+}
