@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use futures_util::stream::unfold;
 use http_body_util::StreamBody;
@@ -161,7 +161,7 @@ impl InferStream {
                 self.ready.extend(bytes.map(Frame::data));
                 self.answering = None;
             }
-            Err(Failure { error, .. }) if self.strict => return Err(error),
+            Err(Failure { error, .. }) if self.strict || self.is_over(&error) => return Err(error),
             Err(Failure { id, error }) => {
                 self.answering = None;
                 let message = response::encode_error(&id, status::text(&error));
@@ -251,6 +251,13 @@ impl InferStream {
     /// The time at which the call ends, if its client has set one.
     fn end(&self) -> Option<Instant> {
         self.context.received.checked_add(self.call.timeout?)
+    }
+
+    /// True if a request failed because the time of the whole call is over. The request's deadline
+    /// is the same time in whole milliseconds, so either may be noticed first.
+    fn is_over(&self, error: &ApiError) -> bool {
+        let soon = Instant::now() + Duration::from_millis(1);
+        error.status == StatusCode::GATEWAY_TIMEOUT && self.end().is_some_and(|end| end <= soon)
     }
 
     fn late(&self) -> Status {
