@@ -81,10 +81,13 @@ impl StopSequences {
         Ok(Released { text: std::mem::replace(&mut self.held, rest), is_last: false })
     }
 
-    /// Returns the text that is held back, at the end of the model's text.
+    /// Returns the text that is held back, at the end of the model's text. A model that counts
+    /// bytes or tokens may end within a character, which is left out.
     pub(super) fn finish(&mut self) -> Result<Vec<u8>, NotUtf8> {
-        let held = std::mem::take(&mut self.held);
-        if std::str::from_utf8(&held).is_ok() { Ok(held) } else { Err(NotUtf8) }
+        let mut held = std::mem::take(&mut self.held);
+        let whole = whole_characters(&held)?.len();
+        held.truncate(whole);
+        Ok(held)
     }
 
     /// Returns the start of the sequence that is complete first; of several, that of the longest.
@@ -203,7 +206,7 @@ mod tests {
         let euro = "€".as_bytes();
         let (_, texts) = answer(&[], &[&euro[..1], &euro[1..2], &euro[2..]]).unwrap();
         assert_eq!(texts, ["", "", "€", ""]);
-        assert_eq!(answer(&[], &[&euro[..1]]), Err(NotUtf8));
+        assert_eq!(answer(&[], &[b"a", &euro[..2]]).unwrap().0, "a");
         assert_eq!(answer(&[], &[b"a\xff"]), Err(NotUtf8));
     }
 

@@ -33,7 +33,7 @@ pub(in crate::api) struct PredictionWriter<'w> {
 }
 
 /// Text of a body for each byte that the model may answer with: a byte that is escaped takes six.
-const EXPANSION: u64 = 8;
+pub(in crate::api) const EXPANSION: u64 = 8;
 
 /// Bytes of a body between two checkpoints.
 const STEP: usize = 32 << 10;

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -153,13 +153,16 @@ impl<F: EventFormat> EventStream<F> {
     }
 }
 
-/// Waits for the next events, at most for the heartbeat interval.
+/// Waits for the next events, at most for the heartbeat interval. Parts without events do not
+/// prolong it.
 async fn step<F: EventFormat>(
     generation: &mut Generation<F::Request>,
     format: &mut F,
 ) -> Result<Step, InferError> {
+    let silence = Instant::now() + generation.heartbeat();
+
     loop {
-        let part = match tokio::time::timeout(generation.heartbeat(), generation.wait()).await {
+        let part = match tokio::time::timeout_at(silence.into(), generation.wait()).await {
             Err(_silence) => return Ok(Step::Silence),
             Ok(part) => part.transpose()?,
         };

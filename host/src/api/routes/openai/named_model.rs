@@ -65,24 +65,32 @@ async fn find_model(
     limit: u64,
     mut memory: RequestMemory,
 ) -> Result<(String, Bytes), InferError> {
-    let started = thread_time();
     let share = tenant.payer().share();
     let inline_limit = offload::inline_limit(&state.workers, share);
-    let body = MaybeCompressed::new(coding, body, limit, inline_limit)?;
+    let charge_since = |started| {
+        let time = thread_time().saturating_sub(started);
+        state.workers.turns().charge(share, time);
+    };
 
+    let started = thread_time();
+    let body = MaybeCompressed::new(coding, body, limit, inline_limit);
+    charge_since(started);
+
+    let body = body?;
     let length = body.work_length();
     let work = move |pacer: &Pacer| {
         let body = body.into_plain(limit, &mut memory, pacer)?;
         let model = model(&body, pacer).map_err(InferError::InvalidInput)?;
         Ok((model, body))
     };
-    let found = offload::run(&state.workers, Some(tenant), length, work).await?;
-
     if length <= inline_limit {
-        state.workers.turns().charge(share, thread_time().saturating_sub(started));
+        let started = thread_time();
+        let found = work(&Pacer::unmetered());
+        charge_since(started);
+        return found;
     }
 
-    found
+    offload::run(&state.workers, Some(tenant), length, work).await?
 }
 
 /// Returns the limit of a body whose model is not known: the largest of the tenant's models, which

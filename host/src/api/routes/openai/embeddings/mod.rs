@@ -64,7 +64,8 @@ impl Codec for EmbeddingsCodec {
         pacer: &Pacer,
     ) -> Result<EncodedResponse, InferError> {
         let model = servable.id().name.as_str();
-        let body = response::write(model, servable.metadata(), response, form, pacer)?;
+        let limit = servable.settings().limits.response;
+        let body = response::write(model, servable.metadata(), response, form, limit, pacer)?;
         Ok(EncodedResponse { body, json_length: None })
     }
 

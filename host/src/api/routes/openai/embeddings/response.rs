@@ -7,19 +7,21 @@ use half::{bf16, f16};
 use super::Form;
 use crate::api::json::{write_float, write_integer, write_string};
 use crate::api::routes::openai::report::Report;
+use crate::api::table::EXPANSION;
 use crate::model::{Datatype, InferError, InferResponse, Metadata, ParameterValue, Tensor};
 use crate::tenant::Pacer;
 
 /// Length below which a vector is not scaled, as in torch.
 const SMALLEST: f32 = 1e-12;
 
-/// Writes the response of a model. Fails if there is not a vector for each text, or the vectors are
-/// shorter than the request asks for.
+/// Writes the response of a model, whose own responses have at most `limit` bytes. Fails if there
+/// is not a vector for each text, or the vectors are shorter than the request asks for.
 pub(super) fn write(
     model: &str,
     metadata: &Metadata,
     response: &InferResponse,
     form: &Form,
+    limit: u64,
     pacer: &Pacer,
 ) -> Result<Vec<u8>, InferError> {
     let output = response.outputs.iter().find(|output| output.name == form.output);
@@ -27,6 +29,7 @@ pub(super) fn write(
         .ok_or_else(|| InferError::BadOutput(format!("output '{}' is missing", form.output)))?;
     let vectors = Vectors::of(output, form, is_normalized(metadata))?;
 
+    let most = usize::try_from(limit.saturating_mul(EXPANSION)).unwrap_or(usize::MAX);
     let mut body = Vec::with_capacity(output.data.len().saturating_mul(3) + 256);
     body.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
     for index in 0..form.texts {
@@ -38,6 +41,10 @@ pub(super) fn write(
         body.extend_from_slice(b",\"embedding\":");
         vectors.write(&mut body, index as usize, form.base64)?;
         body.push(b'}');
+
+        if body.len() > most {
+            return Err(InferError::ResponseTooLarge { limit: most as u64 });
+        }
         pacer.checkpoint()?;
     }
 
@@ -89,7 +96,8 @@ impl<'t> Vectors<'t> {
             let text = format!("output '{name}' has shape {shape:?} for {texts} texts");
             InferError::BadOutput(text)
         };
-        let width = width.filter(|_| tensor.shape.len() <= 2).ok_or_else(fault)?;
+        let width = width.filter(|&width| width > 0 && tensor.shape.len() <= 2);
+        let width = width.ok_or_else(fault)?;
 
         let kept = form.dimensions.unwrap_or(width);
         if kept > width {
@@ -190,7 +198,7 @@ mod tests {
 
     fn written(metadata: &Metadata, tensor: Tensor, form: &Form) -> Result<Value, InferError> {
         let response = InferResponse { outputs: vec![tensor], ..InferResponse::default() };
-        let body = write("m", metadata, &response, form, &Pacer::unmetered())?;
+        let body = write("m", metadata, &response, form, 1 << 20, &Pacer::unmetered())?;
         Ok(serde_json::from_slice(&body).unwrap())
     }
 
@@ -241,10 +249,23 @@ mod tests {
     }
 
     #[test]
+    fn many_short_vectors_do_not_make_a_response_of_any_length() {
+        let outputs = vec![tensor(&[1000], &[0.5; 1000])];
+        let response = InferResponse { outputs, ..InferResponse::default() };
+        let form = form(1000, false, None);
+        let write =
+            |limit| write("m", &Metadata::default(), &response, &form, limit, &Pacer::unmetered());
+
+        assert!(matches!(write(4000), Err(InferError::ResponseTooLarge { .. })));
+        assert!(write(8000).is_ok());
+    }
+
+    #[test]
     fn other_shapes_and_values_are_faults_of_the_model() {
         for (tensor, texts) in [
             (tensor(&[3], &[0.0; 3]), 2),
             (tensor(&[2, 2, 1], &[0.0; 4]), 2),
+            (tensor(&[2, 0], &[]), 2),
             (tensor(&[1, 2], &[0.0, f32::INFINITY]), 1),
         ] {
             let error = written(&Metadata::default(), tensor, &form(texts, false, None));
