@@ -39,12 +39,15 @@ fn cheap_requests_wait_only_while_guests_need_the_cores() {
     let server = server();
     let cheap = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
     flood(&server, cheap);
-    assert_eq!(waits(&server), 0.0);
+    let at_rest = waits(&server);
+    // A look at the repository needs a core for a moment.
+    assert!(at_rest <= 3.0, "{at_rest}");
 
     let spinning = server.begin_behave("scripted", "spin");
     server.until_busy("scripted", 1);
     flood(&server, cheap);
-    assert!(waits(&server) > 0.0);
+    let beside = waits(&server) - at_rest;
+    assert!(beside >= 10.0, "{beside}");
     drop(spinning);
 }
 

@@ -36,6 +36,9 @@ fn old_versions_are_deleted_and_the_newest_stay() {
         |server| {
             server.until_version_of("scripted", 4);
             until("that two versions are left", || stored(&server) == [3, 4]);
+            // One, or more if the first look came before version 4 had settled.
+            let loads = || server.metric("wardian_loads_total").unwrap();
+            let before = loads();
             add(server.models(), [5]);
             server.until_version_of("scripted", 5);
             until("that version 3 is gone", || stored(&server) == [4, 5]);
@@ -49,7 +52,7 @@ fn old_versions_are_deleted_and_the_newest_stay() {
             // Version 5 is replaced by the one that is left.
             server.models().remove("scripted/5");
             server.until_version_of("scripted", 4);
-            assert_eq!(server.metric("wardian_loads_total"), Some(3.0));
+            assert_eq!(loads(), before + 2.0);
         },
     );
 }
