@@ -43,6 +43,8 @@ fn routes_are_described_with_schemas_of_the_metadata() {
 
     let post = &document["paths"]["/price"]["post"];
     let body = &post["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(*body, json!({ "$ref": "#/components/schemas/Record" }));
+    let body = &document["components"]["schemas"]["Record"];
     assert_eq!(body["properties"]["garagepl"], number);
     assert_eq!(body["required"].as_array().unwrap().len(), 11);
     let answer = &post["responses"]["202"]["content"]["application/json"]["schema"];

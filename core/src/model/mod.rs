@@ -49,7 +49,7 @@ pub use settings::{
     Batching, BreakerSettings, Capabilities, Capability, ConfigTable, DeferredTasks, Instances,
     Isolation, Limits, ModelSettings, Retention, Sessions, Streaming, VersionPolicy, Warmup,
 };
-pub use similar_names::{hint, is_misspelt, nearest};
+pub use similar_names::{MAX_CANDIDATES, hint, is_misspelt, nearest};
 pub use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};
 pub use text::{is_unprintable, sanitize, sanitize_lines};

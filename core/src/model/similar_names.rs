@@ -4,8 +4,8 @@ use super::text::sanitize;
 
 /// Limit of compared names, in bytes. The cost grows with the square of the length.
 const MAX_COMPARED: usize = 64;
-/// Limit of compared names; the rest is ignored.
-const MAX_CANDIDATES: usize = 200;
+/// Limit of names that a wrong one is compared with; [`hint`] does not count more either.
+pub const MAX_CANDIDATES: usize = 200;
 /// Limit of suggested names.
 const MAX_SUGGESTED: usize = 3;
 /// Limit of names that are all listed if none is near.
@@ -27,8 +27,9 @@ pub fn hint<'a>(kind: &str, wrong: &str, names: impl IntoIterator<Item = &'a str
             format!("; there are the {kind} {}", quote_all(&names, ", "))
         }
         count => {
-            let first = names.get(..MAX_LISTED).unwrap_or_default();
-            format!("; there are {count} {kind}, such as {}", quote_all(first, ", "))
+            let first = quote_all(names.get(..MAX_LISTED).unwrap_or_default(), ", ");
+            let more = if count > MAX_CANDIDATES { "more than " } else { "" };
+            format!("; there are {more}{} {kind}, such as {first}", count.min(MAX_CANDIDATES))
         }
     }
 }
@@ -114,6 +115,8 @@ mod tests {
         let text = hint("models", "penguins", many.iter().map(String::as_str));
 
         assert_eq!(text, "; there are 20 models, such as '0', '1', '2', '3', '4', '5'");
+        let text = hint("models", "penguins", ["upper"; MAX_CANDIDATES + 1]);
+        assert!(text.starts_with("; there are more than 200 models, such as 'upper'"), "{text}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::loader_traits::{Loader, ValidatedVersion};
 use super::migrate::{self, Validated, validation_transaction};
 use super::table_keys;
 use super::validation::{ParseGolden, validate};
+use crate::blocking;
 use crate::capability::http::{Egress, HttpGrant, TlsRoots};
 use crate::capability::{ConfigValues, Grants, KeyValueGrant, Sidecars};
 use crate::database::{Databases, ValidationTransaction};
@@ -168,20 +169,31 @@ impl EngineLoader {
         let runtime = candidate.runtime();
         let template =
             Template::new(code, grants, runtime, settings.limits.memory, settings.limits.response);
-        self.check_routes(candidate, template.metadata())?;
+        self.check_routes(candidate, &template).await?;
 
         Ok(template)
     }
 
-    fn check_routes(&self, candidate: &Candidate, metadata: &Metadata) -> Result<(), LoadError> {
-        let routes = &candidate.settings.routes;
-        let checked = match candidate.name.is_interceptor() && !routes.is_empty() {
-            true => {
-                Err("an interceptor has no routes; remove [[routes]] from its model.toml".into())
-            }
-            false => (self.check_routes)(metadata, routes),
-        };
-        checked.map_err(|reason| LoadError::new(Stage::Routes, reason))
+    async fn check_routes(
+        &self,
+        candidate: &Candidate,
+        template: &Template,
+    ) -> Result<(), LoadError> {
+        let refused = |reason| LoadError::new(Stage::Routes, reason);
+        if candidate.settings.routes.is_empty() {
+            return Ok(());
+        }
+        if candidate.name.is_interceptor() {
+            let reason = "an interceptor has no routes; remove [[routes]] from its model.toml";
+            return Err(refused(reason.to_owned()));
+        }
+
+        // Many names and a wide matrix take their time.
+        let (check, template) = (self.check_routes, template.clone());
+        let settings = candidate.settings.clone();
+        let checked = blocking::run(move || check(template.metadata(), &settings.routes)).await;
+        let ended = |error| LoadError::new(Stage::Host, format!("the load ended early: {error}"));
+        checked.map_err(ended)?.map_err(refused)
     }
 
     /// The engine's slots, shared by all tenants.

@@ -39,8 +39,9 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
     })
 }
 
-/// Builds the OpenAPI 3.1 document of a model's routes. `paths` describes them.
-pub(super) fn model_document(servable: &Servable, paths: Map<String, Value>) -> Value {
+/// Builds the OpenAPI 3.1 document of a model's routes, without the `paths`. `record` is the schema
+/// of a record with all fields.
+pub(super) fn model_document(servable: &Servable, record: Value) -> Value {
     let id = servable.id();
     let schemas = schemas::schemas().remove("Error");
 
@@ -51,9 +52,8 @@ pub(super) fn model_document(servable: &Servable, paths: Map<String, Value>) -> 
             "version": id.version.to_string(),
             "description": servable.metadata().description,
         },
-        "paths": paths,
         "components": {
-            "schemas": { "Error": schemas },
+            "schemas": { "Error": schemas, "Record": record },
             "responses": error_responses(),
             "securitySchemes": security_schemes(),
         },

@@ -5,9 +5,9 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_SECURITY_POLICY, VARY};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::dashboard;
@@ -17,9 +17,12 @@ use crate::api::auth::{Access, Caller};
 use crate::api::error::ApiError;
 use crate::api::extract::{ModelPath, json_response};
 use crate::api::http::media_type::AcceptHeader;
+use crate::api::http::offload;
+use crate::api::http::request_memory::RequestMemory;
 use crate::api::http::response_compression::StaticDocument;
 use crate::api::openapi::{self, errors};
 use crate::api::state::ApiState;
+use crate::tenant::Pacer;
 
 /// The routes of this file.
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -74,10 +77,14 @@ async fn model_document(
     path: ModelPath,
 ) -> Result<Response, ApiError> {
     let servable = path.find(&state, &caller)?;
-    let routes = &servable.settings().routes;
-    let paths = model_routes::paths(&path.model, servable.metadata(), routes);
+    let tenant = caller.tenant()?;
+    let bytes = model_routes::document_work(servable.metadata(), &servable.settings().routes);
+    let mut memory = RequestMemory::new(tenant);
+    let write = move |pacer: &Pacer| model_routes::write_document(&servable, &mut memory, pacer);
 
-    Ok(json_response(&openapi::model_document(&servable, paths)))
+    let document = offload::run(&state.workers, Some(tenant), bytes, write).await??;
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(CONTENT_TYPE, json)], document).into_response())
 }
 
 /// `GET /docs`.

@@ -158,8 +158,8 @@ impl<'t> TableBuilder<'t> {
     }
 
     /// The names of all fields.
-    pub(in crate::api) fn names(&self) -> Vec<String> {
-        (0..self.fields.len()).map(|field| self.fields.name(field).into_owned()).collect()
+    pub(in crate::api) fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        (0..self.fields.len()).map(|field| self.fields.name(field))
     }
 
     /// Starts a row. Fails if the model takes a single one.

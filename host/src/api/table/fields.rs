@@ -34,6 +34,8 @@ struct Matrix {
     width: usize,
     /// Empty if the columns have no names but their numbers.
     names: Vec<String>,
+    /// True if no name says more than the number of its column.
+    numbered: bool,
 }
 
 /// The meaning of the elements of a row without names.
@@ -161,7 +163,7 @@ impl<'m> Fields<'m> {
 
     /// Finds a column by its number, if it has no name or one that its library made of the number.
     fn numbered(&self, name: &str) -> Option<usize> {
-        let matrix = self.matrix.as_ref().filter(|matrix| are_numbered(&matrix.names))?;
+        let matrix = self.matrix.as_ref().filter(|matrix| matrix.numbered)?;
         let column = name.parse::<usize>().ok()?;
         // A number has one way to be written.
         let exact = column < matrix.width && column.to_string() == name;
@@ -214,7 +216,8 @@ fn matrix(metadata: &Metadata, stacked: bool) -> Option<Matrix> {
     let width = usize::try_from(width).ok().filter(|_| (1..=MAX_COLUMNS).contains(&width))?;
     let names = feature_names(metadata, width);
     // A single cell needs no column.
-    (width > 1 || !names.is_empty()).then_some(Matrix { input, width, names })
+    let numbered = are_numbered(&names);
+    (width > 1 || !names.is_empty()).then_some(Matrix { input, width, names, numbered })
 }
 
 /// True if no name says more than the number of its column, as `x0`, `x1`.

@@ -32,4 +32,4 @@ pub(super) use layout::{Layout, varies_by_row};
 pub(super) use predictions::{
     EXPANSION, Output, PredictionWriter, Style, elements_by_row, is_single,
 };
-pub(super) use schema::{FieldSchema, field_schemas, output_schema};
+pub(super) use schema::{FieldSchema, field_schemas, output_schema, schema_memory};

@@ -14,6 +14,20 @@ pub(in crate::api) struct FieldSchema {
     pub(in crate::api) schema: Value,
 }
 
+/// Returns an upper bound of the memory of a model's schemas, in bytes: of its fields and of its
+/// outputs, once each.
+pub(in crate::api) fn schema_memory(metadata: &Metadata) -> usize {
+    /// A level of a schema is a small map.
+    const BYTES_PER_LEVEL: usize = 1024;
+
+    let fields = Fields::new(metadata, stacks_rows(metadata));
+    let columns = fields.columns().map_or(0, |(_, columns)| columns.len());
+    let specs = metadata.inputs.iter().chain(&metadata.outputs);
+    let levels: usize = specs.map(|spec| 2 + spec.shape.len()).sum();
+
+    BYTES_PER_LEVEL.saturating_mul(columns + levels)
+}
+
 /// Returns the fields of a model. A matrix with named columns has these in its place.
 pub(in crate::api) fn field_schemas(metadata: &Metadata) -> Vec<FieldSchema> {
     let stacked = stacks_rows(metadata);

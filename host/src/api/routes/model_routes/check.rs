@@ -1,14 +1,15 @@
 //! Compares the routes of a model with its metadata when the model is loaded.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::answer::raw_output;
-use super::parts::{self, Target};
+use super::parts::{PartMap, Target};
 use crate::api::json::{Reader, shorten};
 use crate::api::table::{TableBuilder, build_row};
 use crate::model::{
-    AnswerForm, AnswerOutputs, InputSource, Metadata, ModelRoute, ModelRoutes, OutputSource,
-    RouteBody, TensorSpec, hint,
+    AnswerForm, AnswerOutputs, InputSource, MAX_CANDIDATES, Metadata, ModelRoute, ModelRoutes,
+    OutputSource, RouteBody, TensorSpec, hint,
 };
 
 /// Checks that every part of the routes' requests fills something that the model has, that its
@@ -24,15 +25,16 @@ pub fn check_routes(metadata: &Metadata, routes: &ModelRoutes) -> Result<(), Str
 
 /// Builds a row of the fixed values, and of a value for each part, as far as it can be known.
 fn check_request(metadata: &Metadata, route: &ModelRoute) -> Result<(), String> {
-    let label = |table: &TableBuilder<'_>, field| parts::label(route, table, field);
+    let map = PartMap::new(route);
+    let label = |table: &TableBuilder<'_>, field| map.label(table, field);
     let unfilled = std::cell::RefCell::new(None);
 
     let built = build_row(metadata, &label, 0, |table| {
         unfilled.take();
         table.begin_row()?;
-        let mut filled = check_sources(route, table)?;
-        fill_known(route, table, &mut filled)?;
-        let missing = unfilled_input(metadata, route, table, &filled);
+        let mut filled = check_sources(route, &map, table)?;
+        fill_known(route, &map, table, &mut filled)?;
+        let missing = unfilled_input(metadata, route, &map, table, &filled);
         unfilled.replace(missing);
         Ok(())
     });
@@ -49,16 +51,19 @@ fn check_request(metadata: &Metadata, route: &ModelRoute) -> Result<(), String> 
 }
 
 /// Fails if a part fills nothing. Returns the fields that the path and the query fill.
-fn check_sources(route: &ModelRoute, table: &TableBuilder<'_>) -> Result<Vec<usize>, String> {
-    let mut filled: Vec<usize> = Vec::new();
-    for (place, name) in parts::named_parts(route) {
-        let Target::Field(target) = parts::target(route, name) else { continue };
+fn check_sources(
+    route: &ModelRoute,
+    map: &PartMap<'_>,
+    table: &TableBuilder<'_>,
+) -> Result<HashSet<usize>, String> {
+    let mut filled = HashSet::new();
+    for (place, name) in map.named_parts() {
+        let Target::Field(target) = map.target(name) else { continue };
         let what = place.describe(route, name);
         let field = table.find(target).ok_or_else(|| unknown(table, &what, target))?;
-        if filled.contains(&field) {
+        if !filled.insert(field) {
             return Err(format!("{what}: '{}' is filled twice", shorten(target)));
         }
-        filled.push(field);
     }
 
     for (input, source) in &route.inputs {
@@ -73,16 +78,17 @@ fn check_sources(route: &ModelRoute, table: &TableBuilder<'_>) -> Result<Vec<usi
 }
 
 fn unknown(table: &TableBuilder<'_>, what: &str, input: &str) -> String {
-    let names = table.names();
-    let hint = hint("inputs", input, names.iter().map(String::as_str));
+    let names: Vec<_> = table.names().take(MAX_CANDIDATES + 1).collect();
+    let hint = hint("inputs", input, names.iter().map(AsRef::as_ref));
     format!("{what}: the model has no input '{}'{hint}", shorten(input))
 }
 
 /// Fills the fields whose values the route fixes or has a default for. Fails if one does not fit.
 fn fill_known(
     route: &ModelRoute,
+    map: &PartMap<'_>,
     table: &mut TableBuilder<'_>,
-    filled: &mut Vec<usize>,
+    filled: &mut HashSet<usize>,
 ) -> Result<(), String> {
     let read = |table: &mut TableBuilder<'_>, json: &str, field| {
         let mut reader = Reader::new(json.as_bytes()).map_err(|error| error.to_string())?;
@@ -92,12 +98,12 @@ fn fill_known(
     for (input, source) in &route.inputs {
         if let (InputSource::Value(json), Some(field)) = (source, table.find(input)) {
             read(table, json, field)?;
-            filled.push(field);
+            filled.insert(field);
         }
     }
 
     for parameter in &route.query {
-        let Target::Field(target) = parts::target(route, &parameter.name) else { continue };
+        let Target::Field(target) = map.target(&parameter.name) else { continue };
         if let (Some(json), Some(field)) = (&parameter.default, table.find(target)) {
             read(table, json, field)?;
         }
@@ -105,7 +111,7 @@ fn fill_known(
 
     // An empty text fits where any one text does.
     for name in route.path.parameters() {
-        let Target::Field(target) = parts::target(route, name) else { continue };
+        let Target::Field(target) = map.target(name) else { continue };
         if let Some(field) = table.find(target)
             && table.is_text(field)
         {
@@ -120,30 +126,23 @@ fn fill_known(
 fn unfilled_input(
     metadata: &Metadata,
     route: &ModelRoute,
+    map: &PartMap<'_>,
     table: &TableBuilder<'_>,
-    filled: &[usize],
+    filled: &HashSet<usize>,
 ) -> Option<String> {
-    let in_body = |name: &str| {
-        match route.body {
-        RouteBody::Json | RouteBody::Form => {
-            parts::body_names(route, table).iter().any(|source| {
-                matches!(parts::target(route, source), Target::Field(target) if target == name)
-            })
-        }
-        RouteBody::None | RouteBody::Raw => false,
-    }
-    };
+    let has_members = matches!(route.body, RouteBody::Json | RouteBody::Form);
+    let by_parts = map.filled_fields(table);
     let is_filled = |spec: &TensorSpec| {
         let by_whole = table.find(&spec.name).is_some_and(|field| filled.contains(&field));
         by_whole
             || table
                 .columns_of(&spec.name)
-                .is_some_and(|columns| columns.clone().all(|column| filled.contains(&column)))
-            || in_body(&spec.name)
+                .is_some_and(|mut columns| columns.all(|column| filled.contains(&column)))
+            || (has_members && map.body_fills(table, &by_parts, &spec.name))
     };
 
-    let required = metadata.inputs.iter().filter(|spec| !spec.optional);
-    required.filter(|spec| !is_filled(spec)).map(|spec| spec.name.clone()).next()
+    let mut required = metadata.inputs.iter().filter(|spec| !spec.optional);
+    required.find(|spec| !is_filled(spec)).map(|spec| spec.name.clone())
 }
 
 fn check_answer(metadata: &Metadata, route: &ModelRoute) -> Result<(), String> {

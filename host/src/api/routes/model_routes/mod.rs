@@ -44,7 +44,7 @@ use crate::servable::ServableHandle;
 use crate::tenant::Tenant;
 pub use check::check_routes;
 use codec::RouteCodec;
-pub(in crate::api) use document::paths;
+pub(in crate::api) use document::{document_work, write_document};
 use events::RouteEvents;
 use request::RequestHead;
 

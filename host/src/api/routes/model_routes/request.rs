@@ -1,16 +1,20 @@
 //! From the parts of a request to the tensors of an inference request.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use percent_encoding::percent_decode;
 use url::form_urlencoded;
 
-use super::parts::{self, Place, Target};
-use crate::api::json::{Reader, shorten};
+use super::parts::{FilledFields, PartMap, Place, Target};
+use crate::api::json::{JsonError, Reader, shorten};
 use crate::api::oip::parameters::{RawParameter, RawValue, read_parameter};
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::table::{Layout, TableBuilder, build_row};
-use crate::model::{InferRequest, InputSource, Metadata, ModelRoute, RouteBody, hint};
+use crate::model::{
+    InferRequest, InputSource, MAX_CANDIDATES, Metadata, ModelRoute, RouteBody, hint,
+};
 use crate::tenant::Pacer;
 
 /// The parts of a request apart from its body.
@@ -28,9 +32,12 @@ type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 /// The parts of a request while they are read.
 struct Parts<'a> {
     route: &'a ModelRoute,
+    map: PartMap<'a>,
     path: &'a [String],
     query: Vec<Pair<'a>>,
     body: Body<'a>,
+    /// The parameters of the request that JSON has, `None` for `null`.
+    in_json: RefCell<HashMap<&'a str, Option<RawValue>>>,
     pacer: &'a Pacer,
 }
 
@@ -55,14 +62,16 @@ pub(super) fn decode(
 ) -> Result<(DecodedRequest, Layout), String> {
     let parts = Parts {
         route,
+        map: PartMap::new(route),
         path: &head.path,
         query: pairs(head.query.as_bytes(), "query")?,
         body: read_body(route, body)?,
+        in_json: RefCell::default(),
         pacer,
     };
     parts.check_query()?;
 
-    let label = |table: &TableBuilder<'_>, field| parts::label(route, table, field);
+    let label = |table: &TableBuilder<'_>, field| parts.map.label(table, field);
     let length = head.query.len() + head.path.iter().map(String::len).sum::<usize>() + body.len();
     let table = build_row(metadata, &label, length, |table| {
         table.begin_row()?;
@@ -105,10 +114,10 @@ fn pairs<'a>(text: &'a [u8], what: &str) -> Result<Vec<Pair<'a>>, String> {
     Ok(pairs)
 }
 
-impl Parts<'_> {
+impl<'a> Parts<'a> {
     /// Fails if the query has a parameter that the route does not read.
     fn check_query(&self) -> Result<(), String> {
-        let known = |name: &str| self.route.query.iter().any(|one| one.name == name);
+        let known = |name: &str| self.map.place(name) == Some(Place::Query);
         let Some((unknown, _)) = self.query.iter().find(|(name, _)| !known(name)) else {
             return Ok(());
         };
@@ -126,8 +135,8 @@ impl Parts<'_> {
             }
         }
 
-        for (place, name) in parts::named_parts(self.route) {
-            let Target::Field(target) = parts::target(self.route, name) else { continue };
+        for (place, name) in self.map.named_parts() {
+            let Target::Field(target) = self.map.target(name) else { continue };
             let Some(field) = table.find(target) else { continue };
             match self.values(place, name) {
                 texts if !texts.is_empty() => table.read_texts(&texts, field)?,
@@ -136,8 +145,14 @@ impl Parts<'_> {
         }
 
         match &self.body {
-            Body::Json(text) => self.fill_from_json(table, text),
-            Body::Form(pairs) => self.fill_from_form(table, pairs),
+            Body::Json(text) => {
+                let filled = self.map.filled_fields(table);
+                self.fill_from_json(table, &filled, text)
+            }
+            Body::Form(pairs) => {
+                let filled = self.map.filled_fields(table);
+                self.fill_from_form(table, &filled, pairs)
+            }
             Body::None | Body::Raw(_) => Ok(()),
         }
     }
@@ -176,25 +191,51 @@ impl Parts<'_> {
         self.route.query.iter().find(|one| one.name == name)?.default.as_deref()
     }
 
-    fn fill_from_json(&self, table: &mut TableBuilder<'_>, text: &[u8]) -> Result<(), String> {
+    /// Fills the fields that JSON has, and collects the parameters of the request in it.
+    fn fill_from_json(
+        &self,
+        table: &mut TableBuilder<'_>,
+        filled: &FilledFields,
+        text: &[u8],
+    ) -> Result<(), String> {
+        // The row may be filled again in another layout.
+        let mut parameters = self.in_json.borrow_mut();
+        parameters.clear();
+
         let mut reader = Reader::paced(text, self.pacer).map_err(|error| error.to_string())?;
-        let read =
-            reader.object(|reader, name| match parts::body_target(self.route, table, &name) {
-                Some(Target::Field(target)) => match table.find(target) {
-                    Some(field) => table.read_json(reader, field),
-                    None => reader.skip(),
-                },
-                Some(Target::Parameter(_)) => reader.skip(),
-                None => Err(reader.error(self.unknown_field(table, &name))),
-            });
+        let read = reader.object(|reader, name| match self.map.body_target(table, filled, &name) {
+            Some(Target::Field(target)) => match table.find(target) {
+                Some(field) => table.read_json(reader, field),
+                None => reader.skip(),
+            },
+            Some(Target::Parameter(_)) => self.read_parameter(&mut parameters, reader, &name),
+            None => Err(reader.error(self.unknown_field(table, filled, &name))),
+        });
 
         let read = read.and_then(|()| reader.expect_end());
         read.map_err(|error| error.to_string())
     }
 
+    /// Reads a member of JSON that is a parameter of the request. Fails if it comes twice.
+    fn read_parameter(
+        &self,
+        parameters: &mut HashMap<&'a str, Option<RawValue>>,
+        reader: &mut Reader<'_>,
+        name: &str,
+    ) -> Result<(), JsonError> {
+        let Some(parameter) = self.map.parameter(name) else { return reader.skip() };
+        if parameters.contains_key(parameter) {
+            return Err(reader.error(format!("field '{}': it is given twice", shorten(name))));
+        }
+        parameters.insert(parameter, read_parameter(reader, name)?);
+
+        Ok(())
+    }
+
     fn fill_from_form(
         &self,
         table: &mut TableBuilder<'_>,
+        filled: &FilledFields,
         pairs: &[Pair<'_>],
     ) -> Result<(), String> {
         for (index, (name, _)) in pairs.iter().enumerate() {
@@ -202,23 +243,28 @@ impl Parts<'_> {
             if pairs.iter().take(index).any(|(earlier, _)| earlier == name) {
                 continue;
             }
-            match parts::body_target(self.route, table, name) {
+            match self.map.body_target(table, filled, name) {
                 Some(Target::Field(target)) => {
                     if let Some(field) = table.find(target) {
                         table.read_texts(&values(pairs, name), field)?;
                     }
                 }
                 Some(Target::Parameter(_)) => {}
-                None => return Err(self.unknown_field(table, name)),
+                None => return Err(self.unknown_field(table, filled, name)),
             }
         }
 
         Ok(())
     }
 
-    fn unknown_field(&self, table: &TableBuilder<'_>, name: &str) -> String {
-        let names = parts::body_names(self.route, table);
-        let hint = hint("fields", name, names.iter().map(String::as_str));
+    fn unknown_field(&self, table: &TableBuilder<'_>, filled: &FilledFields, name: &str) -> String {
+        // A hint compares no more of them, and a matrix may have very many columns.
+        let names = self.map.body_names(table, filled).take(MAX_CANDIDATES + 1);
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+
+        let hint = hint("fields", name, names.iter().map(AsRef::as_ref));
         format!("unknown field '{}'{hint}", shorten(name))
     }
 
@@ -229,8 +275,8 @@ impl Parts<'_> {
             return Ok(parameters);
         }
 
-        for (place, name) in parts::named_parts(self.route) {
-            let Target::Parameter(parameter) = parts::target(self.route, name) else { continue };
+        for (place, name) in self.map.named_parts() {
+            let Some(parameter) = self.map.parameter(name) else { continue };
             let label = place.describe(self.route, name);
             let value = match self.values(place, name).as_slice() {
                 [text] => Some(text_value(text)),
@@ -267,13 +313,14 @@ impl Parts<'_> {
     }
 
     fn add_from_body(&self, parameters: &mut Vec<RawParameter>) -> Result<(), String> {
+        let mut in_json = self.in_json.borrow_mut();
         for (parameter, source) in &self.route.parameters {
-            if parts::named_parts(self.route).any(|(_, name)| name == source) {
+            if self.map.place(source).is_some() {
                 continue;
             }
 
             let value = match &self.body {
-                Body::Json(text) => json_member(text, source, self.pacer)?,
+                Body::Json(_) => in_json.remove(parameter.as_str()).flatten(),
                 Body::Form(pairs) => match values(pairs, source).as_slice() {
                     [] => None,
                     [text] => Some(text_value(text)),
@@ -311,22 +358,4 @@ fn text_value(text: &str) -> RawValue {
 
     let value = is_value.then(read).flatten();
     value.unwrap_or_else(|| RawValue::Text(text.to_owned()))
-}
-
-/// Returns the member of an object that has this name as a parameter. Fails if it comes twice.
-fn json_member(text: &[u8], name: &str, pacer: &Pacer) -> Result<Option<RawValue>, String> {
-    let mut found = None;
-    let mut reader = Reader::paced(text, pacer).map_err(|error| error.to_string())?;
-    let read = reader.object(|reader, key| {
-        if key != name {
-            return reader.skip();
-        }
-        if found.is_some() {
-            return Err(reader.error(format!("field '{}': it is given twice", shorten(name))));
-        }
-        found = Some(read_parameter(reader, name)?);
-        Ok(())
-    });
-
-    read.map(|()| found.flatten()).map_err(|error| error.to_string())
 }

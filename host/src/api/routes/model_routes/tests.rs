@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::document::write_paths;
 use super::request::{RequestHead, decode};
 use super::{answer, check_routes};
+use crate::api::http::request_memory::RequestMemory;
 use crate::api::routes::routes;
 use crate::model::{
     Datatype, InferError, InferRequest, InferResponse, Metadata, ModelRoute, Parameter,
-    ParameterValue, RESERVED_SEGMENTS, Tensor, TensorSpec, push_bytes_element,
+    ParameterValue, RESERVED_SEGMENTS, TenantName, Tensor, TensorSpec, push_bytes_element,
 };
 use crate::repository::parse_model_toml;
-use crate::tenant::Pacer;
+use crate::tenant::{Pacer, Quota, Resource, Tenant, TenantSettings};
 
 fn spec(name: &str, datatype: Datatype, shape: &[i64], optional: bool) -> TensorSpec {
     TensorSpec { name: name.into(), datatype, shape: shape.into(), optional }
@@ -185,6 +188,91 @@ fn members_of_json_fill_the_other_inputs() {
         let fault = ask(&notes(), CREATE, &["3"], "", body.as_bytes()).unwrap_err();
         assert!(fault.contains(says), "{body}: {fault}");
     }
+}
+
+#[test]
+fn parameters_of_the_request_are_members_of_json_in_any_order() {
+    let route = "path = '/a'\nmethod = 'POST'\nbody = 'json'\n\
+        parameters = { one = 'a', two = 'b', sequence_id = 'c', none = 'd' }";
+    let body = br#"{"c": "x", "text": "milk", "b": 2, "d": null, "a": true}"#;
+    let request = ask(&notes(), route, &[], "", body).unwrap();
+    let parameter = |name: &str, value| Parameter { name: name.into(), value };
+    assert_eq!(
+        request.parameters,
+        [
+            parameter("one", ParameterValue::Boolean(true)),
+            parameter("two", ParameterValue::Integer(2))
+        ]
+    );
+    assert_eq!(request.session.unwrap().id, "x");
+
+    let twice = ask(&notes(), route, &[], "", br#"{"d": null, "d": 1}"#).unwrap_err();
+    assert!(twice.contains("field 'd': it is given twice"), "{twice}");
+}
+
+/// The work grows with the sum of the names and columns, not with their product: each with each
+/// would take minutes.
+#[test]
+fn many_names_and_columns_take_little_time() {
+    let features = spec("features", Datatype::Fp32, &[-1, 65_536], false);
+    let metadata = Metadata { inputs: vec![features], max_batch_size: 8, ..flats() };
+    let list = |of: &dyn Fn(usize) -> String| (0..256).map(of).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "path = '/a'\nmethod = 'POST'\nbody = 'json'\nquery = [{}]\ninputs = {{ {} }}\n\
+         parameters = {{ {} }}",
+        list(&|at| format!("'{at}'")),
+        list(&|at| format!("{} = 'm{at}'", at + 256)),
+        list(&|at| format!("p{at} = 's{at}'")),
+    );
+
+    let begun = Instant::now();
+    for (body, says) in [
+        (r#"{"zzz": 1}"#, "unknown field 'zzz'; there are more than 200 fields"),
+        (r#"{"256": 1}"#, "unknown field '256'"),
+        (r#"{"255": 1}"#, "unknown field '255'"),
+        (r#"{"m7": 1}"#, "query parameter '0' is missing"),
+    ] {
+        let fault = ask(&metadata, &text, &[], "", body.as_bytes()).unwrap_err();
+        assert!(fault.contains(says), "{body}: {fault}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+/// Returns the length of the paths in the document of 64 routes of a model with 12,000 columns, or
+/// the refusal of a tenant with this quota of memory.
+fn length_of_wide_paths(memory: u64) -> Result<usize, InferError> {
+    let names: Vec<_> = (0..12_000).map(|column| format!("the column {column}")).collect();
+    let names = ParameterValue::Text(serde_json::to_string(&names).unwrap());
+    let metadata = Metadata {
+        inputs: vec![spec("features", Datatype::Fp32, &[-1, 12_000], false)],
+        properties: vec![Parameter { name: "feature_names".into(), value: names }].into(),
+        ..flats()
+    };
+    let text: String = (0..64)
+        .map(|at| format!("[[routes]]\npath = '/{at}'\nmethod = 'POST'\nbody = 'json'\n"))
+        .collect();
+    let routes = parse_model_toml(&text).unwrap().routes;
+
+    let quota = Quota { memory, ..Quota::unlimited() };
+    let settings = TenantSettings { quota, ..TenantSettings::default() };
+    let tenant = Tenant::new(TenantName::default_tenant(), settings);
+    let mut memory = RequestMemory::new(&tenant);
+    let pacer = Pacer::unmetered();
+    let (_, written) = write_paths(&metadata, &routes, "wide", &mut memory, &pacer)?;
+    assert!(tenant.used(Resource::Memory) > written.len() as u64);
+
+    let closed = String::from_utf8(written.clone()).unwrap() + "}";
+    let paths: serde_json::Value = serde_json::from_str(&closed).unwrap();
+    assert_eq!(paths["paths"].as_object().unwrap().len(), 64);
+    Ok(written.len())
+}
+
+#[test]
+fn the_document_of_many_routes_has_the_record_once_and_counts_as_memory() {
+    let length = length_of_wide_paths(1 << 30).unwrap();
+    assert!(length < 64 * 4096, "{length}");
+    let refused = length_of_wide_paths(1 << 20).unwrap_err();
+    assert!(matches!(refused, InferError::QuotaExceeded(_)), "{refused:?}");
 }
 
 #[test]
