@@ -101,19 +101,46 @@ fn check_request(keys: &mut TableReader<'_>, route: &ModelRoute) {
         keys.check(false, &format!("query: the name '{}' is used twice", sanitize(name, 64)));
     }
 
+    let sources = sources(route);
     // The members of JSON and of a form have any names.
     if matches!(route.body, RouteBody::None | RouteBody::Raw) {
-        let sources = route.inputs.iter().filter_map(|(_, source)| match source {
-            InputSource::Named(name) => Some(("inputs", name)),
-            InputSource::Value(_) => None,
-        });
-        let parameters = route.parameters.iter().map(|(_, name)| ("parameters", name));
-        let unknown = sources.chain(parameters).find(|(_, name)| !names.contains(&name.as_str()));
-        if let Some((table, name)) = unknown {
+        let unknown = sources.iter().find(|(name, ..)| names.binary_search(name).is_err());
+        if let Some((name, table, _)) = unknown {
             let name = sanitize(name, 64);
             keys.check(false, &format!("{table}: no part of the request is called '{name}'"));
         }
     }
+
+    let mut sorted = sources;
+    sorted.sort_by_key(|(name, ..)| *name);
+    let twice = sorted.windows(2).find_map(|pair| match pair {
+        [one, other] if one.0 == other.0 => Some((one, other)),
+        _ => None,
+    });
+    if let Some(((name, table, first), (_, other_table, second))) = twice {
+        let [name, first, second] = [*name, *first, *second].map(|name| sanitize(name, 64));
+        keys.check(
+            false,
+            &format!(
+                "{table}.{first} and {other_table}.{second} have the same source '{name}'; a part \
+                 of a request fills one thing"
+            ),
+        );
+    }
+}
+
+/// Returns the names on the right side of `inputs` and `parameters`, each with its table and the
+/// name on the left side.
+fn sources(route: &ModelRoute) -> Vec<(&str, &'static str, &str)> {
+    let inputs = route.inputs.iter().filter_map(|(input, source)| match source {
+        InputSource::Named(name) => Some((name.as_str(), "inputs", input.as_str())),
+        InputSource::Value(_) => None,
+    });
+    let parameters = route.parameters.iter();
+    let parameters =
+        parameters.map(|(parameter, name)| (name.as_str(), "parameters", parameter.as_str()));
+
+    inputs.chain(parameters).collect()
 }
 
 /// Refuses parts of an answer that contradict each other.
@@ -326,6 +353,18 @@ mod tests {
             (&route("query = [{ a = nan }]"), "'a': "),
             (&route("inputs = { x = 'y' }"), "inputs: no part of the request is called 'y'"),
             (&route("parameters = { x = 'y' }"), "parameters: no part of the request"),
+            (
+                &route("query = ['q']\ninputs = { x = 'q', y = 'q' }"),
+                "inputs.x and inputs.y have the same source 'q'",
+            ),
+            (
+                "[[routes]]\npath = '/{a}'\ninputs = { x = 'a' }\nparameters = { seed = 'a' }",
+                "inputs.x and parameters.seed have the same source 'a'",
+            ),
+            (
+                &route("body = 'json'\nparameters = { b = 'm', a = 'm' }"),
+                "parameters.b and parameters.a have the same source 'm'",
+            ),
             (&route("inputs = { x = 1 }"), "inputs: expected a table such as"),
             (&route("inputs = { x = { vlue = 1 } }"), "inputs: expected a table such as"),
             (&route("status = 404"), "status: 404 is not between 200 and 299"),
