@@ -14,6 +14,8 @@ use crate::repository::Digest;
 #[derive(Default)]
 pub(super) struct RouteClaims {
     claims: BTreeMap<ModelName, Vec<Claim>>,
+    /// The contents whose claim was refused and whose load has not ended yet.
+    refused: BTreeMap<ModelName, Vec<Claim>>,
 }
 
 /// The routes of one content of a version.
@@ -21,6 +23,12 @@ struct Claim {
     version: Version,
     digest: Digest,
     routes: Vec<Arc<ModelRoute>>,
+}
+
+impl Claim {
+    fn is_of(&self, version: Version, digest: Digest) -> bool {
+        self.version == version && self.digest == digest
+    }
 }
 
 impl RouteClaims {
@@ -37,18 +45,41 @@ impl RouteClaims {
             return Ok(());
         }
 
+        let conflict = self.conflict(model, routes);
+        let claims = if conflict.is_some() { &mut self.refused } else { &mut self.claims };
+        let claims = claims.entry(model.clone()).or_default();
+        claims.retain(|claim| !claim.is_of(version, digest));
+        claims.push(Claim { version, digest, routes: routes.to_vec() });
+
+        conflict.map_or(Ok(()), Err)
+    }
+
+    /// Returns the reason that a model cannot have these routes; `None` if it can.
+    fn conflict(&self, model: &ModelName, routes: &[Arc<ModelRoute>]) -> Option<String> {
         let others = self.claims.iter().filter(|(name, _)| *name != model);
         let others = others.flat_map(|(name, claims)| {
             claims.iter().map(move |claim| (name, claim.routes.as_slice()))
         });
-        if let Some(reason) = route_conflict(routes, others) {
-            return Err(reason);
+
+        route_conflict(routes, others)
+    }
+
+    /// Forgets a refused claim, because the load of its content has ended. Returns true if the
+    /// routes have become free since it was refused.
+    pub(super) fn take_refused(
+        &mut self,
+        model: &ModelName,
+        version: Version,
+        digest: Digest,
+    ) -> bool {
+        let Some(claims) = self.refused.get_mut(model) else { return false };
+        let at = claims.iter().position(|claim| claim.is_of(version, digest));
+        let refused = at.map(|at| claims.swap_remove(at));
+        if claims.is_empty() {
+            self.refused.remove(model);
         }
 
-        let claim = Claim { version, digest, routes: routes.to_vec() };
-        self.claims.entry(model.clone()).or_default().push(claim);
-
-        Ok(())
+        refused.is_some_and(|claim| self.conflict(model, &claim.routes).is_none())
     }
 
     /// Gives back the routes of contents that neither serve nor are being loaded. Returns true if

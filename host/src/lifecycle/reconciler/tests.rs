@@ -681,6 +681,35 @@ async fn of_two_models_with_one_route_the_first_gets_it_until_it_changes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_route_released_before_the_end_of_a_refused_load_is_not_missed() {
+    let mut host = Harness::start();
+    let _iris = host.serve(&["iris 1 /x"]).await;
+    host.announce(&["iris 1 /x", "rent 1 /x"]).await;
+    let rent = host.load("rent 1 /x").await;
+
+    // The load asks for its route, and ends once the route is free.
+    let Candidate { name, version, digest, settings, .. } = rent.candidate.clone();
+    let (reply, answer) = oneshot::channel();
+    let routes = settings.routes.clone();
+    host.send(Event::Validated { name, version, digest, routes, reply }).await;
+    assert!(answer.await.unwrap().unwrap_err().reason.contains("is taken"));
+    host.announce(&["rent 1 /x"]).await;
+    host.settle().await;
+    rent.fail(Stage::Routes);
+
+    let _rent = host.load("rent 1 /x").await.succeed();
+    assert_eq!(host.index().await.last().unwrap(), "rent 1 ready");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_whose_routes_cannot_work_is_not_repeated() {
+    let mut host = Harness::start();
+    host.announce(&["iris 1 /x"]).await;
+    host.load("iris 1 /x").await.fail(Stage::Routes);
+    host.assert_no_load().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_route_of_a_load_that_failed_is_free() {
     let mut host = Harness::start();
     let _iris = host.serve(&["iris 1 /x"]).await;

@@ -113,6 +113,7 @@ impl Reconciler {
     ) {
         self.running_loads = self.running_loads.saturating_sub(1);
         self.collection_due = true;
+        let free_by_now = self.route_claims.take_refused(&name, version, digest);
         match outcome {
             // The version of a removed tenant would use that tenant's quota and grants.
             _ if self.owner_record.is_none() => self.abandon_load(&name, version),
@@ -124,6 +125,10 @@ impl Reconciler {
             Err(error) => {
                 self.increment(|metrics| &metrics.failures);
                 self.record_failure(&name, version, digest, error);
+                // The route was released after it was refused, when the failure was not known yet.
+                if free_by_now && let Some(record) = self.models.get_mut(&name) {
+                    record.clear_route_failures();
+                }
             }
         }
 
