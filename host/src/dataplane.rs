@@ -117,6 +117,11 @@ impl DataPlane {
         self.registry.has_routes()
     }
 
+    /// True if a model of the tenant has routes.
+    pub fn tenant_has_routes(&self, tenant: &TenantName) -> bool {
+        self.registry.tenant_has_routes(tenant)
+    }
+
     /// Waits until no request is in flight.
     pub async fn wait_until_idle(&self) {
         self.requests.wait_until_idle().await;

@@ -5,6 +5,7 @@
 //! sees a model before a swap or after it, never between, and a publish for one tenant touches no
 //! other tenant's map.
 
+mod counted_routes;
 mod route_table;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use crate::model::{
     VersionPolicy, route_conflict,
 };
 use crate::servable::ServableHandle;
+use counted_routes::{CountedRoutes, RouteCount};
 use route_table::RouteTable;
 
 #[cfg(fuzzing)]
@@ -27,6 +29,7 @@ pub(crate) use route_table::fuzzing;
 #[derive(Clone, Default)]
 pub struct Registry {
     tenants: Arc<ArcSwap<HashMap<TenantName, TenantModels>>>,
+    route_count: RouteCount,
     changes: Arc<watch::Sender<()>>,
 }
 
@@ -34,6 +37,7 @@ pub struct Registry {
 #[derive(Clone)]
 pub struct TenantModels {
     known: Arc<ArcSwap<ModelMap>>,
+    route_count: RouteCount,
     changes: Arc<watch::Sender<()>>,
 }
 
@@ -45,8 +49,18 @@ struct ModelMap {
     interceptors: HashMap<ModelName, Arc<ModelEntry>>,
     /// All serving versions, interceptors included.
     serving: Vec<ServableHandle>,
-    /// The routes of the newest serving version of each model.
-    routes: Arc<RouteTable<ServableHandle>>,
+    /// The routes of the newest serving version of each model, each with the model; `None` if no
+    /// model has ever had any.
+    routes: Option<Arc<CountedRoutes<ModelName>>>,
+}
+
+/// The changes of a publish to a model.
+#[derive(Clone, Copy, Default)]
+struct Change {
+    /// Its serving versions.
+    versions: bool,
+    /// The routes of its newest serving version.
+    routes: bool,
 }
 
 /// The result of a search among the routes of a tenant's models.
@@ -119,18 +133,29 @@ impl Registry {
         let Some(models) = tenants.get(tenant) else { return RouteSearch::Nothing };
 
         let known = models.known.load();
-        let Some(found) = known.routes.at(path) else { return RouteSearch::Nothing };
-        match method.and_then(|method| found.with_method(method)) {
-            Some((route, servable)) => {
-                RouteSearch::Found(route.clone(), servable.clone(), found.values)
-            }
-            None => RouteSearch::OtherMethods(found.methods()),
+        let Some(found) = known.routes.as_ref().and_then(|routes| routes.table().at(path)) else {
+            return RouteSearch::Nothing;
+        };
+        let Some((route, model)) = method.and_then(|method| found.with_method(method)) else {
+            return RouteSearch::OtherMethods(found.methods());
+        };
+
+        match known.models.get(model).and_then(|entry| entry.serving.first()) {
+            Some(newest) => RouteSearch::Found(route.clone(), newest.clone(), found.values),
+            None => RouteSearch::Nothing,
         }
     }
 
     /// True if a model of any tenant has routes.
     pub fn has_routes(&self) -> bool {
-        self.tenants.load().values().any(|models| !models.known.load().routes.is_empty())
+        !self.route_count.is_zero()
+    }
+
+    /// True if a model of the tenant has routes.
+    pub fn tenant_has_routes(&self, tenant: &TenantName) -> bool {
+        let tenants = self.tenants.load();
+        let Some(models) = tenants.get(tenant) else { return false };
+        models.known.load().routes.as_ref().is_some_and(|routes| !routes.table().is_empty())
     }
 
     /// Returns the reason that a tenant's model cannot have these routes; `None` if it can.
@@ -163,7 +188,11 @@ impl Registry {
 
     /// Adds a tenant without models. Replaces the models of a former tenant with the same name.
     pub fn add_tenant(&self, tenant: &TenantName) -> TenantModels {
-        let models = TenantModels { known: Arc::default(), changes: self.changes.clone() };
+        let models = TenantModels {
+            known: Arc::default(),
+            route_count: self.route_count.clone(),
+            changes: self.changes.clone(),
+        };
         self.tenants.rcu(|tenants| {
             let mut tenants = HashMap::clone(tenants);
             tenants.insert(tenant.clone(), models.clone());
@@ -195,48 +224,58 @@ impl TenantModels {
     /// writers would overwrite each other.
     pub fn publish(&self, changes: impl IntoIterator<Item = (ModelName, Option<ModelEntry>)>) {
         let mut known = ModelMap::clone(&self.known.load());
-        let mut moved = false;
+        let mut all = Change::default();
         for (model, entry) in changes {
-            moved |= known.replace(model, entry);
+            let change = known.replace(model, entry);
+            all.versions |= change.versions;
+            all.routes |= change.routes;
         }
 
-        if moved {
+        if all.versions {
             known.serving =
                 known.entries().flat_map(|entry| entry.serving.iter().cloned()).collect();
-            known.routes = Arc::new(known.route_table());
+        }
+        // The table is large, and most new versions keep their routes.
+        if all.routes {
+            known.routes = Some(Arc::new(self.route_count.add(known.route_table())));
         }
         // Drops the old map and its handles here rather than on a request's thread.
         drop(self.known.swap(Arc::new(known)));
 
-        if moved {
+        if all.versions {
             self.changes.send_replace(());
         }
     }
 }
 
 impl ModelMap {
-    /// Replaces one model's entry. Returns true if its serving versions changed.
-    fn replace(&mut self, model: ModelName, entry: Option<ModelEntry>) -> bool {
+    /// Replaces one model's entry.
+    fn replace(&mut self, model: ModelName, entry: Option<ModelEntry>) -> Change {
         let entries =
             if model.is_interceptor() { &mut self.interceptors } else { &mut self.models };
-        let after = entry.as_ref().map(|entry| entry.serving.clone()).unwrap_or_default();
-        let before = match entry {
-            Some(entry) => entries.insert(model, Arc::new(entry)),
+        let after = entry.map(Arc::new);
+        let before = match &after {
+            Some(entry) => entries.insert(model, entry.clone()),
             None => entries.remove(&model),
         };
-        let before = before.map(|entry| entry.serving.clone()).unwrap_or_default();
-        before.len() != after.len()
-            || !before.iter().zip(&after).all(|(one, other)| Arc::ptr_eq(one, other))
+
+        let [before, after] = [before, after].map(Option::unwrap_or_default);
+        let same_versions = before.serving.len() == after.serving.len()
+            && before
+                .serving
+                .iter()
+                .zip(&after.serving)
+                .all(|(one, other)| Arc::ptr_eq(one, other));
+        Change { versions: !same_versions, routes: before.routes() != after.routes() }
     }
 
     fn entries(&self) -> impl Iterator<Item = &Arc<ModelEntry>> {
         self.models.values().chain(self.interceptors.values())
     }
 
-    fn route_table(&self) -> RouteTable<ServableHandle> {
-        let newest = self.models.values().filter_map(|entry| entry.serving.first());
-        RouteTable::new(newest.flat_map(|servable| {
-            servable.settings().routes.iter().map(|route| (route.clone(), servable.clone()))
+    fn route_table(&self) -> RouteTable<ModelName> {
+        RouteTable::new(self.models.iter().flat_map(|(model, entry)| {
+            entry.routes().iter().map(|route| (route.clone(), model.clone()))
         }))
     }
 

@@ -5,13 +5,15 @@ use crate::tenants::key;
 
 const KEYS: &str = "[tenants.default]\n[tenants.a]\nrepository = 'a'\nkeys = [KEY_A, KEY_M]\n\
     quota = { requests_per_second = 'unlimited', concurrency = 4 }\n\
-    [tenants.b]\nrepository = 'b'\nkeys = [KEY_B]\n";
+    [tenants.b]\nrepository = 'b'\nkeys = [KEY_B]\n\
+    [tenants.c]\nrepository = 'c'\nkeys = [KEY_C]\n";
 
 fn server() -> Server {
     let keys = KEYS
         .replace("KEY_A", &key("a-infer", &["infer"]))
         .replace("KEY_M", &key("a-manage", &["manage"]))
-        .replace("KEY_B", &key("b-infer", &["infer"]));
+        .replace("KEY_B", &key("b-infer", &["infer"]))
+        .replace("KEY_C", &key("c-manage", &["manage"]));
     let setup = Server::with_models(|_| {})
         .config(&format!("keys = [{}]\n{keys}", key("host", &["admin"])));
     for (tenant, version, path) in [("a", 1, "/shared/{text}"), ("b", 2, "/shared/{text}")] {
@@ -48,6 +50,8 @@ fn a_route_needs_a_key_with_the_scope_of_inference() {
         server.get(path).refused(401, "unauthenticated");
         server.holder("wrong").get(path).refused(401, "unknown_key");
         server.holder("a-manage").get(path).refused(403, "forbidden");
+        // Whether other tenants have routes makes no difference.
+        server.holder("c-manage").get(path).refused(404, "not_found");
         server.holder("host").get(path).refused(400, "invalid_input");
         server.call("OPTIONS", path).send().refused(401, "unauthenticated");
     }

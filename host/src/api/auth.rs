@@ -89,6 +89,14 @@ impl Caller {
         }
     }
 
+    /// Fails if the API key lacks the scope that an access requires.
+    pub(super) fn require(&self, access: Access) -> Result<(), ApiError> {
+        match access.scope() {
+            Some(scope) if !self.may(scope) => Err(missing_scope(scope)),
+            _ => Ok(()),
+        }
+    }
+
     /// True if the API key has this scope.
     pub(super) fn may(&self, scope: KeyScope) -> bool {
         self.0.scopes.allows(scope)
@@ -124,10 +132,8 @@ pub(super) fn authorize(
     let named = headers.get(TENANT_HEADER).map(|name| name.to_str().unwrap_or_default());
     let caller = Caller(state.tenants.identify(sent_key(headers)?, named)?);
 
-    match access.scope() {
-        Some(scope) if !caller.0.scopes.allows(scope) => Err(missing_scope(scope)),
-        _ => Ok(caller),
-    }
+    caller.require(access)?;
+    Ok(caller)
 }
 
 /// The state of [`require_access`] for one route.

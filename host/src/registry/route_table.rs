@@ -56,8 +56,7 @@ impl<T> RouteTable<T> {
     }
 
     /// The number of routes.
-    #[cfg(any(test, fuzzing))]
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.count
     }
 
@@ -145,7 +144,7 @@ fn plain(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;

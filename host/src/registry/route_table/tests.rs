@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{AnswerForm, AnswerOutputs, RouteBody, RoutePath};
 
-pub(super) fn route(method: RouteMethod, path: &str) -> Option<Arc<ModelRoute>> {
+pub(in crate::registry) fn route(method: RouteMethod, path: &str) -> Option<Arc<ModelRoute>> {
     Some(Arc::new(ModelRoute {
         method,
         path: RoutePath::parse(path).ok()?,

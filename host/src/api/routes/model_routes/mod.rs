@@ -61,7 +61,7 @@ pub(in crate::api) async fn handle(
         return nothing();
     }
 
-    let caller = match auth::authorize(&state, request.headers(), Access::Infer) {
+    let caller = match auth::authorize(&state, request.headers(), Access::Key) {
         Ok(caller) => caller,
         Err(refusal) => return refusal.into_response(),
     };
@@ -70,6 +70,13 @@ pub(in crate::api) async fn handle(
         Ok(tenant) => tenant.clone(),
         Err(refusal) => return refusal.into_response(),
     };
+    // The answer does not depend on the routes of other tenants.
+    if !state.dataplane.tenant_has_routes(tenant.name()) {
+        return nothing();
+    }
+    if let Err(refusal) = caller.require(Access::Infer) {
+        return refusal.into_response();
+    }
 
     let method = RouteMethod::of_request(request.method().as_str());
     match state.dataplane.find_route(tenant.name(), method, path) {
