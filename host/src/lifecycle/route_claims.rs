@@ -10,6 +10,9 @@ use super::record::ModelRecord;
 use crate::model::{ModelName, ModelRoute, Version, route_conflict};
 use crate::repository::Digest;
 
+/// Limit of the routes of a tenant's models. Their table is built again when one changes.
+const MAX_ROUTES: usize = 4096;
+
 /// The claimed routes, by model.
 #[derive(Default)]
 pub(super) struct RouteClaims {
@@ -33,7 +36,7 @@ impl Claim {
 
 impl RouteClaims {
     /// Claims the routes of a content that is about to be published. Fails with the reason if
-    /// another model has one of them.
+    /// another model has one of them, or the tenant's models would have too many.
     pub(super) fn claim(
         &mut self,
         model: &ModelName,
@@ -57,6 +60,16 @@ impl RouteClaims {
     /// Returns the reason that a model cannot have these routes; `None` if it can.
     fn conflict(&self, model: &ModelName, routes: &[Arc<ModelRoute>]) -> Option<String> {
         let others = self.claims.iter().filter(|(name, _)| *name != model);
+        let of_model = |claims: &Vec<Claim>| claims.iter().map(|claim| claim.routes.len()).max();
+        let count: usize = others.clone().filter_map(|(_, claims)| of_model(claims)).sum();
+        if count + routes.len() > MAX_ROUTES {
+            let own = routes.len();
+            return Some(format!(
+                "the tenant's other models have {count} routes, and with the {own} of this one \
+                 there would be more than {MAX_ROUTES}; remove some"
+            ));
+        }
+
         let others = others.flat_map(|(name, claims)| {
             claims.iter().map(move |claim| (name, claim.routes.as_slice()))
         });
@@ -97,5 +110,35 @@ impl RouteClaims {
         }
 
         released
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::parse_model_toml;
+
+    #[test]
+    fn the_routes_of_a_tenant_are_limited() {
+        let version = Version::new(1).unwrap();
+        let digest = Digest::sha256(b"a");
+        let mut claims = RouteClaims::default();
+        let mut claim = |number: usize, count: usize| {
+            let routes = (0..count).map(|at| format!("[[routes]]\npath = '/{number}/{at}'\n"));
+            let routes = parse_model_toml(&routes.collect::<String>()).unwrap().routes;
+            let model = ModelName::new(&format!("model-{number}")).unwrap();
+            claims.claim(&model, version, digest, &routes)
+        };
+
+        for number in 0..64 {
+            assert_eq!(claim(number, 64), Ok(()));
+        }
+        // A model may be loaded again, and one without routes fits always.
+        assert_eq!(claim(7, 64), Ok(()));
+        assert_eq!(claim(64, 0), Ok(()));
+        let reason = claim(64, 1).unwrap_err();
+        assert!(reason.contains("have 4096 routes, and with the 1 of this one"), "{reason}");
+        assert_eq!(claim(7, 63), Ok(()));
+        assert!(claim(64, 2).is_err());
     }
 }
