@@ -26,6 +26,7 @@ mod abuse;
 mod batching;
 mod density;
 mod instance;
+mod instructions;
 mod interceptors;
 mod keyvalue;
 mod many_models;
@@ -59,6 +60,7 @@ fn main() -> Result<()> {
             Part::Throughput => throughput::run(&options)?,
             Part::Batching => batching::run(&options)?,
             Part::Instance => instance::run(&options)?,
+            Part::Instructions => instructions::run(&options)?,
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,
             Part::ManyModels => many_models::run(&options)?,

@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Length of `soak` in minutes
     #[arg(long, default_value_t = 30.0, value_name = "MINUTES", value_parser = minutes)]
     minutes: f64,
+    /// Fail if `instructions` exceed the recorded ones by more than 3 %
+    #[arg(long)]
+    pub(crate) check: bool,
     /// A short run, to check that everything works
     #[arg(long)]
     quick: bool,
@@ -49,6 +52,8 @@ pub(crate) enum Part {
     Batching,
     /// A fresh instance and a pooled call, without HTTP
     Instance,
+    /// User instructions of a request, counted by valgrind
+    Instructions,
     /// From a dropped file to the first answer
     Swap,
     /// A hundred models: memory and start
@@ -86,6 +91,11 @@ impl Options {
                 .collect()
         };
         self.only.map_or_else(all, |part| vec![part])
+    }
+
+    /// True if one part is measured and no other.
+    pub(crate) fn is_only(&self) -> bool {
+        self.only.is_some()
     }
 
     /// True if that attack is measured.
@@ -130,6 +140,11 @@ impl Options {
     /// The numbers of models of one component in one server.
     pub(crate) fn many_models(&self) -> Vec<usize> {
         if self.quick { vec![10] } else { vec![200, 1000] }
+    }
+
+    /// The number of requests whose instructions are counted.
+    pub(crate) fn counted_requests(&self) -> usize {
+        if self.quick { 300 } else { 2_000 }
     }
 
     /// The number of calls in a row without HTTP.

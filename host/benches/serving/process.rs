@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The longest wait for a server to listen. Models are loaded later.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait for a server to listen, which takes long under valgrind. Models are loaded
+/// later.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A server that listens. It is killed on drop.
 pub(crate) struct Server {
