@@ -15,6 +15,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Runs `work` while the neighbour sends requests. Asserts that every response is correct and that
 /// none is late.
 pub(super) fn keeps_being_answered(server: &Server, work: impl FnOnce()) {
+    server.tenant("good").until_ready("scripted", 1);
     let over = AtomicBool::new(false);
     let (answers, worst) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask_until(&over, server.tenant("good")));
