@@ -451,12 +451,7 @@ fn packed_attention(node: &Node<'_>) -> Result<Kernel, Error> {
         let mask =
             arguments.find(3).map(|mask| index_mask(mask, [batch, steps], low)).transpose()?;
         let mask = added(mask, arguments.find(5))?;
-        let width = *heads.query.shape().last().or_rejected("queries without a size")? as f32;
-        let scoring =
-            Scoring { scale: scale.unwrap_or(1.0 / width.sqrt()), softcap: 0.0, gives: None };
-        let causal = if is_causal { Causal::All(0) } else { Causal::None };
-        let (output, _) = heads.attend(scoring, mask.as_ref(), &causal, arguments)?;
-        join_heads(&output)
+        attend_joined(&heads, mask.as_ref(), scale, is_causal, arguments)
     }))
 }
 
@@ -510,6 +505,23 @@ fn added(mask: Option<Tensor>, bias: Option<&Tensor>) -> Result<Option<Tensor>, 
     Tensor::new(broadcast.shape, sums).map(Some)
 }
 
+/// Returns the attention of Microsoft's operators, its heads joined. The default scale is that of
+/// the queries' size.
+fn attend_joined(
+    heads: &Heads,
+    mask: Option<&Tensor>,
+    scale: Option<f32>,
+    is_causal: bool,
+    arguments: &mut Arguments<'_>,
+) -> Result<Tensor, Error> {
+    let width = *heads.query.shape().last().or_rejected("queries without a size")? as f32;
+    let scoring = Scoring { scale: scale.unwrap_or(1.0 / width.sqrt()), softcap: 0.0, gives: None };
+    let causal = if is_causal { Causal::All(0) } else { Causal::None };
+
+    let (output, _) = heads.attend(scoring, mask, &causal, arguments)?;
+    join_heads(&output)
+}
+
 /// com.microsoft's attention of queries, keys and values of their own.
 fn multi_head(node: &Node<'_>) -> Result<Kernel, Error> {
     let count = heads(node, "num_heads").filter(|heads| *heads > 0).or_failed("num_heads")?;
@@ -548,11 +560,6 @@ fn multi_head(node: &Node<'_>) -> Result<Kernel, Error> {
         let keys = [heads.key.shape()[0], heads.key.shape()[2]];
         let mask = arguments.find(4).map(|mask| index_mask(mask, keys, low)).transpose()?;
         let mask = added(mask, arguments.find(5))?;
-        let width = *heads.query.shape().last().or_rejected("queries without a size")? as f32;
-        let scoring =
-            Scoring { scale: scale.unwrap_or(1.0 / width.sqrt()), softcap: 0.0, gives: None };
-        let causal = if is_causal { Causal::All(0) } else { Causal::None };
-        let (output, _) = heads.attend(scoring, mask.as_ref(), &causal, arguments)?;
-        join_heads(&output)
+        attend_joined(&heads, mask.as_ref(), scale, is_causal, arguments)
     }))
 }

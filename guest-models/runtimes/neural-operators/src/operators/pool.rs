@@ -2,7 +2,7 @@
 
 use wardian_sdk::{Error, OrError};
 
-use onnx_executor::kernel::Kernel;
+use onnx_executor::kernel::{Arguments, Kernel};
 use onnx_executor::node::Node;
 use onnx_executor::operators::number::Number;
 use onnx_executor::operators::{Operator, for_types};
@@ -76,15 +76,21 @@ impl Pool {
         Ok(Self { window: Window::read(node)?.rounding(node), kernel })
     }
 
-    /// Plans the pool of a tensor. Returns the geometry, the images and the shape of the result.
-    fn over(&self, shape: &Shape) -> Result<(Geometry, usize, Shape), Error> {
+    /// Plans the pool of the first argument, and charges its windows. Returns the geometry, the
+    /// images and the shape of the result.
+    fn over(&self, arguments: &mut Arguments<'_>) -> Result<(Geometry, usize, Shape), Error> {
+        let shape = arguments.get(0)?.shape();
         let [batch, channels, image @ ..] = &**shape else {
             return Err(Error::rejected(format_args!("{shape:?} is no shape of images")));
         };
         let geometry = self.window.over(image, &self.kernel)?;
         let extents = [*batch, *channels].into_iter().chain(geometry.output.clone());
         let result = Shape::new(&extents.collect::<Vec<_>>())?;
-        Ok((geometry, batch * channels, result))
+        let images = batch * channels;
+
+        let places = geometry.kernel_size() as u64;
+        arguments.charge((result.elements() as u64).saturating_mul(places))?;
+        Ok((geometry, images, result))
     }
 }
 
@@ -93,9 +99,7 @@ fn max_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
     let is_column_major = node.flag("storage_order", false);
     let (element, has_indices) = (node.input_type(0)?, node.has_output(1));
     Ok(Kernel::many([element, ElementType::I64], move |arguments| {
-        let (geometry, images, shape) = pool.over(arguments.get(0)?.shape())?;
-        arguments
-            .charge((shape.elements() as u64).saturating_mul(geometry.kernel_size() as u64))?;
+        let (geometry, images, shape) = pool.over(arguments)?;
         let input = geometry.input_size();
         let values = arguments.values::<T>(0)?;
         let mut results = filled(shape.elements(), T::LOWEST)?;
@@ -142,9 +146,7 @@ fn average_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
     let pool = Pool::read(node)?;
     let counts_padding = node.flag("count_include_pad", false);
     Ok(Kernel::new(node.input_type(0)?, move |arguments| {
-        let (geometry, images, shape) = pool.over(arguments.get(0)?.shape())?;
-        arguments
-            .charge((shape.elements() as u64).saturating_mul(geometry.kernel_size() as u64))?;
+        let (geometry, images, shape) = pool.over(arguments)?;
         let (input, output) = (geometry.input_size(), geometry.output_size());
         let values = arguments.values::<T>(0)?;
         let mut results = filled(shape.elements(), T::ZERO)?;
@@ -196,9 +198,7 @@ fn lp_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
     let pool = Pool::read(node)?;
     let power = power(node)?;
     Ok(Kernel::new(node.input_type(0)?, move |arguments| {
-        let (geometry, images, shape) = pool.over(arguments.get(0)?.shape())?;
-        arguments
-            .charge((shape.elements() as u64).saturating_mul(geometry.kernel_size() as u64))?;
+        let (geometry, images, shape) = pool.over(arguments)?;
         let (input, output) = (geometry.input_size(), geometry.output_size());
         let values = arguments.values::<T>(0)?;
         let mut results = filled(shape.elements(), T::ZERO)?;

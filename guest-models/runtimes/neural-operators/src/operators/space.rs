@@ -38,13 +38,18 @@ fn moved(
     tensor.transpose(order)?.reshape(Shape::new(&shape)?)
 }
 
+/// True if the places of a block come before the channels.
+fn is_depth_first(node: &Node<'_>) -> Result<bool, Error> {
+    match node.text("mode", "DCR")? {
+        "DCR" => Ok(true),
+        "CRD" => Ok(false),
+        other => Err(Error::failed(format_args!("the mode {other:?} is not known"))),
+    }
+}
+
 fn depth_to_space(node: &Node<'_>) -> Result<Kernel, Error> {
     let size = block_size(node)?;
-    let is_depth_first = match node.text("mode", "DCR")? {
-        "DCR" => true,
-        "CRD" => false,
-        other => return Err(Error::failed(format_args!("the mode {other:?} is not known"))),
-    };
+    let is_depth_first = is_depth_first(node)?;
     Ok(Kernel::new(node.input_type(0)?, move |arguments| {
         let tensor = arguments.get(0)?;
         let [batch, channels, height, width] = images(tensor)?;
@@ -68,11 +73,7 @@ fn depth_to_space(node: &Node<'_>) -> Result<Kernel, Error> {
 
 fn space_to_depth(node: &Node<'_>) -> Result<Kernel, Error> {
     let size = block_size(node)?;
-    let is_depth_first = match node.text("mode", "DCR")? {
-        "DCR" => true,
-        "CRD" => false,
-        other => return Err(Error::failed(format_args!("the mode {other:?} is not known"))),
-    };
+    let is_depth_first = is_depth_first(node)?;
     Ok(Kernel::new(node.input_type(0)?, move |arguments| {
         let tensor = arguments.get(0)?;
         let [batch, channels, height, width] = images(tensor)?;
