@@ -50,7 +50,7 @@ fn a_route_needs_a_key_with_the_scope_of_inference() {
         server.get(path).refused(401, "unauthenticated");
         server.holder("wrong").get(path).refused(401, "unknown_key");
         server.holder("a-manage").get(path).refused(403, "forbidden");
-        // Whether other tenants have routes makes no difference.
+        // The answer is the same if other tenants have routes.
         server.holder("c-manage").get(path).refused(404, "not_found");
         server.holder("host").get(path).refused(400, "invalid_input");
         server.call("OPTIONS", path).send().refused(401, "unauthenticated");
