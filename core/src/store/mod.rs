@@ -8,6 +8,7 @@
 
 mod in_memory;
 pub mod key_value;
+mod session_store;
 pub mod sessions;
 pub mod sqlite;
 pub mod tasks;
@@ -22,7 +23,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use in_memory::InMemoryKeyValue;
 pub use key_value::KeyValueStore;
-pub use sessions::SessionStore;
+pub use session_store::{CallCommit, ModelUsage, SessionStore};
 
 pub use crate::journal::Durability;
 use crate::model::{InferError, QuotaExceeded, TenantName};

@@ -25,9 +25,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::key_value::{BucketName, IncrementError, Key};
-use super::sessions::{CallCommit, ModelUsage, SessionInfo, StoredSession};
+use super::sessions::{SessionInfo, StoredSession};
 use super::tasks::{NextTask, PendingChain, TaskInfo, TryRecord, TryStart};
-use super::{Durability, KeyValueStore, Permit, SessionStore, StoreError, unix_millis};
+use super::{
+    CallCommit, Durability, KeyValueStore, ModelUsage, Permit, SessionStore, StoreError,
+    unix_millis,
+};
 use crate::journal;
 use crate::model::ModelName;
 use crate::tenant::{CpuShare, Tenant, thread_time};

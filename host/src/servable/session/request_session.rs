@@ -9,8 +9,9 @@ use crate::capability::{CallContext, DeferredTasks, Session, TaskLimits};
 use crate::engine::{Budget, Interface};
 use crate::model::{InferError, ModelSettings, RequestId, SessionControl, Version};
 use crate::servable::{Servable, ServableHandle};
+use crate::store::CallCommit;
 use crate::store::Permit;
-use crate::store::sessions::{CallCommit, SessionUpdate, StoredSession};
+use crate::store::sessions::{SessionUpdate, StoredSession};
 use crate::store::tasks::TaskOrigin;
 use crate::tenant::Resource;
 
