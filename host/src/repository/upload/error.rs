@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::archive::ArchiveError;
 use crate::model::{LoadError, QuotaExceeded, Stage};
 use crate::repository::IncompleteComponent;
 use crate::repository::confined_dir::error_text;
@@ -66,12 +65,6 @@ impl From<RootError> for UploadError {
             }
             RootError::Refused(why) => UploadError::Degraded(why.reason),
         }
-    }
-}
-
-impl From<ArchiveError> for UploadError {
-    fn from(error: ArchiveError) -> Self {
-        LoadError::new(Stage::Validate, error.to_string()).into()
     }
 }
 

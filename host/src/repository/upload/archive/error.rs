@@ -1,5 +1,8 @@
 //! The reasons for which an archive is refused.
 
+use crate::model::{LoadError, Stage};
+use crate::repository::upload::UploadError;
+
 /// The reason why an archive cannot be a version. The texts may be shown to its sender; names in
 /// them are printable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,4 +50,10 @@ pub(in crate::repository::upload) enum ArchiveError {
     Extension(String, String),
     #[error("the archive is empty")]
     Empty,
+}
+
+impl From<ArchiveError> for UploadError {
+    fn from(error: ArchiveError) -> Self {
+        LoadError::new(Stage::Validate, error.to_string()).into()
+    }
 }
