@@ -11,11 +11,11 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::infer::client::HttpResponse;
-use super::infer::inputs::{self, Input};
 use super::infer::print_error;
 use super::offline_loader::block_on;
-use super::request_args::RequestArgs;
+use super::request::RequestArgs;
+use super::request::client::HttpResponse;
+use super::request::inputs::{self, Input};
 use super::value_parsers::parse_duration;
 use super::{Outcome, output};
 use load_generator::LoadPlan;

@@ -1,8 +1,5 @@
 //! `wardian infer`.
 
-pub(super) mod client;
-pub(super) mod inputs;
-mod npy;
 mod output_file;
 mod response_text;
 mod stream;
@@ -19,11 +16,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::offline_loader::block_on;
-use super::request_args::RequestArgs;
+use super::request::RequestArgs;
+use super::request::client::HttpResponse;
+use super::request::inputs::{self, Input};
 use super::value_parsers::parse_duration;
 use super::{Outcome, describe, output};
-use client::HttpResponse;
-use inputs::Input;
 use output_file::OutputFile;
 use table::Table;
 

@@ -13,10 +13,11 @@ mod serve;
 
 mod describe;
 mod logging;
+mod npy;
 mod offline_loader;
 mod output;
 mod progress;
-mod request_args;
+mod request;
 mod value_parsers;
 
 use std::process::ExitCode;

@@ -9,7 +9,7 @@ use axum::http::Uri;
 use bytes::Bytes;
 
 use super::summary::Summary;
-use crate::cli::infer::client::{Client, Header};
+use crate::cli::request::client::{Client, Header};
 
 /// The requests to send, their target and their rate.
 pub(super) struct LoadPlan {

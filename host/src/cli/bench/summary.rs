@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::histogram::LatencyHistogram;
-use crate::cli::infer::client::HttpResponse;
+use crate::cli::request::client::HttpResponse;
 
 /// The entries of `Server-Timing` that are summed.
 const SERVER_TIMINGS: [&str; 3] = ["queue", "instance", "compute"];

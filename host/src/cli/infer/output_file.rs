@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::inputs::{MAX_DEPTH, nested_shape};
-use super::npy;
+use crate::cli::npy;
+use crate::cli::request::inputs::{MAX_DEPTH, nested_shape};
 
 /// A file for the outputs, or for one of them.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use serde_json::value::RawValue;
 
-use super::client::{Client, ResponseStream};
-use super::inputs::Input;
 use super::{output, print_error};
 use crate::cli::Outcome;
 use crate::cli::describe::to_printable;
+use crate::cli::request::client::{Client, ResponseStream};
+use crate::cli::request::inputs::Input;
 use crate::model::is_unprintable;
 
 /// Sends a streaming request and prints each part on arrival. `patience` is the timeout for each

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::npy::Array;
+use crate::cli::npy::Array;
 
 /// A table and its media type.
 #[derive(Debug)]

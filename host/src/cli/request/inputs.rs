@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::npy::Array;
+use crate::cli::npy::Array;
 use crate::model::nearest;
 
 /// A tensor given on the command line.
@@ -128,11 +128,11 @@ fn describe_inputs(specs: &[Value]) -> String {
 }
 
 /// A bound on recursion that is deeper than the server allows.
-pub(super) const MAX_DEPTH: usize = 64;
+pub(in crate::cli) const MAX_DEPTH: usize = 64;
 
 /// Returns the shape of nested arrays, which is empty for a single element. Appends the elements to
 /// `data`.
-pub(super) fn nested_shape<'a>(
+pub(in crate::cli) fn nested_shape<'a>(
     value: &'a RawValue,
     depth: usize,
     data: &mut Vec<&'a RawValue>,

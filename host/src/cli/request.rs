@@ -1,4 +1,8 @@
-//! The arguments that `infer` and `bench` share: the model, the server and the request.
+//! The request of `infer` and `bench`: their common arguments, its inputs, and the HTTP client that
+//! sends it.
+
+pub(super) mod client;
+pub(super) mod inputs;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use axum::http::Uri;
 use clap::Args;
 
-use super::infer::client::{Client, Header, parse_header, parse_url};
-use super::infer::inputs::{Input, InputArg};
 use super::value_parsers::{parse_model_name, parse_version};
 use crate::model::{ModelName, Version};
+use client::{Client, Header, parse_header, parse_url};
+use inputs::{Input, InputArg};
 
 /// The arguments of a request.
 #[derive(Args)]

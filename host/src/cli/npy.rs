@@ -5,18 +5,18 @@ use half::f16;
 
 /// An array in the order of its rows.
 #[derive(Debug, PartialEq)]
-pub(in crate::cli) struct Array {
+pub(super) struct Array {
     /// Elements along each dimension.
-    pub(in crate::cli) shape: Vec<usize>,
+    pub(super) shape: Vec<usize>,
     /// The elements as JSON. A number that is not finite is `None`.
-    pub(in crate::cli) elements: Vec<Option<String>>,
+    pub(super) elements: Vec<Option<String>>,
 }
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
 impl Array {
     /// Parses a file. Fails for elements that are no numbers, booleans or texts.
-    pub(in crate::cli) fn parse(bytes: &[u8]) -> Result<Array> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Array> {
         let rest = bytes.strip_prefix(MAGIC).context("it is no file of NumPy (.npy)")?;
         let (header, data) = split_header(rest).context("its header is cut off")?;
         let header = std::str::from_utf8(header).context("its header is no text")?;
@@ -42,7 +42,7 @@ impl Array {
 
     /// Returns the array as nested lists of JSON, with `absent` for numbers that are not finite.
     /// Fails if there are such numbers and nothing stands for them.
-    pub(in crate::cli) fn to_json(&self, absent: Option<&str>) -> Result<String> {
+    pub(super) fn to_json(&self, absent: Option<&str>) -> Result<String> {
         let element = |element: &Option<String>| match (element, absent) {
             (Some(text), _) => Ok(text.clone()),
             (None, Some(absent)) => Ok(absent.to_owned()),
@@ -57,7 +57,7 @@ impl Array {
 }
 
 /// Returns elements as lists of JSON that are nested in a shape.
-pub(in crate::cli) fn nested<T: AsRef<str>>(shape: &[usize], elements: &[T]) -> String {
+pub(super) fn nested<T: AsRef<str>>(shape: &[usize], elements: &[T]) -> String {
     let Some((&length, inner)) = shape.split_first() else {
         return elements.first().map(|element| element.as_ref().to_owned()).unwrap_or_default();
     };
@@ -149,7 +149,7 @@ fn texts(data: &[u8], length: usize) -> Result<Vec<Option<String>>> {
 
 /// Returns the file of an array with the protocol's datatype. `elements` are JSON. Fails for an
 /// element that does not have the datatype.
-pub(in crate::cli) fn file(datatype: &str, shape: &[usize], elements: &[&str]) -> Result<Vec<u8>> {
+pub(super) fn file(datatype: &str, shape: &[usize], elements: &[&str]) -> Result<Vec<u8>> {
     let (descr, data) = match datatype {
         "BOOL" => (
             "|b1".to_owned(),
