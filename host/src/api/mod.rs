@@ -10,12 +10,14 @@
 //! the handler of all other requests. `auth` authenticates and authorizes. The handler calls
 //! `DataPlane` or `Manager`. `error` maps failures to a status, a code and a text.
 //!
-//! `routes` has every route with its access, its handler and its documentation. `oip` contains the
-//! wire codec of the protocol and `http` the mechanics of bodies, headers and connections.
+//! `routes` has every route with its access, its handler and its documentation, and `route` the
+//! types that describe one. `oip` contains the wire codec of the protocol and `http` the mechanics
+//! of bodies, headers and connections.
 
 mod admin_quota;
 mod auth;
 mod context;
+mod dashboard;
 mod error;
 mod extract;
 mod generated_text;
@@ -31,6 +33,7 @@ mod oip;
 mod openapi;
 mod origin_check;
 mod path_hints;
+mod route;
 mod router;
 mod routes;
 mod service;
@@ -42,12 +45,13 @@ mod unary;
 pub(crate) mod fuzzing;
 
 pub use auth::Access;
+pub use dashboard::Dashboard;
 pub use golden_file::parse_golden;
 pub use http::connection::Connection;
 pub use http::guarded_body::{GuardedBody, guard_bytes};
 pub use origin_check::AllowedHosts;
-pub use routes::dashboard::Dashboard;
+pub use route::Route;
 pub use routes::model_routes::check_routes;
-pub use routes::{Route, routes};
+pub use routes::routes;
 pub use service::Api;
 pub use state::ApiState;

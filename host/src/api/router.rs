@@ -7,9 +7,9 @@ use axum::middleware::from_fn_with_state;
 
 use super::admin_quota::AdminQuota;
 use super::auth::{self, Guard};
+use super::route::{Endpoint, Route};
 use super::routes::endpoints;
 use super::routes::model_routes;
-use super::routes::route::{Endpoint, Route};
 use super::state::ApiState;
 
 /// Builds the router. Other paths are those of models. Inference by a plain path bypasses it: see

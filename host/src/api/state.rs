@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::dashboard::Dashboard;
 use super::origin_check::AllowedHosts;
-use super::routes::dashboard::Dashboard;
 use crate::dataplane::DataPlane;
 use crate::deferred::TaskRunner;
 use crate::lifecycle::Manager;

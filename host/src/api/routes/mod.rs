@@ -8,7 +8,6 @@ pub(in crate::api) mod dashboard;
 pub(in crate::api) mod infer;
 pub(in crate::api) mod model_routes;
 pub(in crate::api) mod predict;
-pub(in crate::api) mod route;
 
 mod config;
 mod documentation;
@@ -28,8 +27,9 @@ mod tensorflow;
 mod upload;
 mod usage;
 
-use route::Endpoint;
-pub use route::Route;
+pub(in crate::api) use super::route;
+
+use route::{Endpoint, Route};
 
 /// The routes of each file.
 const GROUPS: &[fn() -> Vec<Endpoint>] = &[

@@ -14,9 +14,9 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 
 use super::state::read_state;
-use super::stream_limit::StreamPermit;
 use crate::api::auth::{self, Access, BoundedByHandler, Caller};
 use crate::api::context::RequestContext;
+use crate::api::dashboard::StreamPermit;
 use crate::api::error::ApiError;
 use crate::api::http::connection::HangUpTimer;
 use crate::api::http::media_type::AcceptHeader;

@@ -11,30 +11,6 @@ mod live;
 mod plots;
 mod routes;
 mod state;
-mod stream_limit;
-
-use std::sync::Arc;
 
 pub(super) use assets::page_response;
 pub(super) use routes::endpoints;
-
-use stream_limit::StreamLimit;
-
-/// The dashboard of a server. A clone is shallow.
-#[derive(Clone)]
-pub struct Dashboard {
-    enabled: bool,
-    streams: Arc<StreamLimit>,
-}
-
-impl Dashboard {
-    /// Returns the dashboard. Its routes do not exist unless it is enabled.
-    pub fn new(enabled: bool) -> Self {
-        Dashboard { enabled, streams: Arc::default() }
-    }
-
-    /// True if the server has it.
-    pub fn is_enabled(&self) -> bool {
-        self.enabled
-    }
-}

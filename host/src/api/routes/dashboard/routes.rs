@@ -3,7 +3,7 @@
 use super::{assets, history, live};
 use crate::api::auth::Access;
 use crate::api::openapi::errors;
-use crate::api::routes::route::{Endpoint, OPERATION, Operation, get};
+use crate::api::route::{Endpoint, OPERATION, Operation, get};
 
 /// A server without the dashboard has no such paths.
 const NOT_ENABLED: &[&str] = &["404"];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
-use crate::api::auth::Access;
-use crate::api::state::ApiState;
+use super::auth::Access;
+use super::state::ApiState;
 
 /// A method, a path and the access that it requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,30 +20,30 @@ pub struct Route {
 }
 
 /// A route with its handler and its documentation.
-pub(in crate::api) struct Endpoint {
-    pub(in crate::api) route: Route,
-    pub(in crate::api) handler: MethodRouter<Arc<ApiState>>,
-    pub(in crate::api) operation: Operation,
+pub(super) struct Endpoint {
+    pub(super) route: Route,
+    pub(super) handler: MethodRouter<Arc<ApiState>>,
+    pub(super) operation: Operation,
 }
 
 /// The documentation of a route.
-pub(in crate::api) struct Operation {
+pub(super) struct Operation {
     /// Function name in generated clients.
-    pub(in crate::api) id: &'static str,
-    pub(in crate::api) tag: &'static str,
-    pub(in crate::api) summary: &'static str,
+    pub(super) id: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) summary: &'static str,
     /// Names of the query parameters.
-    pub(in crate::api) query: &'static [&'static str],
+    pub(super) query: &'static [&'static str],
     /// Kind of the request body, see `openapi::bodies`; empty for none.
-    pub(in crate::api) request_body: &'static str,
+    pub(super) request_body: &'static str,
     /// Kind of the response body on success; empty for none.
-    pub(in crate::api) response_body: &'static str,
+    pub(super) response_body: &'static str,
     /// Statuses on success.
-    pub(in crate::api) statuses: &'static [&'static str],
+    pub(super) statuses: &'static [&'static str],
     /// Error statuses beyond those that follow from access and request body.
-    pub(in crate::api) errors: &'static [&'static str],
+    pub(super) errors: &'static [&'static str],
     /// Kind of the body of its errors.
-    pub(in crate::api) error_body: &'static str,
+    pub(super) error_body: &'static str,
 }
 
 /// The defaults of an [`Operation`]: no bodies, status 200, no errors of its own.

@@ -17,7 +17,7 @@ const MAX_OF_KEY: u32 = 8;
 
 /// The open streams by holder.
 #[derive(Default)]
-pub(super) struct StreamLimit(Mutex<HashMap<Holder, u32>>);
+pub(in crate::api) struct StreamLimit(Mutex<HashMap<Holder, u32>>);
 
 /// A tenant, or the key of a tenant. The operators' keys count as their own, whatever tenant they
 /// look at.
@@ -28,7 +28,7 @@ enum Holder {
 }
 
 /// One open stream, given back on drop.
-pub(super) struct StreamPermit {
+pub(in crate::api) struct StreamPermit {
     limit: Arc<StreamLimit>,
     holders: [Holder; 2],
 }
@@ -36,7 +36,7 @@ pub(super) struct StreamPermit {
 impl StreamLimit {
     /// Counts a stream about a tenant for the key with this id, `None` on a server without keys.
     /// Fails if the tenant or the key has too many.
-    pub(super) fn admit(
+    pub(in crate::api) fn admit(
         self: &Arc<Self>,
         tenant: &TenantName,
         is_operator: bool,
