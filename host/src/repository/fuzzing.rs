@@ -3,9 +3,8 @@
 use std::fmt::Display;
 use std::path::{Component, Path};
 
-use super::layout::{
-    EntryMeaning, INTERCEPTORS, Namespace, classify_file, classify_folder, is_temporary, printable,
-};
+use super::entry_meaning::{EntryMeaning, Namespace, classify_file, classify_folder};
+use super::layout::{INTERCEPTORS, is_temporary, printable};
 use super::parse_model_toml;
 use super::runtimes::RuntimeCatalog;
 use crate::fuzzing::check_text;

@@ -37,6 +37,7 @@
 mod aspired_versions;
 mod directory;
 mod directory_error;
+mod entry_meaning;
 mod file_digest;
 mod file_kind;
 mod folder_claims;
@@ -50,6 +51,7 @@ mod operator_notes;
 mod real_path;
 mod root;
 mod route_toml;
+mod runtime_folder;
 mod runtimes;
 mod scan;
 mod scan_meter;
@@ -99,7 +101,8 @@ pub(crate) use model_toml::{
     limits as parse_limits, streaming_ceilings as parse_streaming_ceilings,
 };
 pub use root::refused_roots;
-pub use runtimes::{Declaration, Runtime, RuntimeCatalog, RuntimeFolder, Runtimes};
+pub use runtime_folder::RuntimeFolder;
+pub use runtimes::{Declaration, Runtime, RuntimeCatalog, Runtimes};
 pub(crate) use scan::find_model_file;
 pub use source::{Source, SourceConfig};
 pub(crate) use stability::Stamp;

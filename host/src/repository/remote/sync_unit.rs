@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::model::{ModelName, Version};
+use crate::repository::entry_meaning::{EntryMeaning, Namespace, classify_file, classify_folder};
 use crate::repository::layout::{
-    COMPONENT, EntryMeaning, INTERCEPTORS, LIVE_CONFIG, Namespace, SETTINGS, classify_file,
-    classify_folder, is_printable_name, is_temporary,
+    COMPONENT, INTERCEPTORS, LIVE_CONFIG, SETTINGS, is_printable_name, is_temporary,
 };
 use crate::repository::runtimes::{RuntimeCatalog, is_reserved_extension};
 

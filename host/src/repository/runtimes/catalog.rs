@@ -40,7 +40,7 @@ pub(in crate::repository) enum Origin {
 
 impl Runtime {
     /// Reads the declaration of a component. Fails with the reason if it is not a runtime.
-    pub(super) fn new(component: Bytes, origin: Origin) -> Result<Self, String> {
+    pub(in crate::repository) fn new(component: Bytes, origin: Origin) -> Result<Self, String> {
         let declaration = Declaration::read(&component)?;
         Ok(Runtime { declaration, digest: Digest::sha256(&component), component, origin })
     }

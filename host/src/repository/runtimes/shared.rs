@@ -30,7 +30,7 @@ impl Default for Runtimes {
 
 impl Runtimes {
     /// No runtimes, for a folder without model files.
-    pub(super) fn empty() -> Self {
+    pub(in crate::repository) fn empty() -> Self {
         Runtimes::of(Arc::default())
     }
 

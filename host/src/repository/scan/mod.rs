@@ -12,11 +12,9 @@ use std::time::Instant;
 use crate::model::{ModelName, Version};
 use crate::repository::aspired_versions::{Candidate, Observed};
 use crate::repository::confined_dir::{ConfinedDir, DirEntry, EntryKind, FileRef, read_error_text};
+use crate::repository::entry_meaning::{EntryMeaning, Namespace, classify_file, classify_folder};
 use crate::repository::file_cache::{FileCache, FileRole};
-use crate::repository::layout::{
-    EntryMeaning, INTERCEPTORS, Namespace, classify_file, classify_folder, model_file_name,
-    printable, reserved_name_message,
-};
+use crate::repository::layout::{INTERCEPTORS, model_file_name, printable, reserved_name_message};
 use crate::repository::operator_notes::OperatorNotes;
 use crate::repository::runtimes::RuntimeCatalog;
 use crate::repository::version_numbers::VersionNumbers;

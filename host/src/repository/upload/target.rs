@@ -2,7 +2,7 @@
 
 use super::UploadError;
 use crate::model::{ModelName, Version};
-use crate::repository::layout::is_model_folder;
+use crate::repository::entry_meaning::is_model_folder;
 
 /// A version of a model, under names that a scan accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]

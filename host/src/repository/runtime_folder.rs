@@ -10,16 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalog::{Origin, Runtime, RuntimeCatalog};
-use super::shared::Runtimes;
+use super::aspired_versions::{AspiredVersions, Candidate, ComponentSource, Observed};
+use super::config::DirectoryConfig;
+use super::confined_dir::read_error_text;
+use super::directory::Directory;
+use super::layout::{COMPONENT_ENDING, is_temporary};
+use super::runtimes::{Origin, Runtime, RuntimeCatalog, Runtimes};
 use crate::blocking;
 use crate::files::ConfinedFile;
 use crate::model::Digest;
-use crate::repository::layout::{COMPONENT_ENDING, is_temporary};
-use crate::repository::{
-    AspiredVersions, Candidate, ComponentSource, Directory, DirectoryConfig, Observed,
-    unreadable_error,
-};
 
 /// Longest runtime in bytes. Each is held in memory.
 const MAX_SIZE: u64 = 128 << 20;
@@ -214,7 +213,7 @@ impl RuntimeFolder {
 fn read(file: &ConfinedFile, digest: Digest) -> Result<Vec<u8>, String> {
     let content = file
         .read(MAX_SIZE)
-        .map_err(|error| format!("cannot be read: {}", unreadable_error(&error)))?;
+        .map_err(|error| format!("cannot be read: {}", read_error_text(&error)))?;
     match Digest::sha256(&content) == digest {
         true => Ok(content),
         false => Err("it changed while it was being read".into()),
