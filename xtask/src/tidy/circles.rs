@@ -1,8 +1,8 @@
-//! Files of one module that use each other in a circle.
+//! Sibling modules that use each other in a circle.
 //!
-//! A file uses another one if it names an item that is defined there. Two uses do not count: a
-//! re-export, and a use between a module and one below it, since a module is made of those below it
-//! and they share its types.
+//! A module uses a sibling if a file in it, or in a module below it, names an item that is defined
+//! in the sibling or below it. Two uses do not count: a re-export, and a use between a module and
+//! one below it, since a module is made of those below it and they share its types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +10,31 @@ use super::module_tree::ModuleTree;
 use super::paths::{NamedPath, Usage};
 use super::{STALE, Violation};
 
-/// The circles that are there, each by its files. A circle may lose files, and none may be added.
+/// The circles that are there, each by its modules. A circle may lose modules, and none may be
+/// added.
 const KNOWN: &[&[&str]] = &[
-    &["core/src/engine/artifact/files.rs", "core/src/engine/artifact/tenant_artifacts.rs"],
-    &["host/src/repository/layout.rs", "host/src/repository/misplaced.rs"],
     &[
-        "host/src/servable/batching/batcher.rs",
-        "host/src/servable/batching/execute.rs",
-        "host/src/servable/infer.rs",
-        "host/src/servable/interceptors/intercepted_request.rs",
-        "host/src/servable/interceptors/interceptor_call.rs",
-        "host/src/servable/invocation.rs",
+        "engine::artifact",
+        "engine::compile",
+        "engine::instance",
+        "engine::shared_code",
+        "engine::template",
     ],
-    &["core/src/store/sessions.rs", "core/src/store/tasks.rs"],
+    &["engine::artifact::files", "engine::artifact::tenant_artifacts"],
+    &["servable::batching", "servable::infer", "servable::interceptors", "servable::invocation"],
 ];
 
-/// By file, the files that it uses, and where.
-type Graph<'t> = BTreeMap<&'t str, BTreeMap<&'t str, usize>>;
+/// The use of an item of another module.
+#[derive(Clone, Debug)]
+struct Use<'t> {
+    file: &'t str,
+    line: usize,
+    /// The file that defines the item.
+    used: &'t str,
+}
+
+/// By module, the siblings that it uses, each with all uses.
+type Graph<'t> = BTreeMap<String, BTreeMap<String, Vec<Use<'t>>>>;
 
 /// Finds circles that are not known, and known ones that are smaller by now.
 pub(super) fn check(tree: &ModuleTree) -> Vec<Violation> {
@@ -36,37 +44,38 @@ pub(super) fn check(tree: &ModuleTree) -> Vec<Violation> {
 fn graph(tree: &ModuleTree) -> Graph<'_> {
     let mut graph = Graph::new();
     for (path, module) in tree.modules() {
+        let mut seen = BTreeSet::new();
         for named in module.paths.iter().filter(|named| !is_reexport(named)) {
-            let Some(used) = tree.resolve(path, &named.segments) else { continue };
-            let used_folder = folder(used);
-            let own_folder = folder(&module.file);
-            let is_kin =
-                used_folder.starts_with(&own_folder) || own_folder.starts_with(&used_folder);
-            if !is_kin {
-                graph.entry(&module.file).or_default().entry(used).or_insert(named.line);
+            let Some((used_path, used)) = tree.resolve(path, &named.segments) else { continue };
+            let Some((module_name, sibling)) = siblings(path, used_path) else { continue };
+            if seen.insert(used) {
+                let one_use = Use { file: &module.file, line: named.line, used };
+                graph.entry(module_name).or_default().entry(sibling).or_default().push(one_use);
             }
         }
     }
     graph
 }
 
-/// The folder of the modules below a file, with its last slash.
-fn folder(file: &str) -> String {
-    let path = file.strip_suffix(".rs").unwrap_or(file);
-    format!("{}/", path.strip_suffix("/mod").unwrap_or(path))
+/// The modules right below the nearest common one of two modules. `None` if one of the two is below
+/// the other.
+fn siblings(one: &[String], other: &[String]) -> Option<(String, String)> {
+    let common = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let below = |path: &[String]| Some(path.get(..=common)?.join("::"));
+    Some((below(one)?, below(other)?))
 }
 
 fn is_reexport(named: &NamedPath) -> bool {
     matches!(named.usage, Usage::Import { exported: true, .. } | Usage::Glob { exported: true })
 }
 
-/// The files that a file uses, directly and through others.
-fn reached<'t>(graph: &Graph<'t>, from: &str) -> BTreeSet<&'t str> {
+/// The modules that a module uses, directly and through others.
+fn reached<'g>(graph: &'g Graph<'_>, from: &str) -> BTreeSet<&'g str> {
     let mut reached = BTreeSet::new();
     let mut next = vec![from];
-    while let Some(file) = next.pop() {
-        for used in graph.get(file).into_iter().flat_map(BTreeMap::keys) {
-            if reached.insert(*used) {
+    while let Some(module) = next.pop() {
+        for used in graph.get(module).into_iter().flat_map(BTreeMap::keys) {
+            if reached.insert(used.as_str()) {
                 next.push(used);
             }
         }
@@ -74,16 +83,17 @@ fn reached<'t>(graph: &Graph<'t>, from: &str) -> BTreeSet<&'t str> {
     reached
 }
 
-/// The circles: sets of files each of which reaches all others.
-fn circles<'t>(graph: &Graph<'t>) -> Vec<BTreeSet<&'t str>> {
-    let reached: BTreeMap<_, _> = graph.keys().map(|file| (*file, reached(graph, file))).collect();
+/// The circles: sets of modules each of which reaches all others.
+fn circles<'g>(graph: &'g Graph<'_>) -> Vec<BTreeSet<&'g str>> {
+    let reached: BTreeMap<&str, _> =
+        graph.keys().map(|module| (module.as_str(), reached(graph, module))).collect();
     let mut circles: Vec<BTreeSet<&str>> = Vec::new();
-    for (file, files) in &reached {
-        if !files.contains(file) || circles.iter().any(|circle| circle.contains(file)) {
+    for (module, modules) in &reached {
+        if !modules.contains(module) || circles.iter().any(|circle| circle.contains(module)) {
             continue;
         }
-        let returns = |other: &&str| reached.get(other).is_some_and(|back| back.contains(file));
-        circles.push(files.iter().copied().filter(returns).collect());
+        let returns = |other: &&str| reached.get(other).is_some_and(|back| back.contains(module));
+        circles.push(modules.iter().copied().filter(returns).collect());
     }
     circles
 }
@@ -92,24 +102,24 @@ fn compare(graph: &Graph<'_>, known: &[&[&str]]) -> Vec<Violation> {
     let circles = circles(graph);
     let mut violations = Vec::new();
     for circle in &circles {
-        let is_known = known.iter().any(|known| circle.iter().all(|file| known.contains(file)));
+        let is_known = known.iter().any(|known| circle.iter().all(|module| known.contains(module)));
         if !is_known {
             violations.extend(describe(graph, circle));
         }
     }
 
-    let remains = |file: &str, known: &[&str]| {
+    let remains = |module: &str, known: &[&str]| {
         circles
             .iter()
-            .any(|circle| circle.contains(file) && circle.iter().all(|file| known.contains(file)))
+            .any(|circle| circle.contains(module) && circle.iter().all(|one| known.contains(one)))
     };
     for known in known {
-        let left: Vec<_> = known.iter().filter(|file| !remains(file, known)).collect();
-        violations.extend(left.into_iter().map(|file| Violation {
-            path: (*file).into(),
+        let left: Vec<_> = known.iter().filter(|module| !remains(module, known)).collect();
+        violations.extend(left.into_iter().map(|module| Violation {
+            path: "xtask/src/tidy/circles.rs".into(),
             line: 1,
             rule: STALE,
-            text: "is in no known circle any more; remove it from xtask/src/tidy/circles.rs".into(),
+            text: format!("`{module}` is in no known circle any more; remove it"),
         }));
     }
     violations
@@ -117,19 +127,24 @@ fn compare(graph: &Graph<'_>, known: &[&[&str]]) -> Vec<Violation> {
 
 /// One fault for each use within a circle, so that the cheapest one to remove can be chosen.
 fn describe(graph: &Graph<'_>, circle: &BTreeSet<&str>) -> Vec<Violation> {
-    let uses = circle.iter().flat_map(|file| {
-        let used = graph.get(file).into_iter().flatten().filter(|(used, _)| circle.contains(*used));
-        used.map(|(used, line)| Violation {
-            path: (*file).into(),
-            line: *line,
-            rule: "circles",
-            text: format!(
-                "uses {used}, which leads back here (a circle of {} files); move the shared item into a file of its own",
-                circle.len()
-            ),
-        })
-    });
-    uses.collect()
+    let mut violations = Vec::new();
+    for module in circle {
+        let used = graph.get(*module).into_iter().flatten();
+        for (sibling, uses) in used.filter(|(sibling, _)| circle.contains(sibling.as_str())) {
+            violations.extend(uses.iter().map(|one_use| Violation {
+                path: one_use.file.into(),
+                line: one_use.line,
+                rule: "circles",
+                text: format!(
+                    "uses {}, and `{sibling}` leads back to `{module}` (a circle of {} modules); \
+                     move the shared item into a module of its own",
+                    one_use.used,
+                    circle.len()
+                ),
+            }));
+        }
+    }
+    violations
 }
 
 #[cfg(test)]
@@ -157,11 +172,25 @@ mod tests {
     }
 
     #[test]
+    fn folders_make_circles_through_different_files() {
+        let roof = ("src/a/mod.rs", "mod b;\nmod c;\n");
+        let one = ("src/a/b/mod.rs", "mod d;\npub struct B;\n");
+        let below = ("src/a/b/d.rs", "use crate::a::c::e::E;\nuse super::B;\n");
+        let other = ("src/a/c/mod.rs", "pub mod e;\nuse super::b;\nfn c(_: b::B) {}\n");
+        let used = ("src/a/c/e.rs", "pub struct E;\n");
+        let files = [roof, one, below, other, used];
+        assert_eq!(faults(&files, &[]), ["src/a/b/d.rs:1", "src/a/c/mod.rs:3"]);
+
+        let apart = [roof, one, below, ("src/a/c/mod.rs", "pub mod e;\n"), used];
+        assert_eq!(faults(&apart, &[]), [""; 0]);
+    }
+
+    #[test]
     fn a_known_circle_may_only_shrink() {
-        let known: &[&[&str]] = &[&["src/a/b.rs", "src/a/c.rs"]];
+        let stale = "xtask/src/tidy/circles.rs:1";
+        let known: &[&[&str]] = &[&["a::b", "a::c"]];
         assert_eq!(faults(&[ROOF, ONE, BACK], known), [""; 0]);
-        let larger: &[&[&str]] = &[&["src/a/b.rs", "src/a/c.rs", "src/a/d.rs"]];
-        assert_eq!(faults(&[ROOF, ONE, BACK], larger), ["src/a/d.rs:1"]);
-        assert_eq!(faults(&[ROOF, ONE, OTHER], known), ["src/a/b.rs:1", "src/a/c.rs:1"]);
+        assert_eq!(faults(&[ROOF, ONE, BACK], &[&["a::b", "a::c", "a::d"]]), [stale]);
+        assert_eq!(faults(&[ROOF, ONE, OTHER], known), [stale; 2]);
     }
 }

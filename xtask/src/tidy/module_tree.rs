@@ -14,6 +14,9 @@ pub(super) struct ModuleTree {
     modules: BTreeMap<Vec<String>, Module>,
 }
 
+/// A module's path in the crate, and the module.
+type Entry<'t> = (&'t [String], &'t Module);
+
 /// A module with a file of its own.
 pub(super) struct Module {
     pub(super) file: String,
@@ -58,13 +61,18 @@ impl ModuleTree {
         (!is_own).then_some(first)
     }
 
-    /// The file with the item that a path leads to. `None` for a path out of the crate, and for one
-    /// that leads to a module as a whole.
-    pub(super) fn resolve(&self, module: &[String], segments: &[String]) -> Option<&str> {
-        self.follow(module, segments, MAX_IMPORTS)
+    /// The module and the file with the item that a path leads to. `None` for a path out of the
+    /// crate, and for one that leads to a module as a whole.
+    pub(super) fn resolve(
+        &self,
+        module: &[String],
+        segments: &[String],
+    ) -> Option<(&[String], &str)> {
+        let (path, module) = self.follow(module, segments, MAX_IMPORTS)?;
+        Some((path, &module.file))
     }
 
-    fn follow(&self, module: &[String], segments: &[String], imports: usize) -> Option<&str> {
+    fn follow(&self, module: &[String], segments: &[String], imports: usize) -> Option<Entry<'_>> {
         let mut current = module.to_vec();
         for (index, segment) in segments.iter().enumerate() {
             match segment.as_str() {
@@ -81,11 +89,11 @@ impl ModuleTree {
     }
 
     /// The file with an item of a module, or with what the module imports under that name.
-    fn item(&self, module: &[String], segments: &[String], imports: usize) -> Option<&str> {
+    fn item(&self, module: &[String], segments: &[String], imports: usize) -> Option<Entry<'_>> {
         let name = segments.first()?;
-        let found = self.modules.get(module)?;
+        let (path, found) = self.modules.get_key_value(module)?;
         if found.items.contains(name) {
-            return Some(&found.file);
+            return Some((path, found));
         }
         let imports = imports.checked_sub(1)?;
         if let Some(import) = found.import(name) {
@@ -186,7 +194,7 @@ mod tests {
         let split = |text: &str| -> Vec<String> {
             text.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect()
         };
-        tree.resolve(&split(module), &split(path)).map(str::to_owned)
+        tree.resolve(&split(module), &split(path)).map(|(_, file)| file.to_owned())
     }
 
     #[test]
