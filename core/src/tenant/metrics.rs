@@ -4,9 +4,9 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{Resource, Tenant, Tenants, UNLIMITED};
@@ -27,86 +27,60 @@ impl fmt::Debug for TenantCollector {
 impl Collector for TenantCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let tenants = self.0.all();
-        let seconds = |tenant: &Tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9);
-        let help = "CPU time used by a tenant's guests and by host work for it";
+        let mut families = Families { encoder: &mut encoder, tenants: &tenants };
 
-        encode_family(
-            &mut encoder,
-            "tenant_cpu",
-            help,
-            Some(&Unit::Seconds),
-            MetricType::Counter,
-            &tenants,
-            seconds,
+        families.add(
+            ("tenant_cpu", Some(&Unit::Seconds)),
+            "CPU time used by a tenant's guests and by host work for it",
+            |tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9),
         )?;
-        let help = "Refusals for a tenant's quota";
-        let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());
+        families.add(("tenant_refusals", None), "Refusals for a tenant's quota", |tenant| {
+            ConstCounter::new(tenant.refused())
+        })?;
+        families.add(
+            ("tenant_key_value_operations", None),
+            "Key-value operations of a tenant's models",
+            |tenant| ConstCounter::new(tenant.key_value_operations()),
+        )?;
+        families.add(
+            ("tenant_log_lines_dropped", None),
+            "Dropped log lines of a tenant's guests",
+            |tenant| ConstCounter::new(tenant.log().dropped()),
+        )?;
+        families.add(
+            ("tenant_instances", None),
+            "Instances of a tenant, idle ones included",
+            |tenant| ConstGauge::new(tenant.instances()),
+        )?;
 
-        encode_family(
-            &mut encoder,
-            "tenant_refusals",
-            help,
-            None,
-            MetricType::Counter,
-            &tenants,
-            refused,
-        )?;
-        let help = "Key-value operations of a tenant's models";
-        let operations = |tenant: &Tenant| ConstCounter::new(tenant.key_value_operations());
-
-        encode_family(
-            &mut encoder,
-            "tenant_key_value_operations",
-            help,
-            None,
-            MetricType::Counter,
-            &tenants,
-            operations,
-        )?;
-        let help = "Dropped log lines of a tenant's guests";
-        let dropped = |tenant: &Tenant| ConstCounter::new(tenant.log().dropped());
-
-        encode_family(
-            &mut encoder,
-            "tenant_log_lines_dropped",
-            help,
-            None,
-            MetricType::Counter,
-            &tenants,
-            dropped,
-        )?;
-        let help = "Instances of a tenant, idle ones included";
-        let instances = |tenant: &Tenant| ConstGauge::new(tenant.instances());
-
-        encode_family(
-            &mut encoder,
-            "tenant_instances",
-            help,
-            None,
-            MetricType::Gauge,
-            &tenants,
-            instances,
-        )?;
         encode_resources(&mut encoder, &tenants)
     }
 }
 
 type SharedTenant = std::sync::Arc<Tenant>;
 
-fn encode_family<M: EncodeMetric>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    unit: Option<&Unit>,
-    kind: MetricType,
-    tenants: &[SharedTenant],
-    of: impl Fn(&Tenant) -> M,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, unit, kind)?;
-    for tenant in tenants {
-        of(tenant).encode(family.encode_family(&[("tenant", tenant.name().as_str())])?)?;
+/// Encodes metrics that have one value for each tenant.
+struct Families<'e, 'd> {
+    encoder: &'e mut DescriptorEncoder<'d>,
+    tenants: &'e [SharedTenant],
+}
+
+impl Families<'_, '_> {
+    /// Adds a metric by its name and unit. `read` returns its value for a tenant.
+    fn add<M: EncodeMetric + TypedMetric>(
+        &mut self,
+        (name, unit): (&str, Option<&Unit>),
+        help: &str,
+        read: impl Fn(&Tenant) -> M,
+    ) -> fmt::Result {
+        let mut family = self.encoder.encode_descriptor(name, help, unit, M::TYPE)?;
+        for tenant in self.tenants {
+            let labels = [("tenant", tenant.name().as_str())];
+            read(tenant).encode(family.encode_family(&labels)?)?;
+        }
+
+        Ok(())
     }
-    Ok(())
 }
 
 /// Encodes the resources that tenants hold, and their limits.
