@@ -29,6 +29,7 @@ mod listing_check;
 mod location;
 mod metrics;
 mod mirror_dir;
+mod mirror_state;
 mod plan;
 mod prune;
 mod record;

@@ -8,15 +8,15 @@ use futures_util::{StreamExt, stream};
 
 use super::RemoteConfig;
 use super::credentials;
-use super::fetch::{FetchJob, mirror_io};
-use super::listing::{ContentTag, Listing, list};
+use super::fetch::FetchJob;
+use super::listing::{Listing, list};
 use super::location::StoreLocation;
 use super::metrics::TenantMetrics;
-use super::mirror_dir::MirrorDir;
-use super::plan::{Plan, models_without_replacement, plan};
-use super::prune::{PruneRequest, delete_objects};
+use super::mirror_state::MirrorState;
+use super::plan::{Plan, plan};
+use super::prune::PruneRequest;
 use super::shrink_guard::{PendingShrink, check_shrink};
-use super::sync_unit::{Files, SyncUnit};
+use super::sync_unit::SyncUnit;
 use crate::model::ModelName;
 use crate::tenant::Tenant;
 
@@ -42,12 +42,6 @@ pub(super) struct Refresher {
     /// Number of objects in the last listing that are not part of a model, and the name of the
     /// first.
     ignored: Option<(usize, String)>,
-}
-
-/// The mirror's folder, and the tags of its files.
-struct MirrorState {
-    dir: MirrorDir,
-    files: Files<ContentTag>,
 }
 
 /// The reason why a refresh was not completed.
@@ -135,13 +129,16 @@ impl Refresher {
         // Put back only when the state on disk is known again.
         let mut mirror = match self.mirror.take() {
             Some(mirror) => mirror,
-            None => open(&self.config).await.map_err(RefreshError::Failed)?,
+            None => {
+                let folder = self.config.folder.clone();
+                MirrorState::open(folder).await.map_err(RefreshError::Failed)?
+            }
         };
 
         let refreshed = match list(&location).await {
             Ok(mut listing) => {
                 for request in prunes.drain(..) {
-                    prune(request, &mut listing, &location, &mut mirror).await;
+                    mirror.prune(request, &mut listing, &location).await;
                 }
                 self.apply_listing(&listing, &location, &mut mirror).await
             }
@@ -183,10 +180,10 @@ impl Refresher {
         let plan = plan(&listing.files, &mirror.files, &self.tenant.settings().quota);
         let mut failed = BTreeMap::new();
         self.fetch_planned(&plan, listing, location, mirror, &mut failed).await;
-        let removed = remove_planned(&plan, listing, mirror, &mut failed).await;
+        let removed = mirror.remove_planned(&plan, listing, &mut failed).await;
 
         let is_useful = failed.is_empty() || !mirror.files.is_empty();
-        finish(mirror, is_useful).await.map_err(RefreshError::Failed)?;
+        mirror.finish(is_useful).await.map_err(RefreshError::Failed)?;
 
         if !plan.fetch.is_empty() || removed > 0 {
             let fetched = plan.fetch.len();
@@ -284,7 +281,7 @@ impl Refresher {
 
             // Saved regularly, so that hours of fetching are not lost if the process ends.
             if saved.elapsed() > Duration::from_secs(1) {
-                let _ = save(mirror).await;
+                let _ = mirror.save().await;
                 saved = Instant::now();
             }
         }
@@ -318,83 +315,6 @@ impl Refresher {
 
         self.ignored.clone_from(&listing.ignored);
     }
-}
-
-async fn open(config: &RemoteConfig) -> Result<MirrorState, String> {
-    let base = config.folder.clone();
-    mirror_io(move || MirrorDir::open(base)).await.map(|(dir, files)| MirrorState { dir, files })
-}
-
-/// Deletes versions from the store, and then from the mirror.
-async fn prune(
-    request: PruneRequest,
-    listing: &mut Listing,
-    location: &Arc<StoreLocation>,
-    mirror: &mut MirrorState,
-) {
-    let PruneRequest { name, versions, reply } = request;
-    let mut faults = BTreeMap::new();
-    for version in versions {
-        let unit = SyncUnit::Version(name.clone(), version);
-        let mut failed = BTreeMap::new();
-        match delete_objects(&unit, location, listing).await {
-            Ok(()) => remove(&unit, mirror, &mut failed).await,
-            Err(why) => drop(failed.insert(unit, why)),
-        }
-        faults.extend(failed.into_values().map(|why| (version, why)));
-    }
-
-    let _ = reply.send(faults);
-}
-
-/// Removes the planned units of models that have a replacement. Returns their number.
-async fn remove_planned(
-    plan: &Plan,
-    listing: &Listing,
-    mirror: &mut MirrorState,
-    failed: &mut BTreeMap<SyncUnit, String>,
-) -> usize {
-    // A replacement may have failed, and an interceptor that is still needed must not be removed.
-    let kept = models_without_replacement(&listing.files, &mirror.files);
-    let removed: Vec<_> = plan.remove.iter().filter(|unit| !kept.contains(unit.model())).collect();
-
-    for unit in &removed {
-        remove(unit, mirror, failed).await;
-    }
-    removed.len()
-}
-
-async fn remove(
-    unit: &SyncUnit,
-    mirror: &mut MirrorState,
-    failed: &mut BTreeMap<SyncUnit, String>,
-) {
-    let dir = mirror.dir.clone();
-    let removed = unit.clone();
-
-    match mirror_io(move || dir.remove(&removed)).await {
-        Ok(()) => drop(mirror.files.remove(unit)),
-        Err(why) => drop(failed.insert(unit.clone(), why)),
-    }
-}
-
-async fn save(mirror: &MirrorState) -> Result<(), String> {
-    let dir = mirror.dir.clone();
-    let files = mirror.files.clone();
-    mirror_io(move || dir.save(&files)).await
-}
-
-/// Writes the record. Makes the mirror visible to scans if it is useful: complete, or not empty.
-async fn finish(mirror: &mut MirrorState, is_useful: bool) -> Result<(), String> {
-    save(mirror).await?;
-
-    if is_useful {
-        let mut dir = mirror.dir.clone();
-        let publish = move || dir.make_visible().and_then(|()| dir.remove_others()).map(|()| dir);
-        mirror.dir = mirror_io(publish).await?;
-    }
-
-    Ok(())
 }
 
 fn shrink_message<'a>(
