@@ -4,6 +4,7 @@ mod model_files;
 mod model_folder;
 mod scanner;
 mod steps;
+mod version_folder;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,10 +22,11 @@ use crate::repository::version_numbers::VersionNumbers;
 
 use model_files::Peeked;
 pub(crate) use model_files::find_model_file;
-pub(super) use model_folder::{MAX_SIDECARS, StagedFolder};
+pub(super) use model_folder::StagedFolder;
 pub(super) use scanner::{ScanOutcome, Scanner};
 pub(super) use steps::VersionParts;
 use steps::{Problems, wrong_kind_message};
+pub(super) use version_folder::MAX_SIDECARS;
 
 /// The result of one scan.
 #[derive(Default)]
