@@ -13,6 +13,7 @@ mod connections;
 mod descriptors;
 mod error;
 mod eviction;
+mod listeners;
 mod meter;
 mod metrics;
 mod pacing;
@@ -27,14 +28,11 @@ mod unsent;
 mod write_timeout;
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -45,13 +43,13 @@ pub use self::config_check::{check_config, config_warnings};
 use self::connections::Connections;
 use self::descriptors::DescriptorShortage;
 pub use self::error::ServerError;
+pub use self::listeners::Listeners;
 use self::meter::Pacer;
 use self::metrics::ConnectionMetrics;
-use self::shutdown::{ShutdownDeadlines, drain};
+use self::shutdown::{ShutdownDeadlines, close, drain};
 pub use self::storage::Storage;
 use self::tenancy::{SourceFactory, TenancyUpdater};
 use crate::api::{AllowedHosts, Api, ApiState, Dashboard};
-use crate::blocking;
 use crate::config::{Config, KeyMarker, TenancyWatch, WatchedConfig};
 use crate::database::Databases;
 use crate::dataplane::DataPlane;
@@ -79,45 +77,6 @@ pub struct Server {
     stores: Stores,
     /// The task that applies changes of the tenants' configuration.
     tenancy: AbortHandle,
-}
-
-/// The sockets of a server. Each of them serves every protocol.
-pub struct Listeners {
-    http: TcpListener,
-    grpc: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Binds the addresses of a server.
-    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
-        let http = listen(config.listen).await?;
-        let grpc = match config.grpc_listen {
-            Some(address) => Some(listen(address).await?),
-            None => None,
-        };
-        Ok(Listeners { http, grpc })
-    }
-
-    /// Returns the bound addresses: that for HTTP, and that for gRPC if it has its own.
-    pub fn addresses(&self) -> io::Result<(SocketAddr, Option<SocketAddr>)> {
-        let grpc = self.grpc.as_ref().map(TcpListener::local_addr).transpose()?;
-        Ok((self.http.local_addr()?, grpc))
-    }
-
-    /// Waits for a connection.
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        match &self.grpc {
-            None => self.http.accept().await,
-            Some(grpc) => tokio::select! {
-                accepted = self.http.accept() => accepted,
-                accepted = grpc.accept() => accepted,
-            },
-        }
-    }
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address).await.map_err(|error| ServerError::Listen { address, error })
 }
 
 impl Server {
@@ -168,7 +127,7 @@ impl Server {
         let manager = telemetry.register(|metrics| Manager::start(manager_parts, metrics));
 
         let watch = TenancyWatch::start(watched);
-        let address = listeners.http.local_addr().unwrap_or(config.listen);
+        let address = listeners.http_address().unwrap_or(config.listen);
         let api = Api::new(ApiState {
             dataplane: dataplane.clone(),
             manager: manager.clone(),
@@ -245,9 +204,6 @@ impl Server {
     }
 }
 
-/// The longest wait for the last bytes of responses.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Lowers the limit of connections to what the file descriptors allow.
 fn limit_connections(config: &mut Config) {
     if let Some(shortage) = DescriptorShortage::check(config, descriptors::raise_limit()) {
@@ -271,26 +227,6 @@ fn follow_runtimes(config: &Config) -> Runtimes {
     essential::spawn("runtimes", folder.follow(config.runtimes_directory()));
 
     runtimes
-}
-
-/// Closes the tenants' files while the last bytes are sent. Returns at `end` at the latest.
-async fn close(graceful: GracefulShutdown, stores: Stores, databases: Databases, end: Instant) {
-    let closing = blocking::run(move || {
-        stores.close(end);
-        databases.close(end);
-    });
-
-    // Every request has its response by now. This leaves time for the last bytes to be sent.
-    let last_bytes = end.min(Instant::now() + FLUSH_TIMEOUT);
-    let (flushed, closed) =
-        tokio::join!(tokio::time::timeout_at(last_bytes.into(), graceful.shutdown()), closing);
-
-    if flushed.is_err() {
-        tracing::warn!("closing connections that did not end");
-    }
-    if closed.is_err() {
-        tracing::warn!("the tenants' stores and databases could not be closed");
-    }
 }
 
 /// Retires instances that have been idle for too long, once a second.

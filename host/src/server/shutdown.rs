@@ -2,9 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use hyper_util::server::graceful::GracefulShutdown;
+
+use crate::blocking;
+use crate::database::Databases;
 use crate::dataplane::DataPlane;
 use crate::deferred::TaskRunner;
 use crate::lifecycle::Manager;
+use crate::store::Stores;
+
+/// The longest wait for the last bytes of responses.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The deadlines of the steps of a shutdown. A supervisor may kill the process after the timeout,
 /// so no step comes after it.
@@ -53,5 +61,30 @@ pub(super) async fn drain(
     match tokio::time::timeout_at(deadlines.models.into(), manager.stop()).await {
         Ok(()) => tracing::info!("drained"),
         Err(_) => tracing::warn!("not everything has drained in time"),
+    }
+}
+
+/// Closes the tenants' files while the last bytes are sent. Returns at `end` at the latest.
+pub(super) async fn close(
+    graceful: GracefulShutdown,
+    stores: Stores,
+    databases: Databases,
+    end: Instant,
+) {
+    let closing = blocking::run(move || {
+        stores.close(end);
+        databases.close(end);
+    });
+
+    // Every request has its response by now. This leaves time for the last bytes to be sent.
+    let last_bytes = end.min(Instant::now() + FLUSH_TIMEOUT);
+    let (flushed, closed) =
+        tokio::join!(tokio::time::timeout_at(last_bytes.into(), graceful.shutdown()), closing);
+
+    if flushed.is_err() {
+        tracing::warn!("closing connections that did not end");
+    }
+    if closed.is_err() {
+        tracing::warn!("the tenants' stores and databases could not be closed");
     }
 }
