@@ -6,14 +6,17 @@
 //! drop, never by hand. The fair scheduler gives turns on the cores to tenants and models.
 
 mod api_keys;
+mod ceilings;
 mod cpu_meter;
 mod fair_scheduler;
+mod grants;
 mod guest_log;
 mod host_work_meter;
 mod instance_limit;
 pub mod metrics;
 mod pacer;
 mod payer;
+mod quota;
 mod quota_counter;
 mod rate_limiter;
 mod repository_location;
@@ -32,19 +35,19 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use api_keys::{ApiKey, KeyScope, KeyScopes};
+pub use ceilings::{Ceilings, StreamCeilings};
 pub use cpu_meter::CpuMeter;
 pub use fair_scheduler::{FairScheduler, TurnTicket, set_idle_priority};
+pub use grants::{AllowedOrigins, AllowedRuntimes, TenantGrants};
 pub use guest_log::{GuestLog, LogDecision, LogEntry};
 pub use host_work_meter::{HostWorkMeter, MeterGuard};
 pub use instance_limit::InstancePermit;
 pub use pacer::{Pacer, Stopped};
 pub use payer::Payer;
+pub use quota::{Quota, UNLIMITED};
 pub use quota_counter::QuotaGuard;
 pub use repository_location::RepositoryLocation;
-pub use settings::{
-    AllowedOrigins, AllowedRuntimes, Ceilings, DEFAULT_REFRESH, HostKey, PasswordSource,
-    PostgresSettings, Quota, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
-};
+pub use settings::{DEFAULT_REFRESH, HostKey, PasswordSource, PostgresSettings, TenantSettings};
 pub use slots::{SlotRequest, Slots};
 pub use tenants::{AuthError, Identity, TenantChanges, TenantConfigFaults, Tenants};
 pub use thread_time::thread_time;
