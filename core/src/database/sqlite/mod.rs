@@ -11,6 +11,7 @@
 
 mod authorizer;
 mod cancel_token;
+mod error;
 mod file;
 mod functions;
 #[cfg(fuzzing)]
@@ -18,6 +19,7 @@ pub mod fuzzing;
 mod guest_connection;
 mod job;
 mod run;
+mod statement;
 mod threads;
 mod transaction;
 mod watchdog;
@@ -36,7 +38,7 @@ use self::cancel_token::CancelToken;
 use self::file::DatabaseFile;
 use self::guest_connection::Access;
 use self::job::{EndReason, Job, Reply, StatementJob, TransactionJob, lost_reply, wait_for_reply};
-use self::run::first_word;
+use self::statement::first_word;
 use self::threads::ConnectionThreads;
 use super::{CpuMeter, DatabaseConfig, Fetch, SqlError, Statement, StatementResult, Value};
 use crate::tenant::{FairScheduler, Tenant};
