@@ -14,7 +14,9 @@
 //! types that describe one. `oip` contains the wire codec of the protocol and `http` the mechanics
 //! of bodies, headers and connections.
 
+mod access_guard;
 mod admin_quota;
+mod api_key_header;
 mod auth;
 mod context;
 mod dashboard;

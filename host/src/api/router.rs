@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
+use super::access_guard::{Guard, require_access};
 use super::admin_quota::AdminQuota;
-use super::auth::{self, Guard};
 use super::route::{Endpoint, Route};
 use super::routes::endpoints;
 use super::routes::model_routes;
@@ -20,7 +20,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
 
     for Endpoint { route: Route { path, access, .. }, handler, .. } in endpoints() {
         let guard = Guard { state: state.clone(), access, admin_quota: admin_quota.clone() };
-        let guarded = handler.layer(from_fn_with_state(guard, auth::require_access));
+        let guarded = handler.layer(from_fn_with_state(guard, require_access));
 
         // Some clients append a slash to the address of a server.
         if path == "/v2" {

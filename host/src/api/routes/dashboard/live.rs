@@ -14,7 +14,8 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 
 use super::state::read_state;
-use crate::api::auth::{self, Access, BoundedByHandler, Caller};
+use crate::api::access_guard::BoundedByHandler;
+use crate::api::auth::{self, Access, Caller};
 use crate::api::context::RequestContext;
 use crate::api::dashboard::StreamPermit;
 use crate::api::error::ApiError;
