@@ -1,7 +1,7 @@
 //! Queue of a store's jobs. They run in order, one at a time, on a thread that may block.
 //!
 //! The thread exists only while there are jobs, and for a short idle time after. All waiting jobs
-//! run in one transaction. Each has a savepoint, so a failed job rolls back only its own changes.
+//! run in one transaction.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
-use super::file::{OpenFile, StoreFile, used_pages};
+use super::file::{OpenFile, StoreFile};
+use super::job::{FinishedJob, Job, JobKind};
+use super::transaction::run_transaction;
 use crate::blocking;
-use crate::disk_errors;
 use crate::mutex::lock;
 use crate::tenant::Tenant;
 
@@ -51,35 +52,6 @@ struct Queue {
     idle: bool,
     /// The file is closed for good.
     closed: bool,
-}
-
-struct Job {
-    kind: JobKind,
-    work: Work,
-}
-
-/// Access that a job needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JobKind {
-    Read,
-    Write,
-    /// A write that is allowed even if the quota or the disk is full.
-    WriteAlways,
-}
-
-/// Work of a job. If it receives an error in place of the connection, it fails with that error.
-type Work = Box<dyn FnOnce(Result<&Connection, StoreError>) -> FinishedJob + Send>;
-
-impl Job {
-    fn fail_unrun(self, error: StoreError) {
-        ((self.work)(Err(error)).notify)(Ok(()));
-    }
-}
-
-/// A finished job and its notification, which is sent after the commit.
-struct FinishedJob {
-    failed: bool,
-    notify: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
 impl JobQueue {
@@ -197,7 +169,7 @@ impl JobQueue {
             Err(error) => return jobs.into_iter().for_each(|job| job.fail_unrun(error.clone())),
         };
 
-        if let Err(error) = self.run_transaction(open, jobs) {
+        if let Err(error) = run_transaction(&self.file, open, jobs) {
             tracing::warn!(tenant = %self.tenant().name(), %error, "a transaction of a tenant's store failed");
             *connection = None;
         }
@@ -238,135 +210,9 @@ impl JobQueue {
         }
     }
 
-    /// Runs jobs in one transaction, or without one if all of them read. Fails if the connection
-    /// must not be used again.
-    fn run_transaction(&self, opened: &mut OpenFile, jobs: Vec<Job>) -> Result<(), StoreError> {
-        let (connection, journal) = (&opened.connection, &mut opened.journal);
-        if jobs.iter().all(|job| job.kind == JobKind::Read) {
-            jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).notify)(Ok(())));
-            return Ok(());
-        }
-
-        journal.begin(connection);
-
-        let begin = |limit| execute(connection, "BEGIN IMMEDIATE").map(|()| limit);
-        let max_pages = match self.file.apply_quota(connection).and_then(begin) {
-            Ok(limit) => limit,
-            Err(error) => {
-                jobs.into_iter().for_each(|job| job.fail_unrun(error.clone()));
-                return Err(error);
-            }
-        };
-        let limits = Limits { max_pages, has_room: disk_errors::has_free_space(self.file.path()) };
-
-        let mut done = Vec::new();
-        let mut jobs = jobs.into_iter();
-        for job in jobs.by_ref() {
-            done.push(run_in_savepoint(connection, job, &limits));
-
-            if connection.is_autocommit() {
-                fail_rolled_back(done, jobs);
-                return Ok(());
-            }
-        }
-
-        let end = execute(connection, "COMMIT");
-        // The commit counts, even if the size cannot be read.
-        let _ = self.file.record_size(connection);
-
-        done.into_iter().for_each(|done| (done.notify)(end.clone()));
-        if limits.has_room {
-            journal.checkpoint_if_long(connection);
-        } else {
-            // Makes the reserved space available again for the next deletion.
-            let _ = journal.checkpoint(connection);
-        }
-
-        // Some errors have already rolled back the transaction.
-        if end.is_err() && !connection.is_autocommit() {
-            execute(connection, "ROLLBACK")
-        } else {
-            Ok(())
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Queue> {
         lock(&self.queue)
     }
-}
-
-/// Space that is left for the writes of a transaction.
-struct Limits {
-    /// Pages that may be in use.
-    max_pages: u64,
-    /// False if the disk is full. Writes are then refused, so that deletions can use the reserved
-    /// space.
-    has_room: bool,
-}
-
-/// Runs one job within the transaction.
-fn run_in_savepoint(connection: &Connection, job: Job, limits: &Limits) -> FinishedJob {
-    let max_pages = match job.kind {
-        JobKind::Read => return (job.work)(Ok(connection)),
-        JobKind::Write if !limits.has_room => return (job.work)(Err(StoreError::DiskFull)),
-        JobKind::Write => limits.max_pages,
-        JobKind::WriteAlways => u64::MAX,
-    };
-
-    let begun = used_pages(connection)
-        .and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
-
-    let before = match begun {
-        Ok(before) => before,
-        Err(error) => return (job.work)(Err(error)),
-    };
-    let done = (job.work)(Ok(connection)).check_quota(connection, before, max_pages);
-    if connection.is_autocommit() {
-        return done;
-    }
-
-    // The savepoint itself is removed in both cases.
-    let end = if done.failed { "ROLLBACK TO job; RELEASE job" } else { "RELEASE job" };
-    match execute(connection, end) {
-        Ok(()) => done,
-        Err(error) => done.fail(error),
-    }
-}
-
-impl FinishedJob {
-    /// Turns a success into a failure if the job used pages beyond the quota.
-    fn check_quota(self, connection: &Connection, before: u64, max_pages: u64) -> FinishedJob {
-        match used_pages(connection) {
-            Ok(after) if !self.failed && after > max_pages && after > before => {
-                self.fail(StoreError::Full)
-            }
-            Err(error) if !self.failed => self.fail(error),
-            _ => self,
-        }
-    }
-
-    fn fail(self, error: StoreError) -> FinishedJob {
-        FinishedJob { failed: true, notify: Box::new(move |_| (self.notify)(Err(error))) }
-    }
-}
-
-/// Handles an error, such as a full disk, that has rolled back the whole transaction. The last
-/// finished job caused it.
-fn fail_rolled_back(mut done: Vec<FinishedJob>, rest: impl Iterator<Item = Job>) {
-    if let Some(failed) = done.pop() {
-        // This job already has the error.
-        (failed.notify)(Ok(()));
-    }
-
-    let reason = StoreError::Unavailable(
-        "another write of the same transaction failed and rolled it back".into(),
-    );
-    done.into_iter().for_each(|done| (done.notify)(Err(reason.clone())));
-    rest.for_each(|job| job.fail_unrun(reason.clone()));
-}
-
-fn execute(connection: &Connection, statements: &str) -> Result<(), StoreError> {
-    Ok(connection.execute_batch(statements)?)
 }
 
 /// Starts another worker if this one panics.

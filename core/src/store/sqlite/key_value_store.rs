@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::SqliteStore;
-use super::job_queue::JobKind;
+use super::job::JobKind;
 use super::key_value::{self, Bucket};
 use crate::store::key_value::{BucketName, IncrementError, Key};
 use crate::store::{KeyValueStore, StoreError};

@@ -10,6 +10,7 @@
 //! the jobs of a [`SqliteStore`].
 
 mod file;
+mod job;
 mod job_queue;
 mod key_value;
 mod key_value_store;
@@ -17,6 +18,7 @@ mod row_counts;
 mod session_store;
 mod sessions;
 mod tasks;
+mod transaction;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +32,8 @@ use super::{Durability, Permit, StoreError};
 use crate::journal;
 use crate::tenant::{CpuShare, Tenant, thread_time};
 use file::StoreFile;
-use job_queue::{JobKind, JobQueue};
+use job::JobKind;
+use job_queue::JobQueue;
 
 /// Name of a tenant's file.
 const FILE_NAME: &str = "store.sqlite";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::job_queue::JobKind;
+use super::job::JobKind;
 use super::row_counts::{self, CountedRows};
 use super::{SqliteStore, sessions, tasks};
 use crate::model::ModelName;
