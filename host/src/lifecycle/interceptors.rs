@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::record::{LoadHold, ModelRecord};
+use super::model_record::{LoadHold, ModelRecord};
 use crate::model::ModelName;
 use crate::servable::{InterceptorChain, InterceptorChainHandle};
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::ModelRecord;
+use super::model_record::ModelRecord;
 use crate::model::{ModelName, ModelRoute, Version, route_conflict};
 use crate::repository::Digest;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::interceptors::{InterceptorChange, InterceptorState};
 use super::metrics::TenantMetrics;
-use super::record::ModelRecord;
+use super::model_record::ModelRecord;
 use super::storage_quota;
 use crate::model::{ModelName, QuotaExceeded, Version};
 use crate::repository::AspiredVersions;

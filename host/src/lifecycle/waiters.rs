@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::error::CommandError;
 use super::index_entry::IndexEntry;
-use super::record::ModelRecord;
+use super::model_record::ModelRecord;
 use crate::model::{ModelName, Version};
 
 /// A caller that waits for a reply.

@@ -1,7 +1,9 @@
 //! The state of one model.
 
+mod failures;
 mod pruning;
 mod report;
+mod serving;
 mod version;
 
 use std::collections::BTreeMap;
@@ -9,12 +11,9 @@ use std::sync::Arc;
 
 use super::loader_traits::ServingVersion;
 use super::policy::{Action, OperatorIntent, VersionSnapshot, may_publish, next_action};
-use super::version_state::ServingContent;
-use crate::model::{
-    ConfigTable, LoadError, QuotaExceeded, Retention, Stage, Version, VersionPolicy,
-};
+use crate::model::{ConfigTable, Retention, Version, VersionPolicy};
 use crate::repository::{Candidate, Digest, Observed};
-use crate::tenant::{QuotaGuard, Resource, Tenant};
+use crate::tenant::QuotaGuard;
 use pruning::Pruning;
 use version::{ObservedContent, VersionRecord};
 
@@ -165,52 +164,6 @@ impl ModelRecord {
         self.demand = OperatorIntent::Unload;
     }
 
-    /// Starts to load a version. Returns its candidate.
-    pub(super) fn start_loading(&mut self, version: Version) -> Option<Candidate> {
-        let record = self.versions.get_mut(&version)?;
-        let ObservedContent::Candidate(candidate) = &record.observed else { return None };
-        let candidate = Candidate::clone(candidate);
-        record.start_loading(candidate.digest);
-        Some(candidate)
-    }
-
-    /// Acquires the model's part of the tenant's quota, if it is not held yet. Fails if the tenant
-    /// has as many models as it may.
-    pub(super) fn take_model_quota(&mut self, tenant: &Arc<Tenant>) -> Result<(), QuotaExceeded> {
-        if self.model_quota.is_none() {
-            self.model_quota = Some(tenant.take(Resource::Models, 1)?);
-        }
-        Ok(())
-    }
-
-    /// Releases the model's part of the quota of a removed tenant. A tenant of the same name has a
-    /// quota of its own.
-    pub(super) fn release_model_quota(&mut self) {
-        self.model_quota = None;
-    }
-
-    /// Records that the content under this number keeps failing. Returns true if an older version
-    /// is to take its place.
-    pub(super) fn roll_back(&mut self, version: Version, digest: Digest) -> bool {
-        let older = self.versions.range(..version).any(|(_, record)| record.is_usable());
-        let latest = matches!(self.policy, VersionPolicy::Latest(_));
-        let Some(record) = self.versions.get_mut(&version) else { return false };
-
-        let serves = record.serving().is_some_and(|content| {
-            content.digest == digest
-                && content.version.rolls_back()
-                && record.observed.is_candidate(digest)
-        });
-
-        if !(older && latest && serves) {
-            return false;
-        }
-
-        let reason = "it kept failing; load it to try again, or replace it";
-        record.record_trip(digest, LoadError::new(Stage::Serve, reason));
-        true
-    }
-
     /// The digest of a version's candidate.
     pub(super) fn candidate_digest(&self, version: Version) -> Option<Digest> {
         match &self.versions.get(&version)?.observed {
@@ -219,85 +172,12 @@ impl ModelRecord {
         }
     }
 
-    /// Records a failed load. Returns the number of consecutive failures of this content.
-    pub(super) fn record_failure(
-        &mut self,
-        version: Version,
-        digest: Digest,
-        error: LoadError,
-    ) -> u32 {
-        let record = self.versions.entry(version).or_default();
-        record.end_loading();
-        record.record_failure(digest, error)
-    }
-
-    /// Forgets the failure of a version if it was transient.
-    pub(super) fn clear_transient_failure(&mut self, version: Version) {
-        if let Some(record) = self.versions.get_mut(&version) {
-            record.clear_failure(Stage::is_transient);
-        }
-    }
-
-    /// Forgets failures caused by interceptors, so that the present interceptors are called.
-    pub(super) fn clear_interceptor_failures(&mut self) {
-        for record in self.versions.values_mut() {
-            record.clear_failure(|stage| stage == Stage::Intercept);
-        }
-    }
-
-    /// Forgets failures caused by routes, so that the present ones are compared. Returns true if
-    /// there were any.
-    pub(super) fn clear_route_failures(&mut self) -> bool {
-        let mut cleared = false;
-        for record in self.versions.values_mut() {
-            record.clear_failure(|stage| {
-                cleared |= stage == Stage::Routes;
-                stage == Stage::Routes
-            });
-        }
-        cleared
-    }
-
     /// True if a content serves or is being loaded under a version.
     pub(super) fn holds_content(&self, version: Version, digest: Digest) -> bool {
         self.versions.get(&version).is_some_and(|record| {
             let serving = record.serving().map(|content| content.digest);
             serving == Some(digest) || record.loading() == Some(digest)
         })
-    }
-
-    /// Publishes a loaded version. Returns the content that served under its number before, which
-    /// is to be drained.
-    pub(super) fn start_serving(
-        &mut self,
-        version: Version,
-        digest: Digest,
-        loaded: Box<dyn ServingVersion>,
-    ) -> Option<Box<dyn ServingVersion>> {
-        // The live configuration may have changed during the load.
-        loaded.set_live_config(self.live_config.clone());
-
-        let record = self.versions.entry(version).or_default();
-        record.publish(ServingContent { digest, version: loaded })
-    }
-
-    /// Records that the result of a load is no longer wanted.
-    pub(super) fn abandon_load(&mut self, version: Version) {
-        if let Some(record) = self.versions.get_mut(&version) {
-            record.end_loading();
-        }
-    }
-
-    /// Takes a version out of service. Returns its content, which is to be drained.
-    pub(super) fn stop_serving(&mut self, version: Version) -> Option<Box<dyn ServingVersion>> {
-        self.versions.get_mut(&version)?.stop_serving()
-    }
-
-    /// Records that one content of a version has drained.
-    pub(super) fn record_drained(&mut self, version: Version) {
-        if let Some(record) = self.versions.get_mut(&version) {
-            record.record_drained();
-        }
     }
 
     /// True if a version that has been loaded is to be published.

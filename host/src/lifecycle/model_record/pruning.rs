@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::super::load_task::host_retry_delay;
 use super::super::prune_policy::{PrunePlan, StoredVersion, plan};
-use super::super::version_state::VersionState;
+use super::super::version_state::{ServingContent, VersionState};
 use super::ModelRecord;
 use super::version::{ObservedContent, VersionRecord};
 use crate::model::{Retention, Version, VersionPolicy};
@@ -96,7 +96,7 @@ impl ModelRecord {
     }
 
     fn stored_version(&self, version: Version, record: &VersionRecord) -> StoredVersion {
-        let serves = |content: &super::ServingContent| record.observed.is_candidate(content.digest);
+        let serves = |content: &ServingContent| record.observed.is_candidate(content.digest);
         let is_changing = matches!(record.observed, ObservedContent::Unsettled);
         StoredVersion {
             version,
