@@ -13,8 +13,8 @@ mod connections;
 mod descriptors;
 mod error;
 mod eviction;
+mod http_meter;
 mod listeners;
-mod meter;
 mod metrics;
 mod pacing;
 mod peer;
@@ -24,7 +24,7 @@ mod shutdown;
 mod storage;
 mod tenancy;
 mod timeouts;
-mod unsent;
+mod unsent_responses;
 mod write_timeout;
 
 use std::future::Future;
@@ -43,8 +43,8 @@ pub use self::config_check::{check_config, config_warnings};
 use self::connections::Connections;
 use self::descriptors::DescriptorShortage;
 pub use self::error::ServerError;
+use self::http_meter::HttpPacer;
 pub use self::listeners::Listeners;
-use self::meter::Pacer;
 use self::metrics::ConnectionMetrics;
 use self::shutdown::{ShutdownDeadlines, close, drain};
 pub use self::storage::Storage;
@@ -68,7 +68,7 @@ pub struct Server {
     listeners: Listeners,
     api: Api,
     connections: Connections,
-    pacer: Pacer,
+    pacer: HttpPacer,
     manager: Manager,
     tasks: TaskRunner,
     dataplane: DataPlane,
@@ -102,7 +102,7 @@ impl Server {
         slots.divide(&tenants.all());
 
         let metrics = telemetry.register(ConnectionMetrics::register);
-        let pacer = Pacer::new(databases.turns().clone(), metrics.waits.clone());
+        let pacer = HttpPacer::new(databases.turns().clone(), metrics.waits.clone());
         let connections = Connections::new(config.http.max_connections as usize, metrics);
 
         KeyMarker::new(&config.state)

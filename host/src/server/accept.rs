@@ -19,7 +19,7 @@ use super::accept_queue::AcceptQueue;
 use super::connection_io::ConnectionIo;
 use super::connections::{ConnectionGuard, Connections, LimitReached};
 use super::eviction::Demand;
-use super::meter::{Meter, Pacer};
+use super::http_meter::{HttpMeter, HttpPacer};
 use super::metrics::CloseReason;
 use super::peer::Peer;
 use super::protocol;
@@ -33,7 +33,7 @@ pub(super) struct Acceptor<'s> {
     pub(super) api: &'s Api,
     pub(super) config: &'s HttpConfig,
     pub(super) connections: &'s Connections,
-    pub(super) pacer: &'s Pacer,
+    pub(super) pacer: &'s HttpPacer,
     /// Waits at shutdown for the connections to end.
     pub(super) graceful: &'s GracefulShutdown,
     /// Closed once nothing is accepted any more.
@@ -166,7 +166,7 @@ struct ServedConnection {
     api: Api,
     connection: Connection,
     timeouts: ConnectionTimeouts,
-    meter: Meter,
+    meter: HttpMeter,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::meter::{Meter, Wait};
+use super::http_meter::{HttpMeter, Wait};
 use super::timeouts::ConnectionTimeouts;
 use crate::api::Connection;
 
@@ -23,7 +23,7 @@ pub(super) struct ConnectionIo {
     socket: TcpStream,
     timeouts: ConnectionTimeouts,
     connection: Connection,
-    meter: Meter,
+    meter: HttpMeter,
     /// Bytes that are read again, before those of the socket.
     unread: Bytes,
     /// Reads wait until this is ready.
@@ -59,7 +59,7 @@ impl ConnectionIo {
         socket: TcpStream,
         timeouts: ConnectionTimeouts,
         connection: Connection,
-        meter: Meter,
+        meter: HttpMeter,
     ) -> Self {
         // Responses are small and complete, so waiting for more bytes would only delay them.
         let _ = socket.set_nodelay(true);

@@ -29,7 +29,7 @@ const CLEANUP: Duration = Duration::from_secs(1);
 
 /// The payer of HTTP time: the tenant of a connection's last request, or else the client's address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Payer {
+pub(super) enum HttpPayer {
     Tenant(TenantName),
     Peer(Peer),
 }
@@ -37,7 +37,7 @@ pub(super) enum Payer {
 /// The buckets of all payers. A payer without one has a full bucket.
 pub(super) struct TokenBuckets {
     cores: u64,
-    buckets: HashMap<Payer, Bucket>,
+    buckets: HashMap<HttpPayer, Bucket>,
     /// The time that has been added to each bucket so far.
     refill_clock: Duration,
     /// The time of the last change of the refill clock.
@@ -67,7 +67,7 @@ impl TokenBuckets {
     }
 
     /// Takes HTTP time from a payer's bucket.
-    pub(super) fn charge(&mut self, payer: &Payer, time: Duration, now: Instant) {
+    pub(super) fn charge(&mut self, payer: &HttpPayer, time: Duration, now: Instant) {
         self.advance(now);
         let refilled = self.refill_clock;
         if let Some(bucket) = self.buckets.get_mut(payer) {
@@ -81,7 +81,7 @@ impl TokenBuckets {
     }
 
     /// Returns HTTP time that was charged.
-    pub(super) fn refund(&mut self, payer: &Payer, time: Duration, now: Instant) {
+    pub(super) fn refund(&mut self, payer: &HttpPayer, time: Duration, now: Instant) {
         self.advance(now);
         if let Some(bucket) = self.buckets.get_mut(payer) {
             bucket.refill(self.refill_clock);
@@ -91,7 +91,7 @@ impl TokenBuckets {
 
     /// The time until a payer is out of debt; zero if it is. Other payers that come or go change
     /// it.
-    pub(super) fn wait(&mut self, payer: &Payer, now: Instant) -> Duration {
+    pub(super) fn wait(&mut self, payer: &HttpPayer, now: Instant) -> Duration {
         self.advance(now);
         let payers = self.buckets.len() as u64;
         let Some(bucket) = self.buckets.get_mut(payer) else { return Duration::ZERO };
@@ -149,8 +149,8 @@ mod tests {
     const CORES: usize = 2;
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    fn payer(number: u8) -> Payer {
-        Payer::Peer(IpAddr::from([10, 0, 0, number]).into())
+    fn payer(number: u8) -> HttpPayer {
+        HttpPayer::Peer(IpAddr::from([10, 0, 0, number]).into())
     }
 
     #[test]

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::io::AsyncReadExt;
 
 use super::connection_io::ConnectionIo;
-use super::meter::Meter;
+use super::http_meter::HttpMeter;
 
 /// The first bytes of a client that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -67,7 +67,7 @@ pub(super) async fn is_http2(io: &mut ConnectionIo) -> io::Result<bool> {
 }
 
 /// Returns a builder of connections of HTTP/2 with the limits.
-pub(super) fn http2_builder(meter: Meter) -> http2::Builder<MeteredExecutor> {
+pub(super) fn http2_builder(meter: HttpMeter) -> http2::Builder<MeteredExecutor> {
     let mut builder = http2::Builder::new(MeteredExecutor { meter });
     builder
         .timer(TokioTimer::new())
@@ -88,7 +88,7 @@ pub(super) fn http2_builder(meter: Meter) -> http2::Builder<MeteredExecutor> {
 /// Starts the tasks of a connection, and measures their time as the connection's.
 #[derive(Clone)]
 pub(super) struct MeteredExecutor {
-    meter: Meter,
+    meter: HttpMeter,
 }
 
 impl<F> Executor<F> for MeteredExecutor

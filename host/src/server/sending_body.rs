@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::timeouts::ConnectionTimeouts;
-use super::unsent::UnsentId;
+use super::unsent_responses::UnsentId;
 use crate::api::guard_bytes;
 
 /// A body that waits for its client while it is not polled, and whose bytes wait until they are

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::eviction::Activity;
-use super::unsent::{Unsent, UnsentId};
+use super::unsent_responses::{Unsent, UnsentId};
 use super::write_timeout::WriteTimeout;
 use crate::config::HttpConfig;
 use crate::mutex::lock;

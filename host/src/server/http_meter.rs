@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Sleep, sleep};
 
-use super::pacing::{CAPACITY, Payer, TokenBuckets};
+use super::pacing::{CAPACITY, HttpPayer, TokenBuckets};
 use super::peer::Peer;
 use crate::api::Connection;
 use crate::mutex::lock;
@@ -30,7 +30,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(5);
 
 /// The shared part of all meters.
 #[derive(Clone)]
-pub(super) struct Pacer(Arc<Shared>);
+pub(super) struct HttpPacer(Arc<Shared>);
 
 struct Shared {
     buckets: Mutex<TokenBuckets>,
@@ -41,10 +41,10 @@ struct Shared {
 
 /// Measures the HTTP time of one connection. A clone measures the same connection.
 #[derive(Clone)]
-pub(super) struct Meter(Arc<ConnectionTime>);
+pub(super) struct HttpMeter(Arc<ConnectionTime>);
 
 struct ConnectionTime {
-    pacer: Pacer,
+    pacer: HttpPacer,
     peer: Peer,
     connection: Connection,
     request: Mutex<RequestTime>,
@@ -54,7 +54,7 @@ struct ConnectionTime {
 struct RequestTime {
     uncharged: Duration,
     /// The payer and the time that was charged.
-    charged: Option<(Payer, Duration)>,
+    charged: Option<(HttpPayer, Duration)>,
     /// True for a new connection, and after a request without a guest call.
     is_paced: bool,
     /// The present poll has ended a request with a guest call, which is free.
@@ -63,15 +63,15 @@ struct RequestTime {
     credit: Duration,
 }
 
-impl Pacer {
+impl HttpPacer {
     /// Creates a pacer that delays requests while the scheduler's calls need the cores.
     pub(super) fn new(scheduler: Arc<FairScheduler>, waits: Counter) -> Self {
         let buckets = Mutex::new(TokenBuckets::new(scheduler.cores(), Instant::now()));
-        Pacer(Arc::new(Shared { buckets, scheduler, waits }))
+        HttpPacer(Arc::new(Shared { buckets, scheduler, waits }))
     }
 
     /// Creates the meter of a connection.
-    pub(super) fn meter(&self, peer: Peer, connection: Connection) -> Meter {
+    pub(super) fn meter(&self, peer: Peer, connection: Connection) -> HttpMeter {
         let request = RequestTime {
             uncharged: Duration::ZERO,
             charged: None,
@@ -79,7 +79,7 @@ impl Pacer {
             poll_is_free: false,
             credit: Duration::ZERO,
         };
-        Meter(Arc::new(ConnectionTime {
+        HttpMeter(Arc::new(ConnectionTime {
             pacer: self.clone(),
             peer,
             connection,
@@ -92,7 +92,7 @@ impl Pacer {
     }
 }
 
-impl Meter {
+impl HttpMeter {
     /// Wraps the future that serves the connection, and measures the time of its polls.
     pub(super) fn measure<F>(&self, serving: F) -> Measured<F> {
         Measured { meter: self.clone(), serving: Box::pin(serving) }
@@ -179,8 +179,8 @@ impl Meter {
         self.0.pacer.buckets().charge(&self.payer(), time, Instant::now());
     }
 
-    fn payer(&self) -> Payer {
-        self.0.connection.tenant().map_or(Payer::Peer(self.0.peer), Payer::Tenant)
+    fn payer(&self) -> HttpPayer {
+        self.0.connection.tenant().map_or(HttpPayer::Peer(self.0.peer), HttpPayer::Tenant)
     }
 
     fn request(&self) -> MutexGuard<'_, RequestTime> {
@@ -190,7 +190,7 @@ impl Meter {
 
 /// Resolves once the connection may go on.
 pub(super) struct Wait {
-    meter: Meter,
+    meter: HttpMeter,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -210,7 +210,7 @@ impl Future for Wait {
 
 /// A future whose polls are measured.
 pub(super) struct Measured<F> {
-    meter: Meter,
+    meter: HttpMeter,
     serving: Pin<Box<F>>,
 }
 
