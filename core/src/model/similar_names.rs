@@ -1,6 +1,6 @@
 //! Suggestions for names that do not exist, and detection of misspelt names.
 
-use super::text::sanitize;
+use super::printable_text::sanitize;
 
 /// Limit of compared names, in bytes. The cost grows with the square of the length.
 const MAX_COMPARED: usize = 64;

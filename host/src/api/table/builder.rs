@@ -6,7 +6,7 @@ use super::super::json::{JsonError, Reader, shorten};
 use super::cell::{lenient_reader, push_nan};
 use super::fields::Fields;
 use super::input_rows::{Cell, Fault, InputRows};
-use super::layout::{Layout, stacks_rows, takes_lists};
+use super::row_layout::{Layout, stacks_rows, takes_lists};
 use super::text_cell;
 use crate::model::{Datatype, Metadata, Tensor, is_misspelt, nearest};
 

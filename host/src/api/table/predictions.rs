@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use half::{bf16, f16};
 
 use super::super::json::{shorten, write_float, write_integer, write_string};
-use super::layout::{Layout, varies_by_row};
+use super::row_layout::{Layout, varies_by_row};
 use crate::model::{Datatype, InferError, InferResponse, Metadata, Tensor, TensorSpec};
 use crate::tenant::Pacer;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use super::layout::{stacks_rows, varies_by_row};
+use super::row_layout::{stacks_rows, varies_by_row};
 use crate::model::{Datatype, Metadata, TensorSpec};
 
 /// A field that a record of a model may have.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::listing::ContentTag;
-use super::record;
+use super::mirror_record;
 use super::sync_unit::{Files, SyncUnit};
 
 /// The folder of a mirror.
@@ -39,7 +39,7 @@ impl MirrorDir {
         fs::create_dir_all(dir.root())?;
         remove(&dir.staged())?;
         fs::create_dir(dir.staged())?;
-        let files = record::read(&dir.root(), &dir.record())?;
+        let files = mirror_record::read(&dir.root(), &dir.record())?;
         Ok((dir, files))
     }
 
@@ -59,7 +59,7 @@ impl MirrorDir {
 
     /// Writes the record of mirrored files.
     pub(super) fn save(&self, files: &Files<ContentTag>) -> io::Result<()> {
-        record::write(&self.record(), files)
+        mirror_record::write(&self.record(), files)
     }
 
     /// Creates a staging directory for a unit.

@@ -8,11 +8,11 @@
 //! A refresh ([`refresh`]) is a sequence of steps. `listing` lists the objects, and `listing_check`
 //! has checked that the store's response is a listing at all. `shrink_guard` decides if the listing
 //! is accepted and `plan` which objects to fetch or remove (both are pure). `fetch` downloads
-//! changed objects and `mirror_dir` moves them into the mirror. `record` keeps the ETag of each
-//! mirrored object, so an unchanged object is not fetched again, even after a restart. `prune`
-//! deletes old versions, where a model's settings ask for it. Files that
-//! belong together ([`sync_unit`]) appear together: a version's folder is assembled in a staging
-//! directory and then exchanged with the present one.
+//! changed objects and `mirror_dir` moves them into the mirror. `mirror_record` keeps the ETag of
+//! each mirrored object, so an unchanged object is not fetched again, even after a restart.
+//! `mirror_state` holds both during a refresh. `prune` deletes old versions, where a model's
+//! settings ask for it. Files that belong together ([`sync_unit`]) appear together: a version's
+//! folder is assembled in a staging directory and then exchanged with the present one.
 //!
 //! After any failure the mirror stays as it is: a failed listing changes nothing, a version with an
 //! object that cannot be fetched is not updated, a model's old versions stay until one of its new
@@ -29,10 +29,10 @@ mod listing_check;
 mod location;
 mod metrics;
 mod mirror_dir;
+mod mirror_record;
 mod mirror_state;
 mod plan;
 mod prune;
-mod record;
 mod refresh;
 mod shrink_guard;
 mod sync_unit;

@@ -5,13 +5,13 @@
 //! same results as SQLite's and check for cancellation every few bytes. All other functions take
 //! time proportional to their arguments, which are bounded: a few milliseconds.
 
-mod character_sets;
 mod characters;
 mod json_patch;
 mod pattern;
 mod search;
 #[cfg(test)]
 mod tests;
+mod trim_unhex;
 mod values;
 
 use std::cell::Cell;
@@ -31,11 +31,10 @@ pub(super) fn register(connection: &Connection, watch: &Watchdog) -> rusqlite::R
     let functions = Functions { connection, watch };
     functions.add("instr", 2, search::instr)?;
     functions.add("replace", 3, search::replace)?;
-    functions.add("trim", 2, |call| character_sets::trim(call, character_sets::TrimEnds::Both))?;
-    functions.add("ltrim", 2, |call| character_sets::trim(call, character_sets::TrimEnds::Left))?;
-    functions
-        .add("rtrim", 2, |call| character_sets::trim(call, character_sets::TrimEnds::Right))?;
-    functions.add("unhex", 2, character_sets::unhex)?;
+    functions.add("trim", 2, |call| trim_unhex::trim(call, trim_unhex::TrimEnds::Both))?;
+    functions.add("ltrim", 2, |call| trim_unhex::trim(call, trim_unhex::TrimEnds::Left))?;
+    functions.add("rtrim", 2, |call| trim_unhex::trim(call, trim_unhex::TrimEnds::Right))?;
+    functions.add("unhex", 2, trim_unhex::unhex)?;
     functions.add("like", 2, pattern::like)?;
     functions.add("like", 3, pattern::like)?;
     functions.add("glob", 2, pattern::glob)?;

@@ -1,4 +1,4 @@
-//! Functions that take a set of characters, given as a text.
+//! `trim`, `ltrim`, `rtrim` and `unhex`: functions that take a set of characters, given as a text.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
