@@ -1,14 +1,15 @@
 //! Builds the tensors of a table row by row.
 
+mod cells;
+mod faults;
+
 use std::borrow::Cow;
 
-use super::super::json::{JsonError, Reader, shorten};
-use super::cell::{lenient_reader, push_nan};
+use super::cell::push_nan;
 use super::fields::Fields;
 use super::input_rows::{Cell, Fault, InputRows};
 use super::row_layout::{Layout, stacks_rows, takes_lists};
-use super::text_cell;
-use crate::model::{Datatype, Metadata, Tensor, is_misspelt, nearest};
+use crate::model::{Metadata, Tensor};
 
 /// A table as the tensors of a request.
 #[derive(Debug)]
@@ -94,9 +95,6 @@ pub(in crate::api) struct TableBuilder<'t> {
     rows: u64,
 }
 
-/// Limit of the names of fields that are remembered although they are passed over.
-const MAX_PASSED_OVER: usize = 64;
-
 /// Bytes of tensors that a byte of the request can stand for. The cell of a missing number takes
 /// one byte in CSV and 8 in a tensor.
 const EXPANSION: usize = 8;
@@ -181,152 +179,6 @@ impl<'t> TableBuilder<'t> {
         Ok(())
     }
 
-    /// Reads the value of a field in the present row.
-    pub(in crate::api) fn read_json(
-        &mut self,
-        reader: &mut Reader<'_>,
-        field: usize,
-    ) -> Result<(), JsonError> {
-        let read = self.read_json_cell(reader, field);
-        read.map_err(|error| error.in_context(self.place(field)))
-    }
-
-    fn read_json_cell(&mut self, reader: &mut Reader<'_>, field: usize) -> Result<(), JsonError> {
-        self.check_free(field).map_err(|error| reader.error(error))?;
-
-        if reader.null()? {
-            let cell = if self.put_missing_text(field) { Cell::Value(0..0) } else { Cell::Null };
-            self.put(field, cell);
-            return Ok(());
-        }
-
-        let Some((spec, is_column)) = self.fields.input_of(field) else { return Ok(()) };
-        if is_column {
-            let start = self.scratch.len();
-            lenient_reader(spec.datatype)(reader, &mut self.scratch)?;
-            self.put(field, Cell::Value(start..self.scratch.len()));
-            return Ok(());
-        }
-
-        if let Some(input) = self.inputs.get_mut(field) {
-            input.read_json(reader, self.fields.are_stacked())?;
-        }
-        self.put(field, Cell::Value(0..0));
-
-        Ok(())
-    }
-
-    /// Appends an empty text if it stands for a missing one in the field.
-    fn put_missing_text(&mut self, field: usize) -> bool {
-        self.fields.takes_missing_text(field)
-            && self.inputs.get_mut(field).is_some_and(InputRows::put_empty_text)
-    }
-
-    /// True if the cells of a field are texts.
-    pub(in crate::api) fn is_text(&self, field: usize) -> bool {
-        self.fields.input_of(field).is_some_and(|(spec, _)| spec.datatype == Datatype::Bytes)
-    }
-
-    /// Reads the value of a field in the present row from a cell of CSV.
-    pub(super) fn read_text(&mut self, text: &str, field: usize) -> Result<(), String> {
-        self.read_text_cell(text, field).map_err(|error| format!("{}: {error}", self.place(field)))
-    }
-
-    fn read_text_cell(&mut self, text: &str, field: usize) -> Result<(), String> {
-        let Some((spec, is_column)) = self.fields.input_of(field) else { return Ok(()) };
-        self.check_free(field)?;
-
-        // An empty text is a text. An optional one is absent: CSV has no other way to say so.
-        let is_text = spec.datatype == Datatype::Bytes && !spec.optional;
-        if text.trim().is_empty() && !is_text {
-            self.put(field, Cell::Null);
-            return Ok(());
-        }
-
-        if is_column {
-            let start = self.scratch.len();
-            text_cell::append(text, spec.datatype, &mut self.scratch)?;
-            self.put(field, Cell::Value(start..self.scratch.len()));
-            return Ok(());
-        }
-
-        if let Some(input) = self.inputs.get_mut(field) {
-            input.read_text(text, self.fields.are_stacked())?;
-        }
-        self.put(field, Cell::Value(0..0));
-
-        Ok(())
-    }
-
-    /// Reads the value of a field in the present row from texts: one, or several for a list.
-    pub(in crate::api) fn read_texts(
-        &mut self,
-        texts: &[Cow<'_, str>],
-        field: usize,
-    ) -> Result<(), String> {
-        let is_column = self.fields.input_of(field).is_some_and(|(_, is_column)| is_column);
-        let is_missing = |text: &str| text.trim().is_empty() && !self.is_text(field);
-        let read = match texts {
-            [text] if is_column || is_missing(text) => self.read_text_cell(text, field),
-            _ => self.read_list(texts.iter().map(|text| text.as_bytes()), field),
-        };
-        read.map_err(|error| format!("{}: {error}", self.place(field)))
-    }
-
-    /// Reads the value of a field in the present row from bytes as they are.
-    pub(in crate::api) fn read_bytes(&mut self, bytes: &[u8], field: usize) -> Result<(), String> {
-        let read = match self.is_text(field) {
-            true => self.read_list(std::iter::once(bytes), field),
-            false => self.read_elements(bytes, field),
-        };
-        read.map_err(|error| format!("{}: {error}", self.place(field)))
-    }
-
-    /// Reads a list of texts, each of which is an element.
-    fn read_list<'b>(
-        &mut self,
-        texts: impl ExactSizeIterator<Item = &'b [u8]>,
-        field: usize,
-    ) -> Result<(), String> {
-        self.check_free(field)?;
-        let stacked = self.fields.are_stacked();
-        // A column is a single number.
-        let input = self.inputs.get_mut(field);
-        input.ok_or("it is given twice")?.read_list(texts, stacked)?;
-        self.put(field, Cell::Value(0..0));
-
-        Ok(())
-    }
-
-    fn read_elements(&mut self, bytes: &[u8], field: usize) -> Result<(), String> {
-        self.check_free(field)?;
-        let stacked = self.fields.are_stacked();
-        let input = self.inputs.get_mut(field);
-        input.ok_or("a column is a single number")?.read_elements(bytes, stacked)?;
-        self.put(field, Cell::Value(0..0));
-
-        Ok(())
-    }
-
-    /// Notes a field of the present row that the model does not have. Fails if it is refused.
-    pub(super) fn pass_over(&mut self, name: &str) -> Result<(), String> {
-        if self.unknown == UnknownFields::Refused {
-            return Err(format!("row {}: {}", self.rows, self.unknown_text(name)));
-        }
-        self.remember(name);
-        Ok(())
-    }
-
-    pub(super) fn remember(&mut self, name: &str) {
-        if self.passed_over.len() < MAX_PASSED_OVER {
-            self.passed_over.push(shorten(name));
-        }
-    }
-
-    pub(super) fn unknown_text(&self, name: &str) -> String {
-        format!("unknown field '{}'{}", shorten(name), self.fields.hint(name))
-    }
-
     /// Ends a row. Fails if it lacks a field.
     pub(in crate::api) fn end_row(&mut self) -> Result<(), String> {
         let matrix = self.fields.columns();
@@ -386,87 +238,6 @@ impl<'t> TableBuilder<'t> {
             Some((field, cell)) => Err(self.fault(field, Fault::of(&cell))),
             None => Ok(()),
         }
-    }
-
-    fn fault(&self, field: usize, fault: Fault) -> String {
-        let confused = match fault {
-            Fault::Missing => self.confused_with(&self.shown(field)),
-            _ => String::new(),
-        };
-        format!("{} {fault}{confused}", self.place(field))
-    }
-
-    /// The end of an error text for a missing field: the most similar one that was passed over.
-    pub(super) fn confused_with(&self, missing: &str) -> String {
-        let passed_over = self.passed_over.iter().map(String::as_str);
-        match nearest(missing, passed_over).first() {
-            Some(name) => format!("; there is '{name}'"),
-            None => String::new(),
-        }
-    }
-
-    /// Fails if a field that was passed over is nearly the name of an input that is absent.
-    pub(super) fn check_misspelt(&self, index: usize, has: bool) -> Result<(), String> {
-        let Some(input) = self.inputs.get(index).filter(|_| !has) else { return Ok(()) };
-        let misspelt = self.passed_over.iter().find(|name| is_misspelt(name, &input.spec.name));
-
-        misspelt.map_or(Ok(()), |name| {
-            Err(format!("unknown field '{name}'; did you mean '{}'?", shorten(&input.spec.name)))
-        })
-    }
-
-    fn check_free(&self, field: usize) -> Result<(), String> {
-        let column = field.checked_sub(self.inputs.len());
-        let (cell, both) = match column {
-            None => {
-                let matrix = self.fields.columns().is_some_and(|(input, _)| input == field);
-                (self.inputs.get(field).map(|input| &input.cell), matrix && self.any_column)
-            }
-            Some(column) => {
-                let input = self.fields.columns().and_then(|(input, _)| self.inputs.get(input));
-                let whole = input.is_some_and(|input| input.cell != Cell::Missing);
-                (self.columns.get(column), whole)
-            }
-        };
-
-        match cell {
-            Some(Cell::Missing) if !both => Ok(()),
-            Some(Cell::Missing) => Err("it is given as a list and by its columns".into()),
-            _ => Err("it is given twice".into()),
-        }
-    }
-
-    fn put(&mut self, field: usize, cell: Cell) {
-        match field.checked_sub(self.inputs.len()) {
-            None => {
-                if let Some(input) = self.inputs.get_mut(field) {
-                    input.cell = cell;
-                }
-            }
-            Some(column) => {
-                self.any_column = true;
-                if let Some(place) = self.columns.get_mut(column) {
-                    *place = cell;
-                }
-            }
-        }
-    }
-
-    /// The place of an error in the table.
-    fn place(&self, field: usize) -> String {
-        match self.label {
-            Some(label) => label(self, field),
-            None => format!("row {}: field '{}'", self.rows, self.shown(field)),
-        }
-    }
-
-    pub(super) fn shown(&self, field: usize) -> String {
-        shorten(&self.fields.name(field))
-    }
-
-    /// Starts an error text about the present row.
-    pub(super) fn row_error(&self, text: &str) -> String {
-        format!("row {}: {text}", self.rows)
     }
 
     /// Returns the tensors. Fails if a field has a value in some rows only.
