@@ -21,12 +21,15 @@ use super::wakeup::Wakeup;
 /// Maximum number of watched folders of one repository. All tenants share the system's limit.
 const MAX_WATCHED_FOLDERS: usize = 4096;
 
+/// Device and inode of each folder, by its path.
+type WatchedFolders = BTreeMap<PathBuf, (u64, u64)>;
+
 /// Watches folders and wakes the thread at their events.
 pub(super) struct FolderWatcher {
     watcher: Option<RecommendedWatcher>,
     auto: bool,
-    /// Device and inode of each watched folder. Another folder at the same path needs a new watch.
-    watched: BTreeMap<PathBuf, (u64, u64)>,
+    /// The watched folders. Another folder at the same path needs a new watch.
+    watched: WatchedFolders,
     /// Set when a folder was removed or moved. The system has then dropped watches, and a new
     /// folder may have received the old one's inode.
     stale: Arc<AtomicBool>,
@@ -71,21 +74,7 @@ impl FolderWatcher {
     pub(super) fn watch_only(&mut self, folders: &[FileRef]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let rewatch_all = self.stale.swap(false, Ordering::SeqCst);
-        let remote = folders.first().filter(|_| self.auto).and_then(network_file_system);
-        let wanted: BTreeMap<_, _> = match remote {
-            Some(_) => BTreeMap::new(),
-            None => folders
-                .iter()
-                .take(MAX_WATCHED_FOLDERS)
-                .map(|folder| (folder.path.clone(), (folder.stamp.device, folder.stamp.inode)))
-                .collect(),
-        };
-
-        let mut reason =
-            remote.map(|kind| format!("changes made elsewhere on {kind} raise no events"));
-        if folders.len() > MAX_WATCHED_FOLDERS && remote.is_none() {
-            reason = Some(format!("the repository has more than {MAX_WATCHED_FOLDERS} folders"));
-        }
+        let (wanted, mut reason) = wanted_folders(folders, self.auto);
 
         // Removed before new watches are added: a renamed folder has one watch under both names.
         for path in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
@@ -138,6 +127,24 @@ impl FolderWatcher {
         }
         self.unreliable_reason = reason;
     }
+}
+
+/// Returns the folders to watch, and the reason why events are unreliable if they are. The first
+/// folder is the root. With `auto`, nothing is watched on a network file system.
+fn wanted_folders(folders: &[FileRef], auto: bool) -> (WatchedFolders, Option<String>) {
+    if let Some(kind) = folders.first().filter(|_| auto).and_then(network_file_system) {
+        let reason = format!("changes made elsewhere on {kind} raise no events");
+        return (WatchedFolders::new(), Some(reason));
+    }
+
+    let wanted = folders
+        .iter()
+        .take(MAX_WATCHED_FOLDERS)
+        .map(|folder| (folder.path.clone(), (folder.stamp.device, folder.stamp.inode)));
+    let reason = (folders.len() > MAX_WATCHED_FOLDERS)
+        .then(|| format!("the repository has more than {MAX_WATCHED_FOLDERS} folders"));
+
+    (wanted.collect(), reason)
 }
 
 /// Watches a folder. Returns `None` if the watcher is unusable: it panics if its thread is missing,

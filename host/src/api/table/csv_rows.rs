@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use csv::{ReaderBuilder, StringRecord};
+use csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::super::json::shorten;
 use super::builder::TableBuilder;
@@ -46,6 +46,16 @@ pub(in crate::api) fn read_csv(
         reader.headers().map_err(|error| explain(&error))?;
     }
 
+    read_rows(reader, &header, table, pacer)
+}
+
+/// Reads the rows behind the header, whose columns are these fields.
+fn read_rows(
+    mut reader: Reader<&[u8]>,
+    header: &[Option<usize>],
+    table: &mut TableBuilder<'_>,
+    pacer: &Pacer,
+) -> Result<(), String> {
     let mut record = StringRecord::new();
     let mut checkpoint = STEP;
 
@@ -57,7 +67,7 @@ pub(in crate::api) fn read_csv(
             return Err(table.row_error(&lengths));
         }
 
-        for (text, field) in record.iter().zip(&header) {
+        for (text, field) in record.iter().zip(header) {
             if let Some(field) = field {
                 table.read_text(text, *field)?;
             }
