@@ -13,7 +13,7 @@ use super::super::metrics::LifecycleMetrics;
 use super::*;
 use crate::files::ConfinedFile;
 use crate::model::{LoadError, ModelSettings, Retention, Stage, Version, VersionPolicy};
-use crate::repository::{Digest, Observed, parse_model_toml};
+use crate::repository::{Candidate, Digest, Observed, parse_model_toml};
 use crate::tenant::Tenant;
 
 /// Longer than any delay of a retry.
