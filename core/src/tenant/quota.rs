@@ -1,6 +1,6 @@
 //! The quota of a tenant: the most that it may hold of each resource.
 
-use super::Resource;
+use super::resource::Resource;
 use crate::model::QuotaExceeded;
 
 /// The limit of an unlimited resource.
