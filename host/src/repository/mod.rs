@@ -35,6 +35,7 @@
 //! [`remote`]. A [`Source`] is either kind.
 
 mod aspired_versions;
+mod candidate;
 mod directory;
 mod directory_error;
 mod entry_meaning;
@@ -79,9 +80,8 @@ mod tests;
 
 pub use crate::model::Digest;
 pub use crate::toml_reader::TomlFaults;
-pub use aspired_versions::{
-    AspiredVersions, Candidate, ComponentSource, Degraded, LiveConfig, ModelFile, Observed, Sidecar,
-};
+pub use aspired_versions::{AspiredVersions, Degraded, Observed};
+pub use candidate::{Candidate, ComponentSource, LiveConfig, ModelFile, Sidecar};
 pub use component_check::{IncompleteComponent, check as check_whole};
 pub use config::{DirectoryConfig, RepositoryConfig, RuntimesConfig, WatchMode};
 pub(crate) use confined_dir::{

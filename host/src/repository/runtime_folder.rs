@@ -10,7 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aspired_versions::{AspiredVersions, Candidate, ComponentSource, Observed};
+use super::aspired_versions::{AspiredVersions, Observed};
+use super::candidate::{Candidate, ComponentSource};
 use super::config::DirectoryConfig;
 use super::confined_dir::read_error_text;
 use super::directory::Directory;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Scan;
 use super::steps::LocatedComponent;
 use crate::files::open_regular;
-use crate::repository::aspired_versions::{ComponentSource, ModelFile, Sidecar};
+use crate::repository::candidate::{ComponentSource, ModelFile, Sidecar};
 use crate::repository::confined_dir::FileRef;
 use crate::repository::file_cache::{FileContent, FileRole, ParsedFile, ReadOutcome};
 use crate::repository::file_kind::{Beginning, formats, refused_kind};

@@ -8,9 +8,8 @@ use std::time::Instant;
 
 use super::Scan;
 use crate::model::{Digest, ModelName, ModelSettings, Version};
-use crate::repository::aspired_versions::{
-    Candidate, ComponentSource, LiveConfig, Observed, Sidecar, identity,
-};
+use crate::repository::aspired_versions::Observed;
+use crate::repository::candidate::{Candidate, ComponentSource, LiveConfig, Sidecar, identity};
 use crate::repository::confined_dir::{DirEntry, EntryKind, FileRef, error_text, read_error_text};
 use crate::repository::file_cache::{FileContent, FileRole, ParsedFile, ReadOutcome};
 use crate::repository::layout::{LIVE_CONFIG, SETTINGS};

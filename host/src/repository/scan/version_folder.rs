@@ -7,7 +7,7 @@ use super::Scan;
 use super::model_files::several_models;
 use super::steps::{LocatedComponent, Problems, VersionParts, wrong_kind_message};
 use crate::model::{ModelName, Version};
-use crate::repository::aspired_versions::Sidecar;
+use crate::repository::candidate::Sidecar;
 use crate::repository::confined_dir::{DirEntry, EntryKind, FileRef};
 use crate::repository::file_cache::{FileContent, FileRole};
 use crate::repository::layout::{

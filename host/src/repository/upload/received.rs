@@ -9,7 +9,7 @@ use super::staged_files::{StagedFile, StagedFiles};
 use super::version_dir::{self, PutOutcome};
 use super::{UploadContext, UploadError, UploadTarget};
 use crate::model::{LoadError, Stage};
-use crate::repository::aspired_versions::identity;
+use crate::repository::candidate::identity;
 use crate::repository::confined_dir::EntryKind;
 use crate::repository::file_cache::FileCache;
 use crate::repository::layout::{COMPONENT, SETTINGS, printable};
