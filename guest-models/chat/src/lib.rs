@@ -2,19 +2,19 @@
 //! conversation of a session.
 
 mod conversation;
-mod count;
 mod generator;
 mod lanes;
 mod lstm;
 mod network;
 mod sampling;
+mod token_usage;
 mod vocabulary;
 mod windows;
 
 use conversation::Conversation;
-use count::Count;
 use generator::{Generator, Language};
 use sampling::Sampling;
+use token_usage::TokenUsage;
 use wardian_sdk::{
     Deferred, Error, Metadata, Model, OrError, Request, Response, Streaming, Tensor, artifacts,
     stream, tasks,
@@ -46,9 +46,9 @@ impl Model for Chat {
             .input::<String>("text_input", [1])
             .output::<String>("text_output", [1])
             .optional_output::<String>("summary", [1])
-            .optional_output::<i64>(count::PROMPT_TOKENS, [1])
-            .optional_output::<i64>(count::COMPLETION_TOKENS, [1])
-            .optional_output::<String>(count::FINISH_REASON, [1])
+            .optional_output::<i64>(token_usage::PROMPT_TOKENS, [1])
+            .optional_output::<i64>(token_usage::COMPLETION_TOKENS, [1])
+            .optional_output::<String>(token_usage::FINISH_REASON, [1])
             .property(
                 "max_tokens",
                 "parameter: the most characters to write, 1 to 1000; 100 if not given",
@@ -66,11 +66,11 @@ impl Model for Chat {
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let mut turn = Turn::begin(&request)?;
-        let mut count = Count::begin(&request, &turn.prompt, max_tokens(&request)?);
+        let mut usage = TokenUsage::begin(&request, &turn.prompt, max_tokens(&request)?);
         let text: String = self.write(&turn.said(), &request)?.collect();
-        count.add(&text);
+        usage.add(&text);
         turn.answer.push_str(&text);
-        let response = count.last(count.part(output(text)));
+        let response = usage.last(usage.part(output(text)));
         Ok(turn.end()?.into_iter().fold(response, Response::output))
     }
 }
@@ -78,7 +78,7 @@ impl Model for Chat {
 impl Streaming for Chat {
     fn infer_stream(&self, request: Request) -> Result<(), Error> {
         let mut turn = Turn::begin(&request)?;
-        let mut count = Count::begin(&request, &turn.prompt, max_tokens(&request)?);
+        let mut usage = TokenUsage::begin(&request, &turn.prompt, max_tokens(&request)?);
         let mut text = self.write(&turn.said(), &request)?;
         loop {
             let part: String = text.by_ref().take(PART).collect();
@@ -86,11 +86,11 @@ impl Streaming for Chat {
                 break;
             }
             turn.answer.push_str(&part);
-            count.add(&part);
-            stream::emit(count.part(output(part)))?;
+            usage.add(&part);
+            stream::emit(usage.part(output(part)))?;
         }
         let last = turn.end()?.into_iter().fold(Response::new(), Response::output);
-        let last = count.last(last);
+        let last = usage.last(last);
         if !last.outputs.is_empty() {
             stream::emit(last)?;
         }

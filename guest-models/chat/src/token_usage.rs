@@ -8,8 +8,8 @@ pub(crate) const PROMPT_TOKENS: &str = "prompt_tokens";
 pub(crate) const COMPLETION_TOKENS: &str = "completion_tokens";
 pub(crate) const FINISH_REASON: &str = "finish_reason";
 
-/// The count of one answer.
-pub(crate) struct Count<'a> {
+/// The tokens of one answer.
+pub(crate) struct TokenUsage<'a> {
     /// The outputs that the caller has named.
     asked: &'a [String],
     prompt: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Count<'a> {
     most: usize,
 }
 
-impl<'a> Count<'a> {
+impl<'a> TokenUsage<'a> {
     pub(crate) fn begin(request: &'a Request, prompt: &str, most: usize) -> Self {
         Self { asked: &request.outputs, prompt: prompt.chars().count(), written: 0, most }
     }
