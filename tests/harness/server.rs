@@ -163,7 +163,7 @@ impl Server {
         Self::with_models(|_| {}).start()
     }
 
-    // === What is around it ===
+    // === The server's surroundings ===
 
     /// Returns the repository.
     pub(crate) fn models(&self) -> &Models {

@@ -58,8 +58,8 @@ pub struct DataConfig {
     pub durability: Durability,
 }
 
-/// The right to commit, of which a tenant has a limited number. A commit in progress holds its data
-/// in memory, even after its request has ended.
+/// The right to commit. A tenant has a limited number of permits, because a commit in progress
+/// holds its data in memory, even after its request has ended.
 pub struct Permit {
     _permit: Option<OwnedSemaphorePermit>,
 }

@@ -1,4 +1,4 @@
-//! The resources of which a tenant has a quota.
+//! The resources that a quota limits.
 
 /// A resource that a quota limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

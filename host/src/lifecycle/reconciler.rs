@@ -61,7 +61,7 @@ pub(super) struct Reconciler {
     tenant: TenantName,
     degraded: Arc<ArcSwapOption<Degraded>>,
     models: BTreeMap<ModelName, ModelRecord>,
-    /// Models of which any version serves or drains.
+    /// Models with a version that serves or drains.
     active_models: BTreeSet<ModelName>,
     /// Running loads.
     running_loads: usize,

@@ -61,7 +61,7 @@ const SLICE: Duration = Duration::from_millis(1);
 /// The calls of an instance.
 #[derive(Default)]
 pub(super) struct Kernels {
-    /// Their time since the guest's time slice was last looked at. Created at first use.
+    /// The time of the calls since the last check of the guest's time slice. Created at first use.
     unchecked: Option<Arc<UncheckedTime>>,
 }
 

@@ -170,7 +170,7 @@ impl<'m> Fields<'m> {
         exact.then_some(self.inputs.len() + column)
     }
 
-    /// Returns what the elements of a row without names are.
+    /// Returns the meaning of the elements of a row without names.
     pub(super) fn by_place(&self) -> ByPlace {
         let required = || {
             let mut fields = self

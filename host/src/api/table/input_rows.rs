@@ -40,7 +40,7 @@ pub(super) enum Cell {
 pub(super) enum Fault {
     Missing,
     Null,
-    /// It is null, and a text.
+    /// The value is null, and the field holds texts.
     NullText,
     /// Other rows have one.
     Uneven,

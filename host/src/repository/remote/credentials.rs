@@ -8,7 +8,7 @@ use url::Url;
 struct CredentialVariables {
     /// Name of the store in messages.
     store: &'static str,
-    /// Variables of which any one is sufficient.
+    /// The variables. Any one of them is sufficient.
     variables: &'static [&'static str],
     /// The most common variables, for messages.
     usual: &'static str,

@@ -57,8 +57,8 @@ pub(super) fn plan(
     plan
 }
 
-/// Returns the models with listed versions of which none is mirrored yet. Their present versions
-/// must stay, since no replacement has been fetched.
+/// Returns the models that have listed versions, but no mirrored one among these. Their present
+/// versions must stay, since no replacement has been fetched.
 pub(super) fn models_without_replacement<'a>(
     listed: &'a Files<ListedObject>,
     mirrored: &Files<ContentTag>,

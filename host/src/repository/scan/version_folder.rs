@@ -217,7 +217,7 @@ impl Scan<'_> {
     }
 }
 
-/// The files of a version's folder of which each would make it a model.
+/// The files that make a version's folder a model. There must be exactly one.
 #[derive(Default)]
 pub(super) struct FoundModels {
     component: Option<(FileRef, FileContent)>,

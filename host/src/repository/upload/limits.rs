@@ -23,7 +23,7 @@ pub(super) fn check_file(tenant: &Tenant, name: &str, size: u64) -> Result<(), U
         COMPONENT => FileRole::Component,
         GOLDEN => FileRole::Golden,
         SETTINGS => FileRole::Settings,
-        // Also of model files, which have the same limit.
+        // Model files have the limit of sidecars.
         _ => FileRole::Sidecar,
     };
     check(tenant, size, role).map_err(|PassedLimit { limit, allowed_by }| {

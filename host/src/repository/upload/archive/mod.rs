@@ -57,7 +57,7 @@ pub(super) struct ArchiveReader<S> {
 
 /// The part of the archive that is read next.
 enum State {
-    /// A header, of which these bytes have arrived.
+    /// A header, with its bytes that have arrived.
     Header(Vec<u8>),
     /// The content of a file.
     File { left: u64, padding: u64 },
@@ -65,7 +65,7 @@ enum State {
     Extension { left: u64, padding: u64 },
     /// The rest of a block.
     Padding { left: u64 },
-    /// The zero bytes at the end, of which so many have arrived.
+    /// The zero bytes at the end, with the number of those that have arrived.
     End { zeros: u64 },
 }
 
