@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use crate::prerequisites::{self, DISK_TO_SERVE, DISK_TO_TEST};
 use crate::provisions::Provisions;
 use crate::workspace::{cargo, run, target};
-use crate::{fuzz, guests, python, python_package, server, skipped_tests, tidy};
+use crate::{conformance_files, fuzz, guests, python, python_package, server, skipped_tests, tidy};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_SERVE)?;
@@ -138,19 +138,25 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
 
     let mut command = cargo();
     command.args(["bench", "--package", "wardian", "--bench", "serving", "--"]).args(arguments);
-    if measures_model_files(arguments) {
+    if measures(arguments, "model-files") {
         let libraries = python::libraries()?;
         python_package::install(&libraries)?;
         command.env(python::LIBRARIES_VARIABLE, libraries);
         command.env(python::PEERS_VARIABLE, python::peers()?);
     }
+    if measures(arguments, "networks") {
+        let libraries = python::libraries()?;
+        let models = &conformance_files::TEXT_MODELS;
+        command.env(models.variable, models.write(&libraries)?);
+        command.env(python::LIBRARIES_VARIABLE, libraries);
+    }
     run(&mut command)
 }
 
-/// True for the arguments of a benchmark with a part that needs Python.
-fn measures_model_files(arguments: &[String]) -> bool {
+/// True for the arguments of a benchmark that has this part, which needs Python.
+fn measures(arguments: &[String], part: &str) -> bool {
     let has = |text: &str| arguments.iter().any(|argument| argument == text);
-    has("model-files") || !(has("--only") || has("--help"))
+    has(part) || !(has("--only") || has("--help"))
 }
 
 /// Runs one server under traffic, swaps and attacks, for the given number of minutes.

@@ -29,7 +29,7 @@ impl Provisions {
         let mut provisions = Provisions(variables);
         let models = provisions.libraries().map(save_models).transpose()?;
         provisions.0.push((python_package::VARIABLE, models));
-        for files in &conformance_files::ALL {
+        for files in conformance_files::ALL {
             let folder = provisions.libraries().map(|python| files.write(python)).transpose()?;
             provisions.0.push((files.variable, folder));
         }

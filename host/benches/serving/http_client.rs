@@ -17,6 +17,16 @@ pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// The bytes of an inference request with binary data after `head` bytes of its body.
+pub(crate) fn infer_binary(tenant: Option<&str>, model: &str, body: &[u8], head: usize) -> Vec<u8> {
+    let length = body.len();
+    let tenant = tenant.map(|tenant| format!("wardian-tenant: {tenant}\r\n")).unwrap_or_default();
+    let headers = format!(
+        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: localhost\r\n{tenant}content-type: application/octet-stream\r\ninference-header-content-length: {head}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [headers.as_bytes(), body].concat()
+}
+
 /// The bytes of a request for a streamed response.
 pub(crate) fn stream(model: &str, body: &str) -> Vec<u8> {
     let length = body.len();
@@ -110,12 +120,20 @@ impl Client {
 
     /// Sends a request, and returns the timings of its response. Fails if its status is not 200.
     pub(crate) fn send_timed(&mut self, request: &[u8]) -> Result<ServerTiming> {
+        Ok(self.send_measured(request)?.timing)
+    }
+
+    /// Sends a request, and measures the whole exchange. Fails if its status is not 200.
+    pub(crate) fn send_measured(&mut self, request: &[u8]) -> Result<Exchange> {
+        let started = Instant::now();
         let (bytes, layout) = self.exchange(request)?;
-        let text = String::from_utf8_lossy(&bytes);
-        ensure!(layout.ok, "a server refused: {text}");
-        let head = text.split("\r\n\r\n").next().unwrap_or_default();
+        let elapsed = started.elapsed();
+
+        ensure!(layout.ok, "a server refused: {}", String::from_utf8_lossy(&bytes));
+        let head = String::from_utf8_lossy(&bytes[..layout.body.start]);
         let value = head.lines().find_map(|line| line.strip_prefix("server-timing: "));
-        value.map(|value| ServerTiming(value.to_owned())).context("a response has no Server-Timing")
+        let timing = ServerTiming(value.context("a response has no Server-Timing")?.to_owned());
+        Ok(Exchange { elapsed, timing, body: bytes[layout.body].to_vec() })
     }
 
     /// Sends a request. Returns the body of the response if its status is 200.
@@ -139,6 +157,16 @@ impl Client {
             }
         }
     }
+}
+
+/// A response with its times.
+pub(crate) struct Exchange {
+    /// The time from the request's first byte to the response's last.
+    pub(crate) elapsed: Duration,
+    /// The server's own times.
+    pub(crate) timing: ServerTiming,
+    /// The body.
+    pub(crate) body: Vec<u8>,
 }
 
 /// The value of a `Server-Timing` header, such as `instance;dur=0.012, compute;dur=0.3`.

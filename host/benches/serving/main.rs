@@ -32,6 +32,7 @@ mod keyvalue;
 mod many_models;
 mod model_files;
 mod neighbours;
+mod networks;
 mod sessions;
 mod sql;
 mod streaming;
@@ -65,6 +66,7 @@ fn main() -> Result<()> {
             Part::Density => density::run(&options)?,
             Part::ManyModels => many_models::run(&options)?,
             Part::ModelFiles => model_files::run(&options)?,
+            Part::Networks => networks::run(&options)?,
             Part::Streaming => streaming::run(&options)?,
             Part::Keyvalue => keyvalue::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,

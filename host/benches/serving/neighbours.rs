@@ -36,6 +36,29 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn measure_latency(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = two_tenants(folder.path(), 1)?;
+    let spinning = Greedy {
+        what: format!("{GREEDY} requests that never end"),
+        start: &|| Spinning::start(&server, "b", GREEDY),
+    };
+    measure_beside(options, &server, &spinning)?;
+
+    flood(options, &server, &models::cases()?)
+}
+
+/// The work of tenant b, which lasts until what `start` returns is dropped.
+pub(crate) struct Greedy<'a, W> {
+    /// A description.
+    pub(crate) what: String,
+    /// Starts it.
+    pub(crate) start: &'a dyn Fn() -> Result<W>,
+}
+
+/// Measures short requests of tenant a at half of the capacity, alone and beside tenant b.
+pub(crate) fn measure_beside<W>(
+    options: &Options,
+    server: &Server,
+    greedy: &Greedy<'_, W>,
+) -> Result<()> {
     let cases = models::cases()?;
     let closed = Workload {
         model: "house-price",
@@ -44,25 +67,25 @@ fn measure_latency(options: &Options) -> Result<()> {
         tenant: Some("a"),
         rate: None,
     };
-    let capacity = load::run(&server, &closed, options.window())?.rate;
+    let capacity = load::run(server, &closed, options.window())?.rate;
     let paced = Workload { rate: Some(capacity / 2.0), ..closed };
     let mut alone = Vec::new();
     let mut both = Vec::new();
 
     for _ in 0..options.rounds() {
-        alone.push(load::run(&server, &paced, options.window())?);
-        let _spinning = Spinning::start(&server, "b", GREEDY)?;
-        both.push(load::run(&server, &paced, options.window())?);
+        alone.push(load::run(server, &paced, options.window())?);
+        let _greedy = (greedy.start)()?;
+        both.push(load::run(server, &paced, options.window())?);
     }
     table(&alone, &both).print(&format!(
-        "tenant a: {} short requests/s, half of what the cores can do; tenant b: {GREEDY} requests that never end",
-        format_number(capacity / 2.0)
+        "tenant a: {} short requests/s, half of what the cores can do; tenant b: {}",
+        format_number(capacity / 2.0),
+        greedy.what
     ));
     println!();
     Aim::AtLeast(0.95).print("a's throughput beside b ÷ alone", ratio(&both, &alone, |m| m.rate));
     Aim::AtMost(3.0).print("a's p99 beside b ÷ alone", ratio(&both, &alone, |m| m.p99));
-
-    flood(options, &server, &cases)
+    Ok(())
 }
 
 /// Measures the same tenant with a closed loop.

@@ -62,6 +62,8 @@ pub(crate) enum Part {
     ManyModels,
     /// Model files beside their libraries and servers in Python
     ModelFiles,
+    /// Neural networks beside ONNX Runtime, and the time of a kernel call
+    Networks,
     /// Answers in parts: time to the first, and what each costs
     Streaming,
     /// Values by key: operations per second
