@@ -3,6 +3,7 @@
 mod depthwise;
 mod im2col;
 mod packing;
+mod small;
 mod window;
 
 use crate::error::{exactly, length, positive, product};
@@ -200,6 +201,8 @@ impl Conv2d {
 
         if self.is_depthwise(sizes.inputs as u64, sizes.kernel_area() as u64) {
             depthwise::run(sizes, self.activation, data, set, start, checkpoint)
+        } else if small::serves(&sizes) {
+            small::run(sizes, self.activation, data, set, start, checkpoint)
         } else {
             im2col::run(sizes, self.activation, data, set, start, checkpoint)
         }

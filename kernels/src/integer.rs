@@ -241,7 +241,7 @@ impl Work<'_> {
             corrections.apply(sums, &left[index * depth..][..inner]);
 
             let start = (row + index) * all_columns + column;
-            self.data.output.write(sums, column, start, self.operation.activation);
+            self.data.output.write(sums, column, start, self.operation.activation, self.set);
         }
 
         (rows * columns * inner) as u64

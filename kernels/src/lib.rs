@@ -22,6 +22,7 @@
 mod activation;
 mod conv2d;
 mod error;
+pub mod functions;
 mod integer;
 mod layout;
 mod matmul;

@@ -274,7 +274,7 @@ impl<'a> Work<'a> {
             let output = &mut self.data.output[start..];
             for row in 0..piece.rows {
                 let start = row * output_row;
-                activation.apply(&mut output[start..start + piece.columns]);
+                activation.apply_with(self.set, &mut output[start..start + piece.columns]);
             }
         }
 

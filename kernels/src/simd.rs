@@ -21,6 +21,7 @@ pub mod bytes;
 mod instruction_set;
 mod integer_block;
 mod integer_tile;
+mod loops;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -32,6 +33,7 @@ mod vector;
 pub(crate) use block::{Block, Finish, Left, Right};
 pub use instruction_set::InstructionSet;
 pub(crate) use integer_block::{GROUP, IntegerBlock};
+pub(crate) use loops::Loop;
 
 /// Columns side by side in packed matrices. It is the number of lanes of the widest registers, and
 /// a multiple of that of all others, so all instruction sets share one layout.

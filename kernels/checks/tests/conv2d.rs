@@ -8,6 +8,7 @@ fn cases() -> impl Strategy<Value = (Conv2d, u64)> {
     let channels = prop_oneof![
         // Groups, inputs and outputs of each.
         (Just(1_u32), 1..40_u32, 1..40_u32),
+        (1..3_u32, 1..12_u32, 48..120_u32),
         (2..5_u32, 1..6_u32, 1..20_u32),
         (2..20_u32, Just(1), 1..3_u32),
         (Just(1), Just(1), 1..3_u32),

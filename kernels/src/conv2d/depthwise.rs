@@ -22,8 +22,8 @@ pub(super) fn run(
     let blocks = sizes.output_pixels().div_ceil(PIXELS) as u64;
     let channels = sizes.groups as u64 * sizes.outputs as u64;
     let pieces = product(&[sizes.batch as u64, channels, blocks], "the convolution")?;
-    let mut depthwise =
-        Depthwise { sizes, activation, data, windows: Windows::default(), window_pixels: None };
+    let windows = Windows::default();
+    let mut depthwise = Depthwise { sizes, activation, data, set, windows, window_pixels: None };
 
     with_numbers(PIXELS, |scratch| {
         run_pieces(set, start, pieces, checkpoint, |piece| {
@@ -38,6 +38,7 @@ struct Depthwise<'a> {
     sizes: Sizes,
     activation: Activation,
     data: Conv2dData<'a>,
+    set: InstructionSet,
     windows: Windows,
     /// The first pixel and the number of pixels of `windows`; `None` before the first piece.
     window_pixels: Option<(usize, usize)>,
@@ -78,8 +79,7 @@ impl Depthwise<'_> {
             output.iter_mut().zip(&*scratch).for_each(|(output, value)| *output += weight * value);
         }
 
-        self.activation.bound(output);
-        self.activation.apply(output);
+        self.activation.apply_with(self.set, output);
         (count * area) as u64
     }
 }

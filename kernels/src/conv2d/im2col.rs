@@ -2,7 +2,7 @@
 //! image. It has a row for each element of a filter and a column for each output pixel, with the
 //! input that the element is multiplied by at that pixel. Only a block of it exists at a time.
 
-use super::window::{Windows, copy};
+use super::window::{Panels, Windows};
 use super::{Conv2dData, Sizes};
 use crate::error::product;
 use crate::progress::run_pieces;
@@ -13,10 +13,13 @@ use crate::{Activation, Checkpoint, Error, InstructionSet};
 /// The most output channels of a piece of work. It bounds the time between two checkpoints.
 const CHANNELS: usize = 512;
 
-/// The output pixels of a block, and the most elements of a filter in it. A block of the matrix is
-/// at most 48 KiB, so that it stays in the caches of a core while all output channels use it.
-const PIXELS: usize = 3 * PANEL;
-const DEPTH: usize = 192;
+/// The output pixels of a block: five tiles of products, so that the filters are read a fifth as
+/// often as they would be for one.
+const PIXELS: usize = 15 * PANEL;
+
+/// The most elements of a filter in a block. A tile of the matrix is at most 36 KiB, so that it
+/// stays in the first-level cache while all output channels use it.
+pub(super) const DEPTH: usize = 192;
 
 /// The most pixels of a block. The last block of an image takes up to a panel more, because a block
 /// with few pixels would be slow.
@@ -115,34 +118,11 @@ impl Im2col<'_> {
         }
     }
 
-    /// Fills `scratch` with a block of the matrix: a row of `MAX_PIXELS` for each element.
     fn fill_block(&mut self, piece: &Piece, scratch: &mut [f32]) {
-        let sizes = &self.sizes;
-        let area = sizes.kernel_area();
-        let channel_len = sizes.input_pixels();
-        let channel = (piece.image * sizes.groups + piece.group) * sizes.inputs;
-
-        let is_pointwise = area == 1
-            && sizes.strides == [1, 1]
-            && sizes.pads == [0, 0]
-            && sizes.input == sizes.output;
-        let first_element = piece.first_element % area;
-        if !is_pointwise {
-            let elements = [first_element, piece.element_count.min(area)];
-            self.windows.set(sizes, piece.first_pixel, piece.pixel_count, elements);
-        }
-
-        let rows = scratch.chunks_exact_mut(MAX_PIXELS).take(piece.element_count);
-        for (index, row) in rows.enumerate() {
-            let start = (channel + (piece.first_element + index) / area) * channel_len;
-            let input = &self.data.input[start..][..channel_len];
-
-            if is_pointwise {
-                copy(&input[piece.first_pixel..], row, piece.pixel_count);
-            } else {
-                self.windows.copy(index % area, input, row);
-            }
-        }
+        let pixels = [piece.first_pixel, piece.pixel_count];
+        let elements = [piece.first_element, piece.element_count];
+        let matrix = Matrix { sizes: &self.sizes, input: self.data.input };
+        matrix.fill(&mut self.windows, [piece.image, piece.group], pixels, elements, scratch);
     }
 
     /// Computes a piece. Returns the number of its multiplications.
@@ -178,7 +158,7 @@ impl Im2col<'_> {
                 panel: depth * PANEL,
                 depth: PANEL,
             },
-            right: Right { values: scratch, panel: PANEL, depth: MAX_PIXELS },
+            right: Right { values: scratch, panel: DEPTH * PANEL, depth: PANEL },
             output: &mut self.data.output[start..],
             output_row: pixels,
             finish,
@@ -188,11 +168,46 @@ impl Im2col<'_> {
         if is_last && self.activation.is_curve() {
             for channel in 0..piece.channel_count {
                 let start = start + channel * pixels;
-                self.activation.apply(&mut self.data.output[start..start + piece.pixel_count]);
+                let output = &mut self.data.output[start..start + piece.pixel_count];
+                self.activation.apply_with(self.set, output);
             }
         }
 
         (piece.channel_count * piece.pixel_count * piece.element_count) as u64
+    }
+}
+
+/// The matrix of a convolution.
+pub(super) struct Matrix<'a> {
+    pub(super) sizes: &'a Sizes,
+    pub(super) input: &'a [f32],
+}
+
+impl Matrix<'_> {
+    /// Fills `block` with the elements of a filter at the pixels of a group of an image: panels of
+    /// 16 pixels with `DEPTH` rows. Ranges are a start and a length.
+    pub(super) fn fill(
+        &self,
+        windows: &mut Windows,
+        [image, group]: [usize; 2],
+        [first_pixel, pixels]: [usize; 2],
+        [first_element, elements]: [usize; 2],
+        block: &mut [f32],
+    ) {
+        let sizes = self.sizes;
+        let area = sizes.kernel_area();
+        let channel_len = sizes.input_pixels();
+        let channel = (image * sizes.groups + group) * sizes.inputs;
+        let panels = Panels { panel: DEPTH * PANEL, pixels };
+        let mut row = [0.0; MAX_PIXELS];
+
+        windows.set(sizes, first_pixel, pixels, [first_element % area, elements.min(area)]);
+        for index in 0..elements {
+            let start = (channel + (first_element + index) / area) * channel_len;
+            let input = &self.input[start..][..channel_len];
+            let place = [index % area, first_pixel];
+            windows.fill_row(place, input, &mut block[index * PANEL..], &panels, &mut row);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From sums of products to results.
 
 use super::IntegerOutput;
-use crate::Activation;
+use crate::{Activation, InstructionSet};
 
 /// Corrections of the sums of a few columns for the zero points of both matrices.
 ///
@@ -64,6 +64,7 @@ impl IntegerOutput<'_> {
         column: usize,
         start: usize,
         activation: Activation,
+        set: InstructionSet,
     ) {
         let columns = column..column + sums.len();
         let places = start..start + sums.len();
@@ -81,8 +82,7 @@ impl IntegerOutput<'_> {
                     add(output, &residual[places]);
                 }
 
-                activation.bound(output);
-                activation.apply(output);
+                activation.apply_with(set, output);
             }
             IntegerOutput::Quantized { scale, bias, zero, signed, output } => {
                 let (low, high) = if *signed { (-128.0, 127.0) } else { (0.0, 255.0) };

@@ -11,8 +11,9 @@ use super::portable;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InstructionSet(Kind);
 
+/// The kind of an instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
     #[cfg(target_arch = "x86_64")]
@@ -69,6 +70,10 @@ impl InstructionSet {
             Kind::Simd128 => "simd128",
             Kind::Portable => "portable",
         }
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        self.0
     }
 
     /// Multiplications and additions between two looks at the time: about 100 microseconds.

@@ -33,7 +33,7 @@
 
 pub use wardian_kernels::{
     Activation, Bias, Conv2d, Conv2dData, IntegerData, IntegerMatmul, IntegerOutput,
-    IntegerPacking, Matmul, MatmulData, Packing, Right, Strides,
+    IntegerPacking, Matmul, MatmulData, Packing, Right, Strides, functions,
 };
 use wardian_kernels::{Checkpoint, run_to_end};
 
