@@ -45,7 +45,8 @@ fn widen(tensor: &Tensor) -> Result<Tensor, Error> {
 /// Wraps a kernel for floats: its inputs become floats, and those of its outputs that are floats
 /// become numbers of 16 bits. `keeps` are outputs that stay floats.
 pub(crate) fn rounding(kernel: Kernel, half: ElementType, keeps: &'static [usize]) -> Kernel {
-    let Kernel { outputs, run, consumed } = kernel;
+    // Between two nodes numbers are rounded, so they stay apart.
+    let Kernel { outputs, run, consumed, fuse: _ } = kernel;
     let is_rounded: Vec<_> = outputs
         .iter()
         .enumerate()
@@ -88,5 +89,5 @@ pub(crate) fn rounding(kernel: Kernel, half: ElementType, keeps: &'static [usize
             }
         })
     };
-    Kernel { outputs, run: Box::new(run), consumed }
+    Kernel { outputs, run: Box::new(run), consumed, fuse: None }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wardian_sdk::{Error, OrError};
 
+use super::node::Node;
 use super::tensor::{Element, ElementType, Tensor};
 use super::value_type::{Classes, ValueType};
 
@@ -15,7 +16,17 @@ pub struct Kernel {
     pub run: Run,
     /// The inputs that the computation does not look at: it holds them in a form of its own.
     pub consumed: Vec<usize>,
+    /// Makes one kernel of this one and of the node that alone uses its output.
+    pub fuse: Option<Box<Fuse>>,
 }
+
+/// Makes a kernel of another one and of the node that alone uses its output, as the input of this
+/// index; `None` if they cannot be one. The inputs of the new kernel are those of the other one,
+/// and then the further inputs of the node.
+///
+/// # Errors
+/// Failed if there is not enough memory.
+pub type Fuse = dyn Fn(&Node<'_>, usize) -> Result<Option<Kernel>, Error>;
 
 /// The computation of a node.
 ///
@@ -69,12 +80,21 @@ impl Kernel {
         outputs: Vec<ValueType>,
         run: impl Fn(&mut Arguments<'_>) -> Result<Outputs, Error> + Send + Sync + 'static,
     ) -> Self {
-        Self { outputs, run: Box::new(run), consumed: Vec::new() }
+        Self { outputs, run: Box::new(run), consumed: Vec::new(), fuse: None }
     }
 
     /// Marks inputs that the computation does not look at, so that their constants need no room.
     pub fn consuming(mut self, inputs: impl IntoIterator<Item = usize>) -> Self {
         self.consumed.extend(inputs);
+        self
+    }
+
+    /// Says how the kernel becomes one with the node that alone uses its output.
+    pub fn fusing(
+        mut self,
+        fuse: impl Fn(&Node<'_>, usize) -> Result<Option<Kernel>, Error> + 'static,
+    ) -> Self {
+        self.fuse = Some(Box::new(fuse));
         self
     }
 

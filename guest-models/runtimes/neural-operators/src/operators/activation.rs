@@ -1,6 +1,7 @@
 //! Activation functions that only networks have.
 
 use wardian_sdk::Error;
+use wardian_sdk::kernels::Activation;
 
 use onnx_executor::kernel::Kernel;
 use onnx_executor::node::Node;
@@ -9,6 +10,8 @@ use onnx_executor::operators::number::{Float, Number};
 use onnx_executor::operators::unary::map;
 use onnx_executor::operators::{Domain, Operator, for_types};
 use onnx_executor::tensor::{ElementType, Tensor};
+
+use super::fused::activated;
 
 const FLOATS: &[ElementType] = ElementType::FLOATS;
 
@@ -26,8 +29,8 @@ const fn microsoft(name: &'static str, build: fn(&Node<'_>) -> Result<Kernel, Er
 /// The operators of this file.
 pub(super) const OPERATORS: &[Operator] = &[
     Operator::onnx("Gelu", 20, FLOATS, |node| match node.text("approximate", "none")? {
-        "none" => apply(node, gelu),
-        "tanh" => apply(node, fast_gelu),
+        "none" => curve(node, Activation::Gelu, gelu),
+        "tanh" => curve(node, Activation::GeluTanh, fast_gelu),
         other => Err(Error::failed(format_args!("approximate {other:?} is not known"))),
     }),
     function!("HardSwish", 14, |value| value * (value / 6.0 + 0.5).clamp(0.0, 1.0)),
@@ -44,7 +47,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             }
         }))
     }),
-    microsoft("Gelu", |node| apply(node, gelu)),
+    microsoft("Gelu", |node| curve(node, Activation::Gelu, gelu)),
     microsoft("QuickGelu", swish),
     microsoft("FastGelu", |node| biased(node, fast_gelu)),
     microsoft("BiasGelu", |node| biased(node, gelu)),
@@ -52,6 +55,18 @@ pub(super) const OPERATORS: &[Operator] = &[
 
 fn apply(node: &Node<'_>, function: fn(f64) -> f64) -> Result<Kernel, Error> {
     for_types!(node.input_type(0)?, T in floats => map::<T>(node, move |value: T| value.map(function)))
+}
+
+/// An activation of floats, or a function of other numbers.
+fn curve(
+    node: &Node<'_>,
+    activation: Activation,
+    function: fn(f64) -> f64,
+) -> Result<Kernel, Error> {
+    if node.input_type(0)? != ElementType::F32 {
+        return apply(node, function);
+    }
+    Ok(Kernel::new(ElementType::F32, move |arguments| activated(arguments.take(0)?, activation)))
 }
 
 pub(super) fn gelu(value: f64) -> f64 {

@@ -1,5 +1,7 @@
 //! Convolutions.
 
+mod known_filters;
+
 use std::sync::Arc;
 
 use wardian_sdk::kernels::{Activation, Conv2d, Conv2dData};
@@ -155,66 +157,24 @@ fn check_biases(biases: usize, plan: &Plan) -> Result<(), Error> {
     }
 }
 
-/// Filters that were packed when the file was read.
-struct Packed {
-    shape: Shape,
-    filters: Vec<f32>,
-}
-
 fn conv_f32(node: &Node<'_>) -> Result<Kernel, Error> {
-    let convolution = Convolution::read(node)?;
-    let packed = node.constant(1).map(|filters| pack(&convolution, filters)).transpose()?.flatten();
-    let consumed = packed.is_some().then_some(1);
-    let kernel = Kernel::new(ElementType::F32, move |arguments| {
-        let shape = match &packed {
-            Some(packed) => packed.shape,
-            None => *arguments.get(1)?.shape(),
-        };
-        let plan = convolution.plan(arguments.get(0)?.shape(), &shape)?;
+    let convolution = Arc::new(Convolution::read(node)?);
+    if let Some(filters) = node.constant(1)
+        && let Some(known) = known_filters::KnownFilters::new(&convolution, filters, node)?
+    {
+        return Ok(known.kernel(filters));
+    }
+    Ok(Kernel::new(ElementType::F32, move |arguments| {
+        let plan = convolution.plan(arguments.get(0)?.shape(), arguments.get(1)?.shape())?;
         plan.charge(arguments)?;
         if plan.geometry.input.len() > 2 {
             return direct::<f32>(&plan, arguments);
         }
-        let now;
-        let filters = match &packed {
-            Some(packed) => &packed.filters,
-            None => {
-                now = pack_filters(&description(&plan)?, arguments.values::<f32>(1)?)?;
-                &now
-            }
-        };
-        planar(&plan, filters, arguments)
-    });
-    Ok(kernel.consuming(consumed))
-}
-
-/// Packs constant filters of one or two axes.
-fn pack(convolution: &Convolution, filters: &Arc<Tensor>) -> Result<Option<Packed>, Error> {
-    let shape = *filters.shape();
-    let (inputs, kernel) = match *shape {
-        [_, inputs, width] => (inputs, [1, width]),
-        [_, inputs, height, width] => (inputs, [height, width]),
-        _ => return Ok(None),
-    };
-    if filters.len() == 0 || !shape[0].is_multiple_of(convolution.groups) {
-        return Ok(None);
-    }
-    let operation = Conv2d {
-        batch: 1,
-        input_channels: size(inputs.saturating_mul(convolution.groups))?,
-        input: [size(kernel[0])?, size(kernel[1])?],
-        output_channels: size(shape[0])?,
-        kernel: [size(kernel[0])?, size(kernel[1])?],
-        strides: [1, 1],
-        dilations: [1, 1],
-        pads: [0; 4],
-        groups: size(convolution.groups)?,
-        bias: false,
-        residual: false,
-        activation: Activation::None,
-    };
-    let filters = pack_filters(&operation, filters.values::<f32>()?)?;
-    Ok(Some(Packed { shape, filters }))
+        let operation = description(&plan)?;
+        let filters = pack_filters(&operation, arguments.values::<f32>(1)?)?;
+        let bias = arguments.find(2).map(|biases| biases.values::<f32>()).transpose()?;
+        planar(&plan, &filters, arguments.values::<f32>(0)?, bias.unwrap_or_default(), Last::NONE)
+    }))
 }
 
 /// Describes a convolution of one or two axes.
@@ -242,24 +202,40 @@ fn description(plan: &Plan) -> Result<Conv2d, Error> {
     })
 }
 
-fn planar(plan: &Plan, filters: &[f32], arguments: &Arguments<'_>) -> Result<Tensor, Error> {
+/// The last steps of a convolution, done to its sums.
+#[derive(Clone, Copy)]
+struct Last<'a> {
+    /// Images like the output that are added; empty if there are none.
+    residual: &'a [f32],
+    activation: Activation,
+}
+
+impl Last<'_> {
+    const NONE: Self = Last { residual: &[], activation: Activation::None };
+}
+
+fn planar(
+    plan: &Plan,
+    filters: &[f32],
+    input: &[f32],
+    bias: &[f32],
+    last: Last<'_>,
+) -> Result<Tensor, Error> {
     let mut output = filled(plan.shape.elements(), 0.0)?;
     if output.is_empty() {
         return Tensor::new(plan.shape, output);
     }
-    let bias = arguments.find(2).map(|biases| biases.values::<f32>()).transpose()?;
-    if let Some(biases) = bias {
-        check_biases(biases.len(), plan)?;
+    if !bias.is_empty() {
+        check_biases(bias.len(), plan)?;
     }
-    let operation = Conv2d { bias: bias.is_some(), ..description(plan)? };
-    let data = Conv2dData {
-        input: arguments.values::<f32>(0)?,
-        filters,
-        bias: bias.unwrap_or_default(),
-        residual: &[],
-        output: &mut output,
+    let Last { residual, activation } = last;
+    let operation = Conv2d {
+        bias: !bias.is_empty(),
+        residual: !residual.is_empty(),
+        activation,
+        ..description(plan)?
     };
-    conv2d(&operation, data)?;
+    conv2d(&operation, Conv2dData { input, filters, bias, residual, output: &mut output })?;
     Tensor::new(plan.shape, output)
 }
 

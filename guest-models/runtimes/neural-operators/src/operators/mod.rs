@@ -7,6 +7,7 @@ mod conv;
 mod detection;
 mod einsum;
 mod embedding;
+mod fused;
 mod integer;
 mod loss;
 mod normalization;

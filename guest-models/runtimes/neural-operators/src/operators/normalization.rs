@@ -76,14 +76,11 @@ impl Moments {
     pub(super) fn of<T: Number>(group: &[T], epsilon: f64, subtracts_mean: bool) -> Self {
         let count = group.len() as f64;
         let mean = match subtracts_mean {
-            true => group.iter().map(|value| value.to_f64()).sum::<f64>() / count,
+            true => sum(group, |value| value) / count,
             false => 0.0,
         };
-        let squares = group.iter().map(|value| {
-            let distance = value.to_f64() - mean;
-            distance * distance
-        });
-        Self { mean, inverse: 1.0 / (squares.sum::<f64>() / count + epsilon).sqrt() }
+        let squares = sum(group, |value| (value - mean) * (value - mean));
+        Self { mean, inverse: 1.0 / (squares / count + epsilon).sqrt() }
     }
 
     pub(super) fn apply<T: Number>(self, value: T) -> f64 {
@@ -91,8 +88,27 @@ impl Moments {
     }
 }
 
+/// Returns the sum of a function of each number. Four sums side by side take a quarter of the time
+/// that one after another do.
+fn sum<T: Number>(group: &[T], function: impl Fn(f64) -> f64) -> f64 {
+    let (chunks, rest) = group.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += function(value.to_f64()));
+    }
+    let rest: f64 = rest.iter().map(|value| function(value.to_f64())).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
 /// Normalizes groups of the last elements, and scales each element by its place in the group.
 pub(super) fn scaled<T: Number>(group: &mut [T], moments: Moments, scale: &[T], bias: &[T]) {
+    if scale.len() == group.len() && bias.len() == group.len() {
+        for ((value, scale), bias) in group.iter_mut().zip(scale).zip(bias) {
+            let number = moments.apply(*value) * scale.to_f64() + bias.to_f64();
+            *value = T::from_f64(number);
+        }
+        return;
+    }
     for (index, value) in group.iter_mut().enumerate() {
         let scale = scale.get(index).map_or(1.0, |scale| scale.to_f64());
         let bias = bias.get(index).map_or(0.0, |bias| bias.to_f64());

@@ -6,7 +6,7 @@ use onnx_executor::kernel::{Arguments, Kernel};
 use onnx_executor::node::Node;
 use onnx_executor::operators::number::Number;
 use onnx_executor::operators::{Operator, for_types};
-use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, allocate, filled};
 
 use super::window::{Geometry, Window, sizes};
 
@@ -102,6 +102,11 @@ fn max_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
         let (geometry, images, shape) = pool.over(arguments)?;
         let input = geometry.input_size();
         let values = arguments.values::<T>(0)?;
+        if let (Some(plane), false) = (Plane::of(&geometry), has_indices) {
+            let results = plane.highest(values, shape.elements())?;
+            let none = Tensor::new(Shape::new(&[0])?, Vec::<i64>::new())?;
+            return Ok(vec![Tensor::new(shape, results)?, none]);
+        }
         let mut results = filled(shape.elements(), T::LOWEST)?;
         let mut indices = filled(if has_indices { shape.elements() } else { 0 }, 0_i64)?;
         let output = geometry.output_size();
@@ -129,6 +134,58 @@ fn max_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
         let index_shape = if has_indices { shape } else { Shape::new(&[0])? };
         Ok(vec![Tensor::new(shape, results)?, Tensor::new(index_shape, indices)?])
     }))
+}
+
+/// A window over images of two axes.
+struct Plane<'a> {
+    geometry: &'a Geometry,
+    input: [usize; 2],
+    output: [usize; 2],
+}
+
+impl<'a> Plane<'a> {
+    fn of(geometry: &'a Geometry) -> Option<Self> {
+        let input = geometry.input.as_slice().try_into().ok()?;
+        let output = geometry.output.as_slice().try_into().ok()?;
+        Some(Plane { geometry, input, output })
+    }
+
+    /// Returns the highest number under each position of the window: those of the rows first, and
+    /// then of the columns, in loops over whole rows.
+    fn highest<T: Number>(&self, values: &[T], results: usize) -> Result<Vec<T>, Error> {
+        let ([height, width], [rows, columns]) = (self.input, self.output);
+        let mut highest = allocate(results)?;
+        let mut of_rows = filled(width, T::LOWEST)?;
+        for image in values.chunks_exact((height * width).max(1)) {
+            for row in 0..rows {
+                of_rows.fill(T::LOWEST);
+                let places = (0..self.geometry.kernel[0])
+                    .filter_map(|element| self.geometry.place(0, row, element));
+                for place in places {
+                    let values = &image[place * width..][..width];
+                    of_rows.iter_mut().zip(values).for_each(|(most, v)| *most = most.larger(*v));
+                }
+                let start = highest.len();
+                highest.resize(start + columns, T::LOWEST);
+                self.add_columns(&of_rows, &mut highest[start..]);
+            }
+        }
+        Ok(highest)
+    }
+
+    /// Raises the results of a row to the numbers under each element of the window along it.
+    fn add_columns<T: Number>(&self, row: &[T], results: &mut [T]) {
+        let stride = self.geometry.strides[1];
+        for element in 0..self.geometry.kernel[1] {
+            let place = |column: &usize| self.geometry.place(1, *column, element);
+            let Some(first) = (0..results.len()).find(|column| place(column).is_some()) else {
+                continue;
+            };
+            let from = place(&first).and_then(|place| row.get(place..)).unwrap_or_default();
+            let pairs = results[first..].iter_mut().zip(from.iter().step_by(stride));
+            pairs.for_each(|(most, value)| *most = most.larger(*value));
+        }
+    }
 }
 
 /// The place of an element if those along the first axis of the image were side by side.

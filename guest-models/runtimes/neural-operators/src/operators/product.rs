@@ -1,5 +1,7 @@
 //! Products of matrices of float, whose constant right matrices are packed when the file is read.
 
+mod known_matrix;
+
 use wardian_sdk::kernels::{Activation, Bias, Matmul, MatmulData, Packing, Right, Strides};
 use wardian_sdk::{Error, OrError};
 
@@ -10,7 +12,9 @@ use onnx_executor::operators::matmul::Product;
 use onnx_executor::operators::{Domain, Operator};
 use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
 
+use super::fused;
 use crate::kernels::{matmul, pack_matrix, size};
+use known_matrix::KnownMatrix;
 
 const FLOAT: &[ElementType] = &[ElementType::F32];
 
@@ -68,7 +72,27 @@ fn packed(node: &Node<'_>, is_transposed: bool) -> Result<Option<PackedMatrix>, 
     Ok(packed.transpose()?.flatten())
 }
 
-/// Multiplies rows with a packed matrix, and adds biases of the columns, if there are any.
+/// The last steps of a product, done to its sums.
+#[derive(Clone, Copy)]
+pub(super) struct Last<'a> {
+    /// Multiplies them.
+    pub(super) scale: f32,
+    /// One for each column, or none.
+    pub(super) bias: &'a [f32],
+    /// A matrix like the output that is added, or none.
+    pub(super) residual: &'a [f32],
+    /// Applied to the result.
+    pub(super) activation: Activation,
+}
+
+impl<'a> Last<'a> {
+    /// Biases alone.
+    pub(super) fn biased(bias: &'a [f32]) -> Self {
+        Last { scale: 1.0, bias, residual: &[], activation: Activation::None }
+    }
+}
+
+/// Multiplies rows with a packed matrix.
 ///
 /// # Errors
 /// Rejected if the sizes do not fit each other.
@@ -76,9 +100,9 @@ pub(super) fn multiply_packed(
     left: &[f32],
     rows: usize,
     right: &PackedMatrix,
-    scale: f32,
-    bias: &[f32],
+    last: Last<'_>,
 ) -> Result<Vec<f32>, Error> {
+    let Last { scale, bias, residual, activation } = last;
     let [inner, columns] = [right.shape[0], right.shape[1]];
     let mut output = filled(Shape::new(&[rows, columns])?.elements(), 0.0)?;
     if rows == 0 {
@@ -87,9 +111,11 @@ pub(super) fn multiply_packed(
     let operation = Matmul {
         scale,
         bias: if bias.is_empty() { Bias::None } else { Bias::Columns },
+        residual: !residual.is_empty(),
+        activation,
         ..Matmul::dense(size(rows)?, size(inner)?, size(columns)?)
     };
-    let data = MatmulData { left, right: &right.values, bias, residual: &[], output: &mut output };
+    let data = MatmulData { left, right: &right.values, bias, residual, output: &mut output };
     matmul(&operation, data)?;
     Ok(output)
 }
@@ -132,25 +158,21 @@ pub(super) fn multiply(
 }
 
 fn product(node: &Node<'_>, scale: f32) -> Result<Kernel, Error> {
-    let packed = packed(node, false)?;
-    let consumed = packed.is_some().then_some(1);
-    let kernel = Kernel::new(ElementType::F32, move |arguments| match &packed {
-        Some(packed) => with_packed(arguments, packed, scale),
-        None => of_two(arguments.get(0)?.clone(), arguments.get(1)?.clone(), scale, arguments),
-    });
-    Ok(kernel.consuming(consumed))
+    match packed(node, false)? {
+        Some(packed) => Ok(KnownMatrix::new(packed, scale).kernel()),
+        None => Ok(scaled_product(scale)),
+    }
 }
 
-fn with_packed(
-    arguments: &mut Arguments<'_>,
-    packed: &PackedMatrix,
-    scale: f32,
-) -> Result<Tensor, Error> {
-    let plan = Product::new(arguments.get(0)?.shape(), &packed.shape)?;
-    arguments.charge(plan.work())?;
-    let rows = plan.rows * plan.stack.elements();
-    let output = multiply_packed(arguments.values::<f32>(0)?, rows, packed, scale, &[])?;
-    Tensor::new(plan.shape, output)
+/// A product of two matrices, which becomes one with a factor.
+fn scaled_product(scale: f32) -> Kernel {
+    let kernel = Kernel::new(ElementType::F32, move |arguments| {
+        of_two(arguments.get(0)?.clone(), arguments.get(1)?.clone(), scale, arguments)
+    });
+    kernel.fusing(move |node, index| {
+        let Some(factor) = fused::factor(node, index) else { return Ok(None) };
+        Ok(Some(scaled_product(scale * factor)))
+    })
 }
 
 fn of_two(
@@ -254,8 +276,8 @@ fn gemm(node: &Node<'_>) -> Result<Kernel, Error> {
         };
         let row = arguments.find(2).filter(is_row);
         let bias = row.map(|row| row.values::<f32>()).transpose()?;
-        let output =
-            multiply_packed(left.values::<f32>()?, rows, right, alpha, bias.unwrap_or_default())?;
+        let last = Last { scale: alpha, ..Last::biased(bias.unwrap_or_default()) };
+        let output = multiply_packed(left.values::<f32>()?, rows, right, last)?;
         let work = (shape.elements() as u64).saturating_mul(inner as u64);
         let is_done = bias.is_some();
         arguments.charge(work)?;

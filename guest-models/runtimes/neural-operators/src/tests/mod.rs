@@ -1,5 +1,7 @@
 //! Right values of operators, where implementations are known to differ.
 
+mod fusion;
+
 use onnx_executor::testing::{Case, tensor};
 
 use crate::OPERATORS;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wardian_sdk::{Error, OrError};
 
+use super::fusion::{Fused, Fusion};
 use super::opsets::Opsets;
 use super::{constant_folding, order, slots};
 use crate::kernel::{Argument, Kernel};
@@ -89,6 +90,7 @@ fn compile_inside(
         scope: Scope { names: BTreeMap::new(), around, captures: RefCell::default() },
         language,
         constants: Vec::new(),
+        fusion: Fusion::new(graph),
         steps: Vec::new(),
         values: 0,
         operators: BTreeMap::new(),
@@ -105,6 +107,7 @@ struct Builder<'a> {
     scope: Scope<'a>,
     language: &'a Language,
     constants: Vec<Arc<Tensor>>,
+    fusion: Fusion,
     steps: Vec<Step>,
     /// The number of values that are not constants.
     values: usize,
@@ -160,10 +163,11 @@ impl Builder<'_> {
             && proto.attribute.is_empty()
             && let ([Some(value)], [output]) = (values.as_slice(), proto.output.as_slice())
         {
+            self.fusion.forget(value.argument);
             return self.name(output, value.clone());
         }
 
-        let (kernel, folded, captured, label) = {
+        let (kernel, folded, fused, captured, label) = {
             let surroundings = Surroundings {
                 values: &self.scope,
                 captured: RefCell::default(),
@@ -174,16 +178,19 @@ impl Builder<'_> {
             let node = Node::new(proto, version, inputs.collect(), &surroundings);
             let kernel = self.language.registry.build(&node)?;
             let folded = constant_folding::fold(&node, &kernel);
+            let fused = self.fusion.fuse(&node, &arguments(&values), &mut self.steps)?;
             let label = node.to_string();
-            (kernel, folded, surroundings.captured.into_inner(), label)
+            (kernel, folded, fused, surroundings.captured.into_inner(), label)
         };
-        match folded {
-            Some(constants) => self.add_constants(proto, constants),
-            None => {
-                let absent = Argument::Absent;
-                let own = values.iter().map(|value| value.as_ref().map_or(absent, |v| v.argument));
+        match (folded, fused) {
+            (Some(constants), _) => self.add_constants(proto, constants),
+            (None, Some(Fused { kernel, inputs, label })) => {
+                self.add_step(proto, kernel, inputs, label)
+            }
+            (None, None) => {
                 let captured = captured.iter().map(|value| value.argument);
-                self.add_step(proto, kernel, own.chain(captured).collect(), label)
+                let inputs = arguments(&values).into_iter().chain(captured);
+                self.add_step(proto, kernel, inputs.collect(), label.into())
             }
         }
     }
@@ -224,7 +231,7 @@ impl Builder<'_> {
         proto: &NodeProto,
         kernel: Kernel,
         mut inputs: Box<[Argument]>,
-        label: String,
+        label: Box<str>,
     ) -> Result<(), Error> {
         for index in kernel.consumed {
             if let Some(input) = inputs.get_mut(index) {
@@ -238,19 +245,16 @@ impl Builder<'_> {
                 proto.output.len()
             )));
         }
-        let mut outputs = Vec::with_capacity(proto.output.len());
+        let first = self.values;
         for (output, value_type) in proto.output.iter().zip(kernel.outputs) {
             let value = self.new_value(value_type);
-            outputs.push(match value.argument {
-                Argument::Value { slot, .. } => Some(slot),
-                _ => None,
-            });
             self.name(output, value)?;
         }
-        let outputs = outputs.into();
-        let step =
-            Step { run: kernel.run, inputs, outputs, unused: Box::default(), label: label.into() };
-        self.steps.push(step);
+        let outputs = (first..self.values).map(Some).collect();
+        if let (Some(fuse), [output]) = (kernel.fuse, proto.output.as_slice()) {
+            self.fusion.add(output, first, self.steps.len(), fuse);
+        }
+        self.steps.push(Step { run: kernel.run, inputs, outputs, unused: Box::default(), label });
         Ok(())
     }
 
@@ -271,6 +275,7 @@ impl Builder<'_> {
             output_types.push(value.input.value_type);
         }
         let captures = self.scope.captures.take();
+        self.steps.retain(|step| !step.outputs.is_empty());
         let constants = self.constants.len();
         let arguments = self.steps.iter_mut().flat_map(|step| step.inputs.iter_mut());
         arguments.chain(&mut outputs).for_each(|argument| resolve_capture(argument, constants));
@@ -301,6 +306,12 @@ impl Builder<'_> {
         unused.for_each(|(constant, _)| *constant = Arc::clone(&empty));
         Ok(())
     }
+}
+
+/// Returns the arguments of a node's own inputs.
+fn arguments(values: &[Option<Value>]) -> Vec<Argument> {
+    let argument = |value: &Option<Value>| value.as_ref().map_or(Argument::Absent, |v| v.argument);
+    values.iter().map(argument).collect()
 }
 
 /// Captured values follow the constants, whose number is known last.

@@ -4,6 +4,7 @@ mod compile;
 mod constant_folding;
 mod external;
 mod functions;
+mod fusion;
 mod names;
 mod opsets;
 mod order;

@@ -7,7 +7,8 @@ use super::unary::map;
 use super::{Operator, for_types};
 use crate::kernel::{Arguments, Kernel};
 use crate::node::Node;
-use crate::tensor::{ElementType, Tensor};
+use crate::tensor::{Element, ElementType, Tensor, filled};
+use crate::value_type::ValueType;
 
 const FLOATS: &[ElementType] = ElementType::FLOATS;
 
@@ -125,9 +126,6 @@ fn dropout(node: &Node<'_>) -> Result<Kernel, Error> {
     if node.version() < 7 && !node.flag("is_test", false) {
         return Err(Error::failed("it drops as in training; convert the model for inference"));
     }
-    if node.has_output(1) {
-        return Err(Error::failed("its mask is not served; convert the model for inference"));
-    }
     if node.has_input(2) {
         let mode = node.constant(2).and_then(|mode| mode.values::<bool>().ok()?.first().copied());
         if mode != Some(false) {
@@ -136,5 +134,22 @@ fn dropout(node: &Node<'_>) -> Result<Kernel, Error> {
             ));
         }
     }
-    Ok(Kernel::passing(crate::value_type::ValueType::Tensor(node.input_type(0)?)))
+    let element = node.input_type(0)?;
+    if !node.has_output(1) {
+        return Ok(Kernel::passing(ValueType::Tensor(element)));
+    }
+    const BOOLEAN_MASKS: i64 = 10;
+    if node.version() < BOOLEAN_MASKS {
+        return for_types!(element, T in floats => with_mask::<T>(element, T::ONE));
+    }
+    with_mask::<bool>(element, true)
+}
+
+/// Passes the input on, with a mask that drops nothing.
+fn with_mask<T: Element + Clone + Sync>(element: ElementType, kept: T) -> Result<Kernel, Error> {
+    Ok(Kernel::many([element, T::TYPE], move |arguments| {
+        let tensor = arguments.take(0)?;
+        let mask = Tensor::new(*tensor.shape(), filled(tensor.len(), kept.clone())?)?;
+        Ok(vec![tensor, mask])
+    }))
 }

@@ -56,13 +56,24 @@ pub const OPERATORS: &[Operator] = &[
     of_many!("Min", Number::smaller, false),
 ];
 
-fn two<T: Number>(node: &Node<'_>, function: fn(T, T) -> T) -> Result<Kernel, Error> {
+fn two<T: Number>(
+    node: &Node<'_>,
+    function: impl Fn(T, T) -> T + Copy + Send + Sync + 'static,
+) -> Result<Kernel, Error> {
     Ok(Kernel::new(node.input_type(0)?, move |arguments| {
         join(arguments.get(0)?, arguments.get(1)?, function)
     }))
 }
 
-fn join<T: Number>(one: &Tensor, other: &Tensor, function: fn(T, T) -> T) -> Result<Tensor, Error> {
+/// Joins the elements of two tensors.
+///
+/// # Errors
+/// Rejected if their shapes do not fit each other, or there is not enough memory.
+pub fn join<T: Number>(
+    one: &Tensor,
+    other: &Tensor,
+    function: impl Fn(T, T) -> T + Copy,
+) -> Result<Tensor, Error> {
     let broadcast = Broadcast::new(one.shape(), other.shape())?;
     let results = broadcast.map(one.values::<T>()?, other.values::<T>()?, |a, b| function(*a, *b));
     Tensor::new(broadcast.shape, results?)
@@ -121,7 +132,7 @@ fn numbers(tensor: &Tensor) -> Result<Vec<f64>, Error> {
 
 fn many<T: Number>(
     node: &Node<'_>,
-    function: fn(T, T) -> T,
+    function: impl Fn(T, T) -> T + Copy + Send + Sync + 'static,
     is_mean: bool,
 ) -> Result<Kernel, Error> {
     Ok(Kernel::new(node.input_type(0)?, move |arguments| {

@@ -39,7 +39,10 @@ fn equal(node: &Node<'_>) -> Result<Kernel, Error> {
     }
 }
 
-fn compare<T: Element>(node: &Node<'_>, compare: fn(&T, &T) -> bool) -> Result<Kernel, Error> {
+fn compare<T: Element>(
+    node: &Node<'_>,
+    compare: impl Fn(&T, &T) -> bool + Copy + Send + Sync + 'static,
+) -> Result<Kernel, Error> {
     node.expect_all(1, node.input_type(0)?)?;
     Ok(Kernel::new(ElementType::Bool, move |arguments| {
         let (one, other) = (arguments.get(0)?, arguments.get(1)?);

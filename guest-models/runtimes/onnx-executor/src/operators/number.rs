@@ -1,5 +1,7 @@
 //! Arithmetic on the types of elements.
 
+use wardian_sdk::kernels::functions;
+
 use crate::tensor::Element;
 
 /// A number: of integers, additions and multiplications wrap around.
@@ -62,12 +64,18 @@ pub trait Float: Number {
     fn map(self, function: fn(f64) -> f64) -> Self;
     /// Returns e to this power.
     fn exp(self) -> Self;
+    /// Returns the hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// Returns 1 / (1 + e^-x).
+    fn sigmoid(self) -> Self;
+    /// Returns the error function.
+    fn erf(self) -> Self;
     /// Rounds to the nearest integer, halves to the even one.
     fn round(self) -> Self;
 }
 
 macro_rules! floats {
-    ($($number:ident),*) => {$(
+    ($($number:ident: $functions:ident),*) => {$(
         impl Number for $number {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -134,8 +142,24 @@ macro_rules! floats {
                 function(self.into()) as $number
             }
 
+            #[inline(always)]
             fn exp(self) -> Self {
-                $number::exp(self)
+                $functions::exp(self)
+            }
+
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                $functions::tanh(self)
+            }
+
+            #[inline(always)]
+            fn sigmoid(self) -> Self {
+                $functions::sigmoid(self)
+            }
+
+            #[inline(always)]
+            fn erf(self) -> Self {
+                $functions::erf(self)
             }
 
             fn round(self) -> Self {
@@ -213,7 +237,25 @@ macro_rules! integers {
     )*};
 }
 
-floats!(f32, f64);
+/// Functions of doubles, to the last digits.
+mod precise {
+    pub(super) use super::super::erf::erf;
+
+    pub(super) fn exp(value: f64) -> f64 {
+        value.exp()
+    }
+
+    pub(super) fn tanh(value: f64) -> f64 {
+        value.tanh()
+    }
+
+    pub(super) fn sigmoid(value: f64) -> f64 {
+        1.0 / (1.0 + (-value).exp())
+    }
+}
+
+// Those of floats are made for loops of SIMD instructions.
+floats!(f32: functions, f64: precise);
 
 integers! {
     i8: i8::wrapping_abs, i8::signum;

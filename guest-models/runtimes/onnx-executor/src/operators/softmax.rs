@@ -53,14 +53,30 @@ fn groups<T: Number>(node: &Node<'_>, function: fn(&mut [T])) -> Result<Kernel, 
     }))
 }
 
+/// Numbers that are joined side by side, in registers, before they are joined to one.
+const LANES: usize = 8;
+
 fn highest<T: Number>(group: &[T]) -> T {
-    group.iter().copied().fold(T::LOWEST, T::larger)
+    fold(group, T::LOWEST, T::larger)
+}
+
+fn sum<T: Number>(group: &[T]) -> T {
+    fold(group, T::ZERO, T::plus)
+}
+
+fn fold<T: Number>(group: &[T], first: T, join: impl Fn(T, T) -> T) -> T {
+    let (chunks, rest) = group.as_chunks::<LANES>();
+    let mut lanes = [first; LANES];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane = join(*lane, *value));
+    }
+    lanes.iter().chain(rest).fold(first, |all, value| join(all, *value))
 }
 
 fn softmax<T: Float>(group: &mut [T]) {
     let highest = highest(group);
-    group.iter_mut().for_each(|value| *value = value.minus(highest).exp());
-    let sum = T::from_f64(group.iter().map(|value| value.to_f64()).sum());
+    group.iter_mut().for_each(|value| *value = Float::exp(value.minus(highest)));
+    let sum = sum(group);
     group.iter_mut().for_each(|value| *value = value.over(sum).unwrap_or(*value));
 }
 

@@ -2,7 +2,6 @@
 
 use wardian_sdk::Error;
 
-use super::erf::erf;
 use super::number::{Float, Number};
 use super::{Operator, for_types};
 use crate::kernel::Kernel;
@@ -50,14 +49,14 @@ pub const OPERATORS: &[Operator] = &[
         |node| for_types!(node.input_type(0)?, T in floats => test::<T>(|value| value.is_nan())),
     ),
     Operator::onnx("IsInf", 10, FLOATS, is_infinite),
-    float!("Exp", 6, value => value.exp()),
+    float!("Exp", 6, value => Float::exp(value)),
     float!("Log", 6, value => value.map(f64::ln)),
     float!("Sqrt", 6, value => value.sqrt()),
     float!("Floor", 6, value => value.floor()),
     float!("Ceil", 6, value => value.ceil()),
     float!("Round", 11, value => Float::round(value)),
     float!("Reciprocal", 6, value => 1.0 / value),
-    float!("Erf", 9, value => value.map(erf)),
+    float!("Erf", 9, value => Float::erf(value)),
     float!("Sin", 7, value => value.map(f64::sin)),
     float!("Cos", 7, value => value.map(f64::cos)),
     float!("Tan", 7, value => value.map(f64::tan)),
@@ -69,13 +68,9 @@ pub const OPERATORS: &[Operator] = &[
     float!("Asinh", 9, value => value.map(f64::asinh)),
     float!("Acosh", 9, value => value.map(f64::acosh)),
     float!("Atanh", 9, value => value.map(f64::atanh)),
-    float!("Tanh", 6, value => value.map(f64::tanh)),
-    float!("Sigmoid", 6, value => value.map(sigmoid)),
+    float!("Tanh", 6, value => Float::tanh(value)),
+    float!("Sigmoid", 6, value => Float::sigmoid(value)),
 ];
-
-fn sigmoid(value: f64) -> f64 {
-    1.0 / (1.0 + (-value).exp())
-}
 
 /// A kernel that applies a function to each element.
 ///

@@ -56,6 +56,9 @@ impl Tensor {
     pub fn walk(&self, walk: &Walk) -> Result<Self, Error> {
         let Walk { shape, start, steps } = walk;
         let (outer, length) = contiguous(shape, steps);
+        if let (1, Some(step), Some(extent)) = (length, forward(steps), shape.last()) {
+            return self.pick_rows(*shape, (*start, steps), (step, *extent));
+        }
         let mut starts = allocate(shape.elements().checked_div(length).unwrap_or_default())?;
         if shape.elements() > 0 {
             collect_starts(&shape[..outer], steps, *start as isize, &mut starts);
@@ -64,6 +67,36 @@ impl Tensor {
             1 => self.pick(*shape, &starts),
             _ => self.pick_blocks(*shape, length, starts.into_iter()),
         }
+    }
+
+    /// Returns the elements along a walk whose last axis has so many elements, and this step.
+    fn pick_rows(
+        &self,
+        shape: Shape,
+        (start, steps): (usize, &[isize]),
+        (step, extent): (usize, usize),
+    ) -> Result<Self, Error> {
+        fn pick<T: Element>(
+            values: &[T],
+            starts: &[usize],
+            (step, extent): (usize, usize),
+        ) -> Result<Vec<T>, Error> {
+            let mut picked = allocate(starts.len() * extent)?;
+            for start in starts {
+                let row = values.get(*start..).unwrap_or_default().iter();
+                picked.extend(row.step_by(step).take(extent).cloned());
+            }
+            Ok(picked)
+        }
+        let outer = &shape[..shape.len() - 1];
+        let mut starts = allocate(outer.iter().product())?;
+        if shape.elements() > 0 {
+            collect_starts(outer, steps, start as isize, &mut starts);
+        }
+        let row = (step, extent);
+        let data = with_values!(self.data(), values => Element::wrap(pick(values, &starts, row)?));
+        // A walk that leaves the data has fewer elements than its shape.
+        Self::from_data(shape, data)
     }
 
     /// Returns the tensor with its axes in another order.
@@ -99,6 +132,12 @@ fn contiguous(shape: &Shape, steps: &[isize]) -> (usize, usize) {
         length *= shape[axis];
     }
     (0, length)
+}
+
+/// Returns the last step of a walk, if it is forward.
+fn forward(steps: &[isize]) -> Option<usize> {
+    let step = usize::try_from(*steps.last()?).ok();
+    step.filter(|step| *step > 0)
 }
 
 /// Adds the indices at which a walk over the outer axes arrives.
