@@ -20,7 +20,7 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     guests::build_examples()?;
 
     print_step("2 of 3: building the server; the first time takes about nine minutes on two cores");
-    let program = server::build()?;
+    let program = server::build(server::RELEASE)?;
 
     print_step("3 of 3: serving the models in target/models");
     run(Command::new(program)

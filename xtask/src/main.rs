@@ -23,7 +23,8 @@ usage: cargo xtask <command> [arguments]
 
   guests          build the example models and the test guests, lay them out in target/
   serve [args]    guests, then serve target/models; arguments go to `wardian serve`
-  server          build the server as it ships: target/release/wardian, its debug information apart
+  server          build the server as it ships: target/release/wardian, its debug information apart;
+                  with --dist optimised as a whole, in half as long again: target/dist/wardian
   test [args]     guests, then every test; arguments go to `cargo test`
   python [args]   the tests of the Python package, and the models that it saves; arguments go to pytest
   lint            formatting, clippy and the invariants of the source text; warnings are errors
@@ -44,7 +45,7 @@ fn main() -> Result<()> {
             prerequisites::ensure(prerequisites::DISK_TO_SERVE).and_then(|()| guests::build())
         }
         "serve" => commands::serve(&rest),
-        "server" => server::build().map(drop),
+        "server" => server::build_as_asked(&rest),
         "test" => commands::test(&rest),
         "python" => commands::python(&rest),
         "lint" => commands::lint(),

@@ -4,22 +4,37 @@
 //! target/release/wardian         the program, with the names of its functions
 //! target/release/wardian.debug   its line tables, for backtraces and debuggers
 //! ```
+//!
+//! With the profile `dist` they are in `target/dist/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::{cargo, output, root, run, target};
 
-/// Builds the program and returns its path.
-pub(crate) fn build() -> Result<PathBuf> {
-    run(cargo().args(["build", "--release", "--package", "wardian"]))?;
+/// The profile with which newcomers build: the fastest to build of the optimised ones.
+pub(crate) const RELEASE: &str = "release";
 
-    let program = build_folder().join("release/wardian");
+/// Builds the program and returns its path.
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
+    run(cargo().args(["build", "--profile", profile, "--package", "wardian"]))?;
+
+    let program = build_folder().join(profile).join("wardian");
     split_debug_information(&program)?;
     Ok(program)
+}
+
+/// Builds the program with the profile that the arguments ask for.
+pub(crate) fn build_as_asked(arguments: &[String]) -> Result<()> {
+    let profile = match arguments {
+        [] => RELEASE,
+        [flag] if flag == "--dist" => "dist",
+        _ => bail!("usage: cargo xtask server [--dist]"),
+    };
+    build(profile).map(drop)
 }
 
 /// Splits the debug information of a copy of the test build. Fails if any is left or the copy does
