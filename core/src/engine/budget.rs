@@ -14,6 +14,7 @@ use crate::tenant;
 /// the counters.
 #[derive(Clone, Debug)]
 pub struct Budget {
+    received: Instant,
     deadline: Instant,
     /// The deadline's length and origin, for the error text.
     timeout: Deadline,
@@ -21,12 +22,18 @@ pub struct Budget {
     cpu_used: Arc<CpuTime>,
 }
 
-/// CPU time used by a call, in nanoseconds: the total of completed polls, and the thread's CPU time
-/// at the start of the current poll. Time in which the thread waits for a core is not counted.
+/// CPU time used by a call, in nanoseconds: the total of completed polls, and the clock at the start
+/// of the current poll. Time in which the thread waits for a core is not counted.
+///
+/// Most calls end before the first tick of their first slice. Reading the thread's CPU clock takes a
+/// system call, so until then the ordinary clock stands for it. If the thread has waited for a core
+/// meanwhile, that counts as well, for no more than a slice.
 #[derive(Debug)]
 struct CpuTime {
     used: AtomicU64,
     resumed: AtomicU64,
+    /// `resumed` is a time of the ordinary clock, since the arrival of the request.
+    is_wall_clock: AtomicBool,
     /// The call runs on a guest thread, where it takes turns.
     on_guest_thread: AtomicBool,
     /// The call is suspended only because its time slice ended.
@@ -56,13 +63,14 @@ impl Budget {
         let cpu_used = CpuTime {
             used: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
+            is_wall_clock: AtomicBool::new(false),
             on_guest_thread: AtomicBool::new(false),
             yielded: AtomicBool::new(false),
         };
         // Bounded to a year, so that the sum cannot overflow.
         let deadline = received + allowed.allowed.min(Duration::from_secs(365 * 24 * 3600));
 
-        Budget { deadline, timeout: allowed, cpu_time, cpu_used: Arc::new(cpu_used) }
+        Budget { received, deadline, timeout: allowed, cpu_time, cpu_used: Arc::new(cpu_used) }
     }
 
     /// The time by which the call must have ended.
@@ -94,7 +102,7 @@ impl Budget {
             return Err(self.deadline_exceeded());
         }
 
-        let running = self.cpu_used.running();
+        let running = self.running_at_tick();
         if self.cpu_used.used.load(Ordering::Relaxed).saturating_add(running)
             >= self.cpu_time.as_nanos() as u64
         {
@@ -113,15 +121,44 @@ impl Budget {
 
     /// Starts counting the CPU time of the current thread.
     pub(super) fn resume(&self, thread: ThreadKind) {
-        self.cpu_used.on_guest_thread.store(thread == ThreadKind::Guest, Ordering::Relaxed);
-        self.cpu_used.resumed.store(thread_time(), Ordering::Relaxed);
+        let CpuTime { resumed, is_wall_clock, on_guest_thread, .. } = &*self.cpu_used;
+        let is_guest_thread = thread == ThreadKind::Guest;
+        let now = if is_guest_thread { thread_time() } else { self.wall_time() };
+
+        on_guest_thread.store(is_guest_thread, Ordering::Relaxed);
+        is_wall_clock.store(!is_guest_thread, Ordering::Relaxed);
+        resumed.store(now, Ordering::Relaxed);
     }
 
     /// Stops counting. Returns the CPU time used since [`Budget::resume`].
     pub(super) fn pause(&self) -> Duration {
-        let running = self.cpu_used.running();
-        self.cpu_used.used.fetch_add(running, Ordering::Relaxed);
+        let CpuTime { used, resumed, is_wall_clock, .. } = &*self.cpu_used;
+        let resumed = resumed.load(Ordering::Relaxed);
+        let running = match is_wall_clock.load(Ordering::Relaxed) {
+            true => self.wall_time().saturating_sub(resumed).min(TIME_SLICE),
+            false => thread_time().saturating_sub(resumed),
+        };
+
+        used.fetch_add(running, Ordering::Relaxed);
         Duration::from_nanos(running)
+    }
+
+    /// CPU time since the call was resumed, in nanoseconds. From the first tick on the thread's CPU
+    /// clock measures it.
+    fn running_at_tick(&self) -> u64 {
+        let CpuTime { resumed, is_wall_clock, .. } = &*self.cpu_used;
+        let now = thread_time();
+        if is_wall_clock.swap(false, Ordering::Relaxed) {
+            let elapsed = self.wall_time().saturating_sub(resumed.load(Ordering::Relaxed));
+            resumed.store(now.saturating_sub(elapsed.min(TIME_SLICE / 2)), Ordering::Relaxed);
+        }
+
+        now.saturating_sub(resumed.load(Ordering::Relaxed))
+    }
+
+    /// Time since the arrival of the request, in nanoseconds.
+    fn wall_time(&self) -> u64 {
+        self.received.elapsed().as_nanos() as u64
     }
 
     /// Suspends the guest at the end of its time slice. On a guest thread the call continues with
@@ -133,13 +170,6 @@ impl Budget {
     /// Returns true if the call was suspended because its time slice ended, and resets that mark.
     pub(super) fn take_yielded(&self) -> bool {
         self.cpu_used.yielded.swap(false, Ordering::Relaxed)
-    }
-}
-
-impl CpuTime {
-    /// CPU time since the call was resumed, in nanoseconds.
-    fn running(&self) -> u64 {
-        thread_time().saturating_sub(self.resumed.load(Ordering::Relaxed))
     }
 }
 
@@ -213,6 +243,21 @@ mod tests {
         assert_eq!(budget.check(), Ok(false));
         while budget.check() == Ok(false) {}
         assert!(budget.pause() >= Duration::from_nanos(TIME_SLICE));
+    }
+
+    #[test]
+    fn a_call_that_ends_before_a_tick_is_charged_for_its_time() {
+        let budget = Budget::new(Instant::now(), LONG, LONG);
+        budget.resume(ThreadKind::Request);
+        spin(Duration::from_micros(100));
+        let short = budget.pause();
+        assert!(short >= Duration::from_micros(100), "{short:?}");
+
+        budget.resume(ThreadKind::Request);
+        std::thread::sleep(Duration::from_millis(5));
+        let waited = budget.pause();
+        assert_eq!(waited, Duration::from_nanos(TIME_SLICE), "no more than a slice");
+        assert_eq!(budget.used(), short + waited);
     }
 
     #[test]

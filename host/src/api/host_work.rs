@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
+
+use super::http::compression::{ContentCoding, MaybeCompressed};
 use super::http::offload;
 use super::http::offload::inline_limit;
 use crate::engine::Budget;
@@ -14,6 +17,13 @@ use crate::tenant::{Pacer, Workers, thread_time};
 /// thread wake-up. A constant, because measuring it would cost as much again. A bare handler takes
 /// 13 µs in total.
 const CONNECTION_COST: Duration = Duration::from_micros(10);
+
+/// Work on this many bytes is so short that the ordinary clock measures it. Reading the thread's CPU
+/// clock takes a system call, about as long as the work on a small request.
+const SHORT_WORK: usize = 16 << 10;
+
+/// The most that short work is charged. The thread may wait for a core meanwhile.
+const MAX_SHORT_TIME: Duration = Duration::from_millis(1);
 
 /// Minimum time allowed for writing a response: a model that answered has kept the request's
 /// deadline.
@@ -59,17 +69,39 @@ impl HostWork {
         self.run(bytes, budget, work).await
     }
 
+    /// Decompresses a body at once if it is short enough, see [`MaybeCompressed::new`].
+    pub(super) fn decompress_if_short(
+        &mut self,
+        coding: Option<ContentCoding>,
+        body: Bytes,
+        limit: u64,
+    ) -> Result<MaybeCompressed, InferError> {
+        let inline_limit = self.inline_limit();
+        let decompress = || MaybeCompressed::new(coding, body, limit, inline_limit);
+        match coding {
+            None => decompress(),
+            // The length of the result is not known.
+            Some(_) => self.run_inline(usize::MAX, decompress),
+        }
+    }
+
     /// Maximum size of work that runs inline, in bytes.
-    pub(super) fn inline_limit(&self) -> usize {
+    fn inline_limit(&self) -> usize {
         inline_limit(&self.workers, self.servable.factory().share())
     }
 
-    /// Runs short work inline and measures its CPU time.
-    pub(super) fn run_inline<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let started = thread_time();
-        let outcome = work();
-        self.time += thread_time().saturating_sub(started);
+    /// Runs work on `bytes` bytes inline and measures its CPU time.
+    fn run_inline<T>(&mut self, bytes: usize, work: impl FnOnce() -> T) -> T {
+        if bytes > SHORT_WORK {
+            let started = thread_time();
+            let outcome = work();
+            self.time += thread_time().saturating_sub(started);
+            return outcome;
+        }
 
+        let started = Instant::now();
+        let outcome = work();
+        self.time += started.elapsed().min(MAX_SHORT_TIME);
         outcome
     }
 
@@ -80,7 +112,7 @@ impl HostWork {
         work: impl FnOnce(&Pacer) -> Result<T, InferError> + Send + 'static,
     ) -> Result<T, InferError> {
         if bytes <= self.inline_limit() {
-            return self.run_inline(|| work(&Pacer::unmetered()));
+            return self.run_inline(bytes, || work(&Pacer::unmetered()));
         }
 
         let factory = self.servable.factory();

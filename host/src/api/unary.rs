@@ -14,7 +14,7 @@ use super::auth::Caller;
 use super::context::{RequestContext, SERVER_TIMING, timing_header};
 use super::extract::ModelPath;
 use super::host_work::HostWork;
-use super::http::compression::{self, ContentCoding, MIN_RESPONSE, MaybeCompressed};
+use super::http::compression::{self, ContentCoding, MIN_RESPONSE};
 use super::http::request_memory::RequestMemory;
 use super::http::{body, deadline};
 use super::inference::{self, Answer, ResolvedRequest, attach_after_response};
@@ -204,9 +204,7 @@ async fn decode<C: Codec>(
     host_work: &mut HostWork,
 ) -> Result<(DecodedRequest, C::Form), InferError> {
     let limit = servable.settings().limits.request;
-    let inline_limit = host_work.inline_limit();
-    let body = host_work
-        .run_inline(|| MaybeCompressed::new(options.request_coding, body, limit, inline_limit))?;
+    let body = host_work.decompress_if_short(options.request_coding, body, limit)?;
 
     let length = body.work_length();
     let servable = servable.clone();

@@ -15,7 +15,7 @@ use crate::api::context::{RequestContext, SERVER_TIMING, timing_header};
 use crate::api::extract::ModelPath;
 use crate::api::generated_text::TextFilter;
 use crate::api::host_work::HostWork;
-use crate::api::http::compression::{self, ContentCoding, MaybeCompressed};
+use crate::api::http::compression::{self, ContentCoding};
 use crate::api::http::connection::Connection;
 use crate::api::http::guarded_body::guard_bytes;
 use crate::api::http::request_memory::RequestMemory;
@@ -346,8 +346,7 @@ async fn read<C: Decode>(
     let limit = servable.settings().limits.request;
     let body = body::read(body, limit, memory).await?;
 
-    let inline_limit = host_work.inline_limit();
-    let body = host_work.run_inline(|| MaybeCompressed::new(coding, body, limit, inline_limit))?;
+    let body = host_work.decompress_if_short(coding, body, limit)?;
 
     let length = body.work_length();
     let servable = servable.clone();
