@@ -122,3 +122,29 @@ fn no_mark_survives_unmapped_memory() {
     assert!(server.log().contains("reset=Unmap"), "{}", server.log());
     check(&server);
 }
+
+/// Requests in a row whose instances are reset. `WARDIAN_RESIDUE_ROUNDS` sets another number.
+const RESETS: u64 = 2_000;
+
+#[test]
+fn no_mark_survives_a_reset() {
+    let rounds = std::env::var("WARDIAN_RESIDUE_ROUNDS");
+    let rounds = rounds.ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(RESETS);
+    let server =
+        Server::with_models(|models| models.version("model", 1, guest("memory-residue"))).start();
+    server.until_ready("model", 1);
+
+    let mut kept = 0;
+    for places in 0..rounds {
+        // The same mark every time, in other places.
+        let parameters = json!({ "seed": 7, "do": "sprinkle", "places": places });
+        let seen = server.infer("model", &json!({ "inputs": [], "parameters": parameters }));
+        assert_eq!((seen.number("before"), seen.number("calls")), (0, 1), "round {places}: {seen}");
+        assert!(seen.number("found") > 0, "it sees its own marks: {seen}");
+
+        if places % 100 == 99 {
+            kept += server.config_of("model")["wardian"]["instances"]["idle"].as_i64().unwrap();
+        }
+    }
+    assert!(kept > 0, "no instance was reset");
+}

@@ -3,22 +3,105 @@
 use serde_json::json;
 
 use crate::engine::scripted_with;
-use crate::harness::{Server, scripted_without_snapshot, wat_model};
+use crate::harness::{Server, scripted, scripted_without_snapshot, until, wat_model};
 
 /// Returns the number of requests that the answering instance has had.
 fn calls(server: &Server) -> i64 {
     server.behave("scripted", "ok").number("calls")
 }
 
+/// Returns the number of instances that wait for another request.
+fn idle(server: &Server, model: &str) -> i64 {
+    server.config_of(model)["wardian"]["instances"]["idle"].as_i64().unwrap()
+}
+
 #[test]
-fn every_request_gets_a_fresh_instance() {
+fn every_request_gets_an_instance_that_is_as_good_as_new() {
     let server = scripted_with("");
     for _ in 0..20 {
         assert_eq!(calls(&server), 1);
     }
     server.behave("scripted", "touch:16").ok();
     assert_eq!(calls(&server), 1);
-    assert_eq!(server.config_of("scripted")["wardian"]["instances"]["idle"], 0);
+}
+
+#[test]
+fn only_an_instance_that_can_be_reset_is_kept() {
+    let server = scripted_with("");
+    let ask_until_kept = || {
+        // The first instances show which pages are written, and give the originals of those.
+        until("an instance is kept", || calls(&server) == 1 && idle(&server, "scripted") == 1);
+    };
+    ask_until_kept();
+
+    for (word, reason) in [
+        ("touch:16", "its memory has grown"),
+        ("stdout-flood", "it has had a handle"),
+        ("trap", "it has trapped"),
+        ("sleep:1", "it has had a handle"),
+    ] {
+        server.behave("scripted", word);
+        assert_eq!((idle(&server, "scripted"), calls(&server)), (0, 1), "{word}: {reason}");
+        ask_until_kept();
+    }
+
+    server.behave("scripted", "reject").refused(422, "model_rejected_input");
+    assert_eq!(idle(&server, "scripted"), 1, "an error of the model is no fault of its instance");
+}
+
+#[test]
+fn no_instance_is_kept_where_memory_is_unmapped() {
+    let server = Server::with_models(|models| models.bare("scripted", scripted("version=1")))
+        .environment("WARDIAN_RESET", "unmap")
+        .start();
+    server.until_version_of("scripted", 1);
+    for _ in 0..5 {
+        assert_eq!((calls(&server), idle(&server, "scripted")), (1, 0));
+    }
+}
+
+#[test]
+fn a_kept_instance_gives_way_to_another_model() {
+    let server = Server::with_models(|models| {
+        models.bare("scripted", scripted("version=1"));
+        models.bare("other", scripted("version=2"));
+    })
+    .config("[engine]\ninstances = 1")
+    .start();
+    server.until_version_of("scripted", 1);
+    server.until_version_of("other", 2);
+
+    for _ in 0..10 {
+        for model in ["scripted", "other"] {
+            assert_eq!(server.behave(model, "ok").number("calls"), 1, "{model}");
+        }
+    }
+}
+
+#[test]
+fn a_kept_instance_gives_way_to_the_memory_of_another() {
+    let ballast = "ballast=20;version=";
+    let server = Server::with_models(|models| {
+        models.bare("scripted", scripted(&format!("{ballast}1")));
+        models.bare("other", scripted(&format!("{ballast}2")));
+    })
+    .config("[tenants.default.quota]\nmemory = '40MiB'")
+    .start();
+    server.until_version_of("scripted", 1);
+    server.until_version_of("other", 2);
+
+    for _ in 0..10 {
+        for model in ["scripted", "other"] {
+            assert_eq!(server.behave(model, "ok").number("calls"), 1, "{model}");
+        }
+    }
+}
+
+#[test]
+fn a_kept_instance_does_not_stay_for_long() {
+    let server = scripted_with("[instances]\nidle_timeout = '1s'");
+    until("an instance is kept", || calls(&server) == 1 && idle(&server, "scripted") == 1);
+    until("it is dropped", || idle(&server, "scripted") == 0);
 }
 
 #[test]

@@ -119,6 +119,8 @@ pub struct Ctx {
     // Created at first use: most models never use WASI after `load`, and creating it costs more
     // than a small inference.
     wasi: Option<Box<wasi::Wasi>>,
+    /// An interface of WASI with resources has been used.
+    used_wasi: bool,
     // Created at first use, like `wasi`.
     http: Option<Box<Outgoing>>,
     // Created at first use, like `wasi`.
@@ -140,6 +142,7 @@ impl Ctx {
             call,
             call_log,
             wasi: None,
+            used_wasi: false,
             http: None,
             key_value: None,
             sql: SqlState::default(),
@@ -161,6 +164,15 @@ impl Ctx {
     /// Releases the context of the call that ended.
     pub fn end_call(&mut self) {
         self.call = Arc::default();
+    }
+
+    /// True if the guest may have had a handle of a host resource: it has used an interface of WASI
+    /// or a capability with resources.
+    pub fn may_have_had_handles(&self) -> bool {
+        self.used_wasi
+            || self.http.is_some()
+            || self.key_value.is_some()
+            || self.grants.sql.is_some()
     }
 
     /// The end of the guest's standard error: after a panic, usually its message.

@@ -13,7 +13,7 @@ use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
 use wasmtime_wasi::p2::{IoError, OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::logging::{CallLog, Level, sanitize_line, write_line};
@@ -68,6 +68,7 @@ impl Wasi {
 impl Ctx {
     /// The instance's WASI state, for the store's `WasiView`.
     pub fn wasi(&mut self) -> WasiCtxView<'_> {
+        self.used_wasi = true;
         let Ctx { wasi, grants, call_log, http, .. } = self;
         let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
 
@@ -76,6 +77,13 @@ impl Ctx {
         }
 
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
+    }
+
+    /// The instance's random numbers, whose interfaces have no resources. Hash tables of the guest's
+    /// standard library use them.
+    fn random(&mut self) -> &mut WasiRandomCtx {
+        let Ctx { wasi, grants, call_log, .. } = self;
+        wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log))).ctx.random()
     }
 }
 
@@ -109,9 +117,9 @@ impl HostCapability for Wasi {
         // Clocks, streams, polls, secure random, standard streams.
         wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
         replace_error_text(linker)?;
-        random::insecure::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
+        random::insecure::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx_mut().random())?;
         random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, |data| {
-            data.ctx().ctx.random()
+            data.ctx_mut().random()
         })?;
         cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
         cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;

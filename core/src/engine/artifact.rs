@@ -37,7 +37,7 @@ pub(super) use tenant_artifacts::{SHARED_CODE_PREFIX, storage_exceeded};
 
 /// The version of the artifact format, part of the engine's fingerprint. It changes whenever the
 /// meaning of an artifact's content changes.
-pub(super) const FORMAT: &[u8] = b"wardian artifact 3";
+pub(super) const FORMAT: &[u8] = b"wardian artifact 4";
 
 /// The name of an artifact: a digest over everything its content depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -13,6 +13,7 @@ pub use interceptor_context::InterceptorContext;
 use super::artifact::Snapshot;
 use super::bindings::inference;
 use super::epoch::TickGuard;
+use super::reset::ResetFunction;
 use super::store_state::{MemoryLimiter, State};
 use super::trap::classify;
 use super::{Call, Engine, Template};
@@ -34,6 +35,10 @@ pub struct Instance {
     inference: Option<inference::Guest>,
     /// A call was interrupted or trapped, so the guest's state is undefined.
     failed: bool,
+    /// It was reset after its last call.
+    is_reset: bool,
+    /// Looked up at the first reset.
+    reset_function: Option<ResetFunction>,
     /// Declared after the store, so that the slot is released after the store is gone.
     _permit: InstancePermit,
 }
@@ -57,6 +62,10 @@ impl Instance {
         let made = template.pre().instantiate_async(&mut store).await;
         let exported = made.map_err(|error| classify(&error, store.data()))?;
 
+        if let Some(resetter) = template.resetter().filter(|resetter| resetter.needs_originals()) {
+            resetter.copy_originals(&mut store, &exported).await.map_err(internal)?;
+        }
+
         let inference = template
             .interfaces()
             .inference
@@ -72,6 +81,8 @@ impl Instance {
             component: exported,
             inference,
             failed: false,
+            is_reset: false,
+            reset_function: None,
             _permit: permit,
         };
 
@@ -88,9 +99,13 @@ impl Instance {
             self.template.response_limit().max(call.context.max_transfer()),
         ));
 
-        self.store.data_mut().ctx.begin_call(call.context.clone());
-        self.store.data_mut().memory.begin_call();
-        self.store.data_mut().call = call;
+        let state = self.store.data_mut();
+        match std::mem::take(&mut self.is_reset) {
+            true => state.ctx = Ctx::new(self.template.grants().clone(), call.context.clone()),
+            false => state.ctx.begin_call(call.context.clone()),
+        }
+        state.memory.begin_call();
+        state.call = call;
     }
 
     /// Releases everything that the last call held, before the instance becomes idle.
@@ -98,6 +113,35 @@ impl Instance {
         let state = self.store.data_mut();
         state.call.context = Arc::default();
         state.ctx.end_call();
+    }
+
+    /// Makes the instance as good as a new one. Returns false if it cannot be, and must be dropped.
+    pub async fn reset(&mut self) -> bool {
+        let template = self.template.clone();
+        let Some(resetter) = template.resetter().filter(|_| self.is_resettable()) else {
+            return false;
+        };
+
+        let function = match self.reset_function.take() {
+            Some(function) => function,
+            None => match resetter.function(&mut self.store, &self.component) {
+                Ok(function) => function,
+                Err(_) => return false,
+            },
+        };
+
+        self.is_reset = resetter.reset(&mut self.store, &function).await;
+        self.reset_function = Some(function);
+        self.is_reset
+    }
+
+    /// True if nothing but the content of its memory and its global variables can differ from a new
+    /// instance's.
+    fn is_resettable(&self) -> bool {
+        let state = self.store.data();
+        !self.failed
+            && !state.ctx.may_have_had_handles()
+            && state.memory.used() == self.template.initial_memory()
     }
 
     /// Interrupts the guest at the next tick, and keeps the clock ticking.

@@ -19,6 +19,7 @@ mod guest_threads;
 mod instance;
 mod interfaces;
 mod map_artifact;
+mod reset;
 mod shared_code;
 mod store_state;
 mod template;

@@ -99,7 +99,12 @@ impl MemoryLimiter {
         if self.used().saturating_add(amount) > self.limit {
             return Err(ExceededLimit::Model);
         }
-        self.charged.grow(amount).map_err(ExceededLimit::Tenant)?;
+        // Idle instances of the tenant give way.
+        while let Err(exceeded) = self.charged.grow(amount) {
+            if !self.charged.tenant().reclaim() {
+                return Err(ExceededLimit::Tenant(exceeded));
+            }
+        }
         self.last_growth = amount;
         Ok(())
     }

@@ -9,9 +9,10 @@ use wasmtime::error::Context;
 
 use super::artifact::{Artifact, Form, Lease, Snapshot, StoredFile, TenantArtifacts};
 use super::interfaces::{Interface, Interfaces};
+use super::reset::Resetter;
 use super::shared_code::{SharedCode, SharedCodes};
 use super::store_state::State;
-use super::{Engine, config, map_artifact};
+use super::{Engine, MemoryReset, config, map_artifact};
 use crate::capability::{ConfigValues, Grants, LogLine, Sidecar, Sidecars};
 use crate::database::Database;
 use crate::model::{LoadError, Metadata, RuntimeInfo, Stage};
@@ -23,6 +24,8 @@ pub struct Code {
     engine: Engine,
     pre: InstancePre<State>,
     interfaces: Interfaces,
+    /// Resets instances after their calls; `None` if they cannot be reset.
+    resetter: Option<Resetter>,
     metadata: Arc<Metadata>,
     snapshot: Snapshot,
     sidecars: Sidecars,
@@ -82,11 +85,16 @@ impl Code {
         };
         let interfaces = Interfaces::find(&linked.component, &linked.pre)?;
         let needs = linked.needs;
+        let resetter = match engine.reset() {
+            MemoryReset::DirtyPages => Resetter::new(&linked.component),
+            MemoryReset::Unmap => None,
+        };
 
         Ok(Code {
             room: SlotRequest::new(engine.slots().clone(), config::slots_needed(&needs)),
             engine: engine.clone(),
             interfaces,
+            resetter,
             pre: linked.pre,
             metadata: Arc::new(artifact.info.metadata),
             snapshot: artifact.info.snapshot,
@@ -232,6 +240,10 @@ impl Template {
 
     pub(super) fn interfaces(&self) -> &Interfaces {
         &self.inner.code.interfaces
+    }
+
+    pub(super) fn resetter(&self) -> Option<&Resetter> {
+        self.inner.code.resetter.as_ref()
     }
 
     pub(super) fn grants(&self) -> &Grants {

@@ -160,7 +160,7 @@ impl Servable {
             };
             let compute = acquired.elapsed();
 
-            permit.give_back(instance);
+            permit.give_back(instance).await;
             Ok(CallOutcome { outcome: finish(outcome).await?, instance: instance_time, compute })
         };
 
@@ -202,7 +202,7 @@ impl Servable {
     }
 }
 
-/// Prepares a pooled instance for a call, or creates one.
+/// Prepares an idle instance for a call, or creates one.
 async fn acquire_instance(
     source: InstanceSource,
     template: &Template,

@@ -40,7 +40,7 @@ pub use streaming::ResponseStream;
 
 use crate::database::ValidationTransaction;
 use crate::engine::{Call, Interface, Snapshot, Template};
-use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
+use crate::model::{InferError, Metadata, ModelId, ModelSettings};
 use crate::telemetry::RequestHistory;
 use crate::tenant::Reclaim;
 use batching::Batcher;
@@ -116,10 +116,8 @@ impl Servable {
     ) -> (ServableHandle, Drained) {
         let tenant = factory.tenant().clone();
         let pool = InstancePool::new(&settings, &factory);
-        if settings.isolation == Isolation::Pooled {
-            let pool: Arc<dyn Reclaim> = pool.clone();
-            tenant.register_pool(Arc::downgrade(&pool));
-        }
+        let reclaimed: Arc<dyn Reclaim> = pool.clone();
+        tenant.register_pool(Arc::downgrade(&reclaimed));
 
         let metadata = factory.template().metadata();
         let batch_limit = BatchLimit::for_model(factory.template(), &settings);
@@ -295,7 +293,7 @@ impl Servable {
         Ok(())
     }
 
-    /// Drops pooled instances that have been idle for longer than `instances.idle_timeout`.
+    /// Drops instances that have been idle for too long.
     pub fn retire_idle(&self, now: Instant) {
         self.pool.retire_idle(now);
     }

@@ -27,6 +27,7 @@ impl Model for MemoryResidue {
     fn metadata(&self) -> Metadata {
         Metadata::new()
             .output::<i64>("calls", [1])
+            .output::<i64>("before", [1])
             .output::<i64>("found", [1])
             .output::<i64>("bytes", [1])
     }
@@ -37,13 +38,20 @@ impl Model for MemoryResidue {
             |name| request.parameter(name).and_then(|value| value.as_integer()).unwrap_or(0);
         let mark = Mark::grown_from(integer("seed") as u64);
         let grown = memory::grow(integer("pages") as usize);
+        let before = memory::count(mark) as i64;
         match request.parameter("do").and_then(|value| value.as_text()) {
             Some("mark") => memory::mark_what_is_free(mark, grown),
+            Some("sprinkle") => memory::sprinkle(mark, integer("places") as u64),
             Some("drown") => memory::drown(mark),
             _ => {}
         }
         let found = memory::count(mark) as i64;
-        let numbers = [("calls", calls), ("found", found), ("bytes", memory::size() as i64)];
+        let numbers = [
+            ("calls", calls),
+            ("before", before),
+            ("found", found),
+            ("bytes", memory::size() as i64),
+        ];
         let add =
             |response: Response, (name, number)| response.output(Tensor::new(name, [1], [number]));
         Ok(numbers.into_iter().fold(Response::new(), add))

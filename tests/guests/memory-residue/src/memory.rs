@@ -55,6 +55,21 @@ pub(crate) fn mark_what_is_free(mark: Mark, grown: Range<usize>) {
     write(mark, grown);
 }
 
+/// Marks a few places in the last pages of the unused part of the stack, chosen by a number.
+pub(crate) fn sprinkle(mark: Mark, places: u64) {
+    const PLACES: u64 = 12;
+    const LAST: usize = 2 * PAGE;
+
+    let here = 0_u8;
+    let free = (black_box(&raw const here) as usize).saturating_sub(STACK_IN_USE);
+    for place in 0..PLACES {
+        let chosen = scramble(places.wrapping_mul(PLACES).wrapping_add(place)) as usize;
+        let start = free.saturating_sub(LAST + 2 * WORD) + chosen % LAST;
+        let start = start & !(2 * WORD - 1);
+        write(mark, start..start + 2 * WORD);
+    }
+}
+
 /// Marks every byte, including its own stack and data, and traps.
 pub(crate) fn drown(mark: Mark) -> ! {
     write(mark, 0..size());

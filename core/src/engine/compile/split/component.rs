@@ -15,7 +15,7 @@ use wasmparser::{
 
 use super::core_module::{CoreModule, global_reader};
 use super::state_module::StateModule;
-use super::{MEMORY, READ_HEAD, READ_MEMORY, Refusal, STATE, malformed};
+use super::{MEMORY, READ_HEAD, READ_MEMORY, RESET, Refusal, STATE, malformed};
 
 /// A component taken apart into its code and the state in which its instances start.
 pub(in crate::engine::compile) struct SplitComponent {
@@ -120,6 +120,11 @@ impl<'a> Parts<'a> {
                 for function in section.clone() {
                     match function.map_err(malformed)? {
                         CanonicalFunction::Lift { .. } => self.functions += 1,
+                        // Handles of its own resources would be state beside the memory.
+                        CanonicalFunction::ResourceNew { .. }
+                        | CanonicalFunction::ResourceRep { .. } => {
+                            return Err("it defines a resource".into());
+                        }
                         _ => self.core_functions += 1,
                     }
                 }
@@ -236,7 +241,7 @@ impl<'a> Parts<'a> {
             modules += usize::from(is(ComponentSectionId::CoreModule));
         }
 
-        self.export_readers(&mut code, main)?;
+        self.export_added_functions(&mut code, main)?;
         Ok(code.finish())
     }
 
@@ -258,8 +263,8 @@ impl<'a> Parts<'a> {
         code.section(&instances);
     }
 
-    /// Exports the functions that read the state.
-    fn export_readers(&self, code: &mut Component, main: usize) -> Result<(), Refusal> {
+    /// Exports the functions that read and reset the state.
+    fn export_added_functions(&self, code: &mut Component, main: usize) -> Result<(), Refusal> {
         let instance = self.instances.iter().position(|module| *module == Some(main));
         let instance = shifted(instance.ok_or("its main module is not used")? as u32);
         let globals = self.modules[main].globals.len();
@@ -272,22 +277,28 @@ impl<'a> Parts<'a> {
         };
         alias(0, ExportKind::Memory, MEMORY);
         alias(instance, ExportKind::Func, READ_MEMORY);
+        alias(instance, ExportKind::Func, RESET);
         for name in &numbers {
             alias(instance, ExportKind::Func, name);
         }
         code.section(&aliases);
 
-        let (list, read_list, read_number) = (self.types, self.types + 1, self.types + 2);
+        let [list, read_list, reset, read_number] = [0, 1, 2, 3].map(|added| self.types + added);
         let mut types = ComponentTypeSection::new();
         let none: [(&str, ComponentValType); 0] = [];
+        let passed: ComponentValType = PrimitiveValType::S32.into();
         types.defined_type().list(PrimitiveValType::U8);
         types.function().params(none).result(Some(ComponentValType::Type(list)));
+        types.function().params([("passed", passed)]).result(Some(passed));
         types.function().params(none).result(Some(PrimitiveValType::S64.into()));
         code.section(&types);
 
+        // The memory lets the host reset its content while it passes the parameter.
+        let memory = CanonicalOption::Memory(self.core_memories);
         let mut lifts = CanonicalFunctionSection::new();
-        lifts.lift(self.core_functions, read_list, [CanonicalOption::Memory(self.core_memories)]);
-        for number in 1..=numbers.len() as u32 {
+        lifts.lift(self.core_functions, read_list, [memory]);
+        lifts.lift(self.core_functions + 1, reset, [memory]);
+        for number in (2..).take(numbers.len()) {
             lifts.lift(self.core_functions + number, read_number, []);
         }
         code.section(&lifts);
@@ -296,7 +307,7 @@ impl<'a> Parts<'a> {
         let mut export = |name: &str, index| {
             exports.export(name, ComponentExportKind::Func, index, None);
         };
-        let names = [READ_MEMORY].into_iter().chain(numbers.iter().map(String::as_str));
+        let names = [READ_MEMORY, RESET].into_iter().chain(numbers.iter().map(String::as_str));
         // An export adds a function of its own to the index space, behind the lifted ones.
         for (name, index) in names.zip(self.functions..) {
             export(name, index);

@@ -6,7 +6,7 @@ use wasmparser::{
     Payload, TypeRef, ValType,
 };
 
-use super::{MEMORY, READ_GLOBAL, READ_HEAD, READ_MEMORY, Refusal, STATE, malformed};
+use super::{MEMORY, READ_GLOBAL, READ_HEAD, READ_MEMORY, RESET, Refusal, STATE, malformed};
 
 /// A core module of a component.
 #[derive(Default)]
@@ -154,7 +154,7 @@ fn constant(expression: &ConstExpr<'_>) -> Result<i64, Refusal> {
 
 impl CoreModule<'_> {
     /// Returns the module with its memory imported, without data, and with functions that read the
-    /// memory and the globals.
+    /// memory and the globals, and reset the globals.
     pub(super) fn without_state(&self) -> Result<Vec<u8>, Refusal> {
         let memory = self.memory()?;
         let mut module = Module::new();
@@ -181,13 +181,13 @@ impl CoreModule<'_> {
     fn changed(&self, section: &RawSection<'_>) -> Result<Option<OwnedSection>, Refusal> {
         let is = |id: SectionId| section.id == id as u8;
         let (count, items) = if is(SectionId::Type) {
-            (READER_TYPES, reader_types())
+            (ADDED_TYPES, added_types())
         } else if is(SectionId::Function) {
-            (self.readers(), self.reader_functions())
+            (self.added(), self.added_functions())
         } else if is(SectionId::Export) {
-            (self.readers(), self.reader_exports())
+            (self.added(), self.added_exports())
         } else if is(SectionId::Code) {
-            (self.readers(), self.reader_bodies()?)
+            (self.added(), self.added_bodies()?)
         } else {
             return Ok(None);
         };
@@ -232,17 +232,18 @@ impl CoreModule<'_> {
         })
     }
 
-    fn reader_functions(&self) -> Vec<u8> {
+    /// The types of the added functions, in the order of [`CoreModule::added_exports`].
+    fn added_functions(&self) -> Vec<u8> {
+        let [address, passed, number] = [0, 1, 2].map(|added| self.types + added);
+        let numbers = (0..=self.globals.len()).map(|_| number);
+
         let mut types = Vec::new();
-        self.types.encode(&mut types);
-        for _ in 0..=self.globals.len() {
-            (self.types + 1).encode(&mut types);
-        }
+        [address, passed].into_iter().chain(numbers).for_each(|ty| ty.encode(&mut types));
         types
     }
 
-    fn reader_exports(&self) -> Vec<u8> {
-        let names = [READ_MEMORY.to_owned(), READ_HEAD.to_owned()].into_iter();
+    fn added_exports(&self) -> Vec<u8> {
+        let names = [READ_MEMORY, RESET, READ_HEAD].map(str::to_owned).into_iter();
         let names = names.chain((0..self.globals.len()).map(global_reader));
 
         let mut exports = Vec::new();
@@ -254,9 +255,10 @@ impl CoreModule<'_> {
         exports
     }
 
-    fn reader_bodies(&self) -> Result<Vec<u8>, Refusal> {
+    fn added_bodies(&self) -> Result<Vec<u8>, Refusal> {
         let mut bodies = Vec::new();
         read_memory().encode(&mut bodies);
+        reset_globals(&self.globals)?.encode(&mut bodies);
         read_head().encode(&mut bodies);
         for global in &self.globals {
             read_global(global)?.encode(&mut bodies);
@@ -265,8 +267,8 @@ impl CoreModule<'_> {
     }
 
     /// The number of added functions.
-    fn readers(&self) -> u32 {
-        2 + self.globals.len() as u32
+    fn added(&self) -> u32 {
+        3 + self.globals.len() as u32
     }
 }
 
@@ -275,11 +277,11 @@ pub(super) fn global_reader(number: usize) -> String {
     format!("{READ_GLOBAL}{number}")
 }
 
-/// Types of the added functions: `() -> i32` and `() -> i64`.
-const READER_TYPES: u32 = 2;
+/// Types of the added functions: `() -> i32`, `(i32) -> i32` and `() -> i64`.
+const ADDED_TYPES: u32 = 3;
 
-fn reader_types() -> Vec<u8> {
-    vec![0x60, 0, 1, 0x7f, 0x60, 0, 1, 0x7e]
+fn added_types() -> Vec<u8> {
+    vec![0x60, 0, 1, 0x7f, 0x60, 1, 0x7f, 1, 0x7f, 0x60, 0, 1, 0x7e]
 }
 
 /// Returns the whole memory as a list. Its address and length lie where the memory begins, so those
@@ -312,11 +314,31 @@ fn read_global(global: &MutableGlobal) -> Result<Function, Refusal> {
         ValType::I64 => &mut code,
         ValType::F32 => code.i32_reinterpret_f32().i64_extend_i32_s(),
         ValType::F64 => code.i64_reinterpret_f64(),
-        ValType::V128 | ValType::Ref(_) => return Err("a mutable global is not a number".into()),
+        ValType::V128 | ValType::Ref(_) => return Err(NOT_A_NUMBER.into()),
     }
     .end();
     Ok(function)
 }
+
+/// Sets every mutable global to its first value, and returns its parameter.
+fn reset_globals(globals: &[MutableGlobal]) -> Result<Function, Refusal> {
+    let mut function = Function::new([]);
+    let mut code = function.instructions();
+    for global in globals {
+        match global.ty {
+            ValType::I32 => code.i32_const(global.initial as i32),
+            ValType::I64 => code.i64_const(global.initial),
+            ValType::F32 => code.i32_const(global.initial as i32).f32_reinterpret_i32(),
+            ValType::F64 => code.i64_const(global.initial).f64_reinterpret_i64(),
+            ValType::V128 | ValType::Ref(_) => return Err(NOT_A_NUMBER.into()),
+        }
+        .global_set(global.index);
+    }
+    code.local_get(0).end();
+    Ok(function)
+}
+
+const NOT_A_NUMBER: &str = "a mutable global is not a number";
 
 /// A section whose content is made here.
 struct OwnedSection {

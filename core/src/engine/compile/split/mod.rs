@@ -6,8 +6,8 @@
 //! serves every model whose component differs in its data alone, or not at all.
 //!
 //! The same code runs `load` and answers requests: before `load` its state holds the component's
-//! own data, and after it the memory as `load` left it. Three functions are added to the code,
-//! through which the host reads that memory ([`LoadedState`]).
+//! own data, and after it the memory as `load` left it. Functions are added to the code, through
+//! which the host reads that memory ([`LoadedState`]), and resets an instance for another call.
 //!
 //! A component is split only if nothing but its memory can differ after `load`. Where that is not
 //! certain, [`SplitComponent::new`] or [`check_instructions`] refuses with the reason, and the
@@ -36,6 +36,10 @@ const MEMORY: &str = "memory";
 const READ_HEAD: &str = "wardian-read-head";
 const READ_MEMORY: &str = "wardian-read-memory";
 const READ_GLOBAL: &str = "wardian-read-global";
+
+/// The export of the code that sets the global variables to their first values. It takes an `s32`
+/// and returns it.
+pub(in crate::engine) const RESET: &str = "wardian-reset";
 
 /// The reason why a component cannot be split.
 pub(super) type Refusal = String;

@@ -1,5 +1,8 @@
 use wasmparser::Validator;
+use wasmtime::component::{self, Linker};
+use wasmtime::{Engine, Module, Store};
 
+use super::core_module::global_reader;
 use super::*;
 
 /// A component whose main module has that content beside its functions.
@@ -101,6 +104,56 @@ fn structure_that_cannot_be_followed_is_refused() {
     assert!(refused(nested).contains("within it"));
     assert!(SplitComponent::new(b"\0asm\x01\0\0\0").is_err());
     assert!(SplitComponent::new(b"not WebAssembly").is_err());
+}
+
+#[test]
+fn a_component_with_a_resource_is_refused() {
+    let rest = r#"(type $own (resource (rep i32)))
+        (core func $new (canon resource.new $own))"#;
+    assert!(split(&component(MEMORY, rest)).err().unwrap().contains("resource"));
+}
+
+#[test]
+fn the_added_function_resets_every_global() {
+    let module = r#"(memory (export "memory") 1)
+        (global $a (mut i32) (i32.const -7))
+        (global $b (mut i64) (i64.const 0x8000000000000001))
+        (global $fixed i32 (i32.const 5))
+        (global $c (mut f32) (f32.const nan:0x200001))
+        (global $d (mut f64) (f64.const -0.5))
+        (func (export "change") (result i32)
+            (global.set $a (i32.const 1)) (global.set $b (i64.const 2))
+            (global.set $c (f32.const 3)) (global.set $d (f64.const 4)) (i32.const 0))"#;
+    let change = r#"(alias core export $main "change" (core func $change))
+        (func $lifted-change (type $run-type) (canon lift (core func $change)))
+        (export "change" (func $lifted-change))"#;
+    let split = split(&component(module, change)).unwrap();
+
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, ());
+    let mut linker = Linker::new(&engine);
+    let state = Module::new(&engine, &split.initial_state).unwrap();
+    linker.root().module(STATE, &state).unwrap();
+    let code = component::Component::new(&engine, &split.code).unwrap();
+    let instance = linker.instantiate(&mut store, &code).unwrap();
+
+    let mut globals = |first: &str, parameters: &[component::Val]| {
+        let mut results = [component::Val::S32(0)];
+        let function = instance.get_func(&mut store, first).unwrap();
+        function.call(&mut store, parameters, &mut results).unwrap();
+        let values: Vec<i64> = (0..split.globals.len())
+            .map(|number| {
+                let name = global_reader(number);
+                let read = instance.get_typed_func::<(), (i64,)>(&mut store, name.as_str());
+                read.unwrap().call(&mut store, ()).unwrap().0
+            })
+            .collect();
+        (results, values)
+    };
+
+    assert_eq!(globals("change", &[]).1, [1, 2, 3_f32.to_bits().into(), 4_f64.to_bits() as i64]);
+    let passed = [component::Val::S32(42)];
+    assert_eq!(globals(RESET, &passed), (passed, split.globals.clone()));
 }
 
 #[test]
