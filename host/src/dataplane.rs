@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use crate::engine::{Budget, Interface};
 use crate::model::{
     CallerInfo, Deadline, InferError, InferRequest, ModelName, ModelSettings, Retention,
@@ -21,6 +23,7 @@ pub struct DataPlane {
     registry: Registry,
     ready: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
+    stop_requested: Arc<Notify>,
     requests: InFlight,
 }
 
@@ -41,7 +44,13 @@ impl DataPlane {
     /// Returns the data plane over `registry`. The manager sets `ready` once every wanted model
     /// has been tried or took too long.
     pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
-        DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
+        DataPlane {
+            registry,
+            ready,
+            stopping: Arc::default(),
+            stop_requested: Arc::default(),
+            requests: InFlight::default(),
+        }
     }
 
     /// True if every wanted model has been tried or took too long, and the server is not stopping.
@@ -57,6 +66,24 @@ impl DataPlane {
     /// Refuses new requests from now on.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.stop_requested.notify_waiters();
+    }
+
+    /// Waits until new requests are refused.
+    pub async fn stopped(&self) {
+        let requested = self.stop_requested.notified();
+        tokio::pin!(requested);
+        requested.as_mut().enable();
+
+        // Looked at after the wait has begun, so that no stop is missed.
+        if !self.is_stopping() {
+            requested.await;
+        }
+    }
+
+    /// Counts work besides a request that a stopping server waits for.
+    pub fn begin_work(&self) -> InFlightGuard {
+        self.requests.begin()
     }
 
     /// Admits a request of a tenant and resolves its version: the given one, or the newest. Fails

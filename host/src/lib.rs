@@ -118,6 +118,9 @@
 //! - Everything that a caller or a guest can make grow has a bound: bodies, nesting, queues, log
 //!   lines, memory, tables, handles, time.
 
+// The future of a connection has those of everything that serves a request within it.
+#![recursion_limit = "256"]
+
 pub mod cli;
 
 pub mod server;

@@ -139,6 +139,7 @@ impl Server {
             stores: stores.clone(),
             hosts: AllowedHosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
+            keep_alive: config.http.keep_alive,
             dashboard: Dashboard::new(config.dashboard.enabled),
         });
 

@@ -50,6 +50,28 @@ fn grpc_services() {
     run(Command::new(python).arg(script("grpc_services.py")).arg(address(&server)).arg(KEY), 5);
 }
 
+/// Python's `websockets`.
+#[test]
+fn websockets() {
+    let Some(python) = python("WARDIAN_PYTHON") else { return };
+    let setup = serving(&["upper"]);
+    let routes = std::fs::read_to_string(root().join("examples/routes/upper.toml")).unwrap();
+    let bytes = "[[routes]]\npath = '/bytes'\nwebsocket = true\nbody = 'raw'\nanswer = 'raw'\n\
+        inputs = { text = 'body' }\noutputs = 'text'\n";
+    setup.models().settings("upper", &format!("{routes}{bytes}"));
+    let server = start(setup.config(&with_key()));
+    let example = root().join("examples/routes/shout.py");
+    let mut script = Command::new(python);
+    run(
+        script
+            .arg(self::script("websockets_client.py"))
+            .arg(address(&server))
+            .args([KEY])
+            .arg(example),
+        7,
+    );
+}
+
 /// The cases of `tests/protocols/grpc`.
 #[test]
 fn grpc_cases() {

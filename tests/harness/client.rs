@@ -50,6 +50,14 @@ impl Call {
         self
     }
 
+    /// Sets a header that every request has.
+    pub(super) fn replace_header(mut self, name: &str, value: &str) -> Self {
+        let (before, rest) = self.head.split_once(&format!("\r\n{name}: ")).unwrap();
+        let (_, after) = rest.split_once("\r\n").unwrap();
+        self.head = format!("{before}\r\n{name}: {value}\r\n{after}");
+        self
+    }
+
     /// Sets the `HostFile` header to something other than the server's address.
     pub(crate) fn host(mut self, host: &str) -> Self {
         self.head = self

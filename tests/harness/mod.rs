@@ -18,6 +18,7 @@ mod server;
 mod tenant;
 mod wait;
 mod wat_models;
+mod websocket;
 
 pub(crate) use client::{Call, Pending, Response};
 pub(crate) use crash::{Crashes, check_store};
@@ -35,3 +36,4 @@ pub(crate) use server::{Server, Setup};
 pub(crate) use tenant::Tenant;
 pub(crate) use wait::{until, until_some};
 pub(crate) use wat_models::{address, wat_model, wat_model_with};
+pub(crate) use websocket::{BINARY, CLOSE, PING, PONG, TEXT, WebSocket, frame};

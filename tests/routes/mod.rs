@@ -6,6 +6,8 @@ mod answers;
 mod conflicts;
 mod documents;
 mod swaps;
+mod websocket_limits;
+mod websockets;
 
 use crate::harness::{Models, Server, scripted};
 

@@ -36,6 +36,10 @@ pub struct ModelRoute {
     pub outputs: AnswerOutputs,
     /// True if the answer is a stream of events, one for each part.
     pub stream: bool,
+    /// True if each message of a WebSocket connection is a request.
+    pub websocket: bool,
+    /// True if such a connection is a session of the model.
+    pub session: bool,
 }
 
 /// A query parameter.

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::tenant::AuthError;
 
-const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
+pub(super) const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Returns the API key of a request: from `Authorization: Bearer`, else from `X-Api-Key`. Fails if
 /// one of the two headers is repeated, because a proxy may have checked another of its values.

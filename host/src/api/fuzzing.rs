@@ -7,6 +7,7 @@ pub use super::oip::fuzzing::{infer_binary, infer_json};
 pub use super::routes::model_routes::fuzzing::route_request;
 pub use super::routes::openai::fuzzing::openai;
 pub use super::routes::predict::fuzzing::table;
+pub use super::websocket::fuzzing::websocket;
 use crate::fuzzing::check_text;
 
 /// Checks a golden request file. An accepted file has cases with outputs, valid tensors, and a

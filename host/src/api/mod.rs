@@ -42,6 +42,7 @@ mod service;
 mod state;
 mod table;
 mod unary;
+mod websocket;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -49,7 +50,7 @@ pub(crate) mod fuzzing;
 pub use auth::Access;
 pub use dashboard::Dashboard;
 pub use golden_file::parse_golden;
-pub use http::connection::Connection;
+pub use http::connection::{AnswerHook, Connection, Conversation};
 pub use http::guarded_body::{GuardedBody, guard_bytes};
 pub use origin_check::AllowedHosts;
 pub use route::Route;

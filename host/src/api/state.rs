@@ -1,6 +1,7 @@
 //! The services that the handlers use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dashboard::Dashboard;
 use super::origin_check::AllowedHosts;
@@ -35,6 +36,8 @@ pub struct ApiState {
     pub hosts: AllowedHosts,
     /// The model of `POST /invocations` for requests that name none.
     pub default_model: Option<ModelName>,
+    /// Time of silence after which a WebSocket connection ends.
+    pub keep_alive: Duration,
     /// The dashboard.
     pub dashboard: Dashboard,
 }

@@ -64,6 +64,8 @@ fn read_route(keys: &mut TableReader<'_>) -> Option<ModelRoute> {
         answer: AnswerForm::Row,
         outputs: AnswerOutputs::All,
         stream: false,
+        websocket: false,
+        session: false,
     };
 
     keys.read("method", &mut route.method, one_of(methods));
@@ -76,11 +78,14 @@ fn read_route(keys: &mut TableReader<'_>) -> Option<ModelRoute> {
     keys.read("answer", &mut route.answer, one_of(answers));
     keys.read("outputs", &mut route.outputs, outputs);
     keys.read("stream", &mut route.stream, boolean);
+    keys.read("websocket", &mut route.websocket, boolean);
+    keys.read("session", &mut route.session, boolean);
 
     let default = if route.answer == AnswerForm::Empty { 204 } else { 200 };
     route.status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(default);
     check_request(keys, &route);
     check_answer(keys, &route, status.is_some());
+    check_websocket(keys, &route, status.is_some());
 
     path.map(|_| route)
 }
@@ -88,7 +93,7 @@ fn read_route(keys: &mut TableReader<'_>) -> Option<ModelRoute> {
 /// Refuses parts of a request that contradict each other.
 fn check_request(keys: &mut TableReader<'_>, route: &ModelRoute) {
     keys.check(
-        route.method != RouteMethod::Get || route.body == RouteBody::None,
+        route.method != RouteMethod::Get || route.body == RouteBody::None || route.websocket,
         "body: a GET has no body; write another method",
     );
 
@@ -160,12 +165,48 @@ fn check_answer(keys: &mut TableReader<'_>, route: &ModelRoute, has_status: bool
         "outputs: a raw answer has the bytes of one output; write outputs = \"NAME\"",
     );
     keys.check(
-        !route.stream || !(is_empty || is_raw),
+        !route.stream || route.websocket || !(is_empty || is_raw),
         "stream: the events of a stream have JSON; write another answer",
     );
     keys.check(
-        !route.stream || !(has_status || route.content_type.is_some()),
+        !route.stream || route.websocket || !(has_status || route.content_type.is_some()),
         "stream: a stream has its own status and content type",
+    );
+}
+
+/// Refuses keys that contradict `websocket`.
+fn check_websocket(keys: &mut TableReader<'_>, route: &ModelRoute, has_status: bool) {
+    let names_session = |(parameter, _): &(String, String)| parameter.starts_with("sequence_");
+    keys.check(
+        !route.session || route.websocket,
+        "session: the connection of a WebSocket is a session; write websocket = true",
+    );
+    keys.check(
+        !route.session || !route.parameters.iter().any(names_session),
+        "session: the connection names the session; take sequence_id, sequence_start and \
+         sequence_end out of parameters",
+    );
+    if !route.websocket {
+        return;
+    }
+
+    keys.check(
+        route.method == RouteMethod::Get,
+        "websocket: a handshake is a GET; leave out the method",
+    );
+    keys.check(
+        matches!(route.body, RouteBody::Json | RouteBody::Raw),
+        "websocket: a message is the body of a request; write body = \"json\" or \"raw\"",
+    );
+    keys.check(
+        route.answer != AnswerForm::Empty,
+        "websocket: each message is answered; write another answer than \"empty\"",
+    );
+    keys.check(!has_status, "status: a message has none");
+    keys.check(
+        route.content_type.is_none() || route.answer == AnswerForm::Raw,
+        "content_type: a message has none; for answer = \"raw\" one that begins with text/ makes \
+         the messages text",
     );
 }
 
@@ -308,10 +349,12 @@ mod tests {
              answer = 'rows'\noutputs = { b = 'text', a = { value = [1, 2.5] } }\n\
              [[routes]]\npath = '/raw'\nmethod = 'PUT'\nbody = 'raw'\ninputs = { image = 'body' }\n\
              answer = 'raw'\noutputs = 'image'\n\
-             [[routes]]\npath = '/gone'\nmethod = 'DELETE'\nanswer = 'empty'",
+             [[routes]]\npath = '/gone'\nmethod = 'DELETE'\nanswer = 'empty'\n\
+             [[routes]]\npath = '/chat'\nwebsocket = true\nsession = true\nstream = true\n\
+             body = 'raw'\nanswer = 'raw'\ncontent_type = 'text/plain'",
         )
         .routes;
-        let [all, raw, gone] = routes.as_slice() else { panic!("{routes:?}") };
+        let [all, raw, gone, chat] = routes.as_slice() else { panic!("{routes:?}") };
 
         let query: Vec<_> =
             all.query.iter().map(|one| (one.name.as_str(), one.default.as_deref())).collect();
@@ -331,11 +374,13 @@ mod tests {
 
         assert_eq!(raw.outputs, AnswerOutputs::Single("image".into()));
         assert_eq!((gone.status, gone.answer), (204, AnswerForm::Empty));
+        assert!(chat.websocket && chat.session && chat.stream && chat.method == RouteMethod::Get);
     }
 
     #[test]
     fn faults_name_the_route_and_the_key() {
         let route = |keys: &str| format!("[[routes]]\npath = '/a'\nmethod = 'POST'\n{keys}");
+        let socket = |keys: &str| format!("[[routes]]\npath = '/a'\nwebsocket = true\n{keys}");
         for (text, says) in [
             ("[[routes]]\n", "line 1: routes[0].path: missing"),
             ("[[routes]]\npath = 'a'", "routes[0].path: a path begins with '/'"),
@@ -375,6 +420,17 @@ mod tests {
             (&route("answer = 'empty'\noutputs = 'b'"), "neither outputs nor a content_type"),
             (&route("answer = 'raw'\nstream = true"), "stream: the events"),
             (&route("status = 201\nstream = true"), "stream: a stream has its own status"),
+            (&route("websocket = true\nbody = 'json'"), "websocket: a handshake is a GET"),
+            (&socket(""), "websocket: a message is the body"),
+            (&socket("body = 'form'"), "websocket: a message is the body"),
+            (&socket("body = 'raw'\nanswer = 'empty'"), "websocket: each message is answered"),
+            (&socket("body = 'raw'\nstatus = 200"), "status: a message has none"),
+            (&socket("body = 'raw'\ncontent_type = 'text/plain'"), "content_type: a message"),
+            (&route("session = true"), "write websocket = true"),
+            (
+                &socket("body = 'json'\nsession = true\nparameters = { sequence_id = 'id' }"),
+                "session: the connection names the session",
+            ),
             (
                 "[[routes]]\npath = '/a/{x}'\n[[routes]]\npath = '/a/{y}'",
                 "line 3: routes[1]: GET /a/{y} is the same as the route GET /a/{x} before it",

@@ -1,6 +1,7 @@
 //! Accepts connections, and serves each in a task of its own.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -25,7 +26,7 @@ use super::peer::Peer;
 use super::protocol;
 use super::sending_body::SendingBody;
 use super::timeouts::ConnectionTimeouts;
-use crate::api::{Api, Connection, GuardedBody};
+use crate::api::{Api, Connection, Conversation, GuardedBody};
 use crate::config::HttpConfig;
 
 /// Accepts connections, and serves at most as many at the same time as are configured.
@@ -118,9 +119,10 @@ impl Acceptor<'_> {
             meter: meter.clone(),
         };
 
-        let serving = meter.measure(served.serve(io, self.graceful.watcher()));
+        let stopped = stopped(self.accepting.clone());
+        let serving = meter.measure(served.serve(io, self.graceful.watcher(), stopped));
         let metrics = self.connections.metrics().clone();
-        let mut accepting = self.accepting.clone();
+        let accepting = self.accepting.clone();
 
         tokio::spawn(async move {
             tokio::select! {
@@ -142,22 +144,24 @@ impl Acceptor<'_> {
                     metrics.record_closed(CloseReason::Evicted);
                     tracing::debug!("a connection that did no work was closed to make room");
                 }
-                () = stopped_before_protocol(&mut accepting, &timeouts) => {}
+                () = stopped_before_protocol(accepting, &timeouts) => {}
             }
         });
     }
 }
 
 /// Resolves if the server stops before the client has said which protocol it speaks.
-async fn stopped_before_protocol(
-    accepting: &mut watch::Receiver<()>,
-    timeouts: &ConnectionTimeouts,
-) {
-    // It fails once nothing is accepted any more.
-    while accepting.changed().await.is_ok() {}
+async fn stopped_before_protocol(accepting: watch::Receiver<()>, timeouts: &ConnectionTimeouts) {
+    stopped(accepting).await;
     if timeouts.has_protocol() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Resolves once nothing is accepted any more.
+async fn stopped(mut accepting: watch::Receiver<()>) {
+    // It fails then.
+    while accepting.changed().await.is_ok() {}
 }
 
 /// A connection that is being served.
@@ -172,8 +176,13 @@ struct ServedConnection {
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl ServedConnection {
-    /// Serves requests until the connection ends.
-    async fn serve(self, mut io: ConnectionIo, watcher: Watcher) -> Result<(), BoxError> {
+    /// Serves requests until the connection ends. After `stopped` it ends with the present one.
+    async fn serve(
+        self,
+        mut io: ConnectionIo,
+        watcher: Watcher,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<(), BoxError> {
         let is_http2 = protocol::is_http2(&mut io).await?;
         self.timeouts.on_protocol(is_http2);
         let io = TokioIo::new(io);
@@ -192,12 +201,39 @@ impl ServedConnection {
         // hyper has one timeout for heads and for the pause between requests; here they are two.
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(None).max_buf_size(MAX_BUFFERED);
+        let served = self.clone();
         let service = service_fn(move |request| {
-            let served = self.clone();
+            let served = served.clone();
             async move { Ok::<_, Infallible>(served.respond(request).await) }
         });
-        watcher.watch(builder.serve_connection(io, service)).await?;
+        let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
+        tokio::select! {
+            biased;
+            () = stopped => {
+                serving.as_mut().graceful_shutdown();
+                serving.as_mut().await?;
+            }
+            ended = serving.as_mut() => ended?,
+        }
+
+        if let Some(conversation) = self.connection.take_conversation() {
+            self.converse(conversation).await;
+        }
+        // The server waits for the connection until here.
+        drop(watcher);
         Ok(())
+    }
+
+    /// Serves a connection that has been upgraded until it ends.
+    async fn converse(self, conversation: Conversation) {
+        let ServedConnection { connection, timeouts, meter, .. } = self;
+        timeouts.on_upgraded();
+
+        let on_answer = Box::new(move || {
+            timeouts.on_resumed();
+            meter.settle();
+        });
+        conversation(connection, on_answer).await;
     }
 
     /// Answers a request of HTTP/1.1.

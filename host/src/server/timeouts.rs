@@ -163,6 +163,14 @@ impl ConnectionTimeouts {
         self.progress().phase = Phase::Serving(Instant::now());
     }
 
+    /// Records that the connection has been upgraded, and is served as one request from now on.
+    pub(super) fn on_upgraded(&self) {
+        let mut progress = self.progress();
+        progress.active += 1;
+        progress.pipelined = false;
+        progress.phase = Phase::Serving(Instant::now());
+    }
+
     /// Records that the connection is closing.
     pub(super) fn on_closing(&self) {
         self.progress().phase = Phase::Closing(Instant::now());

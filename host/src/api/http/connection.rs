@@ -7,6 +7,7 @@ use std::time::Instant;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -23,6 +24,12 @@ pub struct Connection {
     guest_call: Arc<AtomicBool>,
 }
 
+/// Serves a connection after its upgrade to another protocol. It calls the hook after each request.
+pub type Conversation = Box<dyn FnOnce(Connection, AnswerHook) -> BoxFuture<'static, ()> + Send>;
+
+/// Called on an upgraded connection after each request.
+pub type AnswerHook = Box<dyn Fn() + Send + Sync>;
+
 #[derive(Default)]
 struct State {
     hang_up: Notify,
@@ -32,6 +39,9 @@ struct State {
     /// Requests that wait for the next message of their client.
     waiting: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
+    /// The conversation after the upgrade that a response has announced. It must not hold the
+    /// connection.
+    conversation: Mutex<Option<Conversation>>,
 }
 
 /// Marks the connection as discarding the rest of a rejected request's body, until dropped.
@@ -133,7 +143,22 @@ impl Connection {
         }
 
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        self.set_closing();
+    }
+
+    /// Records that the server closes the connection. The client may still be sending.
+    pub(in crate::api) fn set_closing(&self) {
         self.state.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Sets what follows the upgrade that a response is about to announce.
+    pub(in crate::api) fn set_conversation(&self, conversation: Conversation) {
+        *lock(&self.state.conversation) = Some(conversation);
+    }
+
+    /// Returns what follows the last response, if it has announced an upgrade.
+    pub fn take_conversation(&self) -> Option<Conversation> {
+        lock(&self.state.conversation).take()
     }
 
     /// Starts a timer that ends the connection at `when`. A connection of HTTP/2 has other

@@ -26,6 +26,13 @@ pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Deadline
     milliseconds.map(|ms| Some(deadline(ms))).ok_or_else(wrong)
 }
 
+/// Copies the header from the head of a request to that of another one.
+pub(in crate::api) fn copy(from: &HeaderMap, to: &mut HeaderMap) {
+    if let Some(value) = from.get(HEADER) {
+        to.insert(HEADER, value.clone());
+    }
+}
+
 /// Sets the header to `left`, rounded up to milliseconds, unless it is shorter already. Fails like
 /// [`from_header`].
 pub(in crate::api) fn shorten(headers: &mut HeaderMap, left: Duration) -> Result<(), InferError> {

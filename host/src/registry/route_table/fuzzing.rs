@@ -67,5 +67,7 @@ fn route(path: &str) -> Option<Arc<ModelRoute>> {
         answer: AnswerForm::Row,
         outputs: AnswerOutputs::All,
         stream: false,
+        websocket: false,
+        session: false,
     }))
 }

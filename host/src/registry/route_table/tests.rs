@@ -18,6 +18,8 @@ pub(in crate::registry) fn route(method: RouteMethod, path: &str) -> Option<Arc<
         answer: AnswerForm::Row,
         outputs: AnswerOutputs::All,
         stream: false,
+        websocket: false,
+        session: false,
     }))
 }
 

@@ -14,6 +14,7 @@ use crate::api::http::content_type;
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::oip::response_json::EncodedResponse;
 use crate::api::unary::{self, Codec, Decode};
+use crate::api::websocket::MessageKind;
 use crate::model::{AnswerForm, InferError, InferResponse, Metadata, ModelRoute, RouteBody};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
@@ -53,6 +54,15 @@ impl RouteCodec {
     }
 }
 
+/// Returns the kind of the messages that a route answers with.
+pub(super) fn message_kind(route: &ModelRoute) -> MessageKind {
+    let is_text = || route.content_type.as_deref().is_some_and(|name| name.starts_with("text/"));
+    match route.answer {
+        AnswerForm::Raw if !is_text() => MessageKind::Binary,
+        _ => MessageKind::Text,
+    }
+}
+
 impl Decode for RouteCodec {
     type Form = ();
 
@@ -78,6 +88,13 @@ impl Codec for RouteCodec {
     ) -> Result<EncodedResponse, InferError> {
         let limit = servable.settings().limits.response;
         let body = answer::write(&self.route, servable.metadata(), response, limit, pacer)?;
+        if self.route.websocket
+            && message_kind(&self.route) == MessageKind::Text
+            && std::str::from_utf8(&body).is_err()
+        {
+            let reason = "the route answers with text messages, and the output is not UTF-8";
+            return Err(InferError::BadOutput(reason.into()));
+        }
         Ok(EncodedResponse { body, json_length: None })
     }
 

@@ -153,7 +153,15 @@ fn object(properties: Map<String, Value>, required: &[&String]) -> Value {
 fn operation(schemas: &Schemas<'_>, route: &ModelRoute, model: &str, number: usize) -> Value {
     let map = PartMap::new(route);
     let mut responses = Map::new();
-    responses.insert(route.status.to_string(), success(schemas, route));
+    match route.websocket {
+        true => {
+            let switch = json!({ "description": "the connection is a WebSocket from here on" });
+            responses.insert("101".into(), switch);
+            let refused = json!({ "description": "the request is no WebSocket handshake" });
+            responses.insert("426".into(), refused);
+        }
+        false => drop(responses.insert(route.status.to_string(), success(schemas, route))),
+    }
     for status in ["400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504"] {
         if let Some(name) = errors::name(status) {
             let reference = format!("#/components/responses/{name}");
@@ -170,7 +178,12 @@ fn operation(schemas: &Schemas<'_>, route: &ModelRoute, model: &str, number: usi
         "responses": responses,
         "security": [{ "bearer": [] }, { "key": [] }],
     });
-    if let Some(content) = body(schemas, route, &map) {
+    let content = body(schemas, route, &map);
+    if route.websocket {
+        // OpenAPI has no words for the messages of a connection.
+        described["x-websocket"] =
+            json!({ "receives": content, "sends": success(schemas, route)["content"] });
+    } else if let Some(content) = content {
         described["requestBody"] = json!({ "required": true, "content": content });
     }
 
@@ -266,13 +279,13 @@ fn success(schemas: &Schemas<'_>, route: &ModelRoute) -> Value {
     let default = match route.answer {
         AnswerForm::Empty => return json!({ "description": "no body" }),
         AnswerForm::Raw => "application/octet-stream",
-        _ if route.stream => "text/event-stream",
+        _ if route.stream && !route.websocket => "text/event-stream",
         _ => "application/json",
     };
     let media = route.content_type.as_deref().unwrap_or(default);
     let schema = match route.answer {
         AnswerForm::Raw => json!({ "type": "string", "format": "binary" }),
-        _ if route.stream => json!({ "type": "string" }),
+        _ if route.stream && !route.websocket => json!({ "type": "string" }),
         AnswerForm::Rows => json!({ "type": "array", "items": values(schemas, route) }),
         _ => values(schemas, route),
     };

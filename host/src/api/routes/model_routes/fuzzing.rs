@@ -53,7 +53,7 @@ pub fn route_request(bytes: &[u8]) {
 
     let mut lines = request.splitn(3, |byte| *byte == b'\n');
     let mut text = || String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-    let head = RequestHead { path: vec![text()], query: text() };
+    let head = RequestHead { path: vec![text()], query: text(), session: None };
     let body = lines.next().unwrap_or_default();
 
     match decode(route, &metadata, &head, body, &Pacer::unmetered()) {

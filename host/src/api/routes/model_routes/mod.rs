@@ -13,6 +13,7 @@ mod document;
 mod events;
 mod parts;
 mod request;
+mod socket;
 
 #[cfg(fuzzing)]
 pub(in crate::api) mod fuzzing;
@@ -38,6 +39,7 @@ use crate::api::routes::generate::events::EventStream;
 use crate::api::routes::generate::generation::Generation;
 use crate::api::state::ApiState;
 use crate::api::unary;
+use crate::api::websocket;
 use crate::dataplane::RouteSearch;
 use crate::model::{ModelRoute, RESERVED_SEGMENTS, RouteMethod};
 use crate::servable::ServableHandle;
@@ -52,8 +54,9 @@ use request::RequestHead;
 pub(in crate::api) async fn handle(
     State(state): State<Arc<ApiState>>,
     Extension(context): Extension<RequestContext>,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Response {
+    websocket::move_key_to_header(request.headers_mut());
     let path = request.uri().path();
     let nothing = || ApiError::no_such_path(path).into_response();
     // Without routes, a path that leads nowhere does so for every caller.
@@ -85,7 +88,10 @@ pub(in crate::api) async fn handle(
         RouteSearch::Found(route, servable, values) => {
             let is_head = request.method() == Method::HEAD;
             let found = Found { route, servable, values };
-            let response = answer(&state, &context, &caller, &tenant, found, request).await;
+            let response = match found.route.websocket {
+                true => socket::connect(&state, &context, &tenant, found, request).await,
+                false => answer(&state, &context, &caller, &tenant, found, request).await,
+            };
             if is_head { without_body(response) } else { response }
         }
     }
@@ -129,7 +135,7 @@ async fn answer(
 ) -> Response {
     let Found { route, servable, values } = found;
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let codec = RouteCodec::new(route.clone(), RequestHead { path: values, query });
+    let codec = RouteCodec::new(route.clone(), RequestHead { path: values, query, session: None });
     let path = ModelPath { model: servable.id().name.to_string(), version: None };
     let admitted = inference::admit_to(state, context, tenant, &path, servable);
 

@@ -24,6 +24,23 @@ pub(super) struct RequestHead {
     pub(super) path: Vec<String>,
     /// The query, as it was sent.
     pub(super) query: String,
+    /// The session of the connection that carries the request, if it is one.
+    pub(super) session: Option<SessionPart>,
+}
+
+/// The session of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct SessionPart {
+    pub(super) id: String,
+    /// True if the request begins the session.
+    pub(super) is_start: bool,
+}
+
+impl RequestHead {
+    /// The length of the parts in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.query.len() + self.path.iter().map(String::len).sum::<usize>()
+    }
 }
 
 /// A name and its value in a query or form.
@@ -72,18 +89,52 @@ pub(super) fn decode(
     parts.check_query()?;
 
     let label = |table: &TableBuilder<'_>, field| parts.map.label(table, field);
-    let length = head.query.len() + head.path.iter().map(String::len).sum::<usize>() + body.len();
-    let table = build_row(metadata, &label, length, |table| {
+    let table = build_row(metadata, &label, head.length() + body.len(), |table| {
         table.begin_row()?;
         parts.fill(table)?;
         table.end_row()
     })?;
 
+    let mut parameters = parts.parameters()?;
+    if let Some(SessionPart { id, is_start }) = &head.session {
+        let of = |name: &str, value| RawParameter { name: name.into(), value };
+        parameters.push(of("sequence_id", RawValue::Text(id.clone())));
+        parameters.push(of("sequence_start", RawValue::Boolean(*is_start)));
+    }
+
     let mut decoded = DecodedRequest::default();
-    decoded.take_server_parameters(parts.parameters()?)?;
+    decoded.take_server_parameters(parameters)?;
     decoded.request = InferRequest { inputs: table.inputs, ..decoded.request };
 
     Ok((decoded, table.layout))
+}
+
+/// Checks the parts of a request before its body. Fails with a text for the caller that names the
+/// part.
+pub(super) fn check_head(
+    route: &ModelRoute,
+    metadata: &Metadata,
+    head: &RequestHead,
+    pacer: &Pacer,
+) -> Result<(), String> {
+    let parts = Parts {
+        route,
+        map: PartMap::new(route),
+        path: &head.path,
+        query: pairs(head.query.as_bytes(), "query")?,
+        body: Body::None,
+        in_json: RefCell::default(),
+        pacer,
+    };
+    parts.check_query()?;
+
+    let label = |table: &TableBuilder<'_>, field| parts.map.label(table, field);
+    // The row stays open: its other fields come with the body.
+    build_row(metadata, &label, head.length(), |table| {
+        table.begin_row()?;
+        parts.fill(table)
+    })
+    .map(drop)
 }
 
 fn read_body<'a>(route: &ModelRoute, body: &'a [u8]) -> Result<Body<'a>, String> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::document::write_paths;
-use super::request::{RequestHead, decode};
+use super::request::{RequestHead, SessionPart, check_head, decode};
 use super::{answer, check_routes};
 use crate::api::http::request_memory::RequestMemory;
 use crate::api::routes::routes;
@@ -83,7 +83,7 @@ fn ask(
     assert_eq!(check_routes(metadata, std::slice::from_ref(&route)), Ok(()));
 
     let path = path.iter().map(|value| (*value).to_owned()).collect();
-    let head = RequestHead { path, query: query.into() };
+    let head = RequestHead { path, query: query.into(), session: None };
     let request = decode(&route, metadata, &head, body, &Pacer::unmetered())?.0.request;
     assert_eq!(metadata.check_request(&request), Ok(()));
     Ok(request)
@@ -118,6 +118,41 @@ fn parts_of_the_path_fill_inputs_and_parameters() {
         fault.starts_with("path parameter 'task_id': 'twelve' is not a whole number"),
         "{fault}"
     );
+}
+
+#[test]
+fn a_connection_gives_its_requests_their_session() {
+    let route = route("path = '/a'\nwebsocket = true\nsession = true\nbody = 'json'");
+    let session = |is_start| {
+        let session = Some(SessionPart { id: "7".into(), is_start });
+        let head = RequestHead { session, ..RequestHead::default() };
+        let decoded = decode(&route, &notes(), &head, b"{}", &Pacer::unmetered()).unwrap().0;
+        decoded.request.session.unwrap()
+    };
+    assert_eq!((session(true).id.as_str(), session(true).start), ("7", true));
+    assert!(!session(false).start && !session(false).end);
+}
+
+#[test]
+fn the_parts_before_the_body_are_checked_without_it() {
+    let route = route(
+        "path = '/{id}'\nquery = ['q', { limit = 5 }]\nwebsocket = true\nbody = 'json'\n\
+         inputs = { text = 'q' }\nparameters = { limit = 'limit' }",
+    );
+    let check = |id: &str, query: &str| {
+        let head = RequestHead { path: vec![id.into()], query: query.into(), session: None };
+        check_head(&route, &notes(), &head, &Pacer::unmetered())
+    };
+    assert_eq!(check("7", ""), Ok(()));
+    assert_eq!(check("7", "q=a&limit=3"), Ok(()));
+    for (id, query, says) in [
+        ("seven", "", "path parameter 'id': 'seven' is not a whole number"),
+        ("7", "p=a", "unknown query parameter 'p'"),
+        ("7", "q=%ff", "the query is not UTF-8"),
+    ] {
+        let fault = check(id, query).unwrap_err();
+        assert!(fault.contains(says), "{fault}");
+    }
 }
 
 const LIST: &str = "path = '/notes'\nquery = ['q', 'tag', { skip = 0, limit = 100 }]\n\
