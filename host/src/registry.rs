@@ -6,6 +6,7 @@
 //! other tenant's map.
 
 mod counted_routes;
+mod path_tree;
 mod route_table;
 
 use std::collections::HashMap;

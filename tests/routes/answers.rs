@@ -65,6 +65,25 @@ fn methods_that_no_route_has_are_listed() {
 }
 
 #[test]
+fn a_parameter_takes_the_rest_of_a_path() {
+    let rest = "[[routes]]\npath = '/files/{text:path}'\noutputs = 'text'\n";
+    let one = "[[routes]]\npath = '/files/{text}'\noutputs = 'version'\n";
+    let server = server(&format!("{rest}{one}"));
+    assert_eq!(server.get("/files/a/b%20c/d.txt").ok().json(), json!("a/b c/d.txt"));
+    assert_eq!(server.get("/files/a/").ok().json(), json!("a/"));
+    assert_eq!(server.get("/files/a").ok().json(), 1);
+    for none in ["/files/", "/files", "/files/a/../b", "/files/a/%2e%2e/b", "/files/a/b%2Fc"] {
+        server.get(none).refused(404, "not_found");
+    }
+
+    let document = server.get("/v2/models/scripted/openapi.json").ok().json();
+    let routes = document["paths"].as_object().unwrap();
+    assert_eq!(routes.keys().collect::<Vec<_>>(), ["/files/{text}"]);
+    let listed = &server.config_of("scripted")["wardian"]["routes"];
+    assert_eq!(*listed, json!(["GET /files/{text:path}", "GET /files/{text}"]));
+}
+
+#[test]
 fn requests_count_like_all_others() {
     let server = server(VERSION);
     let before = server.metric("wardian_requests_total").unwrap_or(0.0);

@@ -42,8 +42,8 @@ pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, Sessio
 pub use request::{MAX_PARAMETERS, payload_size};
 pub use request_id::RequestId;
 pub use route::{
-    AnswerForm, AnswerOutputs, InputSource, ModelRoute, ModelRoutes, OutputSource, QueryParameter,
-    RAW_BODY, RESERVED_SEGMENTS, RouteBody, RouteMethod, RoutePath, route_conflict,
+    AnswerForm, AnswerOutputs, InputSource, ModelRoute, ModelRoutes, OutputSource, PathSegment,
+    QueryParameter, RAW_BODY, RESERVED_SEGMENTS, RouteBody, RouteMethod, RoutePath, route_conflict,
 };
 pub use runtime_info::RuntimeInfo;
 pub use settings::{

@@ -6,7 +6,7 @@ mod path;
 use std::sync::Arc;
 
 pub use method::RouteMethod;
-pub use path::{RESERVED_SEGMENTS, RoutePath};
+pub use path::{PathSegment, RESERVED_SEGMENTS, RoutePath};
 
 use super::ModelName;
 
@@ -120,7 +120,7 @@ pub type ModelRoutes = [Arc<ModelRoute>];
 impl ModelRoute {
     /// True if one request could be meant for either route.
     pub fn conflicts_with(&self, other: &ModelRoute) -> bool {
-        self.method == other.method && self.path.pattern() == other.path.pattern()
+        self.method == other.method && self.path.segments() == other.path.segments()
     }
 }
 

@@ -1,17 +1,17 @@
 //! The routes of one tenant's models, by path.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+use super::path_tree::PathTree;
 use crate::model::{ModelRoute, RESERVED_SEGMENTS, RouteMethod};
 
 /// Finds routes by path. `T` is what answers a route.
 pub(super) struct RouteTable<T> {
-    matcher: matchit::Router<Vec<(Arc<ModelRoute>, T)>>,
+    /// The routes at each path, one for each method.
+    paths: PathTree<Vec<(Arc<ModelRoute>, T)>>,
     count: usize,
 }
 
@@ -26,29 +26,19 @@ pub(super) struct RoutesAtPath<'t, T> {
 
 impl<T> Default for RouteTable<T> {
     fn default() -> Self {
-        RouteTable { matcher: matchit::Router::new(), count: 0 }
+        RouteTable { paths: PathTree::default(), count: 0 }
     }
 }
 
 impl<T> RouteTable<T> {
     /// Builds the table. Of routes that conflict, the first one is kept.
     pub(super) fn new(routes: impl IntoIterator<Item = (Arc<ModelRoute>, T)>) -> Self {
-        let mut by_pattern: BTreeMap<String, Vec<(Arc<ModelRoute>, T)>> = BTreeMap::new();
+        let mut table = RouteTable::default();
         for (route, target) in routes {
-            let same = by_pattern.entry(route.path.pattern().to_owned()).or_default();
+            let same = table.paths.entry(route.path.segments());
             if !same.iter().any(|(other, _)| other.method == route.method) {
                 same.push((route, target));
-            }
-        }
-
-        let mut table = RouteTable::default();
-        for (pattern, routes) in by_pattern {
-            let count = routes.len();
-            // Patterns that differ do not conflict: a parameter is a whole segment, and its name is
-            // its number.
-            match table.matcher.insert(&pattern, routes) {
-                Ok(()) => table.count += count,
-                Err(error) => tracing::error!(%pattern, %error, "a route cannot be matched"),
+                table.count += 1;
             }
         }
 
@@ -65,17 +55,14 @@ impl<T> RouteTable<T> {
         self.count == 0
     }
 
-    /// Finds the routes at the path of a request; `None` if there are none. A text in a path is
-    /// preferred to a parameter.
+    /// Finds the routes at the path of a request; `None` if there are none.
     pub(super) fn at(&self, path: &str) -> Option<RoutesAtPath<'_, T>> {
         if self.is_empty() {
             return None;
         }
 
-        let path = canonical(path)?;
-        let found = self.matcher.at(&path).ok()?;
-        let values = found.params.iter().map(|(_, value)| plain(value)).collect();
-        Some(RoutesAtPath { routes: found.value, values })
+        let (routes, values) = self.paths.find(&segments(path)?)?;
+        Some(RoutesAtPath { routes, values })
     }
 }
 
@@ -94,28 +81,20 @@ impl<'t, T> RoutesAtPath<'t, T> {
     }
 }
 
-/// Returns the one notation of a path: without escapes, but for `/` and `%` within a segment.
-/// `None` if no route can match: the path is the server's own, or it has an empty segment before
-/// its end, a segment `.` or `..`, a faulty escape, or bytes that are not UTF-8.
-fn canonical(path: &str) -> Option<Cow<'_, str>> {
-    let segments = path.strip_prefix('/')?;
-    let count = segments.split('/').count();
-    let mut decoded: Option<String> = path.contains('%').then(String::new);
+/// Returns the segments of a path without escapes. `None` if no route can match: the path is the
+/// server's own, or it has an empty segment before its end, a segment `.` or `..`, a faulty escape,
+/// or bytes that are not UTF-8.
+fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
+    let path = path.strip_prefix('/')?;
+    let last = path.split('/').count() - 1;
 
-    for (index, segment) in segments.split('/').enumerate() {
+    let decoded = path.split('/').enumerate().map(|(index, segment)| {
         let text = decode(segment)?;
-        let is_last = index + 1 == count;
         let is_reserved = index == 0 && RESERVED_SEGMENTS.contains(&text.as_ref());
-        if is_reserved || matches!(text.as_ref(), "." | "..") || (text.is_empty() && !is_last) {
-            return None;
-        }
-        if let Some(decoded) = &mut decoded {
-            decoded.push('/');
-            push_escaped(decoded, &text);
-        }
-    }
-
-    Some(decoded.map_or(Cow::Borrowed(path), Cow::Owned))
+        let is_refused = matches!(text.as_ref(), "." | "..") || (text.is_empty() && index < last);
+        (!is_reserved && !is_refused).then_some(text)
+    });
+    decoded.collect()
 }
 
 /// Removes the escapes of a segment. `None` if one is faulty, or the result is not UTF-8.
@@ -125,22 +104,6 @@ fn decode(segment: &str) -> Option<Cow<'_, str>> {
         |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
 
     if escapes.all(is_escape) { percent_decode_str(segment).decode_utf8().ok() } else { None }
-}
-
-/// Appends a segment with escapes for the two letters that have a meaning in [`canonical`].
-fn push_escaped(path: &mut String, text: &str) {
-    for letter in text.chars() {
-        match letter {
-            // Writing to a text cannot fail.
-            '/' | '%' => drop(write!(path, "%{:02X}", u32::from(letter))),
-            _ => path.push(letter),
-        }
-    }
-}
-
-/// Returns a parameter of a canonical path without escapes.
-fn plain(value: &str) -> String {
-    if value.contains('%') { value.replace("%2F", "/").replace("%25", "%") } else { value.into() }
 }
 
 #[cfg(test)]

@@ -24,13 +24,26 @@ const MAX_LENGTH: usize = 512;
 /// Limit of parameters in a path.
 const MAX_PARAMETERS: usize = 16;
 
-/// A path such as `/notes/{id}`: segments, each of which is a text or a parameter.
+/// The end of the name of a parameter that takes the rest of a path.
+const REST: &str = ":path";
+
+/// A path such as `/notes/{id}` or `/files/{name:path}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutePath {
     text: String,
-    /// The path with numbers for the names of its parameters.
-    pattern: String,
+    segments: Vec<PathSegment>,
     parameters: Vec<String>,
+}
+
+/// A part of a path between two slashes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PathSegment {
+    /// This text. An empty one is a slash at the end.
+    Text(String),
+    /// Any text that is not empty.
+    Parameter,
+    /// All segments from here on: one at least. It is the last part of a path.
+    Rest,
 }
 
 impl RoutePath {
@@ -44,10 +57,9 @@ impl RoutePath {
         }
 
         let mut path =
-            RoutePath { text: text.into(), pattern: String::new(), parameters: Vec::new() };
+            RoutePath { text: text.into(), segments: Vec::new(), parameters: Vec::new() };
         let count = segments.split('/').count();
         for (index, segment) in segments.split('/').enumerate() {
-            path.pattern.push('/');
             path.add_segment(segment, index == 0, index + 1 == count)?;
         }
 
@@ -59,7 +71,14 @@ impl RoutePath {
             return Err(format!("the server's own paths begin with '/{segment}'; choose another"));
         }
         if let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            return self.add_parameter(name);
+            return match name.strip_suffix(REST) {
+                Some(name) if is_last => self.add_parameter(name, PathSegment::Rest),
+                Some(_) => Err(format!(
+                    "'{}' takes the rest of the path, and must be its last part",
+                    sanitize(segment, 64)
+                )),
+                None => self.add_parameter(name, PathSegment::Parameter),
+            };
         }
 
         match segment {
@@ -75,12 +94,22 @@ impl RoutePath {
             }
             _ => check_text(segment)?,
         }
-        self.pattern.push_str(segment);
+        self.segments.push(PathSegment::Text(segment.into()));
 
         Ok(())
     }
 
-    fn add_parameter(&mut self, name: &str) -> Result<(), String> {
+    fn add_parameter(&mut self, name: &str, segment: PathSegment) -> Result<(), String> {
+        if let Some((plain, kind)) = name.split_once(':') {
+            return Err(format!(
+                "'{{{}}}': there is no ':{}'; write {{{}}}, whose type is that of its input, or \
+                 {{{}{REST}}} for the rest of the path",
+                sanitize(name, 64),
+                sanitize(kind, 64),
+                sanitize(plain, 64),
+                sanitize(plain, 64)
+            ));
+        }
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_plain) {
             return Err(format!(
@@ -95,8 +124,8 @@ impl RoutePath {
             return Err(format!("a path has at most {MAX_PARAMETERS} parameters"));
         }
 
-        // Routes that differ in the names of their parameters only have one pattern.
-        self.pattern.push_str(&format!("{{{}}}", self.parameters.len()));
+        // Routes that differ in the names of their parameters only have the same segments.
+        self.segments.push(segment);
         self.parameters.push(name.into());
 
         Ok(())
@@ -107,9 +136,14 @@ impl RoutePath {
         &self.text
     }
 
-    /// The path with `{0}`, `{1}` and so on for its parameters: the syntax of the matcher.
-    pub fn pattern(&self) -> &str {
-        &self.pattern
+    /// The path with nothing but names in its parameters, as OpenAPI writes it.
+    pub fn template(&self) -> String {
+        self.text.replace(&format!("{REST}}}"), "}")
+    }
+
+    /// The parts of the path, without the names of its parameters.
+    pub fn segments(&self) -> &[PathSegment] {
+        &self.segments
     }
 
     /// The names of its parameters, in their order.
@@ -149,9 +183,19 @@ mod tests {
     #[test]
     fn a_path_has_texts_and_parameters() {
         let path = RoutePath::parse("/{sess_id}/tasks/{task_id}/").unwrap();
-        assert_eq!(path.pattern(), "/{0}/tasks/{1}/");
+        let text = |text: &str| PathSegment::Text(text.into());
+        assert_eq!(
+            path.segments(),
+            [PathSegment::Parameter, text("tasks"), PathSegment::Parameter, text("")]
+        );
         assert_eq!(path.parameters(), ["sess_id", "task_id"]);
         assert_eq!(path.to_string(), "/{sess_id}/tasks/{task_id}/");
+
+        let path = RoutePath::parse("/files/{user}/{name:path}").unwrap();
+        assert_eq!(path.segments(), [text("files"), PathSegment::Parameter, PathSegment::Rest]);
+        assert_eq!(path.parameters(), ["user", "name"]);
+        assert_eq!(path.to_string(), "/files/{user}/{name:path}");
+        assert_eq!(path.template(), "/files/{user}/{name}");
 
         for text in ["/upper", "/a/b.c-d_e~f", "/straße", "/a:b", "/{x}", "/V2", "/v2x", "/a/v2"] {
             assert!(RoutePath::parse(text).is_ok(), "{text}");
@@ -180,6 +224,11 @@ mod tests {
             ("/a%20b", "without escapes"),
             ("/a\n", "cannot be a part"),
             ("/{*rest}", "the parameter '*rest'"),
+            ("/{rest:path}/a", "must be its last part"),
+            ("/{rest:path}/", "must be its last part"),
+            ("/{:path}", "the parameter ''"),
+            ("/{a}/{a:path}", "the parameter 'a' is there twice"),
+            ("/{id:int}", "there is no ':int'; write {id}"),
         ] {
             assert!(fault(text).contains(says), "{text}: {}", fault(text));
         }
@@ -189,10 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn names_of_parameters_make_no_other_pattern() {
-        let pattern = |text| RoutePath::parse(text).unwrap().pattern().to_owned();
-        assert_eq!(pattern("/a/{x}"), pattern("/a/{y}"));
-        assert_ne!(pattern("/a/{x}"), pattern("/a/x"));
-        assert_ne!(pattern("/a/{x}"), pattern("/a/{x}/"));
+    fn names_of_parameters_make_no_other_segments() {
+        let segments = |text| RoutePath::parse(text).unwrap().segments().to_vec();
+        assert_eq!(segments("/a/{x}"), segments("/a/{y}"));
+        assert_eq!(segments("/a/{x:path}"), segments("/a/{y:path}"));
+        assert_ne!(segments("/a/{x}"), segments("/a/x"));
+        assert_ne!(segments("/a/{x}"), segments("/a/{x}/"));
+        assert_ne!(segments("/a/{x}"), segments("/a/{x:path}"));
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AnswerForm, AnswerOutputs, RouteBody, RoutePath};
+use crate::model::{AnswerForm, AnswerOutputs, PathSegment, RouteBody, RoutePath};
 
 pub(in crate::registry) fn route(method: RouteMethod, path: &str) -> Option<Arc<ModelRoute>> {
     Some(Arc::new(ModelRoute {
@@ -50,6 +50,54 @@ fn texts_are_preferred_to_parameters() {
     // The longer path has another text in it, so the search goes back.
     assert_eq!(found(&table, "/notes/7/text"), as_found("/{a}/{b}/{c}", &["notes", "7", "text"]));
     for none in ["/y", "/x/", "/X", "/notes/", "/notes", "/s/t", "/s/t/u/v", "", "x", "*"] {
+        assert_eq!(found(&table, none), None, "{none}");
+    }
+}
+
+#[test]
+fn the_rest_of_a_path_comes_last() {
+    let table = table(&[
+        "/files/{rest:path}",
+        "/files/{id}",
+        "/files/all",
+        "/files/{id}/text",
+        "/{a}/{b}/c",
+    ]);
+    assert_eq!(table.len(), 5);
+    for (path, route, values) in [
+        ("/files/all", "/files/all", &[][..]),
+        ("/files/7", "/files/{id}", &["7"]),
+        ("/files/7/text", "/files/{id}/text", &["7"]),
+        // The text comes first, whatever comes after it.
+        ("/files/7/c", "/files/{rest:path}", &["7/c"]),
+        ("/files/7/text/", "/files/{rest:path}", &["7/text/"]),
+        ("/files/all/", "/files/{rest:path}", &["all/"]),
+        ("/files/a%20b/%C3%A9", "/files/{rest:path}", &["a b/é"]),
+        ("/other/7/c", "/{a}/{b}/c", &["other", "7"]),
+    ] {
+        assert_eq!(found(&table, path), as_found(route, values), "{path}");
+    }
+    for none in [
+        "/files/",
+        "/files",
+        "/files/a//b",
+        "/files/a/../b",
+        "/files/a/%2e%2E/b",
+        "/files/a/b%2F..%2Fc",
+        "/files/%2fa/b",
+        "/files/a/%ff",
+    ] {
+        assert_eq!(found(&table, none), None, "{none}");
+    }
+    // One segment may have a slash.
+    assert_eq!(found(&table, "/files/a%2Fb"), as_found("/files/{id}", &["a/b"]));
+}
+
+#[test]
+fn a_rest_at_the_root_takes_all_but_the_servers_own() {
+    let table = table(&["/{rest:path}"]);
+    assert_eq!(found(&table, "/a/b/c"), as_found("/{rest:path}", &["a/b/c"]));
+    for none in ["/", "/v2", "/v2/models/a", "/metrics", "/%76%32/a", "//a"] {
         assert_eq!(found(&table, none), None, "{none}");
     }
 }
@@ -129,65 +177,79 @@ fn methods_share_a_path_whatever_its_parameters_are_called() {
     assert_eq!(table.at("/notes/all").unwrap().methods(), [RouteMethod::Post]);
 }
 
-/// Finds the pattern that matches these segments: of the first segment that differs, the text is
-/// preferred.
-fn search<'p>(patterns: &'p [String], segments: &[&str]) -> Option<(&'p str, Vec<String>)> {
-    let mut fitting: Vec<_> = patterns
+/// Finds the path that matches these segments: of the first segment that differs, a text is
+/// preferred to a parameter, and that to the rest.
+fn search<'p>(paths: &'p [RoutePath], segments: &[&str]) -> Option<(&'p str, Vec<String>)> {
+    let mut fitting: Vec<_> = paths
         .iter()
-        .filter_map(|pattern| {
-            let parts: Vec<_> = pattern.split('/').skip(1).collect();
-            let fits = parts.len() == segments.len()
-                && parts.iter().zip(segments).all(|(part, segment)| {
-                    if part.starts_with('{') { !segment.is_empty() } else { part == segment }
-                });
-            let rank: Vec<bool> = parts.iter().map(|part| part.starts_with('{')).collect();
-            let values = parts.iter().zip(segments).filter(|(part, _)| part.starts_with('{'));
-            let values = values.map(|(_, value)| (*value).to_owned()).collect();
-            fits.then_some((rank, pattern.as_str(), values))
-        })
+        .filter_map(|path| Some((path.segments(), path.as_str(), values(path, segments)?)))
         .collect();
+    // The order of segments is that of preference.
     fitting.sort();
-    fitting.into_iter().next().map(|(_, pattern, values)| (pattern, values))
+    fitting.into_iter().next().map(|(_, path, values)| (path, values))
+}
+
+/// Returns the values of a path's parameters; `None` if it does not match.
+fn values(path: &RoutePath, segments: &[&str]) -> Option<Vec<String>> {
+    let mut values = Vec::new();
+    let mut left = segments.iter();
+    for part in path.segments() {
+        match (part, left.as_slice()) {
+            (PathSegment::Rest, rest) if rest.first().is_some_and(|first| !first.is_empty()) => {
+                values.push(rest.join("/"));
+                return Some(values);
+            }
+            (PathSegment::Text(text), [first, ..]) if text == first => {}
+            (PathSegment::Parameter, [first, ..]) if !first.is_empty() => {
+                values.push((*first).to_owned());
+            }
+            _ => return None,
+        }
+        left.next();
+    }
+    left.as_slice().is_empty().then_some(values)
 }
 
 fn segment() -> impl Strategy<Value = String> {
     prop_oneof![Just("{}".to_owned()), "[ab]{1,3}"]
 }
 
-fn pattern() -> impl Strategy<Value = String> {
+fn path() -> impl Strategy<Value = RoutePath> {
     let segments = prop::collection::vec(segment(), 1..5);
-    (segments, any::<bool>()).prop_map(|(segments, slash)| {
-        let named = segments.iter().enumerate().map(|(index, segment)| match segment.as_str() {
-            "{}" => format!("/{{p{index}}}"),
-            text => format!("/{text}"),
-        });
-        named.collect::<String>() + if slash { "/" } else { "" }
-    })
+    (segments, prop_oneof![Just(""), Just("/"), Just("/{rest:path}")]).prop_map(
+        |(segments, end)| {
+            let named =
+                segments.iter().enumerate().map(|(index, segment)| match segment.as_str() {
+                    "{}" => format!("/{{p{index}}}"),
+                    text => format!("/{text}"),
+                });
+            RoutePath::parse(&(named.collect::<String>() + end)).unwrap()
+        },
+    )
 }
 
 proptest! {
     #[test]
     fn the_table_agrees_with_a_plain_search(
-        patterns in prop::collection::btree_set(pattern(), 1..12),
+        paths in prop::collection::vec(path(), 1..12),
         segments in prop::collection::vec("[ab]{0,3}", 1..6),
     ) {
-        let mut patterns: Vec<_> = patterns.into_iter().collect();
-        // Conflicting patterns are refused before.
-        let shape = |pattern: &String| RoutePath::parse(pattern).unwrap().pattern().to_owned();
-        patterns.sort_by_key(shape);
-        patterns.dedup_by_key(|pattern| shape(pattern));
+        let mut paths = paths;
+        // Conflicting paths are refused before.
+        paths.sort_by(|one, other| one.segments().cmp(other.segments()));
+        paths.dedup_by(|one, other| one.segments() == other.segments());
 
-        let routes = patterns.iter().map(|pattern| route(RouteMethod::Get, pattern).unwrap());
+        let routes = paths.iter().map(|path| route(RouteMethod::Get, path.as_str()).unwrap());
         let table = RouteTable::new(routes.zip(0..));
-        prop_assert_eq!(table.len(), patterns.len());
+        prop_assert_eq!(table.len(), paths.len());
 
         let path: String = segments.iter().map(|segment| format!("/{segment}")).collect();
         let segments: Vec<_> = segments.iter().map(String::as_str).collect();
         let middle = segments.split_last().map(|(_, middle)| middle).unwrap_or_default();
         let is_reserved = segments.first() == Some(&"");
-        let expected = search(&patterns, &segments)
+        let expected = search(&paths, &segments)
             .filter(|_| !is_reserved && middle.iter().all(|segment| !segment.is_empty()));
-        let expected = expected.map(|(pattern, values)| (pattern.to_owned(), values));
+        let expected = expected.map(|(path, values)| (path.to_owned(), values));
         prop_assert_eq!(found(&table, &path), expected);
     }
 

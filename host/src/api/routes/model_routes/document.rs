@@ -99,7 +99,11 @@ pub(super) fn write_paths<'m>(
 fn by_path(routes: &ModelRoutes) -> BTreeMap<String, Vec<(usize, &ModelRoute)>> {
     let mut paths: BTreeMap<String, Vec<(usize, &ModelRoute)>> = BTreeMap::new();
     for (number, route) in routes.iter().enumerate() {
-        paths.entry(route.path.to_string()).or_default().push((number, route));
+        let of_path = paths.entry(route.path.template()).or_default();
+        // OpenAPI cannot tell the rest of a path from a parameter.
+        if !of_path.iter().any(|(_, other)| other.method == route.method) {
+            of_path.push((number, route));
+        }
     }
 
     paths
