@@ -25,6 +25,38 @@ fn an_image_goes_in_and_out_as_it_is() {
 }
 
 #[test]
+fn a_form_with_a_file_goes_in() {
+    let route = ECHO.replace("'raw'\ninputs", "'multipart'\ninputs").replace("'body'", "'file'");
+    let server = server(&route);
+    let image: Vec<u8> = (0..=255).cycle().take(60_000).collect();
+    let form = |name: &str, content: &[u8]| {
+        let head = format!(
+            "--x-1\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"a.png\"\r\n\r\n"
+        );
+        [head.as_bytes(), content, b"\r\n--x-1--\r\n"].concat()
+    };
+    let call = |kind: &str| server.call("POST", "/echo").header("content-type", kind);
+    let multipart = "multipart/form-data; boundary=\"x-1\"";
+
+    let response = call(multipart).body(form("file", &image)).send();
+    assert_eq!(response.status, 201, "{response}");
+    assert!(response.body == image, "the bytes are the same");
+
+    let unknown = call(multipart).body(form("fil", b"a")).send();
+    unknown.refused(400, "invalid_input");
+    assert!(unknown.text().contains("unknown field 'fil'; did you mean 'file'?"), "{unknown}");
+    call(multipart).body(form("file", &[0; 70_000])).send().refused(413, "request_too_large");
+    for kind in ["multipart/form-data", "multipart/mixed; boundary=x-1", "application/json"] {
+        let refused = call(kind).body(form("file", b"a")).send();
+        refused.refused(415, "unsupported_media_type");
+    }
+    call("multipart/form-data; boundary=y")
+        .body(form("file", b"a"))
+        .send()
+        .refused(400, "invalid_input");
+}
+
+#[test]
 fn numbers_go_in_and_out_as_bytes() {
     let server = Server::with_models(|models| {
         models.settings(

@@ -61,6 +61,8 @@ pub enum RouteBody {
     Json,
     /// A form as browsers send it, `application/x-www-form-urlencoded`.
     Form,
+    /// A form with files, `multipart/form-data`.
+    Multipart,
     /// Bytes that fill one input as they are. They have the name [`RAW_BODY`].
     Raw,
 }

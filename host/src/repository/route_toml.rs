@@ -40,7 +40,12 @@ pub(super) fn routes(keys: &mut TableReader<'_>, routes: &mut Vec<Arc<ModelRoute
 
 fn read_route(keys: &mut TableReader<'_>) -> Option<ModelRoute> {
     let methods = RouteMethod::ALL.map(|method| (method.name(), method));
-    let bodies = [("json", RouteBody::Json), ("form", RouteBody::Form), ("raw", RouteBody::Raw)];
+    let bodies = [
+        ("json", RouteBody::Json),
+        ("form", RouteBody::Form),
+        ("multipart", RouteBody::Multipart),
+        ("raw", RouteBody::Raw),
+    ];
     let answers = [
         ("row", AnswerForm::Row),
         ("rows", AnswerForm::Rows),
@@ -423,6 +428,7 @@ mod tests {
             (&route("websocket = true\nbody = 'json'"), "websocket: a handshake is a GET"),
             (&socket(""), "websocket: a message is the body"),
             (&socket("body = 'form'"), "websocket: a message is the body"),
+            (&socket("body = 'multipart'"), "websocket: a message is the body"),
             (&socket("body = 'raw'\nanswer = 'empty'"), "websocket: each message is answered"),
             (&socket("body = 'raw'\nstatus = 200"), "status: a message has none"),
             (&socket("body = 'raw'\ncontent_type = 'text/plain'"), "content_type: a message"),

@@ -34,6 +34,10 @@ pub(in crate::api) const JSON_ONLY: AcceptedTypes =
 pub(in crate::api) const FORM_ONLY: AcceptedTypes =
     AcceptedTypes { names: &[FORM], hint: "send application/x-www-form-urlencoded" };
 
+/// The type of forms with files.
+pub(in crate::api) const MULTIPART_ONLY: AcceptedTypes =
+    AcceptedTypes { names: &["multipart/form-data"], hint: "send multipart/form-data" };
+
 /// Types of bodies with JSON or binary tensors.
 pub(in crate::api) const TENSORS: AcceptedTypes = AcceptedTypes {
     names: &[JSON, BYTES, SAGEMAKER, FORM],

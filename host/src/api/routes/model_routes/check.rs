@@ -130,7 +130,8 @@ fn unfilled_input(
     table: &TableBuilder<'_>,
     filled: &HashSet<usize>,
 ) -> Option<String> {
-    let has_members = matches!(route.body, RouteBody::Json | RouteBody::Form);
+    let has_members =
+        matches!(route.body, RouteBody::Json | RouteBody::Form | RouteBody::Multipart);
     let by_parts = map.filled_fields(table);
     let is_filled = |spec: &TensorSpec| {
         let by_whole = table.find(&spec.name).is_some_and(|field| filled.contains(&field));

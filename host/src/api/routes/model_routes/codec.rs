@@ -32,10 +32,13 @@ impl RouteCodec {
     }
 
     /// Checks the content type of a body. Fails if the route does not read it.
-    pub(super) fn check_type(self, headers: &HeaderMap) -> Result<Self, InferError> {
+    pub(super) fn check_type(mut self, headers: &HeaderMap) -> Result<Self, InferError> {
         match self.route.body {
             RouteBody::Json => drop(content_type::JSON_ONLY.check(headers)?),
             RouteBody::Form => drop(content_type::FORM_ONLY.check(headers)?),
+            RouteBody::Multipart => {
+                Arc::make_mut(&mut self.head).boundary = Some(boundary(headers)?);
+            }
             RouteBody::None | RouteBody::Raw => {}
         }
         Ok(self)
@@ -52,6 +55,20 @@ impl RouteCodec {
             HeaderValue::from_str(named).ok()
         })
     }
+}
+
+/// Returns the text between the parts of a form.
+fn boundary(headers: &HeaderMap) -> Result<String, InferError> {
+    let missing = || {
+        let text = "the content type must be multipart/form-data with a boundary, as clients set it \
+                    for a form";
+        InferError::UnsupportedMedia(text.into())
+    };
+    let media = content_type::MULTIPART_ONLY.check(headers)?.ok_or_else(missing)?;
+
+    // No longer one is valid (RFC 2046, section 5.1.1).
+    let boundary = media.parameter("boundary").filter(|text| (1..=70).contains(&text.len()));
+    boundary.map(str::to_owned).ok_or_else(missing)
 }
 
 /// Returns the kind of the messages that a route answers with.

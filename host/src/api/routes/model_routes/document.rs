@@ -253,6 +253,7 @@ fn body(schemas: &Schemas<'_>, route: &ModelRoute, map: &PartMap<'_>) -> Option<
         }
         RouteBody::Json => "application/json",
         RouteBody::Form => "application/x-www-form-urlencoded",
+        RouteBody::Multipart => "multipart/form-data",
     };
     let Some(names) = names_in_body(schemas.metadata, route, map) else {
         return Some(json!({ media: { "schema": { "$ref": "#/components/schemas/Record" } } }));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
+
 use super::check_routes;
 use super::request::{RequestHead, decode};
 use crate::fuzzing::check_text;
@@ -39,6 +41,13 @@ inputs = { numbers = "body" }
 path = "/columns/{text}"
 query = ["rooms", { size = 1 }]
 parameters = { seed = "text" }
+
+[[routes]]
+method = "POST"
+path = "/multipart/{action}"
+body = "multipart"
+inputs = { text = "content" }
+parameters = { sequence_id = "s" }
 "#;
 
 /// Checks a request. The first byte chooses the route; the lines after it are the value in the
@@ -53,10 +62,15 @@ pub fn route_request(bytes: &[u8]) {
 
     let mut lines = request.splitn(3, |byte| *byte == b'\n');
     let mut text = || String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-    let head = RequestHead { path: vec![text()], query: text(), session: None };
-    let body = lines.next().unwrap_or_default();
+    let head = RequestHead {
+        path: vec![text()],
+        query: text(),
+        boundary: Some("b".into()),
+        ..RequestHead::default()
+    };
+    let body = Bytes::copy_from_slice(lines.next().unwrap_or_default());
 
-    match decode(route, &metadata, &head, body, &Pacer::unmetered()) {
+    match decode(route, &metadata, &head, &body, &Pacer::unmetered()) {
         Ok((decoded, _)) => {
             let inputs = &decoded.request.inputs;
             inputs.iter().for_each(|tensor| assert_eq!(tensor.check(), Ok(())));

@@ -11,6 +11,7 @@ mod check;
 mod codec;
 mod document;
 mod events;
+mod multipart;
 mod parts;
 mod request;
 mod socket;
@@ -135,7 +136,10 @@ async fn answer(
 ) -> Response {
     let Found { route, servable, values } = found;
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let codec = RouteCodec::new(route.clone(), RequestHead { path: values, query, session: None });
+    let codec = RouteCodec::new(
+        route.clone(),
+        RequestHead { path: values, query, ..RequestHead::default() },
+    );
     let path = ModelPath { model: servable.id().name.to_string(), version: None };
     let admitted = inference::admit_to(state, context, tenant, &path, servable);
 

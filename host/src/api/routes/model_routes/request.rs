@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use axum::body::Bytes;
 use percent_encoding::percent_decode;
 use url::form_urlencoded;
 
+use super::multipart::{self, FormPart};
 use super::parts::{FilledFields, PartMap, Place, Target};
 use crate::api::json::{JsonError, Reader, shorten};
 use crate::api::oip::parameters::{RawParameter, RawValue, read_parameter};
@@ -26,6 +28,8 @@ pub(super) struct RequestHead {
     pub(super) query: String,
     /// The session of the connection that carries the request, if it is one.
     pub(super) session: Option<SessionPart>,
+    /// The text between the parts of a form with files.
+    pub(super) boundary: Option<String>,
 }
 
 /// The session of a connection.
@@ -62,6 +66,7 @@ enum Body<'a> {
     None,
     Json(&'a [u8]),
     Form(Vec<Pair<'a>>),
+    Multipart(Vec<FormPart>),
     Raw(&'a [u8]),
 }
 
@@ -74,7 +79,7 @@ pub(super) fn decode(
     route: &ModelRoute,
     metadata: &Metadata,
     head: &RequestHead,
-    body: &[u8],
+    body: &Bytes,
     pacer: &Pacer,
 ) -> Result<(DecodedRequest, Layout), String> {
     let parts = Parts {
@@ -82,7 +87,7 @@ pub(super) fn decode(
         map: PartMap::new(route),
         path: &head.path,
         query: pairs(head.query.as_bytes(), "query")?,
-        body: read_body(route, body)?,
+        body: read_body(route, head, body)?,
         in_json: RefCell::default(),
         pacer,
     };
@@ -137,12 +142,20 @@ pub(super) fn check_head(
     .map(drop)
 }
 
-fn read_body<'a>(route: &ModelRoute, body: &'a [u8]) -> Result<Body<'a>, String> {
+fn read_body<'a>(
+    route: &ModelRoute,
+    head: &RequestHead,
+    body: &'a Bytes,
+) -> Result<Body<'a>, String> {
     match route.body {
         RouteBody::None if body.is_empty() => Ok(Body::None),
         RouteBody::None => Err("this route takes no body, and the request has one".into()),
         RouteBody::Json => Ok(Body::Json(body)),
         RouteBody::Form => pairs(body, "form").map(Body::Form),
+        RouteBody::Multipart => {
+            let boundary = head.boundary.as_deref().unwrap_or_default();
+            multipart::read(body, boundary, MAX_PAIRS).map(Body::Multipart)
+        }
         RouteBody::Raw => Ok(Body::Raw(body)),
     }
 }
@@ -203,6 +216,10 @@ impl<'a> Parts<'a> {
             Body::Form(pairs) => {
                 let filled = self.map.filled_fields(table);
                 self.fill_from_form(table, &filled, pairs)
+            }
+            Body::Multipart(parts) => {
+                let filled = self.map.filled_fields(table);
+                self.fill_from_parts(table, &filled, parts)
             }
             Body::None | Body::Raw(_) => Ok(()),
         }
@@ -308,6 +325,32 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
+    /// Fills fields from the parts of a form: from the bytes of a file, or from texts.
+    fn fill_from_parts(
+        &self,
+        table: &mut TableBuilder<'_>,
+        filled: &FilledFields,
+        parts: &[FormPart],
+    ) -> Result<(), String> {
+        for (index, part) in parts.iter().enumerate() {
+            let name = &part.name;
+            let Some(target) = self.map.body_target(table, filled, name) else {
+                return Err(self.unknown_field(table, filled, name));
+            };
+            let Target::Field(target) = target else { continue };
+            let Some(field) = table.find(target) else { continue };
+
+            if part.is_file {
+                table.read_bytes(&part.bytes, field)?;
+            } else if !parts.iter().take(index).any(|earlier| earlier.name == *name) {
+                // All texts of a name are read with its first one.
+                table.read_texts(&texts(parts, name)?, field)?;
+            }
+        }
+
+        Ok(())
+    }
+
     fn unknown_field(&self, table: &TableBuilder<'_>, filled: &FilledFields, name: &str) -> String {
         // A hint compares no more of them, and a matrix may have very many columns.
         let names = self.map.body_names(table, filled).take(MAX_CANDIDATES + 1);
@@ -377,6 +420,11 @@ impl<'a> Parts<'a> {
                     [text] => Some(text_value(text)),
                     _ => return Err(format!("field '{}': it is given twice", shorten(source))),
                 },
+                Body::Multipart(parts) => match texts(parts, source)?.as_slice() {
+                    [] => None,
+                    [text] => Some(text_value(text)),
+                    _ => return Err(format!("field '{}': it is given twice", shorten(source))),
+                },
                 Body::None | Body::Raw(_) => None,
             };
             parameters.extend(value.map(|value| RawParameter { name: parameter.clone(), value }));
@@ -395,6 +443,15 @@ fn read_json(table: &mut TableBuilder<'_>, json: &str, field: usize) -> Result<(
 fn values<'p>(pairs: &'p [Pair<'_>], name: &str) -> Vec<Cow<'p, str>> {
     let named = pairs.iter().filter(|(other, _)| other == name);
     named.map(|(_, value)| Cow::Borrowed(value.as_ref())).collect()
+}
+
+/// Returns the texts with a name among the parts of a form. Fails if one of them is not UTF-8.
+fn texts<'p>(parts: &'p [FormPart], name: &str) -> Result<Vec<Cow<'p, str>>, String> {
+    let named = parts.iter().filter(|part| part.name == name && !part.is_file);
+    let texts = named.map(|part| std::str::from_utf8(&part.bytes).map(Cow::Borrowed));
+    texts
+        .collect::<Result<_, _>>()
+        .map_err(|_| format!("field '{}': it is not UTF-8; send bytes as a file", shorten(name)))
 }
 
 /// Returns the value of a parameter that was sent as text: the number, true or false that it is as

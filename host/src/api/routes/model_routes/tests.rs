@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use proptest::prelude::*;
 
 use super::document::write_paths;
@@ -13,7 +14,8 @@ use crate::api::http::request_memory::RequestMemory;
 use crate::api::routes::routes;
 use crate::model::{
     Datatype, InferError, InferRequest, InferResponse, Metadata, ModelRoute, Parameter,
-    ParameterValue, RESERVED_SEGMENTS, TenantName, Tensor, TensorSpec, push_bytes_element,
+    ParameterValue, RESERVED_SEGMENTS, TenantName, Tensor, TensorSpec, bytes_elements,
+    push_bytes_element,
 };
 use crate::repository::parse_model_toml;
 use crate::tenant::{Pacer, Quota, Resource, Tenant, TenantSettings};
@@ -83,8 +85,14 @@ fn ask(
     assert_eq!(check_routes(metadata, std::slice::from_ref(&route)), Ok(()));
 
     let path = path.iter().map(|value| (*value).to_owned()).collect();
-    let head = RequestHead { path, query: query.into(), session: None };
-    let request = decode(&route, metadata, &head, body, &Pacer::unmetered())?.0.request;
+    let head = RequestHead {
+        path,
+        query: query.into(),
+        boundary: Some("b".into()),
+        ..RequestHead::default()
+    };
+    let body = Bytes::copy_from_slice(body);
+    let request = decode(&route, metadata, &head, &body, &Pacer::unmetered())?.0.request;
     assert_eq!(metadata.check_request(&request), Ok(()));
     Ok(request)
 }
@@ -126,7 +134,8 @@ fn a_connection_gives_its_requests_their_session() {
     let session = |is_start| {
         let session = Some(SessionPart { id: "7".into(), is_start });
         let head = RequestHead { session, ..RequestHead::default() };
-        let decoded = decode(&route, &notes(), &head, b"{}", &Pacer::unmetered()).unwrap().0;
+        let body = Bytes::from_static(b"{}");
+        let decoded = decode(&route, &notes(), &head, &body, &Pacer::unmetered()).unwrap().0;
         decoded.request.session.unwrap()
     };
     assert_eq!((session(true).id.as_str(), session(true).start), ("7", true));
@@ -140,7 +149,8 @@ fn the_parts_before_the_body_are_checked_without_it() {
          inputs = { text = 'q' }\nparameters = { limit = 'limit' }",
     );
     let check = |id: &str, query: &str| {
-        let head = RequestHead { path: vec![id.into()], query: query.into(), session: None };
+        let path = vec![id.into()];
+        let head = RequestHead { path, query: query.into(), ..RequestHead::default() };
         check_head(&route, &notes(), &head, &Pacer::unmetered())
     };
     assert_eq!(check("7", ""), Ok(()));
@@ -327,6 +337,81 @@ fn fields_of_a_form_are_read_like_a_query() {
         let fault = ask(&notes(), &route, &["3"], "", body.as_bytes()).unwrap_err();
         assert!(fault.contains(says), "{body}: {fault}");
     }
+}
+
+/// Returns a form with these parts: a name, the rest of its line, and the content.
+fn form(parts: &[(&str, &str, &[u8])]) -> Vec<u8> {
+    let mut form = Vec::new();
+    for (name, more, content) in parts {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n");
+        form.extend_from_slice(head.as_bytes());
+        form.extend_from_slice(content);
+        form.extend_from_slice(b"\r\n");
+    }
+    form.extend_from_slice(b"--b--\r\n");
+    form
+}
+
+const FILE: &str = "; filename=\"a.png\"\r\nContent-Type: image/png";
+
+#[test]
+fn fields_of_a_form_with_files_are_read_like_a_form() {
+    let route = CREATE.replace("json", "multipart");
+    let body = form(&[
+        ("content", "", "a b&\r\n--c".as_bytes()),
+        ("tags", "", b"x"),
+        ("tags", "", b"y"),
+        ("s", "", b"a"),
+    ]);
+    let request = ask(&notes(), &route, &["3"], "", &body).unwrap();
+    assert_eq!(texts(&request, "text"), ["a b&\r\n--c"]);
+    assert_eq!(texts(&request, "tags"), ["x", "y"]);
+    assert_eq!(request.session.unwrap().id, "a");
+
+    let twice = [("content", "", &b"a"[..]), ("content", "", b"b")];
+    let mixed = [("content", "", &b"a"[..]), ("content", FILE, b"b")];
+    let many = vec![("tags", "", &b"x"[..]); 1025];
+    for (body, says) in [
+        (form(&[("contnt", "", b"a")]), "unknown field 'contnt'; did you mean 'content'?"),
+        (form(&[("contnt", FILE, b"a")]), "unknown field 'contnt'; did you mean 'content'?"),
+        (form(&twice), "field 'content': it is given twice"),
+        (form(&mixed), "field 'content': it is given twice"),
+        (form(&[("s", "", b"1"), ("s", "", b"2")]), "field 's': it is given twice"),
+        (form(&[("content", "", b"\xff")]), "field 'content': it is not UTF-8; send bytes as a"),
+        (form(&many), "the form has more than 1024 fields"),
+        (b"--b\r\nContent-Type: text/plain\r\n\r\na\r\n--b--".to_vec(), "has no name"),
+        (form(&[("content", "", b"a")])[..40].to_vec(), "the form"),
+        (form(&[("content", "", b"a")])[..60].to_vec(), "the form is cut off"),
+        (b"--c--\r\n".to_vec(), "the form is cut off, or its parts have another boundary"),
+        (Vec::new(), "the form is cut off"),
+    ] {
+        let fault = ask(&notes(), &route, &["3"], "", &body).unwrap_err();
+        assert!(fault.contains(says), "{}: {fault}", String::from_utf8_lossy(&body));
+    }
+}
+
+#[test]
+fn files_of_a_form_fill_inputs_with_their_bytes() {
+    let route = "path = '/a'\nmethod = 'POST'\nbody = 'multipart'";
+    let png: Vec<u8> = (0..=255).collect();
+    let inputs = vec![
+        spec("pixels", Datatype::Uint8, &[-1, 4], false),
+        spec("png", Datatype::Bytes, &[1], true),
+    ];
+    let images = Metadata { inputs, ..image() };
+    let body = form(&[("pixels", FILE, &[1, 2, 3, 4]), ("png", FILE, &png)]);
+    let request = ask(&images, route, &[], "", &body).unwrap();
+    let input = |name: &str| request.inputs.iter().find(|input| input.name == name).unwrap();
+    assert_eq!(
+        (&input("pixels").data[..], &input("pixels").shape),
+        (&[1, 2, 3, 4][..], &vec![1, 4])
+    );
+    assert_eq!(bytes_elements(&input("png").data).next(), Some(Ok(&png[..])));
+
+    let fault = ask(&images, route, &[], "", &form(&[("pixels", FILE, &[1])])).unwrap_err();
+    assert!(fault.contains("field 'pixels'"), "{fault}");
+    let empty = ask(&images, route, &[], "", b"--b--\r\n").unwrap_err();
+    assert_eq!(empty, "field 'pixels' is missing");
 }
 
 #[test]
@@ -565,5 +650,6 @@ proptest! {
         let _ = ask(&notes(), LIST, &[], &query, b"");
         let _ = ask(&notes(), CREATE, &["1"], "", &body);
         let _ = ask(&notes(), &CREATE.replace("json", "form"), &["1"], "", &body);
+        let _ = ask(&notes(), &CREATE.replace("json", "multipart"), &["1"], "", &body);
     }
 }

@@ -38,7 +38,8 @@ impl Conversation {
 
         let session = self.session.as_mut().map(|session| session.part(&servable));
         let query = self.client.query.clone();
-        let codec = RouteCodec::new(route.clone(), RequestHead { path: values, query, session });
+        let head = RequestHead { path: values, query, session, ..RequestHead::default() };
+        let codec = RouteCodec::new(route.clone(), head);
         let codec = check_kind(&route, message.kind).map(|()| codec);
         let path = ModelPath { model: servable.id().name.to_string(), version: None };
 

@@ -49,7 +49,7 @@ pub(super) async fn connect(
     let Found { route, servable, values } = found;
     let path = ModelPath { model: servable.id().name.to_string(), version: None };
     let query = request.uri.query().unwrap_or_default().to_owned();
-    let head = RequestHead { path: values, query, session: None };
+    let head = RequestHead { path: values, query, ..RequestHead::default() };
 
     // A client whose messages would be refused is told so while it can read a status.
     let admitted = inference::admit_to(state, context, tenant, &path, servable);
