@@ -49,8 +49,8 @@ use self::metrics::ConnectionMetrics;
 use self::shutdown::{ShutdownDeadlines, close, drain};
 pub use self::storage::Storage;
 use self::tenancy::{SourceFactory, TenancyUpdater};
-use crate::api::{AllowedHosts, Api, ApiState, Dashboard};
-use crate::config::{Config, KeyMarker, TenancyWatch, WatchedConfig};
+use crate::api::{AllowedHosts, Api, ApiState, Cors, Dashboard};
+use crate::config::{Config, CorsConfig, KeyMarker, TenancyWatch, WatchedConfig};
 use crate::database::Databases;
 use crate::dataplane::DataPlane;
 use crate::deferred::TaskRunner;
@@ -138,6 +138,7 @@ impl Server {
             workers,
             stores: stores.clone(),
             hosts: AllowedHosts::new(config.http.hosts.clone(), address),
+            cors: allowed_pages(&config),
             default_model: config.default_model.clone(),
             keep_alive: config.http.keep_alive,
             dashboard: Dashboard::new(config.dashboard.enabled),
@@ -219,6 +220,12 @@ fn build_tenants(config: &Config, telemetry: &Telemetry) -> Tenants {
     telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
 
     tenants
+}
+
+/// Returns the web pages of other origins that may call the server.
+fn allowed_pages(config: &Config) -> Cors {
+    let CorsConfig { origins, credentials, max_age } = config.cors.clone();
+    Cors::new(origins, credentials, max_age)
 }
 
 /// Reads the folder of the operator's runtimes, and follows its changes.

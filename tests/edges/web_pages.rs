@@ -153,3 +153,106 @@ fn a_key_is_given_once() {
         }
     }
 }
+
+const APP: &str = "https://app.example.com";
+
+/// Sends the preflight of a page that wants to call the inference route with a key.
+fn preflight(server: &Server, origin: &str, path: &str) -> Response {
+    server
+        .call("OPTIONS", path)
+        .header("origin", origin)
+        .header("sec-fetch-site", "cross-site")
+        .header("sec-fetch-mode", "cors")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type")
+        .send()
+}
+
+fn cors_headers(response: &Response) -> Vec<(&str, &str)> {
+    let headers = response.headers.iter();
+    let cors = headers.filter(|(name, _)| name.starts_with("access-control-"));
+    cors.map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+#[test]
+fn a_listed_page_calls_a_server_without_keys() {
+    let server = server(&format!("[cors]\norigins = ['{APP}']"));
+
+    let answer = preflight(&server, APP, "/v2/models/steady/infer");
+    assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer}");
+    assert_eq!(answer.header("access-control-allow-origin"), Some(APP));
+    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization,content-type"));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+
+    let page = [("origin", APP), ("sec-fetch-site", "cross-site")];
+    ask_all(&server, &page, |response, context| {
+        assert_ne!(response.status, 403, "{context}: {response}");
+        assert_eq!(response.header("access-control-allow-origin"), Some(APP), "{context}");
+        let exposed = response.header("access-control-expose-headers").unwrap();
+        assert!(exposed.contains("x-request-id"), "{context}");
+    });
+}
+
+#[test]
+fn other_pages_are_refused_beside_a_listed_one() {
+    let server = server(&format!("[cors]\norigins = ['{APP}']"));
+    let before = server.index();
+
+    for (headers, code) in PAGES {
+        ask_all(&server, headers, |response, context| {
+            assert_eq!(response.outcome(), (403, code.to_owned()), "{context}");
+            assert!(cors_headers(response).is_empty(), "{context}");
+        });
+    }
+
+    for origin in ["https://evil.example", "null", "http://app.example.com"] {
+        let answer = preflight(&server, origin, "/v2/models/steady/infer");
+        answer.refused(403, "forbidden_origin");
+        assert!(cors_headers(&answer).is_empty(), "{answer}");
+    }
+
+    let rebound = server.call("GET", "/v2").host("evil.example").header("origin", APP).send();
+    rebound.refused(403, "forbidden_host");
+    assert_eq!(server.index(), before, "a foreign page has changed something");
+}
+
+#[test]
+fn a_preflight_needs_no_key_and_opens_nothing() {
+    let keys = format!("keys = [{}]\n", key(HOST, &["admin"]));
+    let server = server(&format!("{keys}[cors]\norigins = ['{APP}']\n[tenants.default]\n"));
+
+    for path in ["/v2/models/steady/infer", "/v2/tenants", "/nowhere"] {
+        assert_eq!(preflight(&server, APP, path).status, 204, "{path}");
+    }
+
+    let page = || server.call("GET", "/v2/tenants").header("origin", APP);
+    let answer = page().send();
+    answer.refused(401, "unauthenticated");
+    assert_eq!(answer.header("access-control-allow-origin"), Some(APP), "the page sees the error");
+    page().header("authorization", &format!("Bearer {HOST}")).send().ok();
+
+    let foreign = preflight(&server, "https://evil.example", "/v2/tenants");
+    foreign.refused(401, "unauthenticated");
+    assert!(cors_headers(&foreign).is_empty(), "{foreign}");
+}
+
+#[test]
+fn pages_get_no_headers_by_default() {
+    let server = server(&format!("keys = [{}]\n[tenants.default]\n", key(HOST, &["admin"])));
+    let answer = preflight(&server, APP, "/v2/health/live");
+    assert_eq!((answer.status, answer.header("allow")), (204, Some("GET,HEAD")));
+    assert_eq!((cors_headers(&answer), answer.header("vary")), (vec![], None));
+}
+
+#[test]
+fn every_page_may_read_where_every_origin_is_allowed() {
+    let keys = format!("keys = [{}]\n", key(HOST, &["admin"]));
+    let server = server(&format!("{keys}[cors]\norigins = '*'\n[tenants.default]\n"));
+
+    for origin in ["https://evil.example", "null"] {
+        let answer = server.call("GET", "/v2/health/live").header("origin", origin).send();
+        assert_eq!(answer.ok().header("access-control-allow-origin"), Some("*"));
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+    }
+}

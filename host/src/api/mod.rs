@@ -6,9 +6,10 @@
 //!
 //! The path of a request: `service` assigns an id, records the arrival time, catches panics and
 //! discards the part of the body that the handler did not read. `head_checks` and `origin_check`
-//! reject malformed and foreign requests. Inference goes straight to its handler; `router` selects
-//! the handler of all other requests. `auth` authenticates and authorizes. The handler calls
-//! `DataPlane` or `Manager`. `error` maps failures to a status, a code and a text.
+//! reject malformed and foreign requests, and `cors` names the foreign pages that are allowed.
+//! Inference goes straight to its handler; `router` selects the handler of all other requests.
+//! `auth` authenticates and authorizes. The handler calls `DataPlane` or `Manager`. `error` maps
+//! failures to a status, a code and a text.
 //!
 //! `routes` has every route with its access, its handler and its documentation, and `route` the
 //! types that describe one. `oip` contains the wire codec of the protocol and `http` the mechanics
@@ -21,6 +22,7 @@ mod auth;
 mod context;
 mod dashboard;
 mod error;
+mod cors;
 mod extract;
 mod generated_text;
 mod golden_file;
@@ -48,6 +50,7 @@ mod websocket;
 pub(crate) mod fuzzing;
 
 pub use auth::Access;
+pub use cors::Cors;
 pub use dashboard::Dashboard;
 pub use golden_file::parse_golden;
 pub use http::connection::{AnswerHook, Connection, Conversation};

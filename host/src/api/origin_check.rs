@@ -38,19 +38,19 @@ impl AllowedHosts {
             }
     }
 
-    /// Fails if the request head shows that a foreign page sent the request.
+    /// Fails if the request names a host that is not the server's.
     pub(super) fn check(&self, request: &Request<Body>) -> Result<(), ApiError> {
-        let headers = request.headers();
-        let header = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-        let authority = request.uri().authority().map(|authority| authority.as_str());
-        for host in [header, authority].into_iter().flatten() {
-            self.check_host(host)?;
-        }
+        named_hosts(request).into_iter().flatten().try_for_each(|host| self.check_host(host))
+    }
 
-        let named = header.or(authority);
+    /// Fails if the request head shows that a page of another origin sent the request.
+    pub(super) fn check_page(&self, request: &Request<Body>) -> Result<(), ApiError> {
+        let headers = request.headers();
+        let [header, authority] = named_hosts(request);
+        let host = header.or(authority);
 
         match headers.get(ORIGIN) {
-            Some(origin) => self.check_origin(origin.to_str().unwrap_or_default(), named)?,
+            Some(origin) => self.check_origin(origin.to_str().unwrap_or_default(), host)?,
             None if is_navigation(request) => return Ok(()),
             None => {}
         }
@@ -83,6 +83,12 @@ impl AllowedHosts {
     }
 }
 
+/// Returns the hosts that a request names: in `Host`, and in its URI.
+fn named_hosts(request: &Request<Body>) -> [Option<&str>; 2] {
+    let header = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
+    [header, request.uri().authority().map(|authority| authority.as_str())]
+}
+
 /// Checks `Sec-Fetch-Site`. Pages on another port of the same machine are same-site, but belong to
 /// another program.
 fn check_fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -108,7 +114,7 @@ fn fetch_metadata<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 fn forbidden_origin(whose: &str) -> ApiError {
     let text = format!(
         "without keys this server answers its own pages and programs only, and not {whose}; configure keys, or add \
-         the page's host to http.hosts in wardian.toml if it is this server's own"
+         the page's host to http.hosts in wardian.toml if it is this server's own, or its origin to cors.origins"
     );
     ApiError::new(StatusCode::FORBIDDEN, "forbidden_origin", text)
 }
@@ -144,7 +150,9 @@ mod tests {
         let request = Request::builder().method(method).uri(path);
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        hosts.check(&request.body(Body::empty()).unwrap()).err().map_or("", |error| error.code)
+        let request = request.body(Body::empty()).unwrap();
+        let outcome = hosts.check(&request).and_then(|()| hosts.check_page(&request));
+        outcome.err().map_or("", |error| error.code)
     }
 
     #[test]

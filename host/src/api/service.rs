@@ -58,7 +58,9 @@ impl Api {
         };
         let is_call = grpc::is_call(&request);
         let is_openai = openai::error::is_openai(&request);
-        let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
+        let origin = self.state.cors.allowed_origin(request.headers());
+        let handling = self.route(request, &context, origin.is_some());
+        let outcome = AssertUnwindSafe(handling).catch_unwind().await;
         let mut response = outcome.unwrap_or_else(|panic| {
             let error = panic_error(&context, panic.as_ref());
             if is_call { grpc::failed(&error) } else { error.into_response() }
@@ -81,14 +83,25 @@ impl Api {
         }
 
         add_common_headers(&context, &mut response);
+        self.state.cors.add_headers(origin, &mut response);
 
         response
     }
 
-    async fn route(&self, request: Request<Body>, context: &RequestContext) -> Response {
-        if let Err(refusal) = self.check_head(&request) {
+    /// Answers a request. `is_allowed_page` is true if a page of another origin sent it that may.
+    async fn route(
+        &self,
+        request: Request<Body>,
+        context: &RequestContext,
+        is_allowed_page: bool,
+    ) -> Response {
+        if let Err(refusal) = self.check_head(&request, is_allowed_page) {
             let is_call = grpc::is_call(&request);
             return if is_call { grpc::failed(&refusal) } else { refusal.into_response() };
+        }
+
+        if is_allowed_page && let Some(answer) = self.state.cors.preflight(&request) {
+            return answer;
         }
 
         if grpc::is_call(&request) {
@@ -113,9 +126,14 @@ impl Api {
     }
 
     /// Checks the request head. Fails if no route accepts such a request.
-    fn check_head(&self, request: &Request<Body>) -> Result<(), ApiError> {
+    fn check_head(&self, request: &Request<Body>, is_allowed_page: bool) -> Result<(), ApiError> {
         head_checks::check(request)?;
-        if self.state.tenants.require_keys() { Ok(()) } else { self.state.hosts.check(request) }
+        if self.state.tenants.require_keys() {
+            return Ok(());
+        }
+
+        self.state.hosts.check(request)?;
+        if is_allowed_page { Ok(()) } else { self.state.hosts.check_page(request) }
     }
 
     async fn route_to_handler(
@@ -127,9 +145,10 @@ impl Api {
 
         let method = request.method().clone();
         let response = self.router.clone().call(request).await.into_response();
-        let refused = response.status() == StatusCode::METHOD_NOT_ALLOWED;
-
-        if refused { method_not_allowed(&method, response) } else { response }
+        match response.status() {
+            StatusCode::METHOD_NOT_ALLOWED => method_not_allowed(&method, response),
+            _ => response,
+        }
     }
 }
 
@@ -143,9 +162,14 @@ fn add_common_headers(context: &RequestContext, response: &mut Response) {
     }
 }
 
-/// Keeps axum's `Allow` header and adds an error body in the usual form.
+/// Answers a request whose method no route at its path has, from axum's `Allow` header: `OPTIONS`
+/// with the methods, and any other one with an error body in the usual form.
 fn method_not_allowed(method: &Method, bare: Response) -> Response {
     let allow = bare.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static(""));
+    if *method == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response();
+    }
+
     let mut response =
         ApiError::method_not_allowed(method, allow.to_str().unwrap_or_default()).into_response();
     response.headers_mut().insert(ALLOW, allow);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cors::Cors;
 use super::dashboard::Dashboard;
 use super::origin_check::AllowedHosts;
 use crate::dataplane::DataPlane;
@@ -34,6 +35,8 @@ pub struct ApiState {
     pub stores: Stores,
     /// The allowed hosts of a server without API keys.
     pub hosts: AllowedHosts,
+    /// The web pages of other origins that may call the server.
+    pub cors: Cors,
     /// The model of `POST /invocations` for requests that name none.
     pub default_model: Option<ModelName>,
     /// Time of silence after which a WebSocket connection ends.

@@ -6,7 +6,10 @@ use super::Config;
 
 /// Returns all conflicts, each with a remedy.
 pub(super) fn conflicts(config: &Config) -> Vec<String> {
-    [exposed_without_keys(config), interval_conflict(config)].into_iter().flatten().collect()
+    [exposed_without_keys(config), open_to_every_page(config), interval_conflict(config)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Returns the conflict of a server that other machines can reach without a key.
@@ -25,6 +28,18 @@ pub(super) fn exposed_without_keys(
          makes it), listen on 127.0.0.1 or [::1], or say --insecure (insecure = true) if every \
          client that can reach it may use it"
     ))
+}
+
+/// Returns the conflict of a server without keys that every web page may use.
+pub(super) fn open_to_every_page(
+    Config { cors, insecure, tenancy, .. }: &Config,
+) -> Option<String> {
+    let open = cors.origins.is_none() && !insecure && !tenancy.requires_keys();
+    open.then(|| {
+        "cors.origins: without keys, every web page in a browser that reaches this server could use it; list the \
+         origins of the pages, configure a key (`wardian key new` makes it), or say --insecure (insecure = true)"
+            .to_owned()
+    })
 }
 
 /// Returns the conflict of a configuration that has lost its keys, which would silently open the

@@ -11,18 +11,18 @@ use super::credentials::{KeyOwner, LocatedKey, read_keys};
 use super::listen_address::listen_address;
 use super::tenant_file::{self, TenantEntry};
 use super::values::{DAY, REFRESH_RANGE, path, repository_location};
-use super::{Config, HttpConfig, Overrides};
+use super::{Config, CorsConfig, HttpConfig, Overrides};
 use crate::capability::http::EgressConfig;
 use crate::database::DatabaseConfig;
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileConfig;
-use crate::model::{Host as HttpHost, ModelName};
+use crate::model::{Host as HttpHost, ModelName, Origin};
 use crate::repository::{RepositoryConfig, WatchMode};
 use crate::store::{DataConfig, Durability};
 use crate::telemetry::{LogConfig, LogFormat, LogLevel};
 use crate::tenant::RepositoryLocation;
 use crate::toml_reader::{
-    self, TableReader, TomlFaults, boolean, duration, list, number, one_of, size, text,
+    self, TableReader, TomlFaults, boolean, duration, list, number, one_of, origins, size, text,
 };
 
 /// Settings of `wardian.toml` and the command line.
@@ -82,6 +82,7 @@ fn read_settings(keys: &mut TableReader<'_>, base: &Path, file: &Arc<str>, host:
     keys.table("runtimes", |keys| keys.read("dir", &mut config.runtimes.dir, path(base)));
     keys.table("log", |keys| log(keys, &mut config.log));
     keys.table("http", |keys| http(keys, &mut config.http));
+    keys.table("cors", |keys| cors(keys, &mut config.cors));
     keys.table("dashboard", |keys| {
         keys.read("enabled", &mut config.dashboard.enabled, boolean);
     });
@@ -115,6 +116,8 @@ const COMPILE_MEMORY_RANGE: RangeInclusive<u64> = (256 << 20)..=(1 << 40);
 const MAX_INSTANCES: u32 = 20_000;
 /// Each is compared with every request.
 const MAX_HOSTS: usize = 32;
+/// Each is compared with the origin of a request that has one.
+const MAX_CORS_ORIGINS: usize = 100;
 /// A scan of so many takes minutes.
 const MAX_VERSIONS: u32 = 1_000_000;
 /// Linux's default limit of a process's file descriptors.
@@ -163,6 +166,32 @@ fn hosts(value: &DeValue<'_>) -> Result<Vec<HttpHost>, String> {
         0..=MAX_HOSTS => Ok(hosts),
         count => Err(format!("{count} hosts are more than the {MAX_HOSTS} allowed")),
     }
+}
+
+fn cors(keys: &mut TableReader<'_>, settings: &mut CorsConfig) {
+    keys.read("origins", &mut settings.origins, cors_origins);
+    keys.read("credentials", &mut settings.credentials, boolean);
+    keys.read("max_age", &mut settings.max_age, duration(Duration::ZERO..=DAY));
+    keys.check(
+        !(settings.credentials && settings.origins.is_none()),
+        "credentials: browsers do not send them where every origin is allowed; list the origins",
+    );
+}
+
+/// Parses a list of origins, or `"*"` for every origin.
+fn cors_origins(value: &DeValue<'_>) -> Result<Option<Vec<Origin>>, String> {
+    const EVERY: Option<&str> = Some("*");
+
+    if value.as_str() == EVERY {
+        return Ok(None);
+    }
+
+    let items = || value.as_array().into_iter().flatten();
+    if items().any(|item| item.get_ref().as_str() == EVERY) {
+        return Err("every origin is written origins = \"*\", without a list".into());
+    }
+
+    origins(MAX_CORS_ORIGINS)(value).map(Some)
 }
 
 fn egress(keys: &mut TableReader<'_>, base: &Path, settings: &mut EgressConfig) {

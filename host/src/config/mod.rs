@@ -11,6 +11,7 @@
 
 mod conflicts;
 mod consistency;
+mod cors;
 mod credentials;
 mod dashboard;
 mod files;
@@ -32,6 +33,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use self::cors::CorsConfig;
 pub(crate) use self::credentials::parse_key_id;
 pub use self::dashboard::DashboardConfig;
 use self::files::ConfigFiles;
@@ -78,6 +80,8 @@ pub struct Config {
     pub log: LogConfig,
     /// HTTP connections.
     pub http: HttpConfig,
+    /// Web pages of other origins.
+    pub cors: CorsConfig,
     /// The dashboard.
     pub dashboard: DashboardConfig,
     /// Outgoing calls of models.
@@ -198,6 +202,7 @@ impl Default for Config {
             runtimes: RuntimesConfig::default(),
             log: LogConfig::default(),
             http: HttpConfig::default(),
+            cors: CorsConfig::default(),
             dashboard: DashboardConfig::default(),
             egress: EgressConfig::default(),
             engine: EngineConfig::default(),

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::host_file::HostFile;
 use super::*;
 use crate::engine::compile::CompileLimits;
+use crate::model::Origin;
 use crate::repository::WatchMode;
 use crate::store::Durability;
 use crate::telemetry::{LogFormat, LogLevel};
@@ -66,6 +67,10 @@ fn every_key_lands_in_its_setting() {
         keep_alive = "2m"
         write_timeout = "4s"
         hosts = ["Models.example.com", "10.0.0.1", "[::2]"]
+        [cors]
+        origins = ["https://app.example.com", "http://localhost:3000"]
+        credentials = true
+        max_age = "1h"
         [dashboard]
         enabled = false
         [egress]
@@ -120,6 +125,15 @@ fn every_key_lands_in_its_setting() {
             hosts: ["models.example.com", "10.0.0.1", "[::2]"]
                 .map(|host| crate::model::Host::parse(host).unwrap())
                 .into(),
+        },
+        cors: CorsConfig {
+            origins: Some(
+                ["http://localhost:3000", "https://app.example.com"]
+                    .map(|origin| Origin::parse(origin).unwrap())
+                    .into(),
+            ),
+            credentials: true,
+            max_age: Duration::from_secs(3600),
         },
         dashboard: DashboardConfig { enabled: false },
         egress: EgressConfig { ca_certificates: Some("/etc/wardian/ca.pem".into()) },
@@ -209,6 +223,45 @@ fn address_reachable_by_others_needs_a_key_or_insecure() {
 
     assert!(fault("listen = 'localhost'").contains("not an address like"));
     assert!(fault("grpc_listen = '0.0.0.0:1'").contains("grpc_listen: other machines"));
+}
+
+#[test]
+fn origins_of_pages_are_exact_or_every() {
+    let listed = |text: &str| fault(&format!("[cors]\norigins = {text}"));
+
+    for (text, says) in [
+        ("['app.example.com']", "item 0: 'app.example.com' is not an origin like"),
+        ("['https://*.example.com']", "a wildcard is not possible"),
+        ("['https://app.example.com/']", "no path"),
+        ("['null']", "is not an origin like"),
+        ("'https://app.example.com'", "expected a list in square brackets"),
+        ("['*']", "every origin is written origins = \"*\""),
+    ] {
+        let fault = listed(text);
+        assert!(fault.contains("cors.origins: ") && fault.contains(says), "{fault}");
+    }
+
+    let many: Vec<_> = (0..101).map(|port| format!("'http://localhost:{}'", 1000 + port)).collect();
+    assert!(listed(&format!("[{}]", many.join(","))).contains("more than the 100 allowed"));
+    assert!(fault("[cors]\nmax_age = '2d'").contains("cors.max_age: "));
+}
+
+#[test]
+fn every_page_needs_a_key_or_insecure() {
+    let every = "[cors]\norigins = '*'\n";
+    let sha256 = "ab".repeat(32);
+    let key = format!("keys = [{{ id = 'a', sha256 = '{sha256}', scopes = ['admin'] }}]");
+
+    assert!(fault(every).contains("cors.origins: without keys"), "{}", fault(every));
+    assert!(resolve(every, Overrides { insecure: Some(true), ..Overrides::default() }).is_ok());
+    assert_eq!(
+        resolve(&format!("{key}\n{every}[tenants.default]"), Overrides::default())
+            .map(|config| config.cors.origins),
+        Ok(None)
+    );
+
+    let credentials = fault(&format!("insecure = true\n{every}credentials = true"));
+    assert!(credentials.contains("cors.credentials: browsers do not send them"), "{credentials}");
 }
 
 #[test]
