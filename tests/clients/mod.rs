@@ -29,7 +29,7 @@ fn tritonclient() {
     let Some(python) = python("WARDIAN_PYTHON") else { return };
     let server = start(serving(&["chat", "house-price", "iris", "upper"]));
     let guests = root().join("guest-models");
-    run(Command::new(&python).arg(script("triton_http.py")).arg(address(&server)).arg(guests), 17);
+    run(Command::new(&python).arg(script("triton_http.py")).arg(address(&server)).arg(guests), 18);
     run(Command::new(&python).arg(script("triton_aio.py")).arg(address(&server)), 9);
 }
 
@@ -39,7 +39,7 @@ fn tritonclient_grpc() {
     let Some(python) = python("WARDIAN_PYTHON") else { return };
     let server = start(serving(&["chat", "house-price", "iris", "upper"]));
     let guests = root().join("guest-models");
-    run(Command::new(&python).arg(script("triton_grpc.py")).arg(address(&server)).arg(guests), 15);
+    run(Command::new(&python).arg(script("triton_grpc.py")).arg(address(&server)).arg(guests), 16);
 }
 
 /// gRPC's own packages for health and reflection.

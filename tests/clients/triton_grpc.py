@@ -329,6 +329,20 @@ def asynchronous_client():
     asyncio.run(calls())
 
 
+def classification():
+    """The largest elements with their labels."""
+    outputs = [triton.InferRequestedOutput("probabilities", class_count=2), triton.InferRequestedOutput("label")]
+    answer = client.infer("iris", [iris_input(3)], outputs=outputs)
+    found = answer.as_numpy("probabilities")
+    assert found.shape == (3, 2) and list(answer.as_numpy("label")) == [b"setosa"] * 3, found
+    for row in found:
+        first, second = [text.decode().split(":") for text in row]
+        assert first[1:] == ["0", "setosa"] and second[1:] == ["1", "versicolor"], row
+        assert 1 > float(first[0]) > float(second[0]) > 0, row
+    texts = triton.InferRequestedOutput("label", class_count=1)
+    assert "BYTES" in refused("INVALID_ARGUMENT", client.infer, "iris", [iris_input()], outputs=[texts])
+
+
 def extensions_that_are_not_offered():
     for call, *arguments in (
         (client.get_trace_settings,),
@@ -343,8 +357,6 @@ def extensions_that_are_not_offered():
         (client.unregister_cuda_shared_memory,),
     ):
         assert "extensions" in refused("UNIMPLEMENTED", call, *arguments), call.__name__
-    classes = triton.InferRequestedOutput("probabilities", class_count=2)
-    assert "classification" in refused("INVALID_ARGUMENT", client.infer, "iris", [iris_input()], outputs=[classes])
     shared = triton.InferInput("measurements", [1, 4], "FP64")
     shared.set_shared_memory("region", 32)
     assert "shared memory" in refused("INVALID_ARGUMENT", client.infer, "iris", [shared])
@@ -376,6 +388,7 @@ checks.run(
     errors_in_streams,
     cancelled_streams,
     asynchronous_client,
+    classification,
     extensions_that_are_not_offered,
     unknown_methods,
 )

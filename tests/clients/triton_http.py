@@ -266,10 +266,35 @@ def loads_of_foreign_content():
     assert client.is_model_ready("upper")
 
 
+def classification():
+    """The largest elements with their labels, as JSON and as binary tensors, beside another output."""
+    for binary in (True, False):
+        outputs = [
+            triton.InferRequestedOutput("probabilities", binary_data=binary, class_count=2),
+            triton.InferRequestedOutput("label", binary_data=not binary),
+        ]
+        answer = client.infer("iris", [iris_input(3)], outputs=outputs)
+        found = answer.as_numpy("probabilities")
+        assert found.shape == (3, 2) and list(answer.as_numpy("label")) == [b"setosa"] * 3, found
+        for row in found:
+            first, second = [text.decode().split(":") if isinstance(text, bytes) else text.split(":") for text in row]
+            assert first[1:] == ["0", "setosa"] and second[1:] == ["1", "versicolor"], row
+            assert 1 > float(first[0]) > float(second[0]) > 0, row
+    many = triton.InferRequestedOutput("probabilities", class_count=50)
+    assert client.infer("iris", [iris_input()], outputs=[many]).as_numpy("probabilities").shape == (1, 3)
+    price = triton.InferRequestedOutput("price", class_count=1)
+    features = triton.InferInput("features", [1, 11], "FP64")
+    features.set_data_from_numpy(np.array([[5850, 3, 1, 2, 1, 0, 1, 0, 0, 1, 0]], dtype=np.float64))
+    [[found]] = client.infer("house-price", [features], outputs=[price]).as_numpy("price")
+    assert found.endswith(b":0") and float(found[:-2]) > 0, found
+    texts = triton.InferRequestedOutput("label", class_count=1)
+    assert "BYTES" in refused(400, client.infer, "iris", [iris_input()], outputs=[texts])
+
+
 def extensions_that_are_not_offered():
     """Each extension is refused with a text, and none is announced."""
     announced = client.get_server_metadata()["extensions"]
-    for name in ("classification", "system_shared_memory", "cuda_shared_memory", "trace", "logging"):
+    for name in ("system_shared_memory", "cuda_shared_memory", "trace", "logging"):
         assert name not in announced, announced
     for call, *arguments in (
         (client.get_trace_settings,),
@@ -288,8 +313,6 @@ def extensions_that_are_not_offered():
         (client.unregister_cuda_shared_memory, "region"),
     ):
         assert "path" in refused(404, call, *arguments), call.__name__
-    classes = triton.InferRequestedOutput("probabilities", class_count=2)
-    assert "classification" in refused(400, client.infer, "iris", [iris_input()], outputs=[classes])
     shared = triton.InferInput("measurements", [1, 4], "FP64")
     shared.set_shared_memory("region", 32)
     assert "shared memory" in refused(400, client.infer, "iris", [shared])
@@ -322,6 +345,7 @@ checks.run(
     outputs_that_are_optional,
     plugins,
     loads_of_foreign_content,
+    classification,
     extensions_that_are_not_offered,
     every_method,
 )

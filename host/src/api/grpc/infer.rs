@@ -18,6 +18,7 @@ use crate::api::context::RequestContext;
 use crate::api::error::ApiError;
 use crate::api::http::body::within_receive_timeout;
 use crate::api::http::compression::ContentCoding;
+use crate::api::oip::classification::classify;
 use crate::api::oip::request_json::DecodedRequest;
 use crate::api::oip::response_json::EncodedResponse;
 use crate::api::state::ApiState;
@@ -93,11 +94,13 @@ impl Decode for ProtobufCodec {
 
     fn decode(
         &self,
-        _metadata: &Metadata,
+        metadata: &Metadata,
         body: &Bytes,
         pacer: &Pacer,
     ) -> Result<(DecodedRequest, Form), String> {
-        request::decode(body, pacer)
+        let (decoded, form) = request::decode(body, pacer)?;
+        form.outputs.check(metadata)?;
+        Ok((decoded, form))
     }
 }
 
@@ -110,7 +113,9 @@ impl Codec for ProtobufCodec {
         form: &Form,
         pacer: &Pacer,
     ) -> Result<EncodedResponse, InferError> {
-        let body = response::encode(servable.id(), id, response, form, self.envelope, pacer)?;
+        let limit = servable.settings().limits.response;
+        let response = classify(servable.metadata(), limit, response, &form.outputs, pacer)?;
+        let body = response::encode(servable.id(), id, &response, form, self.envelope, pacer)?;
         Ok(EncodedResponse { body, json_length: None })
     }
 

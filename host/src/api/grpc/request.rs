@@ -9,8 +9,11 @@ use super::messages::{InferParameter, ParameterChoice, ParameterEntry};
 use super::wire::{Field, Fields, Value, malformed};
 use crate::api::json::shorten;
 use crate::api::oip::binary_request::copy;
-use crate::api::oip::parameters::{RawParameter, RawValue, take, take_boolean};
-use crate::api::oip::request_json::{DecodedRequest, MAX_TENSORS, OutputSelection};
+use crate::api::oip::output_selection::{OutputSelection, RequestedOutput};
+use crate::api::oip::parameters::{
+    RawParameter, RawValue, refuse_shared_memory, take, take_boolean,
+};
+use crate::api::oip::request_json::{DecodedRequest, MAX_TENSORS};
 use crate::model::{Datatype, MAX_DIMENSIONS, MAX_PARAMETERS, Tensor, push_bytes_element};
 use crate::tenant::Pacer;
 
@@ -90,14 +93,14 @@ impl RequestReader {
         let index = decoded.request.outputs.len();
         check_count(index, MAX_TENSORS, "outputs")?;
 
-        let name = read_output(message)
+        let output = read_output(message)
             .map_err(|error| format!("output number {}: {error}", index + 1))?;
-        if decoded.request.outputs.contains(&name) {
-            return Err(format!("output '{}' is requested twice", shorten(&name)));
+        if decoded.request.outputs.contains(&output.name) {
+            return Err(format!("output '{}' is requested twice", shorten(&output.name)));
         }
 
-        decoded.outputs.requested.push((name.clone(), None));
-        decoded.request.outputs.push(name);
+        decoded.request.outputs.push(output.name.clone());
+        decoded.outputs.requested.push(output);
 
         Ok(())
     }
@@ -164,8 +167,7 @@ fn read_input(message: Bytes) -> Result<Input, String> {
     Ok(input)
 }
 
-/// Reads a requested output. Returns its name.
-fn read_output(message: Bytes) -> Result<String, String> {
+fn read_output(message: Bytes) -> Result<RequestedOutput, String> {
     let mut name = String::new();
     let mut parameters = Vec::new();
 
@@ -178,19 +180,7 @@ fn read_output(message: Bytes) -> Result<String, String> {
         }
     }
 
-    refuse_shared_memory(&parameters)?;
-    if take(&mut parameters, "classification").is_some() {
-        return Err("this server does not offer the classification extension".into());
-    }
-
-    Ok(name)
-}
-
-fn refuse_shared_memory(parameters: &[RawParameter]) -> Result<(), String> {
-    if parameters.iter().any(|parameter| parameter.name.starts_with("shared_memory_")) {
-        return Err("this server does not offer the shared memory extensions".into());
-    }
-    Ok(())
+    RequestedOutput::new(name, parameters)
 }
 
 fn read_shape(shape: &mut Vec<u64>, value: Value) -> Result<(), String> {

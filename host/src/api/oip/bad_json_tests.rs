@@ -83,7 +83,14 @@ fn invalid_outputs() {
         (r#"["y"]"#, "output number 1: expected an object"),
         (r#"[{"name":"y"},{"name":"y"}]"#, "output 'y' is requested twice"),
         (r#"[{"name":"y","shape":[1]}]"#, "unknown key 'shape'"),
-        (r#"[{"name":"y","parameters":{"classification":3}}]"#, "classification"),
+        (
+            r#"[{"name":"y","parameters":{"classification":-3}}]"#,
+            "'classification' must be a whole",
+        ),
+        (
+            r#"[{"name":"y","parameters":{"classification":2.5}}]"#,
+            "'classification' must be a whole",
+        ),
         (r#"[{"name":"y","parameters":{"shared_memory_region":"r"}}]"#, "shared memory"),
         (
             r#"[{"name":"y","parameters":{"binary_data":"yes"}}]"#,

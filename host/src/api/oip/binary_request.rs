@@ -2,7 +2,8 @@
 //!
 //! Specified in Triton's `protocol/extension_binary_data.md`.
 
-use super::request_json::{DecodedRequest, OutputSelection};
+use super::output_selection::OutputSelection;
+use super::request_json::DecodedRequest;
 use crate::api::json::shorten;
 use crate::model::{Datatype, InferRequest, Metadata, Tensor, TensorSpec, push_bytes_element};
 use crate::tenant::Pacer;

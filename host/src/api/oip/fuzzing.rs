@@ -4,7 +4,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::framing::{self, Framing};
-use super::request_json::{DecodedRequest, MAX_TENSORS, OutputSelection};
+use super::output_selection::OutputSelection;
+use super::request_json::{DecodedRequest, MAX_TENSORS};
 use super::response_json::{EncodedResponse, encode};
 use crate::api::json::{Reader, shorten};
 use crate::fuzzing::check_text;
@@ -63,7 +64,9 @@ fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Option<DecodedR
     assert!(read.request.inputs.len() <= MAX_TENSORS);
     assert!(read.request.outputs.len() <= MAX_TENSORS);
     assert!(read.request.parameters.len() <= MAX_PARAMETERS);
-    assert!(read.request.outputs.iter().eq(read.outputs.requested.iter().map(|(name, _)| name)));
+    assert!(
+        read.request.outputs.iter().eq(read.outputs.requested.iter().map(|output| &output.name))
+    );
 
     Some(read)
 }

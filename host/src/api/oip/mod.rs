@@ -2,9 +2,11 @@
 //! binary data extension.
 
 pub(super) mod binary_request;
+pub(super) mod classification;
 pub(super) mod element;
 pub(super) mod fitted_tensor;
 pub(super) mod framing;
+pub(super) mod output_selection;
 pub(super) mod parameters;
 pub(super) mod request_json;
 pub(super) mod response_json;

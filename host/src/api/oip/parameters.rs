@@ -79,6 +79,14 @@ pub(in crate::api) fn read_parameters(
     Ok(parameters)
 }
 
+/// Fails with a text for the caller if a tensor is in shared memory.
+pub(in crate::api) fn refuse_shared_memory(parameters: &[RawParameter]) -> Result<(), String> {
+    if parameters.iter().any(|parameter| parameter.name.starts_with("shared_memory_")) {
+        return Err("this server does not offer the shared memory extensions".into());
+    }
+    Ok(())
+}
+
 /// Removes a parameter and returns its value.
 pub(in crate::api) fn take(parameters: &mut Vec<RawParameter>, name: &str) -> Option<RawValue> {
     let index = parameters.iter().position(|parameter| parameter.name == name)?;

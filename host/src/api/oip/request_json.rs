@@ -5,8 +5,9 @@
 //! the path already contains both. `null` counts as absent for optional keys, for MLServer's
 //! client.
 
+use super::output_selection::{OutputSelection, RequestedOutput};
 use super::parameters::{
-    RawParameter, read_parameters, take, take_boolean, take_sequence, take_unsigned,
+    RawParameter, read_parameters, refuse_shared_memory, take_boolean, take_sequence, take_unsigned,
 };
 use super::tensor_json::read_data;
 use crate::api::generated_text::TextFilter;
@@ -22,7 +23,7 @@ pub(in crate::api) struct DecodedRequest {
     pub(in crate::api) request: InferRequest,
     /// The inputs with binary data after the JSON: index and size in bytes, in order.
     pub(in crate::api) binary_inputs: Vec<(usize, u64)>,
-    /// The requested outputs and their encoding.
+    /// The requested outputs and the form of each.
     pub(in crate::api) outputs: OutputSelection,
     /// The deadline from the parameter `timeout`.
     pub(in crate::api) timeout: Option<Deadline>,
@@ -54,28 +55,6 @@ impl DecodedRequest {
             .collect::<Result<_, _>>()?;
 
         Ok(())
-    }
-}
-
-/// The outputs that the caller requests, and the encoding of each (JSON or binary).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::api) struct OutputSelection {
-    /// True if outputs without an explicit encoding are binary.
-    pub(in crate::api) default_binary: bool,
-    /// The requested outputs with their explicit encoding, if any; empty for all outputs.
-    pub(in crate::api) requested: Vec<(String, Option<bool>)>,
-}
-
-impl OutputSelection {
-    /// True if the output is part of the response.
-    pub(in crate::api) fn is_requested(&self, name: &str) -> bool {
-        self.requested.is_empty() || self.requested.iter().any(|(named, _)| named == name)
-    }
-
-    /// True if the output is encoded as binary data.
-    pub(in crate::api) fn is_binary(&self, name: &str) -> bool {
-        let named = self.requested.iter().find(|(named, _)| named == name);
-        named.and_then(|(_, binary)| *binary).unwrap_or(self.default_binary)
     }
 }
 
@@ -272,7 +251,7 @@ fn read_shape(reader: &mut Reader<'_>) -> Result<Vec<u64>, JsonError> {
 /// Reads the parameters of an input and returns `binary_data_size`. The others are ignored.
 fn read_input_parameters(reader: &mut Reader<'_>) -> Result<Option<u64>, JsonError> {
     let mut parameters = read_parameters(reader)?;
-    refuse_shared_memory(reader, &parameters)?;
+    refuse_shared_memory(&parameters).map_err(|error| reader.error(error))?;
     take_unsigned(&mut parameters, "binary_data_size").map_err(|error| reader.error(error))
 }
 
@@ -282,51 +261,34 @@ fn read_outputs(reader: &mut Reader<'_>, json: &mut DecodedRequest) -> Result<()
         if index == MAX_TENSORS {
             return Err(reader.error(format!("there are more than {MAX_TENSORS} outputs")));
         }
-        let (name, binary) = read_output(reader)
+        let output = read_output(reader)
             .map_err(|error| error.in_context(format!("output number {}", index + 1)))?;
-        if json.request.outputs.contains(&name) {
-            return Err(reader.error(format!("output '{}' is requested twice", shorten(&name))));
+        if json.request.outputs.contains(&output.name) {
+            let name = shorten(&output.name);
+            return Err(reader.error(format!("output '{name}' is requested twice")));
         }
-        json.request.outputs.push(name.clone());
-        json.outputs.requested.push((name, binary));
+        json.request.outputs.push(output.name.clone());
+        json.outputs.requested.push(output);
         Ok(())
     })
 }
 
-fn read_output(reader: &mut Reader<'_>) -> Result<(String, Option<bool>), JsonError> {
+fn read_output(reader: &mut Reader<'_>) -> Result<RequestedOutput, JsonError> {
     let mut name = None;
-    let mut binary = None;
+    let mut parameters = Vec::new();
 
     reader.object_with_keys(OUTPUT_KEYS, |reader, key| {
         match key {
             "name" => name = Some(read_name(reader).map_err(|error| error.in_context("name"))?),
             _ => {
-                binary = read_output_parameters(reader)
-                    .map_err(|error| error.in_context("parameters"))?
+                parameters =
+                    read_parameters(reader).map_err(|error| error.in_context("parameters"))?;
             }
         }
         Ok(())
     })?;
 
     let name = name.ok_or_else(|| reader.error("it has no 'name'"))?;
-
-    Ok((name, binary))
-}
-
-/// Reads the parameters of an output and returns `binary_data`. The others are ignored.
-fn read_output_parameters(reader: &mut Reader<'_>) -> Result<Option<bool>, JsonError> {
-    let mut parameters = read_parameters(reader)?;
-    refuse_shared_memory(reader, &parameters)?;
-    if take(&mut parameters, "classification").is_some() {
-        return Err(reader.error("this server does not offer the classification extension"));
-    }
-
-    take_boolean(&mut parameters, "binary_data").map_err(|error| reader.error(error))
-}
-
-fn refuse_shared_memory(reader: &Reader<'_>, parameters: &[RawParameter]) -> Result<(), JsonError> {
-    if parameters.iter().any(|parameter| parameter.name.starts_with("shared_memory_")) {
-        return Err(reader.error("this server does not offer the shared memory extensions"));
-    }
-    Ok(())
+    RequestedOutput::new(name, parameters)
+        .map_err(|error| reader.error(error).in_context("parameters"))
 }

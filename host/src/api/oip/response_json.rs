@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::request_json::OutputSelection;
+use super::output_selection::OutputSelection;
 use crate::api::json::{shorten, write_float, write_integer, write_string};
 use crate::model::{
     Datatype, InferError, InferResponse, ModelId, Parameter, ParameterValue, Tensor, bytes_elements,

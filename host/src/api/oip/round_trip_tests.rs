@@ -5,7 +5,8 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::framing::{self, Framing};
-use super::request_json::{OutputSelection, read_request_text};
+use super::output_selection::{OutputSelection, RequestedOutput};
+use super::request_json::read_request_text;
 use super::response_json::{EncodedResponse, encode};
 use crate::model::{
     Datatype, InferResponse, Metadata, ModelId, ModelName, Parameter, ParameterValue, TenantName,
@@ -124,7 +125,11 @@ proptest! {
             tensor.name = index.to_string();
         }
 
-        let named = tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.clone(), Some(index % 2 == 0)));
+        let named = tensors.iter().enumerate().map(|(index, tensor)| RequestedOutput {
+            name: tensor.name.clone(),
+            binary: Some(index % 2 == 0),
+            classes: None,
+        });
         let encoded = encoded(&tensors, &OutputSelection { default_binary: false, requested: named.collect() });
         let length = encoded.json_length.unwrap() - 1;
         let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pacer::unmetered()).unwrap();

@@ -12,8 +12,10 @@ use super::route::{self, Endpoint, OPERATION, Operation};
 use crate::api::auth::{Access, Caller};
 use crate::api::context::RequestContext;
 use crate::api::extract::ModelPath;
+use crate::api::oip::classification::classify;
 use crate::api::oip::framing::{self, Dialect, Framing};
-use crate::api::oip::request_json::{DecodedRequest, OutputSelection};
+use crate::api::oip::output_selection::OutputSelection;
+use crate::api::oip::request_json::DecodedRequest;
 use crate::api::oip::response_json::{self, EncodedResponse};
 use crate::api::openapi::errors;
 use crate::api::state::ApiState;
@@ -106,6 +108,7 @@ impl InferCodec {
 }
 
 impl Decode for InferCodec {
+        outputs.check(metadata)?;
     type Form = OutputSelection;
 
     fn decode(
@@ -127,7 +130,9 @@ impl Codec for InferCodec {
         outputs: &OutputSelection,
         pacer: &Pacer,
     ) -> Result<EncodedResponse, InferError> {
-        response_json::encode(servable.id(), id, response, outputs, pacer)
+        let limit = servable.settings().limits.response;
+        let response = classify(servable.metadata(), limit, response, outputs, pacer)?;
+        response_json::encode(servable.id(), id, &response, outputs, pacer)
     }
 
     fn set_headers(&self, headers: &mut HeaderMap, json_length: Option<usize>) {

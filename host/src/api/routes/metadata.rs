@@ -58,8 +58,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// The supported protocol extensions, by their names in Triton's documentation.
-const EXTENSIONS: [&str; 8] = [
+const EXTENSIONS: [&str; 9] = [
     "binary_tensor_data",
+    "classification",
     "generate",
     "model_configuration",
     "model_repository",
@@ -118,7 +119,7 @@ async fn model(
 struct Server {
     name: &'static str,
     version: &'static str,
-    extensions: [&'static str; 8],
+    extensions: [&'static str; EXTENSIONS.len()],
 }
 
 #[derive(Serialize)]

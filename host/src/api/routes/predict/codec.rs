@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, HeaderValue};
 
 use super::envelope::{self, Body, PredictRoute};
 use crate::api::http::content_type::{self, AcceptedTypes};
-use crate::api::oip::request_json::{DecodedRequest, OutputSelection};
+use crate::api::oip::output_selection::OutputSelection;
+use crate::api::oip::request_json::DecodedRequest;
 use crate::api::oip::response_json::EncodedResponse;
 use crate::api::routes::infer::InferCodec;
 use crate::api::table::{

@@ -1,14 +1,11 @@
 //! The answers of `:classify` and `:regress`, from the outputs of a model that has no signatures.
 
+use crate::api::class_names::class_names;
 use crate::api::json::{shorten, write_string};
 use crate::api::table::{Layout, PredictionWriter, elements_by_row};
 use crate::model::{
-    Datatype, InferError, InferResponse, Metadata, ParameterValue, Tensor, TensorSpec,
-    bytes_elements,
+    Datatype, InferError, InferResponse, Metadata, Tensor, TensorSpec, bytes_elements,
 };
-
-/// The property of a model's metadata that names its classes: a JSON array.
-const CLASSES: &str = "classes";
 
 /// Fails with a text for the caller if the model has no scores.
 pub(super) fn check_classifier(metadata: &Metadata) -> Result<(), String> {
@@ -132,7 +129,7 @@ impl<'r> Labels<'r> {
             return texts.map_or(Labels::Unknown, Labels::Own);
         }
 
-        let classes = classes(metadata);
+        let classes = class_names(metadata);
         if classes.len() as u64 == width { Labels::Classes(classes) } else { Labels::Unknown }
     }
 
@@ -148,21 +145,4 @@ impl<'r> Labels<'r> {
             Labels::Unknown => "",
         }
     }
-}
-
-/// The names of the classes; empty if the metadata does not list them.
-fn classes(metadata: &Metadata) -> Vec<String> {
-    let property = metadata.properties.iter().find(|property| property.name == CLASSES);
-    let Some(ParameterValue::Text(text)) = property.map(|property| &property.value) else {
-        return Vec::new();
-    };
-
-    let names: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
-    names
-        .into_iter()
-        .map(|name| match name {
-            serde_json::Value::String(name) => name,
-            other => other.to_string(),
-        })
-        .collect()
 }
