@@ -110,6 +110,10 @@ fn a_stop_sequence_ends_the_call_of_the_model() {
         server.until_busy("streamer", 0);
     }
     assert_eq!(server.metric("wardian_request_failures_total{").unwrap_or(0.0), 0.0);
+
+    let statistics = server.get("/v2/models/streamer/stats").json();
+    let counted = &statistics["model_stats"][0];
+    assert_eq!((&counted["inference_count"], &counted["execution_count"]), (&json!(4), &json!(4)));
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub struct ResponseStream {
     timings: SharedTimings,
     deadline: Instant,
     open: OpenStream,
+    servable: ServableHandle,
+    /// Rows of the request.
+    rows: u64,
 }
 
 type RunningCall = Pin<Box<dyn Future<Output = Result<StreamEnd, InferError>> + Send>>;
@@ -56,6 +59,11 @@ impl StreamTimings {
         self.before_call.get_or_init(|| timings);
     }
 
+    /// True once an instance is there for the call.
+    fn has_begun(&self) -> bool {
+        self.before_call.get().is_some()
+    }
+
     fn set_interceptors(&self, time: Duration) {
         self.interceptors.store(time.as_nanos() as u64, Ordering::Relaxed);
     }
@@ -78,9 +86,13 @@ impl ResponseStream {
         Some(part)
     }
 
-    /// Ends the call, if it runs, and drops the parts that are left.
+    /// Ends the call, if it runs, and drops the parts that are left. A call that has begun counts
+    /// like one that has ended by itself.
     pub fn stop(&mut self) {
-        self.call = None;
+        if self.call.take().is_some() && self.timings.has_begun() {
+            self.servable.record_single_call(self.rows, &self.timings.get());
+        }
+
         self.end = None;
         while self.parts.try_next().is_some() {}
     }
@@ -138,12 +150,13 @@ impl Servable {
         let (emitter, parts) = self.new_emitter();
         let deadline = budget.deadline();
         let timings = SharedTimings::default();
+        let rows = self.metadata().rows(&request);
 
         let servable = self.clone();
         let shared = timings.clone();
         let call: RunningCall = if self.template().has(Interface::Streaming) {
             Box::pin(async move {
-                servable.infer_parts(request, budget, caller, emitter, &shared).await
+                servable.infer_parts(request, budget, caller, emitter, rows, &shared).await
             })
         } else {
             Box::pin(
@@ -159,6 +172,8 @@ impl Servable {
             timings,
             deadline,
             open,
+            servable: self.clone(),
+            rows,
         }
     }
 
@@ -192,10 +207,10 @@ impl Servable {
         budget: Budget,
         caller: CallerInfo,
         emitter: Emitter,
+        rows: u64,
         timings: &SharedTimings,
     ) -> Result<StreamEnd, InferError> {
         self.metadata().fit_shapes(&mut request);
-        let rows = self.metadata().rows(&request);
         let invocation = Invocation::new(self, &request, budget, caller);
 
         let outcome = match self.active_interceptors() {
