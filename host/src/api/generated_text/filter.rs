@@ -2,7 +2,8 @@
 
 use super::stop_sequences::{NotUtf8, Released, StopSequences};
 use crate::model::{
-    Datatype, InferError, InferResponse, Tensor, TensorSpec, bytes_elements, push_bytes_element,
+    Datatype, InferError, InferRequest, InferResponse, Tensor, TensorSpec, bytes_elements,
+    push_bytes_element,
 };
 
 /// Cuts the text of an answer before the first stop sequence. Every part that it returns ends with
@@ -15,13 +16,21 @@ pub(in crate::api) struct TextFilter {
     shape: Vec<u64>,
     stops: StopSequences,
     is_stopped: bool,
+    /// True if the request may have several prompts.
+    may_have_several: bool,
 }
 
 impl TextFilter {
     /// Creates the filter of one answer, whose text is in `output`.
     pub(in crate::api) fn new(output: &TensorSpec, stops: StopSequences) -> Self {
         let shape = output.shape.iter().map(|_| 1).collect();
-        TextFilter { output: output.name.clone(), shape, stops, is_stopped: false }
+        let output = output.name.clone();
+        TextFilter { output, shape, stops, is_stopped: false, may_have_several: true }
+    }
+
+    /// Tells the filter the request, which decides whose fault an answer with several texts is.
+    pub(in crate::api) fn set_request(&mut self, request: &InferRequest) {
+        self.may_have_several = request.inputs.iter().any(|input| input.elements() != Some(1));
     }
 
     /// True once a stop sequence has ended the answer.
@@ -30,7 +39,8 @@ impl TextFilter {
     }
 
     /// Returns a part with the text that is certain to be in the answer; `None` if nothing of it
-    /// is. Fails if the text is not UTF-8, or there are several.
+    /// is. Fails if the text is not UTF-8, or there are several: by the fault of the request if it
+    /// may have several prompts, and of the model otherwise.
     pub(in crate::api) fn pass(
         &mut self,
         mut part: InferResponse,
@@ -72,14 +82,23 @@ impl TextFilter {
         let mut texts = bytes_elements(&tensor.data);
         let first = texts.next().transpose().map_err(InferError::BadOutput)?;
         if texts.next().is_some() {
-            let text = format!("output '{}' has several texts, where one is expected", self.output);
-            return Err(InferError::InvalidInput(text));
+            return Err(self.several_texts());
         }
 
         let Some(text) = first else { return Ok(Released::default()) };
         self.shape.clone_from(&tensor.shape);
 
         self.stops.push(text).map_err(|NotUtf8| self.not_utf8())
+    }
+
+    fn several_texts(&self) -> InferError {
+        let output = &self.output;
+        if self.may_have_several {
+            let text = format!("output '{output}' has several texts, where one is expected");
+            InferError::InvalidInput(format!("{text}; send one prompt in each request"))
+        } else {
+            InferError::BadOutput(format!("output '{output}' has several texts for one prompt"))
+        }
     }
 
     fn not_utf8(&self) -> InferError {
@@ -140,6 +159,18 @@ mod tests {
 
         let expected = InferResponse { outputs: vec![other], parameters: vec![parameter] };
         assert_eq!(passed.unwrap(), Some(expected));
-        assert!(filter().pass(part(&["a", "b"])).is_err());
+    }
+
+    #[test]
+    fn several_texts_for_one_prompt_are_the_models_fault() {
+        let mut filter = filter();
+        let mut pass = |prompts: &[&str]| {
+            let inputs = part(prompts).outputs;
+            filter.set_request(&InferRequest { inputs, ..InferRequest::default() });
+            filter.pass(part(&["a", "b"])).unwrap_err()
+        };
+
+        assert!(matches!(pass(&["one"]), InferError::BadOutput(_)));
+        assert!(matches!(pass(&["one", "two"]), InferError::InvalidInput(_)));
     }
 }

@@ -79,8 +79,11 @@ impl<C: Decode> Generation<C> {
             }
         };
 
-        let DecodedRequest { request, timeout, text_filter, .. } = decoded;
+        let DecodedRequest { request, timeout, mut text_filter, .. } = decoded;
         recorder.set_rows(&request);
+        if let Some(filter) = &mut text_filter {
+            filter.set_request(&request);
+        }
 
         let id = request.id.clone();
         let deadline = deadline::shorter(header_deadline, timeout);
