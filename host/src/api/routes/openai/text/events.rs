@@ -6,7 +6,7 @@ use axum::body::Bytes;
 
 use super::answer::Head;
 use super::settled::Settled;
-use super::{Generation, TextCodec, text_of};
+use super::{Generation, TextCodec, read_text, take_text};
 use crate::api::error::ApiError;
 use crate::api::routes::generate::events::{EventFormat, to_event};
 use crate::api::routes::openai::error;
@@ -48,18 +48,16 @@ impl EventFormat for ChunkEvents {
         generation: &mut Generation,
         part: InferResponse,
     ) -> Result<Bytes, InferError> {
-        let output = generation.form().output.clone();
-        self.settled.add(&part, &output);
-        if text_of(&part, &output)?.is_empty() {
-            return Ok(Bytes::new());
-        }
+        let output = &generation.form().output;
+        self.settled.add(&part, output);
+        let Some(text) = take_text(part, output) else { return Ok(Bytes::new()) };
 
         let first = self.begin(generation);
         let head = Arc::clone(&self.head);
-        let bytes = part.size() as usize;
+        let bytes = text.data.len();
         let includes_usage = generation.form().includes_usage;
         let work = move |_: &Pacer| {
-            let chunk = head.chunk(text_of(&part, &output)?, includes_usage);
+            let chunk = head.chunk(read_text(&text)?, includes_usage);
             Ok(Bytes::from([&first[..], &to_event(&chunk)].concat()))
         };
 

@@ -28,7 +28,7 @@ use crate::api::routes::generate::generation;
 use crate::api::routes::openai::named_model::NamedRequest;
 use crate::api::state::ApiState;
 use crate::api::unary::Decode;
-use crate::model::{InferError, InferResponse, Metadata, bytes_elements};
+use crate::model::{InferError, InferResponse, Metadata, Tensor, bytes_elements};
 use crate::tenant::Pacer;
 
 /// The two routes.
@@ -107,18 +107,23 @@ async fn respond_whole(mut generation: Generation, coding: Option<ContentCoding>
 async fn collect_text(generation: &mut Generation) -> Result<Bytes, InferError> {
     let head = Head::new(generation);
     let mut settled = Settled::default();
-    let mut text = String::new();
+    let mut texts = Vec::new();
+    let mut held = 0;
 
     while let Some(part) = generation.next().await {
         let part = part?;
         let output = &generation.form().output;
         settled.add(&part, output);
-        text.push_str(text_of(&part, output)?);
-        generation.resize_memory(text.len())?;
+
+        if let Some(text) = take_text(part, output) {
+            held += text.data.len();
+            texts.push(text);
+        }
+        generation.resize_memory(held)?;
     }
 
     let end = settled.end(generation);
-    let work = move |_: &Pacer| Ok(Bytes::from(head.whole(&text, end)));
+    let work = move |pacer: &Pacer| Ok(Bytes::from(head.whole(&join(&texts, pacer)?, end)));
     let written = generation.work(settled.bytes(), work).await?;
     generation.resize_memory(written.len())?;
 
@@ -134,13 +139,57 @@ async fn respond_streamed(generation: Generation) -> Answer {
     Ok((events.into_response(), None))
 }
 
-/// Returns the text of a part, in which the text filter has left whole characters.
-fn text_of<'p>(part: &'p InferResponse, output: &str) -> Result<&'p str, InferError> {
-    let Some(tensor) = part.outputs.iter().find(|tensor| tensor.name == output) else {
-        return Ok("");
-    };
+/// Takes the output with the text of a part; `None` if it has no text. A text may have many MiB, so
+/// it is not read here.
+fn take_text(part: InferResponse, output: &str) -> Option<Tensor> {
+    let is_text = |tensor: &Tensor| tensor.name == output && tensor.data.len() > size_of::<u32>();
+    part.outputs.into_iter().find(is_text)
+}
 
+/// Returns the text of an output, in which the text filter has left whole characters.
+fn read_text(tensor: &Tensor) -> Result<&str, InferError> {
     let text = bytes_elements(&tensor.data).next().transpose().map_err(InferError::BadOutput)?;
     std::str::from_utf8(text.unwrap_or_default())
-        .map_err(|_| InferError::NotJson(format!("output '{output}' is not UTF-8")))
+        .map_err(|_| InferError::NotJson(format!("output '{}' is not UTF-8", tensor.name)))
+}
+
+/// Joins the texts of all parts.
+fn join(texts: &[Tensor], pacer: &Pacer) -> Result<String, InferError> {
+    let mut joined = String::new();
+    for tensor in texts {
+        joined.push_str(read_text(tensor)?);
+        pacer.checkpoint()?;
+    }
+    Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Datatype, push_bytes_element};
+
+    fn part(name: &str, text: &[u8]) -> InferResponse {
+        let mut data = Vec::new();
+        push_bytes_element(&mut data, text).unwrap();
+        let (name, shape) = (name.into(), vec![1]);
+        let outputs = vec![Tensor { name, datatype: Datatype::Bytes, shape, data }];
+        InferResponse { outputs, ..InferResponse::default() }
+    }
+
+    #[test]
+    fn a_text_is_taken_unread_and_read_as_work() {
+        let [first, faulty] = [&b"caf\xc3\xa9"[..], b"\xff"].map(|text| part("text", text));
+        let taken = [first, faulty].map(|part| take_text(part, "text").unwrap());
+
+        assert_eq!(join(&taken[..1], &Pacer::unmetered()).unwrap(), "café");
+        let error = join(&taken, &Pacer::unmetered()).unwrap_err();
+        assert!(error.to_string().contains("output 'text' is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn parts_without_text_are_left_out() {
+        assert_eq!(take_text(part("text", b""), "text"), None);
+        assert_eq!(take_text(part("other", b"a"), "text"), None);
+        assert_eq!(take_text(InferResponse::default(), "text"), None);
+    }
 }
