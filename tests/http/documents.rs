@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{serve, upper};
-use crate::harness::{Response, Server, guest, until};
+use crate::harness::{Response, Server, guest, guest_folder, until};
 
 #[test]
 fn responses_match_their_descriptions() {
@@ -65,6 +65,67 @@ fn responses_match_their_descriptions() {
     }
     held_against(&document, ["DELETE", version], &server.remove("uploaded", 1));
     server.until_gone("uploaded");
+}
+
+/// A server with the models of the examples.
+fn serve_examples() -> Server {
+    let server = Server::with_models(|models| {
+        models.settings("iris", "labels = { stable = 1 }");
+        models.version("iris", 1, guest("iris"));
+        models.copy_folder(&guest_folder("chat"), "chat/1");
+        models.bare("embedder", guest("embedder"));
+    })
+    .start();
+    server.until_tried();
+    server
+}
+
+/// Sends the example of an operation, with the examples of its parameters.
+fn send_example(server: &Server, path: &str, method: &str, operation: &Value) -> Response {
+    let body = &operation["requestBody"]["content"]["application/json"]["example"];
+    let has_body = operation.get("requestBody").is_some();
+    assert!(!has_body || !body.is_null(), "{method} {path} has no example");
+
+    let parameters = operation["parameters"].as_array().unwrap();
+    let with = |place| {
+        let placed = parameters.iter().filter(move |parameter| parameter["in"] == place);
+        placed.filter_map(|parameter| {
+            Some((parameter["name"].as_str().unwrap(), parameter["example"].as_str()?))
+        })
+    };
+    let path = with("path").fold(path.to_owned(), |path, (name, example)| {
+        path.replace(&format!("{{{name}}}"), example)
+    });
+    let call = server.call(&method.to_uppercase(), &path);
+    let call = with("header").fold(call, |call, (name, example)| call.header(name, example));
+
+    if has_body { call.json(body).send() } else { call.send() }
+}
+
+#[test]
+fn examples_work_as_they_are_pasted() {
+    let server = serve_examples();
+    let document = server.get("/openapi.json").ok().json();
+    let paths = document["paths"].as_object().unwrap();
+    let mut operations: Vec<_> = paths
+        .iter()
+        .flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |on| (path, on)))
+        .filter(|(_, (method, _))| ["get", "post"].contains(&method.as_str()))
+        .collect();
+    // Unloading is last, and named repositories and what a model keeps are not there.
+    operations.sort_by_key(|(path, _)| path.ends_with("/unload"));
+    let is_absent = |path: &str| {
+        ["{repository}", "{bucket}/{key}", "{task}"].iter().any(|part| path.contains(part))
+    };
+
+    let mut sent = 0;
+    for (path, (method, operation)) in operations.into_iter().filter(|(path, _)| !is_absent(path)) {
+        let answer = send_example(&server, path, method, operation);
+        assert!((200..300).contains(&answer.status), "{method} {path}: {answer}");
+        held_against(&document, [&method.to_uppercase(), path], &answer);
+        sent += 1;
+    }
+    assert!(sent > 40, "{sent} examples");
 }
 
 #[test]

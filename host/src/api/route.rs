@@ -36,6 +36,10 @@ pub(super) struct Operation {
     pub(super) query: &'static [&'static str],
     /// Kind of the request body, see `openapi::bodies`; empty for none.
     pub(super) request_body: &'static str,
+    /// A request body that a server with the example models answers, as JSON; empty for none.
+    pub(super) example: &'static str,
+    /// The model in the path of that request.
+    pub(super) example_model: &'static str,
     /// Kind of the response body on success; empty for none.
     pub(super) response_body: &'static str,
     /// Statuses on success.
@@ -53,6 +57,8 @@ pub(super) const OPERATION: Operation = Operation {
     summary: "",
     query: &[],
     request_body: "",
+    example: "",
+    example_model: "iris",
     response_body: "",
     statuses: &["200"],
     errors: &[],

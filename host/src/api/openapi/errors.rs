@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::bodies;
 use crate::api::auth::Access;
-use crate::api::routes::route::Endpoint;
+use crate::api::route::Endpoint;
 
 /// Routes about a serving model.
 pub(in crate::api) const MODEL: &[&str] = &["503"];

@@ -2,8 +2,13 @@
 
 mod bodies;
 pub(super) mod errors;
+mod inference;
+mod models;
 mod openai;
 mod schemas;
+mod shapes;
+mod tenant;
+mod tensorflow;
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +16,7 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 use super::auth::Access;
-use super::routes::route::{Endpoint, Operation};
+use super::route::{Endpoint, Operation, Route};
 use crate::servable::Servable;
 
 /// Builds the OpenAPI 3.1 document.
@@ -75,7 +80,7 @@ fn describe(endpoint: &Endpoint) -> Value {
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": access(route.access),
-        "parameters": parameters(route.path, operation),
+        "parameters": parameters(route, operation),
         "responses": responses(endpoint),
     });
 
@@ -83,7 +88,7 @@ fn describe(endpoint: &Endpoint) -> Value {
         described["requestBody"] = json!({
             "required": !bodies::is_optional(operation.request_body),
             "description": bodies::description(operation.request_body),
-            "content": bodies::content(operation.request_body),
+            "content": request_content(operation),
         });
     }
 
@@ -92,6 +97,18 @@ fn describe(endpoint: &Endpoint) -> Value {
     }
 
     described
+}
+
+/// Returns the media types of a request's body, with the example.
+fn request_content(operation: &Operation) -> Value {
+    let mut content = bodies::content(operation.request_body);
+    let example: Option<Value> = serde_json::from_str(operation.example).ok();
+
+    if let (Some(example), Some(json)) = (example, content.get_mut("application/json")) {
+        json["example"] = example;
+    }
+
+    content
 }
 
 /// Returns the responses of a route by status.
@@ -133,11 +150,18 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-/// Returns the path parameters, the query parameters, and the header that frames a binary body.
-fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
+/// Returns the path parameters, the query parameters, and the headers that an inference request
+/// may need.
+fn parameters(route: &Route, operation: &Operation) -> Vec<Value> {
     let text = json!({ "type": "string" });
-    let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<_> = named.map(|name| parameter(name, "path", &text)).collect();
+    let named = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<_> = named
+        .map(|name| {
+            let mut described = parameter(name, "path", &text);
+            described["example"] = example_part(name, route, operation).into();
+            described
+        })
+        .collect();
 
     let in_query = operation.query.iter().map(|&name| match name {
         "limit" | "width" => parameter(name, "query", &json!({ "type": "integer", "minimum": 0 })),
@@ -150,7 +174,39 @@ fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
         parameters.push(parameter("Inference-Header-Content-Length", "header", &length));
     }
 
+    // Its path names no model.
+    if route.path == "/invocations" {
+        let mut model = parameter("X-Amzn-SageMaker-Target-Model", "header", &text);
+        model["example"] = operation.example_model.into();
+        parameters.push(model);
+    }
+
     parameters
+}
+
+/// Returns an example of a part of a path.
+fn example_part(name: &str, route: &Route, operation: &Operation) -> String {
+    match name {
+        // The verb belongs to the last part of the path.
+        "model" if is_tensorflow_inference(route, name) => {
+            format!("{}:predict", operation.example_model)
+        }
+        "model" => operation.example_model.into(),
+        "version" if is_tensorflow_inference(route, name) => "1:predict".into(),
+        "label" if is_tensorflow_inference(route, name) => "stable:predict".into(),
+        "version" => "1".into(),
+        "label" => "stable".into(),
+        "repository" => "main".into(),
+        "asset" => "app.js".into(),
+        name => format!("a-{name}"),
+    }
+}
+
+/// True if the path of TensorFlow Serving's inference ends with this part.
+fn is_tensorflow_inference(route: &Route, part: &str) -> bool {
+    route.method == "POST"
+        && route.path.starts_with("/v1/models/")
+        && route.path.ends_with(&format!("{{{part}}}"))
 }
 
 fn parameter(name: &str, place: &str, schema: &Value) -> Value {

@@ -2,20 +2,40 @@
 
 use serde_json::{Value, json};
 
-/// An error.
-pub(super) fn error() -> Value {
-    json!({
-        "type": "object",
-        "required": ["message", "type", "param", "code"],
-        "properties": {
-            "message": text(), "type": text(), "param": { "type": ["string", "null"] },
-            "code": text(),
-        },
-    })
+use super::shapes::{
+    Schemas, any, count, list, nullable, number, one_of, record, record_with, reference, text,
+};
+
+/// Returns the schemas.
+pub(super) fn schemas() -> Schemas {
+    let tokens = [("prompt_tokens", count()), ("total_tokens", count())];
+
+    vec![
+        ("EmbeddingsRequest", embeddings_request()),
+        ("Embedding", embedding()),
+        (
+            "EmbeddingsResponse",
+            record(&[
+                ("object", one_of(&["list"])),
+                ("data", list(reference("Embedding"))),
+                ("model", text()),
+                ("usage", record(&tokens)),
+            ]),
+        ),
+        ("TokenUsage", token_usage()),
+        ("ChatRequest", chat_request()),
+        ("ChatResponse", answer("chat.completion", chat_choice())),
+        ("CompletionRequest", completion_request()),
+        ("CompletionResponse", answer("text_completion", text_choice())),
+    ]
 }
 
-/// A request for embeddings.
-pub(super) fn embeddings_request() -> Value {
+/// An error.
+pub(super) fn error() -> Value {
+    record(&[("message", text()), ("type", text()), ("param", nullable(text())), ("code", text())])
+}
+
+fn embeddings_request() -> Value {
     json!({
         "type": "object",
         "required": ["model", "input"],
@@ -30,36 +50,61 @@ pub(super) fn embeddings_request() -> Value {
     })
 }
 
-/// A request to answer the messages of a chat.
-pub(super) fn chat_request() -> Value {
+/// The vector of a text, as numbers or, in base64, as 32-bit floats.
+fn embedding() -> Value {
+    let vector = json!({ "anyOf": [list(number()), text()] });
+    record(&[("object", one_of(&["embedding"])), ("index", count()), ("embedding", vector)])
+}
+
+fn token_usage() -> Value {
+    record(&[("prompt_tokens", count()), ("completion_tokens", count()), ("total_tokens", count())])
+}
+
+fn chat_request() -> Value {
     let roles = ["system", "developer", "user", "assistant", "tool", "function"];
-    let message = json!({
-        "type": "object",
-        "required": ["role"],
-        "properties": { "role": { "type": "string", "enum": roles } },
-    });
+    let content = json!({ "anyOf": [nullable(text()), list(json!({ "type": "object" }))] });
+    let message = record_with(&[("role", one_of(&roles))], &[("content", content)]);
     let messages = json!({ "type": "array", "minItems": 1, "items": message });
 
     writing_request("messages", messages)
 }
 
-/// A request to continue a text.
-pub(super) fn completion_request() -> Value {
+fn completion_request() -> Value {
     let one = json!({ "type": "array", "minItems": 1, "maxItems": 1, "items": text() });
     writing_request("prompt", json!({ "anyOf": [text(), one] }))
 }
 
 /// The whole answer to a request for text.
-pub(super) fn answer() -> Value {
-    let object = json!({ "type": "object" });
-    json!({
-        "type": "object",
-        "required": ["id", "object", "created", "model", "choices", "usage"],
-        "properties": {
-            "id": text(), "object": text(), "created": { "type": "integer" }, "model": text(),
-            "choices": { "type": "array", "items": object }, "usage": object,
-        },
-    })
+fn answer(object: &str, choice: Value) -> Value {
+    record_with(
+        &[
+            ("id", text()),
+            ("object", one_of(&[object])),
+            ("created", count()),
+            ("model", text()),
+            ("choices", list(choice)),
+            ("usage", reference("TokenUsage")),
+        ],
+        &[("system_fingerprint", text())],
+    )
+}
+
+fn chat_choice() -> Value {
+    let message = record(&[
+        ("role", one_of(&["assistant"])),
+        ("content", text()),
+        ("refusal", nullable(text())),
+    ]);
+    record(&[
+        ("index", count()),
+        ("message", message),
+        ("logprobs", any()),
+        ("finish_reason", text()),
+    ])
+}
+
+fn text_choice() -> Value {
+    record(&[("index", count()), ("text", text()), ("logprobs", any()), ("finish_reason", text())])
 }
 
 fn writing_request(name: &str, value: Value) -> Value {
@@ -89,8 +134,4 @@ fn writing_request(name: &str, value: Value) -> Value {
     request["properties"][name] = value;
 
     request
-}
-
-fn text() -> Value {
-    json!({ "type": "string" })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::errors;
+use super::{bodies, errors};
 use crate::api::routes::{endpoints, routes};
 
 fn document() -> Value {
@@ -48,7 +48,9 @@ fn arrays_have_items_and_bodies_have_schemas() {
         }
 
         if let Some(content) = value["content"].as_object() {
-            content.iter().for_each(|(media, body)| assert!(body["schema"].is_object(), "{media}"));
+            // A property of a schema can be called `content` as well.
+            let bodies = content.iter().filter(|(media, _)| media.contains('/'));
+            bodies.for_each(|(media, body)| assert!(body["schema"].is_object(), "{media}"));
         }
 
         match value {
@@ -60,6 +62,41 @@ fn arrays_have_items_and_bodies_have_schemas() {
 
     check(&document());
 }
+
+#[test]
+fn every_json_body_has_an_example() {
+    for endpoint in endpoints() {
+        let operation = &endpoint.operation;
+        let example = serde_json::from_str::<Value>(operation.example);
+        assert_eq!(example.is_ok(), bodies::is_json(operation.request_body), "{}", operation.id);
+    }
+}
+
+#[test]
+fn objects_have_members() {
+    // An object of any keys has a schema for their values, or says that any are allowed.
+    fn check(value: &Value, place: &str) {
+        if value["type"] == "object" {
+            let members = ["properties", "additionalProperties"];
+            let is_described = members.iter().any(|key| value.get(*key).is_some());
+            assert!(is_described || FREE_OBJECTS.contains(&place), "{place}: {value}");
+        }
+
+        match value {
+            Value::Object(members) => members.values().for_each(|value| check(value, place)),
+            Value::Array(items) => items.iter().for_each(|item| check(item, place)),
+            _ => {}
+        }
+    }
+
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    schemas.iter().for_each(|(name, schema)| check(schema, name));
+}
+
+/// Schemas with objects that a caller or a model chooses.
+const FREE_OBJECTS: [&str; 6] =
+    ["AnyError", "ChatRequest", "Invocation", "OutputTensor", "PredictRequest", "UnloadRequest"];
 
 #[test]
 fn references_resolve() {

@@ -24,6 +24,14 @@ use crate::model::{InferError, InferResponse, Metadata};
 use crate::servable::ServableHandle;
 use crate::tenant::Pacer;
 
+/// A request to the example model `iris`.
+const EXAMPLE: &str = r#"{
+    "inputs": [
+        {"name": "measurements", "datatype": "FP64", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}
+    ],
+    "outputs": [{"name": "label"}, {"name": "probabilities", "parameters": {"classification": 2}}]
+}"#;
+
 /// The routes of this file.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -32,6 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             tag: "inference",
             summary: "Ask a model",
             request_body: "InferRequest",
+            example: EXAMPLE,
             response_body: "InferResponse",
             errors: errors::INFERENCE,
             ..OPERATION
@@ -42,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 tag: "inference",
                 summary: "Ask a version",
                 request_body: "InferRequest",
+                example: EXAMPLE,
                 response_body: "InferResponse",
                 errors: errors::INFERENCE,
                 ..OPERATION
@@ -98,6 +108,7 @@ impl InferCodec {
     ) -> Result<(DecodedRequest, OutputSelection), String> {
         let mut decoded = framing::decode(self.framing, metadata, body, pacer)?;
         let outputs = std::mem::take(&mut decoded.outputs);
+        outputs.check(metadata)?;
         Ok((decoded, outputs))
     }
 
@@ -108,7 +119,6 @@ impl InferCodec {
 }
 
 impl Decode for InferCodec {
-        outputs.check(metadata)?;
     type Form = OutputSelection;
 
     fn decode(

@@ -32,6 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             tag: "repository",
             summary: "Every version with its state and reason",
             request_body: "IndexRequest",
+            example: r#"{"ready": true}"#,
             response_body: "Index",
             ..OPERATION
         }),
@@ -40,6 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             tag: "repository",
             summary: "Look at the repository now",
             request_body: "LoadRequest",
+            example: "{}",
             errors: errors::REFRESH,
             ..OPERATION
         }),
@@ -49,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 tag: "repository",
                 summary: "Load a model, or try again what failed",
                 request_body: "LoadRequest",
+                example: "{}",
                 errors: errors::LOAD,
                 ..OPERATION
             },
@@ -59,6 +62,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 tag: "repository",
                 summary: "Let a model drain and stay unloaded",
                 request_body: "UnloadRequest",
+                example: "{}",
                 errors: errors::UNLOAD,
                 ..OPERATION
             },

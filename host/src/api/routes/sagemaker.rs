@@ -26,6 +26,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         tag: "inference",
         summary: "Ask a model as SageMaker or MLflow does",
         request_body: "Invocation",
+        example: r#"{"instances": [[5.1, 3.5, 1.4, 0.2]]}"#,
         response_body: "InvocationResponse",
         errors: errors::INFERENCE,
         ..OPERATION

@@ -40,6 +40,9 @@ use merge::MergedResponse;
 /// A request of the routes.
 type Generation = generation::Generation<GenerateCodec>;
 
+/// A request to the example model `chat`.
+const EXAMPLE: &str = r#"{"text_input": "Hello", "parameters": {"max_tokens": 20}}"#;
+
 /// The routes of this file.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -48,6 +51,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             tag: "inference",
             summary: "Ask a model by name of its inputs, for the whole answer",
             request_body: "GenerateRequest",
+            example: EXAMPLE,
+            example_model: "chat",
             response_body: "GenerateResponse",
             errors: errors::INFERENCE,
             ..OPERATION
@@ -58,6 +63,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 tag: "inference",
                 summary: "Ask a version by name of its inputs, for the whole answer",
                 request_body: "GenerateRequest",
+                example: EXAMPLE,
+                example_model: "chat",
                 response_body: "GenerateResponse",
                 errors: errors::INFERENCE,
                 ..OPERATION
@@ -68,6 +75,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 tag: "inference",
                 summary: "Ask a model, for its answer in parts as they come",
                 request_body: "GenerateRequest",
+                example: EXAMPLE,
+                example_model: "chat",
                 response_body: "text/event-stream",
                 errors: errors::INFERENCE,
                 ..OPERATION
@@ -83,6 +92,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             tag: "inference",
             summary: "Ask a version, for its answer in parts as they come",
             request_body: "GenerateRequest",
+            example: EXAMPLE,
+            example_model: "chat",
             response_body: "text/event-stream",
             errors: errors::INFERENCE,
             ..OPERATION

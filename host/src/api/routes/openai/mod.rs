@@ -37,11 +37,12 @@ use text::Kind;
 
 /// The routes of this folder.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let describe = |id, summary, request_body, response_body| Operation {
+    let describe = |id, summary, request_body, example, response_body| Operation {
         id,
         tag: "openai",
         summary,
         request_body,
+        example,
         response_body,
         errors: errors::INFERENCE,
         error_body: "OpenAiError",
@@ -53,18 +54,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "v1_embeddings",
             "Embed texts",
             "EmbeddingsRequest",
+            r#"{"model": "embedder", "input": "a cat"}"#,
             "EmbeddingsResponse",
         )),
         route::post("/v1/chat/completions", Access::Infer, chat).describe(describe(
             "v1_chat_completions",
             "Answer the messages of a chat, whole or in parts",
             "ChatRequest",
+            r#"{"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 20}"#,
             "ChatResponse",
         )),
         route::post("/v1/completions", Access::Infer, complete).describe(describe(
             "v1_completions",
             "Continue a text, whole or in parts",
             "CompletionRequest",
+            r#"{"model": "chat", "prompt": "Hello", "max_tokens": 20}"#,
             "CompletionResponse",
         )),
     ]

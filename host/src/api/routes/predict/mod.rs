@@ -40,12 +40,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         tag: "inference",
         summary,
         request_body: "PredictRequest",
+        example: r#"{"measurements": [5.1, 3.5, 1.4, 0.2]}"#,
         response_body: "Predictions",
         errors: errors::INFERENCE,
         ..OPERATION
     };
     let invocation = |id, summary| Operation {
         request_body: "Invocation",
+        example: r#"{"instances": [[5.1, 3.5, 1.4, 0.2]]}"#,
         response_body: "InvocationResponse",
         ..predictions(id, summary)
     };

@@ -46,6 +46,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     };
     let inference = |id, summary| Operation {
         request_body: "TensorflowRequest",
+        example: r#"{"instances": [{"measurements": [5.1, 3.5, 1.4, 0.2]}]}"#,
         response_body: "TensorflowResponse",
         errors: errors::INFERENCE,
         ..describe(id, summary)
