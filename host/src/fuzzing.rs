@@ -5,7 +5,7 @@
 //! where they can see private items; this module lists them.
 
 pub use crate::api::fuzzing::{
-    golden, infer_binary, infer_json, openai, path, route_request, table, websocket,
+    golden, grpc, infer_binary, infer_json, openai, path, route_request, table, websocket,
 };
 pub use crate::config::fuzzing::wardian_toml;
 pub use crate::database::fuzzing::sql;

@@ -2,6 +2,7 @@
 
 use super::extract::ModelPath;
 use super::golden_file::parse_golden;
+pub use super::grpc::fuzzing::grpc;
 use super::oip::fuzzing::check_tensors;
 pub use super::oip::fuzzing::{infer_binary, infer_json};
 pub use super::routes::model_routes::fuzzing::route_request;

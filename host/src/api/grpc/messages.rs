@@ -408,7 +408,7 @@ pub(super) enum RepositoryParameterChoice {
 }
 
 /// A request for inference, for tests. `request` reads those of callers.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ModelInferRequest {
     #[prost(string, tag = "1")]
@@ -427,7 +427,7 @@ pub(super) struct ModelInferRequest {
     pub(super) raw_input_contents: Vec<Bytes>,
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct RequestedOutput {
     #[prost(string, tag = "1")]

@@ -23,6 +23,9 @@ mod stream;
 mod target;
 mod wire;
 
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
+
 #[cfg(test)]
 mod codec_tests;
 

@@ -142,7 +142,8 @@ fn come_back(tensors: &[Tensor], binary: bool) {
     assert_eq!(read.map(|read| read.request.inputs).as_deref(), Ok(tensors));
 }
 
-fn model() -> ModelId {
+/// Returns the id of a model that answers.
+pub(in crate::api) fn model() -> ModelId {
     let name = ModelName::new("m").unwrap_or_else(|error| panic!("{error}"));
     let version = Version::new(7).unwrap_or_else(|| panic!("7 is a version"));
     ModelId { tenant: TenantName::default_tenant(), name, version }
