@@ -275,7 +275,8 @@ def classification():
         ]
         answer = client.infer("iris", [iris_input(3)], outputs=outputs)
         found = answer.as_numpy("probabilities")
-        assert found.shape == (3, 2) and list(answer.as_numpy("label")) == [b"setosa"] * 3, found
+        labels = [text if isinstance(text, bytes) else text.encode() for text in answer.as_numpy("label")]
+        assert found.shape == (3, 2) and labels == [b"setosa"] * 3, (found, labels)
         for row in found:
             first, second = [text.decode().split(":") if isinstance(text, bytes) else text.split(":") for text in row]
             assert first[1:] == ["0", "setosa"] and second[1:] == ["1", "versicolor"], row
