@@ -1,6 +1,7 @@
 //! Loops that the compiler turns into the instructions of a set.
 
 use super::InstructionSet;
+#[cfg(target_arch = "x86_64")]
 use super::instruction_set::Kind;
 
 /// A loop over slices. `run` is inlined, with all that it calls, into a function that is compiled
