@@ -27,6 +27,15 @@ pub(crate) fn infer_binary(tenant: Option<&str>, model: &str, body: &[u8], head:
     [headers.as_bytes(), body].concat()
 }
 
+/// The bytes of a POST request. Each header is a line with its end.
+pub(crate) fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
 /// The bytes of a request for a streamed response.
 pub(crate) fn stream(model: &str, body: &str) -> Vec<u8> {
     let length = body.len();

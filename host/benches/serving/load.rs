@@ -42,46 +42,109 @@ pub(crate) struct Workload<'a> {
     pub(crate) rate: Option<f64>,
 }
 
-const WARMING_UP: u8 = 0;
-const MEASURING: u8 = 1;
-const DONE: u8 = 2;
+/// A request in the bytes of HTTP/1.1, and the check of the body of its response.
+pub(crate) struct Exchange<'a> {
+    /// The head and the body of the request.
+    pub(crate) request: Vec<u8>,
+    /// True if a body is the expected one. Later bodies must be equal to the first.
+    pub(crate) is_answer: Box<IsAnswer<'a>>,
+}
+
+/// The check of a body.
+type IsAnswer<'a> = dyn Fn(&[u8]) -> bool + 'a;
 
 /// Sends the load and measures the server for a window after a warm-up.
 pub(crate) fn run(server: &Server, load: &Workload<'_>, window: Duration) -> Result<LoadResult> {
+    let cases = load.cases.iter().cycle().take(load.connections);
+    let exchanges = cases.map(|case| exchange(load, case)).collect();
+    run_exchanges(server, exchanges, load.rate, window)
+}
+
+fn exchange<'a>(load: &Workload<'_>, case: &'a Case) -> Exchange<'a> {
+    let request = http_client::infer(load.tenant, load.model, &case.request);
+    Exchange { request, is_answer: Box::new(|body| case.is_answered_by(body)) }
+}
+
+/// Repeats each exchange on a connection of its own, and measures like [`run`].
+pub(crate) fn run_exchanges(
+    server: &Server,
+    exchanges: Vec<Exchange<'_>>,
+    rate: Option<f64>,
+    window: Duration,
+) -> Result<LoadResult> {
+    let connections = exchanges.len() as u32;
+    let pace = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+
+    measure(server, window, async |phase| {
+        let mut clients = JoinSet::new();
+        for (number, exchange) in (0..).zip(exchanges) {
+            let first = first_exchange(server.address(), exchange).await?;
+            let pace =
+                pace.map(|each| Schedule { offset: each * number, interval: each * connections });
+            clients.spawn(first.repeat(phase.clone(), pace));
+        }
+        Ok(clients)
+    })
+}
+
+/// Starts clients, and measures the server for a window after a warm-up. Each client returns its
+/// latencies in nanoseconds.
+pub(crate) fn measure(
+    server: &Server,
+    window: Duration,
+    start: impl AsyncFnOnce(&Phase) -> Result<JoinSet<Result<Vec<u32>>>>,
+) -> Result<LoadResult> {
     // One thread takes less of the cores that the server needs than one per connection would.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 
     runtime.block_on(async {
-        let phase = Arc::new(AtomicU8::new(WARMING_UP));
-        let mut clients = JoinSet::new();
-        let pace = load.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
-        for (number, case) in (0..).zip(load.cases.iter().cycle().take(load.connections)) {
-            let request = http_client::infer(load.tenant, load.model, &case.request);
-            let first = first_exchange(server.address(), request, case).await?;
-            let pace = pace.map(|each| Schedule {
-                offset: each * number,
-                interval: each * load.connections as u32,
-            });
-            clients.spawn(first.repeat(phase.clone(), pace));
-        }
+        let phase = Phase::default();
+        let clients = start(&phase).await?;
         let (elapsed, cpu) = measure_window(server.pid(), &phase, window).await?;
         let latencies: Result<Vec<_>> = clients.join_all().await.into_iter().collect();
         Ok(LoadResult::new(latencies?.concat(), elapsed, cpu))
     })
 }
 
+const WARMING_UP: u8 = 0;
+const MEASURING: u8 = 1;
+const DONE: u8 = 2;
+
+/// The part of a measurement that is running. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Phase(Arc<AtomicU8>);
+
+impl Default for Phase {
+    fn default() -> Self {
+        Phase(Arc::new(AtomicU8::new(WARMING_UP)))
+    }
+}
+
+impl Phase {
+    /// Adds the latency of a response that has arrived, if it is measured. Returns false once the
+    /// measurement is over.
+    pub(crate) fn record(&self, latency: Duration, latencies: &mut Vec<u32>) -> bool {
+        match self.0.load(Ordering::Relaxed) {
+            MEASURING => latencies.push(latency.as_nanos().min(u32::MAX.into()) as u32),
+            DONE => return false,
+            _ => {}
+        }
+        true
+    }
+
+    fn set(&self, phase: u8) {
+        self.0.store(phase, Ordering::Relaxed);
+    }
+}
+
 /// Sets the phases. Returns the length of the measurement and the server's CPU time in it.
-async fn measure_window(
-    pid: u32,
-    phase: &AtomicU8,
-    window: Duration,
-) -> Result<(Duration, Duration)> {
+async fn measure_window(pid: u32, phase: &Phase, window: Duration) -> Result<(Duration, Duration)> {
     tokio::time::sleep((window / 4).min(Duration::from_secs(1))).await;
-    phase.store(MEASURING, Ordering::Relaxed);
+    phase.set(MEASURING);
     let before = process_stats::cpu_time(pid)?;
     let started = Instant::now();
     tokio::time::sleep(window).await;
-    phase.store(DONE, Ordering::Relaxed);
+    phase.set(DONE);
     Ok((started.elapsed(), process_stats::cpu_time(pid)? - before))
 }
 
@@ -99,20 +162,21 @@ struct Connection {
     buffer: Vec<u8>,
 }
 
-async fn first_exchange(address: SocketAddr, request: Vec<u8>, case: &Case) -> Result<Connection> {
+async fn first_exchange(address: SocketAddr, exchange: Exchange<'_>) -> Result<Connection> {
+    let Exchange { request, is_answer } = exchange;
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut connection =
         Connection { stream, request, expected: Vec::new(), buffer: vec![0; 4096] };
     let body = connection.exchange().await?;
     connection.expected = connection.buffer[body].to_vec();
-    ensure!(case.is_answered_by(&connection.expected), "a server's answer is wrong");
+    ensure!(is_answer(&connection.expected), "a server's answer is wrong");
     Ok(connection)
 }
 
 impl Connection {
     /// Sends until the phase is over. Returns the nanoseconds of each response in the measurement.
-    async fn repeat(mut self, phase: Arc<AtomicU8>, pace: Option<Schedule>) -> Result<Vec<u32>> {
+    async fn repeat(mut self, phase: Phase, pace: Option<Schedule>) -> Result<Vec<u32>> {
         let mut latencies = Vec::with_capacity(1 << 16);
         let mut started = Instant::now();
         let mut due = started + pace.as_ref().map_or(Duration::ZERO, |pace| pace.offset);
@@ -133,10 +197,8 @@ impl Connection {
             let body = self.exchange().await?;
             ensure!(self.buffer[body] == self.expected, "a server's answer changed");
             let now = Instant::now();
-            match phase.load(Ordering::Relaxed) {
-                MEASURING => latencies.push((now - started).as_nanos().min(u32::MAX.into()) as u32),
-                DONE => return Ok(latencies),
-                _ => {}
+            if !phase.record(now - started, &mut latencies) {
+                return Ok(latencies);
             }
             started = now;
         }

@@ -33,6 +33,7 @@ mod many_models;
 mod model_files;
 mod neighbours;
 mod networks;
+mod protocols;
 mod sessions;
 mod sql;
 mod streaming;
@@ -48,6 +49,9 @@ fn main() -> Result<()> {
     let options = Options::parse();
     if options.native {
         return native::serve();
+    }
+    if options.native_grpc {
+        return protocols::native_grpc::serve();
     }
 
     if !options.bench {
@@ -67,6 +71,7 @@ fn main() -> Result<()> {
             Part::ManyModels => many_models::run(&options)?,
             Part::ModelFiles => model_files::run(&options)?,
             Part::Networks => networks::run(&options)?,
+            Part::Protocols => protocols::run(&options)?,
             Part::Streaming => streaming::run(&options)?,
             Part::Keyvalue => keyvalue::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,

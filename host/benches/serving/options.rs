@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Run as the native server; the benchmark starts itself with this
     #[arg(long, hide = true)]
     pub(crate) native: bool,
+    /// Run as the native server of gRPC
+    #[arg(long, hide = true)]
+    pub(crate) native_grpc: bool,
     /// Passed by `cargo bench` to every benchmark
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
@@ -64,6 +67,8 @@ pub(crate) enum Part {
     ModelFiles,
     /// Neural networks beside ONNX Runtime, and the time of a kernel call
     Networks,
+    /// One small model by each protocol, and gRPC beside tonic
+    Protocols,
     /// Answers in parts: time to the first, and what each costs
     Streaming,
     /// Values by key: operations per second

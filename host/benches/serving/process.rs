@@ -34,6 +34,11 @@ impl Server {
         Self::start(Command::new(std::env::current_exe()?).arg("--native"))
     }
 
+    /// Starts the native server of gRPC, which is this program.
+    pub(crate) fn native_grpc() -> Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).arg("--native-grpc"))
+    }
+
     /// Starts Wardian with that repository and state.
     pub(crate) fn wardian(models: &Path, state: &Path) -> Result<Self> {
         Self::wardian_of(program().as_ref(), models, state)
