@@ -183,10 +183,11 @@ fn parse(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
 }
 
-/// The numbers in a number, or in a list of numbers.
+/// The numbers in a number, in a list of numbers, or in an object that has one of them.
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(values) => values.iter().filter_map(Value::as_f64).collect(),
+        Value::Object(outputs) => outputs.values().flat_map(numbers).collect(),
         one => one.as_f64().into_iter().collect(),
     }
 }
