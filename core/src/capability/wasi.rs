@@ -79,8 +79,8 @@ impl Ctx {
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
 
-    /// The instance's random numbers, whose interfaces have no resources. Hash tables of the guest's
-    /// standard library use them.
+    /// The instance's random numbers, whose interfaces have no resources. Hash tables of the
+    /// guest's standard library use them.
     fn random(&mut self) -> &mut WasiRandomCtx {
         let Ctx { wasi, grants, call_log, .. } = self;
         wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log))).ctx.random()

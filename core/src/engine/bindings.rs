@@ -32,3 +32,7 @@ pub(super) const INTERCEPTOR: &str = "wardian:model/interceptor@0.1.0";
 
 /// The interface that every model exports.
 pub(super) const INFERENCE: &str = "wardian:model/inference@0.1.0";
+
+/// The export that is added to split code. It sets the global variables to their first values,
+/// takes an `s32` and returns it.
+pub(super) const RESET: &str = "wardian-reset";

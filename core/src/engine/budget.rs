@@ -22,12 +22,12 @@ pub struct Budget {
     cpu_used: Arc<CpuTime>,
 }
 
-/// CPU time used by a call, in nanoseconds: the total of completed polls, and the clock at the start
-/// of the current poll. Time in which the thread waits for a core is not counted.
+/// CPU time used by a call, in nanoseconds: the total of completed polls, and the clock at the
+/// start of the current poll. Time in which the thread waits for a core is not counted.
 ///
-/// Most calls end before the first tick of their first slice. Reading the thread's CPU clock takes a
-/// system call, so until then the ordinary clock stands for it. If the thread has waited for a core
-/// meanwhile, that counts as well, for no more than a slice.
+/// Most calls end before the first tick of their first slice. Reading the thread's CPU clock takes
+/// a system call, so until then the ordinary clock stands for it. If the thread has waited for a
+/// core meanwhile, that counts as well, for no more than a slice.
 #[derive(Debug)]
 struct CpuTime {
     used: AtomicU64,

@@ -18,8 +18,8 @@ use crate::tenant::{Pacer, Workers, thread_time};
 /// 13 µs in total.
 const CONNECTION_COST: Duration = Duration::from_micros(10);
 
-/// Work on this many bytes is so short that the ordinary clock measures it. Reading the thread's CPU
-/// clock takes a system call, about as long as the work on a small request.
+/// Work on this many bytes is so short that the ordinary clock measures it. Reading the thread's
+/// CPU clock takes a system call, about as long as the work on a small request.
 const SHORT_WORK: usize = 16 << 10;
 
 /// The most that short work is charged. The thread may wait for a core meanwhile.

@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compiler::Compiler;
 pub use config::{CompileConfig, CompileLimits};
-pub(super) use split::{RESET, STATE};
+pub(super) use split::STATE;
 
 use super::EngineConfig;
 use crate::capability::{Level, LogLine};

@@ -12,8 +12,8 @@
 //!
 //! Everything else that a call can leave behind rules a reset out, and the instance is dropped: a
 //! call that did not return, a memory that has grown, and handles of host resources, which
-//! [`Ctx::may_have_had_handles`](crate::capability::Ctx::may_have_had_handles) shows. The host's own
-//! state of an instance is made anew.
+//! [`Ctx::may_have_had_handles`](crate::capability::Ctx::may_have_had_handles) shows. The host's
+//! own state of an instance is made anew.
 //!
 //! The original of a page is copied from a new instance, before its first call, once an earlier
 //! instance has written to that page. So a model holds the originals of the few pages that its
@@ -31,7 +31,7 @@ use wasmtime::{Store, error::Context};
 use self::originals::Originals;
 use self::restore::{NOT_RESTORED, Step};
 use self::written_pages::PageMap;
-use super::compile::RESET;
+use super::bindings::RESET;
 use super::store_state::State;
 
 /// The most pages that are restored after a call: 256 KiB. An instance whose calls write to more

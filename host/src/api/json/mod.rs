@@ -13,3 +13,6 @@ mod writer;
 pub(super) use number::{Number, whole_value};
 pub(super) use reader::{JsonError, Reader, shorten};
 pub(super) use writer::{write_float, write_integer, write_string};
+
+/// Text of a body for each byte that the model may answer with: a byte that is escaped takes six.
+pub(super) const EXPANSION: u64 = 8;

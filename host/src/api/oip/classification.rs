@@ -7,8 +7,7 @@ use half::{bf16, f16};
 
 use super::output_selection::OutputSelection;
 use crate::api::class_names::class_names;
-use crate::api::json::{shorten, write_float, write_integer};
-use crate::api::table::EXPANSION;
+use crate::api::json::{EXPANSION, shorten, write_float, write_integer};
 use crate::model::{Datatype, InferError, InferResponse, Metadata, Tensor, push_bytes_element};
 use crate::tenant::Pacer;
 

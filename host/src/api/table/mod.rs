@@ -28,8 +28,6 @@ pub(super) use csv_rows::read_csv;
 pub(super) use json_rows::{
     read_columns, read_examples, read_frame, read_record, read_row, read_rows,
 };
-pub(super) use predictions::{
-    EXPANSION, Output, PredictionWriter, Style, elements_by_row, is_single,
-};
+pub(super) use predictions::{Output, PredictionWriter, Style, elements_by_row, is_single};
 pub(super) use row_layout::{Layout, varies_by_row};
 pub(super) use schema::{FieldSchema, field_schemas, output_schema, schema_memory};

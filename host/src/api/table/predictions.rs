@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use half::{bf16, f16};
 
-use super::super::json::{shorten, write_float, write_integer, write_string};
+use super::super::json::{EXPANSION, shorten, write_float, write_integer, write_string};
 use super::row_layout::{Layout, varies_by_row};
 use crate::model::{Datatype, InferError, InferResponse, Metadata, Tensor, TensorSpec};
 use crate::tenant::Pacer;
@@ -31,9 +31,6 @@ pub(in crate::api) struct PredictionWriter<'w> {
     checkpoint: usize,
     pacer: &'w Pacer,
 }
-
-/// Text of a body for each byte that the model may answer with: a byte that is escaped takes six.
-pub(in crate::api) const EXPANSION: u64 = 8;
 
 /// Bytes of a body between two checkpoints.
 const STEP: usize = 32 << 10;

@@ -15,7 +15,8 @@ use wasmparser::{
 
 use super::core_module::{CoreModule, global_reader};
 use super::state_module::StateModule;
-use super::{MEMORY, READ_HEAD, READ_MEMORY, RESET, Refusal, STATE, malformed};
+use super::{MEMORY, READ_HEAD, READ_MEMORY, Refusal, STATE, malformed};
+use crate::engine::bindings::RESET;
 
 /// A component taken apart into its code and the state in which its instances start.
 pub(in crate::engine::compile) struct SplitComponent {

@@ -6,7 +6,8 @@ use wasmparser::{
     Payload, TypeRef, ValType,
 };
 
-use super::{MEMORY, READ_GLOBAL, READ_HEAD, READ_MEMORY, RESET, Refusal, STATE, malformed};
+use super::{MEMORY, READ_GLOBAL, READ_HEAD, READ_MEMORY, Refusal, STATE, malformed};
+use crate::engine::bindings::RESET;
 
 /// A core module of a component.
 #[derive(Default)]

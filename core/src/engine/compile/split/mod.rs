@@ -37,10 +37,6 @@ const READ_HEAD: &str = "wardian-read-head";
 const READ_MEMORY: &str = "wardian-read-memory";
 const READ_GLOBAL: &str = "wardian-read-global";
 
-/// The export of the code that sets the global variables to their first values. It takes an `s32`
-/// and returns it.
-pub(in crate::engine) const RESET: &str = "wardian-reset";
-
 /// The reason why a component cannot be split.
 pub(super) type Refusal = String;
 

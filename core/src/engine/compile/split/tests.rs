@@ -4,6 +4,7 @@ use wasmtime::{Engine, Module, Store};
 
 use super::core_module::global_reader;
 use super::*;
+use crate::engine::bindings::RESET;
 
 /// A component whose main module has that content beside its functions.
 fn component(module: &str, rest: &str) -> Vec<u8> {

@@ -5,9 +5,9 @@ use base64::prelude::BASE64_STANDARD;
 use half::{bf16, f16};
 
 use super::Form;
+use crate::api::json::EXPANSION;
 use crate::api::json::{write_float, write_integer, write_string};
 use crate::api::routes::openai::report::Report;
-use crate::api::table::EXPANSION;
 use crate::model::{Datatype, InferError, InferResponse, Metadata, ParameterValue, Tensor};
 use crate::tenant::Pacer;
 
