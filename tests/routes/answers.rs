@@ -109,8 +109,9 @@ fn a_parameter_takes_the_rest_of_a_path() {
     }
 
     let document = server.get("/v2/models/scripted/openapi.json").ok().json();
-    let routes = document["paths"].as_object().unwrap();
-    assert_eq!(routes.keys().collect::<Vec<_>>(), ["/files/{text}"]);
+    let paths = document["paths"].as_object().unwrap();
+    let routes: Vec<_> = paths.keys().filter(|path| !path.starts_with("/v2/")).collect();
+    assert_eq!(routes, ["/files/{text}"]);
     let listed = &server.config_of("scripted")["wardian"]["routes"];
     assert_eq!(*listed, json!(["GET /files/{text:path}", "GET /files/{text}"]));
 }

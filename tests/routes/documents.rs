@@ -1,8 +1,8 @@
 //! The routes of a model in its OpenAPI document, its configuration, and the list of paths.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{Server, guest_folder};
+use crate::harness::{Server, guest, guest_folder};
 
 #[test]
 fn routes_are_described_with_schemas_of_the_metadata() {
@@ -61,4 +61,38 @@ fn routes_are_described_with_schemas_of_the_metadata() {
         json!(["GET /price/{lotsize}", "POST /price"])
     );
     server.get("/v2/models/nobody/openapi.json").refused(404, "model_not_found");
+}
+
+#[test]
+fn inference_is_described_with_the_types_of_the_metadata() {
+    let server = Server::with_models(|models| {
+        models.version("iris", 1, guest("iris"));
+        models.copy_folder(&guest_folder("house-price"), "house-price/1");
+    })
+    .start();
+    server.until_ready("iris", 1);
+    server.until_ready("house-price", 1);
+
+    let iris = server.get("/v2/models/iris/openapi.json").ok().json();
+    let schema = |document: &Value, verb: &str, place: &str| {
+        let path = format!("/v2/models/{}/{verb}", document["info"]["title"].as_str().unwrap());
+        let operation = &document["paths"][&path]["post"];
+        let content = operation.pointer(place).unwrap_or_else(|| panic!("{operation}"));
+        content["content"]["application/json"]["schema"].clone()
+    };
+
+    let request = schema(&iris, "infer", "/requestBody");
+    let input = &request["properties"]["inputs"]["items"]["anyOf"][0]["properties"];
+    assert_eq!(input["name"], json!({ "const": "measurements" }));
+    assert_eq!(input["datatype"], json!({ "const": "FP64" }));
+    assert_eq!(input["data"]["items"]["anyOf"][0], json!({ "type": "number" }));
+    let answer = schema(&iris, "infer", "/responses/200");
+    assert_eq!(answer["properties"]["outputs"]["maxItems"], 2);
+
+    let rows = schema(&iris, "predict", "/responses/200");
+    let row = &rows["properties"]["predictions"]["items"];
+    assert_eq!(row["properties"]["label"], json!({ "type": "string" }));
+    let house_price = server.get("/v2/models/house-price/openapi.json").ok().json();
+    let rows = schema(&house_price, "predict", "/responses/200");
+    assert_eq!(rows["properties"]["predictions"]["items"], json!({ "type": "number" }));
 }

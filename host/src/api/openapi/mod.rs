@@ -44,7 +44,7 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
     })
 }
 
-/// Builds the OpenAPI 3.1 document of a model's routes, without the `paths`. `record` is the schema
+/// Builds the OpenAPI 3.1 document of a model, without the `paths`. `record` is the schema
 /// of a record with all fields.
 pub(super) fn model_document(servable: &Servable, record: Value) -> Value {
     let id = servable.id();

@@ -38,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Operation {
                 id: "model_openapi",
                 tag: "models",
-                summary: "A document of the routes of a model's own",
+                summary: "A document of a model: inference and routes of its own, with its types",
                 response_body: "application/json",
                 errors: errors::MODEL,
                 ..OPERATION
@@ -70,7 +70,7 @@ async fn document(headers: HeaderMap) -> Response {
     DOCUMENT.respond(HeaderValue::from_static("application/json"), &headers)
 }
 
-/// `GET /v2/models/{m}/openapi.json`: the routes of the version that serves.
+/// `GET /v2/models/{m}/openapi.json`: the requests of the version that serves.
 async fn model_document(
     State(state): State<Arc<ApiState>>,
     caller: Caller,

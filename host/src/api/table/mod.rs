@@ -30,4 +30,4 @@ pub(super) use json_rows::{
 };
 pub(super) use predictions::{Output, PredictionWriter, Style, elements_by_row, is_single};
 pub(super) use row_layout::{Layout, varies_by_row};
-pub(super) use schema::{FieldSchema, field_schemas, output_schema, schema_memory};
+pub(super) use schema::{FieldSchema, element_schema, field_schemas, output_schema, schema_memory};

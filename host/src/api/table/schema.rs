@@ -43,7 +43,7 @@ pub(in crate::api) fn field_schemas(metadata: &Metadata) -> Vec<FieldSchema> {
                 found.extend(columns.clone().map(|column| FieldSchema {
                     name: fields.name(column).into_owned(),
                     required: !spec.optional,
-                    schema: element(spec.datatype),
+                    schema: element_schema(spec.datatype),
                 }));
             }
             _ => found.push(FieldSchema {
@@ -70,7 +70,7 @@ fn nested(datatype: Datatype, shape: Option<&[i64]>, leaves_ones_out: bool) -> V
     let lists =
         shape.iter().filter(|&&dimension| !(is_single || leaves_ones_out && dimension == 1));
 
-    lists.rev().fold(element(datatype), |items, &dimension| match dimension {
+    lists.rev().fold(element_schema(datatype), |items, &dimension| match dimension {
         0.. => {
             json!({ "type": "array", "items": items, "minItems": dimension, "maxItems": dimension })
         }
@@ -78,7 +78,8 @@ fn nested(datatype: Datatype, shape: Option<&[i64]>, leaves_ones_out: bool) -> V
     })
 }
 
-fn element(datatype: Datatype) -> Value {
+/// Returns the schema of an element.
+pub(in crate::api) fn element_schema(datatype: Datatype) -> Value {
     let integer = |least: i128, most: i128| {
         let bounds = (i64::try_from(least), i64::try_from(most));
         match bounds {

@@ -1,4 +1,4 @@
-//! The OpenAPI descriptions of a model's routes, with schemas from its metadata.
+//! The OpenAPI document of a model: inference and its own routes, with schemas from its metadata.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
+use super::inference_operations::inference_operations;
 use super::parts::{PartMap, Place, Target};
 use crate::api::http::request_memory::RequestMemory;
 use crate::api::openapi::{self, errors};
@@ -21,7 +22,7 @@ use crate::tenant::Pacer;
 
 /// The schemas of a model, by name.
 pub(super) struct Schemas<'m> {
-    metadata: &'m Metadata,
+    pub(super) metadata: &'m Metadata,
     fields: HashMap<String, FieldSchema>,
     outputs: HashMap<&'m str, &'m TensorSpec>,
 }
@@ -37,10 +38,11 @@ pub(in crate::api) fn document_work(metadata: &Metadata, routes: &ModelRoutes) -
     let specs = metadata.inputs.len() + metadata.outputs.len();
     // A route has few parts, and many names of columns are a long text.
     let for_each = BYTES_PER_SCHEMA * (1 + specs) + texts.sum::<usize>();
-    for_each.saturating_mul(1 + routes.len())
+    // Inference takes as much as two routes.
+    for_each.saturating_mul(3 + routes.len())
 }
 
-/// Writes the document of a model's routes. `memory` grows with it. Fails if the tenant's memory
+/// Writes the document of a model. `memory` grows with it. Fails if the tenant's memory
 /// quota is used up, or the work is stopped.
 pub(in crate::api) fn write_document(
     servable: &Servable,
@@ -89,6 +91,14 @@ pub(super) fn write_paths<'m>(
             pacer.checkpoint().map_err(|stopped| InferError::Internal(stopped.to_string()))?;
         }
         written.push(b'}');
+    }
+
+    for (index, (path, operation)) in inference_operations(&schemas, model).iter().enumerate() {
+        written.extend_from_slice(if index > 0 || !routes.is_empty() { b"," } else { b"" });
+        write_json(&mut written, path)?;
+        written.push(b':');
+        write_json(&mut written, &json!({ "post": operation }))?;
+        memory.resize(working.saturating_add(written.capacity()))?;
     }
     written.push(b'}');
 
@@ -166,12 +176,7 @@ fn operation(schemas: &Schemas<'_>, route: &ModelRoute, model: &str, number: usi
         }
         false => drop(responses.insert(route.status.to_string(), success(schemas, route))),
     }
-    for status in ["400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504"] {
-        if let Some(name) = errors::name(status) {
-            let reference = format!("#/components/responses/{name}");
-            responses.insert(status.into(), json!({ "$ref": reference }));
-        }
-    }
+    responses.extend(refusals());
 
     let mut described = json!({
         "operationId": format!("{model}_{number}"),
@@ -192,6 +197,16 @@ fn operation(schemas: &Schemas<'_>, route: &ModelRoute, model: &str, number: usi
     }
 
     described
+}
+
+/// Returns the responses to requests that are refused or fail, by their status.
+pub(super) fn refusals() -> impl Iterator<Item = (String, Value)> {
+    let statuses =
+        ["400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504"].into_iter();
+    statuses.filter_map(|status| {
+        let reference = format!("#/components/responses/{}", errors::name(status)?);
+        Some((status.to_owned(), json!({ "$ref": reference })))
+    })
 }
 
 /// Returns the names that members of a body may have; `None` if they are those of the record.

@@ -11,6 +11,7 @@ mod check;
 mod codec;
 mod document;
 mod events;
+mod inference_operations;
 mod multipart;
 mod parts;
 mod request;
