@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use super::inference_operations::inference_operations;
+use super::inference_operations::{inference_operations, refusals};
 use super::parts::{PartMap, Place, Target};
 use crate::api::http::request_memory::RequestMemory;
-use crate::api::openapi::{self, errors};
+use crate::api::openapi;
 use crate::api::table::{
     FieldSchema, TableBuilder, build_row, field_schemas, output_schema, schema_memory,
 };
@@ -22,7 +22,7 @@ use crate::tenant::Pacer;
 
 /// The schemas of a model, by name.
 pub(super) struct Schemas<'m> {
-    pub(super) metadata: &'m Metadata,
+    metadata: &'m Metadata,
     fields: HashMap<String, FieldSchema>,
     outputs: HashMap<&'m str, &'m TensorSpec>,
 }
@@ -93,7 +93,7 @@ pub(super) fn write_paths<'m>(
         written.push(b'}');
     }
 
-    for (index, (path, operation)) in inference_operations(&schemas, model).iter().enumerate() {
+    for (index, (path, operation)) in inference_operations(metadata, model).iter().enumerate() {
         written.extend_from_slice(if index > 0 || !routes.is_empty() { b"," } else { b"" });
         write_json(&mut written, path)?;
         written.push(b':');
@@ -197,16 +197,6 @@ fn operation(schemas: &Schemas<'_>, route: &ModelRoute, model: &str, number: usi
     }
 
     described
-}
-
-/// Returns the responses to requests that are refused or fail, by their status.
-pub(super) fn refusals() -> impl Iterator<Item = (String, Value)> {
-    let statuses =
-        ["400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504"].into_iter();
-    statuses.filter_map(|status| {
-        let reference = format!("#/components/responses/{}", errors::name(status)?);
-        Some((status.to_owned(), json!({ "$ref": reference })))
-    })
 }
 
 /// Returns the names that members of a body may have; `None` if they are those of the record.

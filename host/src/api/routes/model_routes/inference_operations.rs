@@ -2,13 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::document::{Schemas, refusals};
+use crate::api::openapi::errors;
 use crate::api::table::{element_schema, output_schema};
 use crate::model::{Metadata, TensorSpec};
 
 /// Returns the operations of `infer` and `predict`, each with its path.
-pub(super) fn inference_operations(schemas: &Schemas<'_>, model: &str) -> [(String, Value); 2] {
-    let metadata = schemas.metadata;
+pub(super) fn inference_operations(metadata: &Metadata, model: &str) -> [(String, Value); 2] {
     let infer = json!({ "application/json": { "schema": infer_request(metadata) } });
     let record = json!({ "$ref": "#/components/schemas/Record" });
     let table = json!({ "anyOf": [record, { "type": "array", "items": record }] });
@@ -121,5 +120,15 @@ fn predictions(metadata: &Metadata) -> Value {
         "type": "object",
         "properties": { "predictions": { "type": "array", "items": row } },
         "required": ["predictions"],
+    })
+}
+
+/// Returns the responses to requests that are refused or fail, by their status.
+pub(super) fn refusals() -> impl Iterator<Item = (String, Value)> {
+    let statuses =
+        ["400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504"].into_iter();
+    statuses.filter_map(|status| {
+        let reference = format!("#/components/responses/{}", errors::name(status)?);
+        Some((status.to_owned(), json!({ "$ref": reference })))
     })
 }
