@@ -210,7 +210,11 @@ fn serving(names: &[&str]) -> Setup {
 
 fn start(setup: Setup) -> Server {
     let server = setup.start();
-    server.until_tried();
+    for model in std::fs::read_dir(server.directory().join("models")).unwrap() {
+        let path = model.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        server.until_logged(&format!("ready tenant=default model={name} version=1"));
+    }
     server
 }
 

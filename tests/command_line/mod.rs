@@ -35,7 +35,11 @@ fn program(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 fn run(mut command: Command) -> Output {
-    let output = command.output().expect("the program starts");
+    read(command.output())
+}
+
+fn read(output: std::io::Result<std::process::Output>) -> Output {
+    let output = output.expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Output {
         code: output.status.code(),

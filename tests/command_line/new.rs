@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use super::{Output, folder, run, wardian};
+use super::{Output, folder, read, run, wardian};
+use crate::harness::output_at_idle_priority;
 
 /// Runs Cargo in the folder where guests are built. The SDK's dependencies are there already for
 /// the same profile.
@@ -16,7 +17,7 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Output {
         .env("CARGO_TARGET_DIR", workspace().join("target/guests"));
     command.args(["--profile", "guest", "--config", "profile.guest.inherits='release'"]);
     command.args(["--config", "profile.guest.debug='line-tables-only'"]);
-    run(command)
+    read(output_at_idle_priority(&mut command))
 }
 
 fn workspace() -> &'static Path {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::page::{Kind, Page, root};
+use crate::harness::output_at_idle_priority;
 
 /// The code around a block that is not a complete module.
 struct Context {
@@ -119,7 +120,8 @@ pub(super) fn compile(pages: &[Page]) {
         "guest",
     ]);
     // Guests are built in this folder, so the SDK's dependencies are there already.
-    let output = cargo.env("CARGO_TARGET_DIR", root().join("target/guests")).output().unwrap();
+    cargo.env("CARGO_TARGET_DIR", root().join("target/guests"));
+    let output = output_at_idle_priority(&mut cargo).unwrap();
     assert!(output.status.success(), "{modules}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -10,6 +10,7 @@ mod compiled_code;
 mod crash;
 mod events;
 mod guests;
+mod idle_priority;
 mod models;
 mod process;
 mod requests;
@@ -27,6 +28,7 @@ pub(crate) use guests::{
     guest, guest_folder, multiplier, scripted, scripted_interceptor, scripted_without_snapshot,
     sql_steps,
 };
+pub(crate) use idle_priority::output_at_idle_priority;
 pub(crate) use models::Models;
 pub(crate) use requests::version_path;
 pub(crate) use requirement::{

@@ -182,8 +182,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// True if the failure does not depend on the version, so that a retry may succeed.
-    pub fn is_transient(self) -> bool {
+    /// True if no failure at this stage depends on the version, so that a retry may succeed.
+    fn is_transient(self) -> bool {
         matches!(self, Stage::Read | Stage::Quota | Stage::Host | Stage::Disk)
     }
 }
@@ -217,11 +217,35 @@ pub struct LoadError {
     pub stage: Stage,
     /// Cause, with a remedy.
     pub reason: String,
+    transient: bool,
 }
 
 impl LoadError {
     /// Creates an error. The reason may quote a guest or a file and is sanitized.
     pub fn new(stage: Stage, reason: impl Into<String>) -> Self {
-        LoadError { stage, reason: sanitize_lines(&reason.into(), MAX_REASON) }
+        let reason = sanitize_lines(&reason.into(), MAX_REASON);
+        LoadError { stage, reason, transient: stage.is_transient() }
+    }
+
+    /// Creates an error for a call that failed while a version was loaded. A lack of capacity or
+    /// quota has a stage of its own. A deadline that passed may be due to a busy machine, so it is
+    /// a transient failure of `stage`.
+    pub fn of_call(stage: Stage, error: &InferError, reason: impl Into<String>) -> Self {
+        let stage = match error {
+            InferError::Overloaded | InferError::StoreUnavailable(_) | InferError::Internal(_) => {
+                Stage::Host
+            }
+            InferError::QuotaExceeded(_) => Stage::Quota,
+            _ => stage,
+        };
+
+        let mut fault = LoadError::new(stage, reason);
+        fault.transient |= matches!(error, InferError::DeadlineExceeded(_));
+        fault
+    }
+
+    /// True if the failure does not depend on the version alone, so that a retry may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.transient
     }
 }

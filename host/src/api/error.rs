@@ -134,7 +134,7 @@ impl From<CommandError> for ApiError {
         match error {
             CommandError::NotFound => InferError::ModelNotFound.into(),
             CommandError::Stopping => InferError::Overloaded.into(),
-            CommandError::Failed(LoadError { stage: Stage::Disk, reason }) => {
+            CommandError::Failed(LoadError { stage: Stage::Disk, reason, .. }) => {
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", reason)
             }
             // The request was well formed and the server works. The model itself cannot be

@@ -107,7 +107,7 @@ async fn check(kind: PathKind, path: &Path, loader: OfflineLoader) -> Result<Vec
             taken.push(candidate);
         }
         // The host failed, not the model, so nothing can be reported about the model.
-        if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason }) = &report.outcome {
+        if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason, .. }) = &report.outcome {
             bail!("{} could not be checked: {reason}", report.model);
         }
         reports.push(report);

@@ -144,7 +144,7 @@ fn lines(loaded: &Loaded) -> Vec<String> {
             ));
             [vec!["loaded".into()], describe::table(&lines).collect()].concat()
         }
-        Err(LoadError { stage, reason }) => {
+        Err(LoadError { stage, reason, .. }) => {
             [vec![format!("NOT LOADED ({stage})")], describe::indented(reason).collect()].concat()
         }
     }
@@ -164,7 +164,7 @@ fn to_json(parts: &Summary, loaded: Option<&Loaded>) -> Value {
                 "lifecycle": template.has(Interface::Lifecycle),
             });
         }
-        Some(Err(LoadError { stage, reason })) => {
+        Some(Err(LoadError { stage, reason, .. })) => {
             json["loaded"] = json!({"ok": false, "stage": stage.to_string(), "reason": reason});
         }
     }

@@ -80,13 +80,18 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// Longest delay between two tries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
 
-/// Delay before a version is loaded again after `failures` consecutive failures, the last at
-/// `stage`; `None` if it is not loaded again.
-pub(super) fn retry_delay(stage: Stage, failures: u32) -> Option<Duration> {
-    match stage {
-        // Retrying at a constant rate does not help a host that is short of memory or threads.
-        Stage::Host => Some(host_retry_delay(failures)),
-        stage => stage.is_transient().then_some(RETRY_DELAY),
+/// Delay before a version is loaded again after `failures` consecutive failures, the last of them
+/// `error`; `None` if it is not loaded again.
+pub(super) fn retry_delay(error: &LoadError, failures: u32) -> Option<Duration> {
+    if !error.is_transient() {
+        return None;
+    }
+
+    match error.stage {
+        Stage::Read | Stage::Quota | Stage::Disk => Some(RETRY_DELAY),
+        // Retrying at a constant rate does not help a host that is short of memory, threads or
+        // CPU time.
+        _ => Some(host_retry_delay(failures)),
     }
 }
 
@@ -99,12 +104,28 @@ pub(super) fn host_retry_delay(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Deadline, InferError};
 
     #[test]
     fn host_failures_are_retried_with_backoff() {
-        let after = |failures| retry_delay(Stage::Host, failures).map(|after| after.as_secs());
+        let failed = |stage| LoadError::new(stage, "a test");
+        let after =
+            |failures| retry_delay(&failed(Stage::Host), failures).map(|after| after.as_secs());
         assert_eq!([1, 2, 3, 6, 7, 100].map(after), [5, 10, 20, 160, 300, 300].map(Some));
-        assert_eq!(retry_delay(Stage::Quota, 9), Some(RETRY_DELAY));
-        assert_eq!(retry_delay(Stage::Load, 1), None);
+        assert_eq!(retry_delay(&failed(Stage::Quota), 9), Some(RETRY_DELAY));
+        assert_eq!(retry_delay(&failed(Stage::Load), 1), None);
+    }
+
+    #[test]
+    fn a_passed_deadline_is_retried_with_backoff() {
+        let deadline = Deadline::from_settings(Duration::from_secs(30));
+        let passed = InferError::DeadlineExceeded(deadline);
+        let error = LoadError::of_call(Stage::WarmUp, &passed, "a request of zeros failed");
+        assert_eq!(error.to_string(), "warm-up: a request of zeros failed");
+        assert_eq!(retry_delay(&error, 2), Some(RETRY_DELAY * 2));
+
+        let trapped = InferError::Trapped { detail: String::new() };
+        let error = LoadError::of_call(Stage::WarmUp, &trapped, "a request of zeros failed");
+        assert_eq!(retry_delay(&error, 2), None);
     }
 }

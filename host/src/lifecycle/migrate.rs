@@ -76,13 +76,9 @@ async fn read_migrations(
 }
 
 fn listing_error(error: &InferError) -> LoadError {
-    let stage = match error {
-        InferError::Overloaded => Stage::Host,
-        InferError::QuotaExceeded(_) => Stage::Quota,
-        _ => Stage::Migrate,
-    };
     let detail = error.private_detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
-    LoadError::new(stage, format!("the model did not list its migrations: {error}{detail}"))
+    let reason = format!("the model did not list its migrations: {error}{detail}");
+    LoadError::of_call(Stage::Migrate, error, reason)
 }
 
 fn commit_error(error: &SqlError) -> LoadError {

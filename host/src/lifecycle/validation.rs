@@ -108,12 +108,7 @@ async fn warm_up(
 }
 
 fn warm_up_error(what: &str, error: &InferError) -> LoadError {
-    let stage = match error {
-        InferError::Overloaded => Stage::Host,
-        InferError::QuotaExceeded(_) => Stage::Quota,
-        _ => Stage::WarmUp,
-    };
-    LoadError::new(stage, format!("{what} failed: {}", full_error_text(error)))
+    LoadError::of_call(Stage::WarmUp, error, format!("{what} failed: {}", full_error_text(error)))
 }
 
 async fn run_warm_up_hook(
@@ -196,12 +191,15 @@ async fn check_golden(
     database: Option<&Arc<ValidationTransaction>>,
 ) -> Result<(), LoadError> {
     for (index, case) in golden.cases.into_iter().enumerate() {
-        let fault =
-            |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
-        let answer =
-            servable.infer_uncounted(case.request, servable.validation_call(database)).await;
-        let response = answer.map_err(|error| fault(full_error_text(&error)))?.response;
-        check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
+        let describe = |reason| format!("request {}: {reason}", index + 1);
+        let failed = |error: InferError| {
+            LoadError::of_call(Stage::Golden, &error, describe(full_error_text(&error)))
+        };
+        let wrong = |reason| LoadError::new(Stage::Golden, describe(reason));
+
+        let call = servable.validation_call(database);
+        let answer = servable.infer_uncounted(case.request, call).await.map_err(failed)?;
+        check_case(&case.outputs, &answer.response, &golden.tolerance).map_err(wrong)?;
     }
 
     Ok(())

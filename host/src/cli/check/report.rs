@@ -81,7 +81,7 @@ impl VersionReport {
                 json["proved"] = (passed.validation != Validation::Skipped).into();
                 json["golden_requests"] = passed.golden_requests().into();
             }
-            Err(LoadError { stage, reason }) => {
+            Err(LoadError { stage, reason, .. }) => {
                 json["stage"] = stage.to_string().into();
                 json["reason"] = reason.as_str().into();
             }

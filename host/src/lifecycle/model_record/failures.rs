@@ -42,14 +42,14 @@ impl ModelRecord {
     /// Forgets the failure of a version if it was transient.
     pub(in crate::lifecycle) fn clear_transient_failure(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
-            record.clear_failure(Stage::is_transient);
+            record.clear_failure(LoadError::is_transient);
         }
     }
 
     /// Forgets failures caused by interceptors, so that the present interceptors are called.
     pub(in crate::lifecycle) fn clear_interceptor_failures(&mut self) {
         for record in self.versions.values_mut() {
-            record.clear_failure(|stage| stage == Stage::Intercept);
+            record.clear_failure(|error| error.stage == Stage::Intercept);
         }
     }
 
@@ -58,9 +58,9 @@ impl ModelRecord {
     pub(in crate::lifecycle) fn clear_route_failures(&mut self) -> bool {
         let mut cleared = false;
         for record in self.versions.values_mut() {
-            record.clear_failure(|stage| {
-                cleared |= stage == Stage::Routes;
-                stage == Stage::Routes
+            record.clear_failure(|error| {
+                cleared |= error.stage == Stage::Routes;
+                error.stage == Stage::Routes
             });
         }
         cleared

@@ -141,9 +141,9 @@ impl VersionRecord {
         self.failures = 0;
     }
 
-    /// Forgets a failure at one of these stages, so that the content is tried again.
-    pub(super) fn clear_failure(&mut self, stages: impl FnOnce(Stage) -> bool) {
-        self.failure = self.failure.take().filter(|failure| !stages(failure.error.stage));
+    /// Forgets a failure that is `obsolete`, so that the content is tried again.
+    pub(super) fn clear_failure(&mut self, obsolete: impl FnOnce(&LoadError) -> bool) {
+        self.failure = self.failure.take().filter(|failure| !obsolete(&failure.error));
     }
 
     fn failed_digest(&self) -> Option<Digest> {

@@ -71,15 +71,13 @@ impl Reconciler {
         error: LoadError,
     ) {
         let Some(record) = self.models.get_mut(name) else { return };
-        let stage = error.stage;
-        let text = error.to_string();
-        let failures = record.record_failure(version, digest, error);
+        let failures = record.record_failure(version, digest, error.clone());
 
         // A repeated transient failure is logged once.
-        if failures == 1 || !stage.is_transient() {
-            log_version!(self, warn, name, version, error = %text, "cannot serve");
+        if failures == 1 || !error.is_transient() {
+            log_version!(self, warn, name, version, %error, "cannot serve");
         }
-        if let Some(delay) = retry_delay(stage, failures).filter(|_| self.is_running()) {
+        if let Some(delay) = retry_delay(&error, failures).filter(|_| self.is_running()) {
             self.retries.add(Instant::now() + delay, name.clone(), version);
         }
     }

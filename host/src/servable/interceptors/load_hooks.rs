@@ -69,17 +69,11 @@ where
 
 fn load_error(interceptor: &ServableHandle, hook: &str, error: InferError) -> LoadError {
     let name = interceptor.id().name.base_name();
-    let stage = match error {
-        InferError::Overloaded => Stage::Host,
-        InferError::QuotaExceeded(_) => Stage::Quota,
-        _ => Stage::Intercept,
-    };
-
     let reason = match &error {
         InferError::Rejected(objection) => format!("the interceptor '{name}' objects: {objection}"),
         error => format!("the interceptor '{name}' failed in {hook}: {}", fault_detail(error)),
     };
-    LoadError::new(stage, reason)
+    LoadError::of_call(Stage::Intercept, &error, reason)
 }
 
 fn log_failure(
