@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::compile::Role;
+use super::Role;
 use crate::disk_errors;
 use crate::model::{Capability, Digest, LoadError, Metadata, Stage, TenantName};
 use crate::mutex::lock;
@@ -30,6 +30,7 @@ mod files;
 mod manifest;
 mod tenant_artifacts;
 
+use files::ArtifactFiles;
 pub(super) use files::{ArtifactContent, read_artifact, write_artifact};
 use tenant_artifacts::artifacts_in;
 pub use tenant_artifacts::{Lease, TenantArtifacts};
@@ -174,6 +175,13 @@ pub struct Artifact {
     pub sidecars: BTreeMap<String, StoredFile>,
     /// Keeps the artifact from being removed.
     pub lease: Arc<Lease>,
+}
+
+impl Artifact {
+    fn new(files: ArtifactFiles, lease: Arc<Lease>) -> Self {
+        let ArtifactFiles { code, form, info, sidecars } = files;
+        Artifact { code, form, info, sidecars, lease }
+    }
 }
 
 /// A file of an artifact.

@@ -20,6 +20,7 @@ mod instance;
 mod interfaces;
 mod map_artifact;
 mod reset;
+mod role;
 mod shared_code;
 mod store_state;
 mod template;
@@ -42,6 +43,7 @@ pub use config::{EngineConfig, MemoryReset};
 pub use guest_threads::GuestThreads;
 pub use instance::{Instance, InterceptorContext};
 pub use interfaces::Interface;
+pub use role::Role;
 pub use shared_code::SharedCodes;
 pub use template::{Code, Template};
 

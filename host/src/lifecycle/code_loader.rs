@@ -10,10 +10,10 @@ use tokio::sync::Semaphore;
 use crate::blocking;
 use crate::capability::LogSink;
 use crate::engine::compile::{
-    CompileConfig, Compiler, InputFile, InputSource, Job, LoadLimits, Role, StorageLeft,
+    CompileConfig, Compiler, InputFile, InputSource, Job, LoadLimits, StorageLeft,
 };
 use crate::engine::{
-    ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, SharedCodes, TenantArtifacts,
+    ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, Role, SharedCodes, TenantArtifacts,
     write_error,
 };
 use crate::model::{LoadError, Stage, TenantName};

@@ -5,11 +5,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Artifact, ArtifactKey, Form, Lease, ModelInfo, Snapshot, StoredFile, manifest};
+use super::{ArtifactKey, Form, ModelInfo, Snapshot, StoredFile, manifest};
 use crate::files::digest_of;
 use crate::model::{Digest, Metadata};
 
@@ -84,16 +83,8 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
 pub(in crate::engine) struct ArtifactFiles {
     pub(in crate::engine) code: PathBuf,
     pub(in crate::engine) form: Form,
-    info: ModelInfo,
-    sidecars: BTreeMap<String, StoredFile>,
-}
-
-impl ArtifactFiles {
-    /// Returns the artifact, kept on disk by `lease`.
-    pub(super) fn with_lease(self, lease: Arc<Lease>) -> Artifact {
-        let ArtifactFiles { code, form, info, sidecars } = self;
-        Artifact { code, form, info, sidecars, lease }
-    }
+    pub(super) info: ModelInfo,
+    pub(super) sidecars: BTreeMap<String, StoredFile>,
 }
 
 /// Reads an artifact and checks every file against its recorded digest. Fails if any differs.

@@ -87,11 +87,11 @@ impl TenantArtifacts {
         let folder = self.path_of(key);
 
         match read_artifact(&folder) {
-            Ok(parts) => {
+            Ok(files) => {
                 // The folder's modification time records the last use.
                 let _ =
                     fs::File::open(&folder).and_then(|file| file.set_modified(SystemTime::now()));
-                Ok(Some(parts.with_lease(lease)))
+                Ok(Some(Artifact::new(files, lease)))
             }
             Err(error) => {
                 tracing::warn!(%key, %error, "removing a damaged artifact");

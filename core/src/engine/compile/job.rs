@@ -7,13 +7,12 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 
-use super::super::Engine;
 use super::super::artifact::{ArtifactContent, Form, ModelInfo, Snapshot, write_error};
+use super::super::{Engine, Role};
 use super::run_load::run_load;
 use super::steps::{compile, compile_error, host_error, report, write};
 use super::{
-    CompileLimits, InputFile, Job, Report, Role, StageName, descriptors, snapshot, split_model,
-    validate,
+    CompileLimits, InputFile, Job, Report, StageName, descriptors, snapshot, split_model, validate,
 };
 use crate::files::read_from;
 use crate::model::{Digest, LoadError, Metadata, Stage};

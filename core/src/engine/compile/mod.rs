@@ -42,10 +42,10 @@ pub use compiler::Compiler;
 pub use config::{CompileConfig, CompileLimits};
 pub(super) use split::STATE;
 
-use super::EngineConfig;
+use super::{EngineConfig, Role};
 use crate::capability::{Level, LogLine};
 use crate::files::ConfinedFile;
-use crate::model::{Capability, LoadError, ModelName, Stage};
+use crate::model::{Capability, LoadError, Stage};
 
 /// A compilation, with its inputs and limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,23 +80,6 @@ pub struct Job {
     pub max_memory: u64,
     /// Bytes of stack that the engine gives an instance.
     pub stack: u64,
-}
-
-/// The role of a component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Answers requests. It is loaded once and snapshotted.
-    Model,
-    /// Wraps models. It has no `load`.
-    Interceptor,
-}
-
-impl Role {
-    /// The role of a component whose model has that name.
-    pub fn from_name(name: &ModelName) -> Self {
-        if name.is_interceptor() { Role::Interceptor } else { Role::Model }
-    }
 }
 
 /// A file with a known digest.

@@ -2,8 +2,8 @@
 
 use wasmparser::{Encoding, Parser, Payload, Validator};
 
+use super::super::Role;
 use super::super::bindings::{INFERENCE, INTERCEPTOR};
-use super::Role;
 use crate::capability::import_refusal;
 use crate::model::{Capability, LoadError, Stage};
 
