@@ -3,39 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batching::{BatchResponses, CallOutcome, Runner, self_check_batch};
+use super::batching::{BatchResponses, Runner, self_check_batch};
+use super::guest_call::CallOutcome;
 use super::invocation::{Committed, Invocation};
 use super::pool::Checkout;
-use super::{AfterResponse, InterceptorChain, Servable, ServableHandle};
+use super::response_validator::response_validator;
+use super::{Inference, InterceptorChain, Servable, ServableHandle, Timings};
 use crate::capability::{CallContext, yield_if_large};
 use crate::engine::{Budget, Call, Instance, Interface};
-use crate::model::{
-    CallerInfo, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId,
-};
-
-/// The response to a request, and the time that it took.
-#[derive(Debug)]
-pub struct Inference {
-    /// The response.
-    pub response: InferResponse,
-    /// The time by phase.
-    pub timings: Timings,
-    /// Starts the request's deferred tasks when dropped; to be dropped once the response is sent.
-    pub after_response: Option<AfterResponse>,
-}
-
-/// The time of a request by phase.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timings {
-    /// Waiting for the session and for the permit to run an instance.
-    pub queue: Duration,
-    /// Creating an instance or taking one from the pool.
-    pub instance: Duration,
-    /// The guest call.
-    pub compute: Duration,
-    /// The interceptors.
-    pub interceptors: Duration,
-}
+use crate::model::{CallerInfo, InferError, InferRequest, InferResponse, ModelId, RequestId};
 
 impl Servable {
     /// Answers one request within its budget.
@@ -221,29 +197,4 @@ impl Runner for Servable {
 /// Bytes of the responses of a batch.
 fn batch_size(responses: &BatchResponses) -> u64 {
     responses.iter().flatten().map(InferResponse::size).sum()
-}
-
-/// Returns the function that validates the response to a request; see [`validate_response`].
-pub(super) fn response_validator(
-    metadata: &Arc<Metadata>,
-    request: &InferRequest,
-) -> impl FnOnce(InferResponse) -> Result<InferResponse, InferError> + Send + use<> {
-    let metadata = metadata.clone();
-    let requested = request.outputs.clone();
-    move |response| validate_response(&metadata, &requested, response)
-}
-
-/// Checks a response against the metadata and drops outputs that were not requested. Fails with
-/// `BadOutput`.
-pub(super) fn validate_response(
-    metadata: &Metadata,
-    requested: &[String],
-    mut response: InferResponse,
-) -> Result<InferResponse, InferError> {
-    metadata.check_response(requested, &response).map_err(InferError::BadOutput)?;
-
-    if !requested.is_empty() {
-        response.outputs.retain(|tensor| requested.contains(&tensor.name));
-    }
-    Ok(response)
 }

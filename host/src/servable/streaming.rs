@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::invocation::{Invocation, StartOn};
+use super::guest_call::StartOn;
+use super::invocation::Invocation;
 use super::metrics::OpenStream;
 use super::{
     AfterResponse, Inference, InterceptedRequest, InterceptorChain, Servable, ServableHandle,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::invocation::StartOn;
+use super::guest_call::StartOn;
 use super::pool::Checkout;
 use super::{Servable, ServableHandle, TaskChain, TaskOutcome};
 use crate::capability::{CallContext, sanitize_line};

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batcher::{Batcher, Item, Reply};
-use super::runner::{BatchResponses, CallOutcome, Runner};
+use super::runner::{BatchResponses, Runner};
 use super::{BatchForm, join};
 use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, InferResponse, RequestId};
-use crate::servable::infer::response_validator;
+use crate::servable::guest_call::CallOutcome;
+use crate::servable::response_validator::response_validator;
 use crate::servable::{Inference, Timings};
 
 /// The least CPU time of a batch call, whatever calls usually take.

@@ -24,7 +24,7 @@ mod simulation;
 
 pub(super) use batcher::Batcher;
 pub(super) use execute::self_check_batch;
-pub(super) use runner::{BatchResponses, CallOutcome, Runner};
+pub(super) use runner::{BatchResponses, Runner};
 
 use crate::engine::{Interface, Template};
 use crate::model::ModelSettings;

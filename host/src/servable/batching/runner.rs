@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, InferResponse, RequestId};
+use crate::servable::guest_call::CallOutcome;
 
 /// Runs the guest calls of a batcher. A servable runs them in instances; tests use a fake.
 pub(in crate::servable) trait Runner: Send + Sync + 'static {
@@ -51,10 +52,3 @@ pub(in crate::servable) trait Runner: Send + Sync + 'static {
 
 /// One result for each request of a batch.
 pub(in crate::servable) type BatchResponses = Vec<Result<InferResponse, InferError>>;
-
-/// The outcome of a guest call, with the time to get the instance and the time in the guest.
-pub(in crate::servable) struct CallOutcome<T> {
-    pub(in crate::servable) outcome: T,
-    pub(in crate::servable) instance: Duration,
-    pub(in crate::servable) compute: Duration,
-}

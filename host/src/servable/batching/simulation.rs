@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{BatchForm, BatchLimit, BatchResponses, Batcher, CallOutcome, Runner};
+use super::{BatchForm, BatchLimit, BatchResponses, Batcher, Runner};
 use crate::capability::CallContext;
 use crate::engine::{Budget, Call};
 use crate::model::{
@@ -17,6 +17,7 @@ use crate::model::{
     RequestId, TenantName, Tensor, TensorSpec,
 };
 use crate::servable::Inference;
+use crate::servable::guest_call::CallOutcome;
 use crate::tenant::{CpuShare, Resource, Tenant};
 
 /// The behaviour of the fake model for a request.

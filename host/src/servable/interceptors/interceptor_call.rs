@@ -6,8 +6,8 @@ use std::time::Instant;
 use crate::capability::{CallContext, Level, LogLine, sanitize_line};
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
-use crate::servable::batching::CallOutcome;
 use crate::servable::breaker::RequestSource;
+use crate::servable::guest_call::CallOutcome;
 use crate::servable::{ServableHandle, Timings};
 
 /// The call of one interceptor for one request. It is admitted, limited and counted like a request

@@ -4,8 +4,8 @@
 //! [`InterceptorChainHandle`] that all of the tenant's models share. A request uses the chain that
 //! is current when it begins and holds it until it is answered ([`InterceptedRequest`]), so that
 //! the same versions process its request and its response, whatever is swapped meanwhile. The call
-//! of one interceptor (`visit`) is admitted, limited and counted like a request to it. The
-//! lifecycle hooks are in `hooks`.
+//! of one interceptor (`interceptor_call`) is admitted, limited and counted like a request to it.
+//! The lifecycle hooks are in `load_hooks`.
 //!
 //! An interceptor may forbid a call, so none is ever skipped: while an interceptor in the
 //! repository cannot serve, the chain is blocked and all calls fail; if an interceptor fails, the
@@ -34,10 +34,10 @@ pub struct InterceptorChain {
 }
 
 impl InterceptorChain {
-    /// Returns a chain of `links`, in the order of their names. With a reason in `shut`, all calls
-    /// are blocked.
-    pub fn new(links: Vec<ServableHandle>, shut: Option<String>) -> Self {
-        InterceptorChain { interceptors: links, blocked_reason: shut }
+    /// Returns a chain of `interceptors`, in the order of their names. With a `blocked_reason`, all
+    /// calls are blocked.
+    pub fn new(interceptors: Vec<ServableHandle>, blocked_reason: Option<String>) -> Self {
+        InterceptorChain { interceptors, blocked_reason }
     }
 
     /// True if both chains consist of the same versions.
