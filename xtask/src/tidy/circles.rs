@@ -6,23 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Violation;
 use super::module_tree::ModuleTree;
 use super::paths::{NamedPath, Usage};
-use super::{STALE, Violation};
-
-/// The circles that are there, each by its modules. A circle may lose modules, and none may be
-/// added.
-const KNOWN: &[&[&str]] = &[
-    &[
-        "engine::artifact",
-        "engine::compile",
-        "engine::instance",
-        "engine::shared_code",
-        "engine::template",
-    ],
-    &["engine::artifact::files", "engine::artifact::tenant_artifacts"],
-    &["servable::batching", "servable::infer", "servable::interceptors", "servable::invocation"],
-];
 
 /// The use of an item of another module.
 #[derive(Clone, Debug)]
@@ -36,9 +22,10 @@ struct Use<'t> {
 /// By module, the siblings that it uses, each with all uses.
 type Graph<'t> = BTreeMap<String, BTreeMap<String, Vec<Use<'t>>>>;
 
-/// Finds circles that are not known, and known ones that are smaller by now.
+/// Finds the circles.
 pub(super) fn check(tree: &ModuleTree) -> Vec<Violation> {
-    compare(&graph(tree), KNOWN)
+    let graph = graph(tree);
+    circles(&graph).iter().flat_map(|circle| describe(&graph, circle)).collect()
 }
 
 fn graph(tree: &ModuleTree) -> Graph<'_> {
@@ -98,33 +85,6 @@ fn circles<'g>(graph: &'g Graph<'_>) -> Vec<BTreeSet<&'g str>> {
     circles
 }
 
-fn compare(graph: &Graph<'_>, known: &[&[&str]]) -> Vec<Violation> {
-    let circles = circles(graph);
-    let mut violations = Vec::new();
-    for circle in &circles {
-        let is_known = known.iter().any(|known| circle.iter().all(|module| known.contains(module)));
-        if !is_known {
-            violations.extend(describe(graph, circle));
-        }
-    }
-
-    let remains = |module: &str, known: &[&str]| {
-        circles
-            .iter()
-            .any(|circle| circle.contains(module) && circle.iter().all(|one| known.contains(one)))
-    };
-    for known in known {
-        let left: Vec<_> = known.iter().filter(|module| !remains(module, known)).collect();
-        violations.extend(left.into_iter().map(|module| Violation {
-            path: "xtask/src/tidy/circles.rs".into(),
-            line: 1,
-            rule: STALE,
-            text: format!("`{module}` is in no known circle any more; remove it"),
-        }));
-    }
-    violations
-}
-
 /// One fault for each use within a circle, so that the cheapest one to remove can be chosen.
 fn describe(graph: &Graph<'_>, circle: &BTreeSet<&str>) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -152,11 +112,10 @@ mod tests {
     use super::*;
     use crate::tidy::source::SourceFile;
 
-    fn faults(files: &[(&str, &str)], known: &[&[&str]]) -> Vec<String> {
+    fn faults(files: &[(&str, &str)]) -> Vec<String> {
         let files: Vec<_> = files.iter().map(|(path, text)| SourceFile::new(path, text)).collect();
         let tree = ModuleTree::new(&files, &["src"]);
-        let violations = compare(&graph(&tree), known);
-        violations.into_iter().map(|one| format!("{}:{}", one.path, one.line)).collect()
+        check(&tree).into_iter().map(|one| format!("{}:{}", one.path, one.line)).collect()
     }
 
     const ROOF: (&str, &str) =
@@ -167,8 +126,8 @@ mod tests {
 
     #[test]
     fn siblings_make_circles_and_a_module_with_those_below_it_does_not() {
-        assert_eq!(faults(&[ROOF, ONE, OTHER], &[]), [""; 0]);
-        assert_eq!(faults(&[ROOF, ONE, BACK], &[]), ["src/a/b.rs:1", "src/a/c.rs:2"]);
+        assert_eq!(faults(&[ROOF, ONE, OTHER]), [""; 0]);
+        assert_eq!(faults(&[ROOF, ONE, BACK]), ["src/a/b.rs:1", "src/a/c.rs:2"]);
     }
 
     #[test]
@@ -179,18 +138,9 @@ mod tests {
         let other = ("src/a/c/mod.rs", "pub mod e;\nuse super::b;\nfn c(_: b::B) {}\n");
         let used = ("src/a/c/e.rs", "pub struct E;\n");
         let files = [roof, one, below, other, used];
-        assert_eq!(faults(&files, &[]), ["src/a/b/d.rs:1", "src/a/c/mod.rs:3"]);
+        assert_eq!(faults(&files), ["src/a/b/d.rs:1", "src/a/c/mod.rs:3"]);
 
         let apart = [roof, one, below, ("src/a/c/mod.rs", "pub mod e;\n"), used];
-        assert_eq!(faults(&apart, &[]), [""; 0]);
-    }
-
-    #[test]
-    fn a_known_circle_may_only_shrink() {
-        let stale = "xtask/src/tidy/circles.rs:1";
-        let known: &[&[&str]] = &[&["a::b", "a::c"]];
-        assert_eq!(faults(&[ROOF, ONE, BACK], known), [""; 0]);
-        assert_eq!(faults(&[ROOF, ONE, BACK], &[&["a::b", "a::c", "a::d"]]), [stale]);
-        assert_eq!(faults(&[ROOF, ONE, OTHER], known), [stale; 2]);
+        assert_eq!(faults(&apart), [""; 0]);
     }
 }

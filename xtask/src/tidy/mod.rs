@@ -1,8 +1,8 @@
 //! Checks the invariants of the source text that neither the compiler nor clippy knows.
 //!
 //! Each rule is a function from the source files to [`Violation`]s; [`guests`] also reads the names
-//! of the test guests' folders. The circles and the files that may name a crate are lists of the
-//! present state, which may only shrink.
+//! of the test guests' folders. The files that may name a crate are a list of the present state,
+//! which may only shrink.
 
 mod circles;
 mod comments;
