@@ -8,11 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::conflicts::tenant_conflicts;
 use super::host_file::HostFile;
 use super::tenant_file::{self, TenantEntry};
 use super::watched_file::{Observation, WatchedFile};
-use super::{Config, Overrides, Tenancy, consistency};
+use super::{Config, Overrides, Tenancy, setting_conflicts, tenant_conflicts};
 use crate::repository::{is_temporary, unreadable_error};
 
 /// All files and their parsed contents.
@@ -130,9 +129,9 @@ impl ConfigFiles {
         let tenants: Vec<_> = host.tenants.iter().chain(files).collect();
         let tenancy = Tenancy::from_files(&host, &tenants, &self.base);
         let config = Config { tenancy, ..host.config.clone() };
-        let mut conflicts = consistency::conflicts(&config);
+        let mut conflicts = setting_conflicts::find(&config);
 
-        conflicts.extend(tenant_conflicts(&host, &tenants, &self.base));
+        conflicts.extend(tenant_conflicts::find(&host, &tenants, &self.base));
 
         (config, conflicts)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::credentials::LocatedKey;
 use super::host_file::HostFile;
 use super::tenant_file::{self, TenantEntry};
-use super::{Config, Overrides, consistency};
+use super::{Config, Overrides, setting_conflicts};
 use crate::fuzzing::check_text;
 use crate::tenant::{KeyScopes, RepositoryLocation};
 
@@ -55,7 +55,7 @@ fn check_config(config: &Config) {
 
     // Keys are merged later, so no tenant requires one here.
     let exposed = !config.listen.ip().to_canonical().is_loopback() && !config.insecure;
-    let conflicts = consistency::conflicts(config);
+    let conflicts = setting_conflicts::find(config);
 
     assert!(!exposed || !conflicts.is_empty(), "the server can be reached without keys");
     conflicts.iter().for_each(|conflict| check_text(conflict, 800));

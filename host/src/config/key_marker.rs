@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::{Config, consistency};
+use super::{Config, setting_conflicts};
 
 /// The marker of one state directory.
 #[derive(Clone, Debug)]
@@ -36,6 +36,6 @@ impl KeyMarker {
 
     /// Returns the conflict of a server that had keys and has none now.
     pub(super) fn conflict(&self, config: &Config) -> Option<String> {
-        self.0.exists().then(|| consistency::lost_keys(config)).flatten()
+        self.0.exists().then(|| setting_conflicts::lost_keys(config)).flatten()
     }
 }

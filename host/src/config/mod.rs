@@ -9,8 +9,6 @@
 //! Tenants are defined in `wardian.toml` and in one file per tenant in `tenants/`. They are merged
 //! into one [`Tenancy`], at start and whenever a file changes ([`TenancyWatch`]).
 
-mod conflicts;
-mod consistency;
 mod cors;
 mod credentials;
 mod dashboard;
@@ -20,8 +18,10 @@ mod http;
 mod key_marker;
 mod listen_address;
 mod overrides;
+mod setting_conflicts;
 mod tenancy;
 mod tenancy_watch;
+mod tenant_conflicts;
 mod tenant_file;
 mod values;
 mod watched_file;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::files::ConfigFiles;
 use super::watched_file::Observation;
-use super::{Config, Tenancy, consistency};
+use super::{Config, Tenancy, setting_conflicts};
 use crate::blocking;
 use crate::tenant::TenantConfigFaults;
 
@@ -189,12 +189,12 @@ impl TenancyWatcher {
     fn conflicts(&self, config: &Config, mut conflicts: Vec<String>) -> Vec<String> {
         let running = Config { tenancy: config.tenancy.clone(), ..self.start.clone() };
         conflicts.extend(
-            consistency::exposed_without_keys(&running)
+            setting_conflicts::exposed_without_keys(&running)
                 .filter(|exposed| !conflicts.contains(exposed)),
         );
 
         if conflicts.is_empty() && self.sender.borrow().requires_keys() {
-            conflicts.extend(consistency::lost_keys(config));
+            conflicts.extend(setting_conflicts::lost_keys(config));
         }
 
         conflicts

@@ -35,7 +35,7 @@ fn fault(text: &str) -> String {
 #[test]
 fn an_empty_file_is_the_defaults() {
     assert_eq!(resolve("", Overrides::default()), Ok(Config::default()));
-    assert_eq!(consistency::conflicts(&Config::default()), [""; 0]);
+    assert_eq!(setting_conflicts::find(&Config::default()), [""; 0]);
 }
 
 #[test]

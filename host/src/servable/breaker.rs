@@ -11,7 +11,7 @@
 //! success in between, or to the tenant's only caller.
 
 mod circuit;
-mod source;
+mod request_source;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ use crate::model::{Blame, BreakerSettings, InferError, ModelId};
 use crate::mutex::lock;
 use crate::tenant::Tenant;
 use circuit::Circuit;
-pub(super) use source::RequestSource;
+pub(super) use request_source::RequestSource;
 
 /// Limit on separately counted callers. It exceeds the number of a tenant's keys and bounds the
 /// memory.

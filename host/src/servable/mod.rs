@@ -5,9 +5,9 @@
 //! remaining resources ([`RetiredPool`]) are sent to the receiver of [`Drained`], so that nothing
 //! is freed on the path of a request.
 
+mod batch_statistics;
 mod batching;
 mod breaker;
-mod executions;
 mod guest_call;
 mod in_flight;
 mod infer;
@@ -29,8 +29,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{oneshot, watch};
 
+pub use batch_statistics::{BatchTotals, Total};
 pub use batching::{BatchForm, BatchLimit};
-pub use executions::{ExecutionTotals, Total};
 pub use in_flight::{InFlight, InFlightGuard};
 pub use inference::{Inference, Timings};
 pub use instance_factory::InstanceFactory;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Timings;
-use super::executions::{ExecutionCounts, ExecutionTotals, Total};
+use super::batch_statistics::{BatchCounters, BatchTotals, Total};
 
 /// A version's totals since it was published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Statistics {
     /// Time in the guest.
     pub compute: Total,
     /// Successful calls by batch size, in rows.
-    pub executions: Vec<(u64, ExecutionTotals)>,
+    pub batches: Vec<(u64, BatchTotals)>,
 }
 
 /// The counters behind [`Statistics`]. Times are in nanoseconds.
@@ -41,7 +41,7 @@ pub(super) struct VersionCounters {
     queue: AtomicU64,
     instance: AtomicU64,
     compute: AtomicU64,
-    executions: ExecutionCounts,
+    batches: BatchCounters,
 }
 
 impl VersionCounters {
@@ -74,7 +74,7 @@ impl VersionCounters {
 
     /// Counts a successful guest call with `rows` rows.
     pub(super) fn executed(&self, rows: u64, instance: Duration, compute: Duration) {
-        self.executions.record(rows, instance, compute);
+        self.batches.record(rows, instance, compute);
     }
 
     fn record_time(&self) {
@@ -107,7 +107,7 @@ impl VersionCounters {
             queue,
             instance,
             compute,
-            executions: self.executions.read(),
+            batches: self.batches.read(),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::api::extract::{ModelPath, json_response};
 use crate::api::http::offload;
 use crate::api::openapi::errors;
 use crate::api::state::ApiState;
-use crate::servable::{ExecutionTotals, Servable, Total};
+use crate::servable::{BatchTotals, Servable, Total};
 use crate::tenant::Pacer;
 
 /// The routes of this file.
@@ -106,18 +106,18 @@ fn statistics_json(version: &Servable) -> Value {
             "cache_hit": total_json(nothing),
             "cache_miss": total_json(nothing),
         },
-        "batch_stats": counted.executions.iter().map(executions_json).collect::<Vec<_>>(),
+        "batch_stats": counted.batches.iter().map(batch_json).collect::<Vec<_>>(),
         "memory_usage": [],
     })
 }
 
 /// Statistics of the calls with one batch size.
-fn executions_json((rows, executions): &(u64, ExecutionTotals)) -> Value {
+fn batch_json((rows, totals): &(u64, BatchTotals)) -> Value {
     json!({
         "batch_size": rows,
-        "compute_input": total_json(executions.instance),
-        "compute_infer": total_json(executions.compute),
-        "compute_output": total_json(Total { count: executions.compute.count, ..Total::default() }),
+        "compute_input": total_json(totals.instance),
+        "compute_infer": total_json(totals.compute),
+        "compute_output": total_json(Total { count: totals.compute.count, ..Total::default() }),
     })
 }
 

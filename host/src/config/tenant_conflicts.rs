@@ -1,4 +1,4 @@
-//! Checks between tenants, independent of the file that defines each.
+//! Conflicts between tenants, independent of the file that defines each.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -8,11 +8,7 @@ use super::host_file::HostFile;
 use super::tenant_file::TenantEntry;
 
 /// Returns all conflicts, each with its location and a remedy.
-pub(super) fn tenant_conflicts(
-    host: &HostFile,
-    tenants: &[&TenantEntry],
-    base: &Path,
-) -> Vec<String> {
+pub(super) fn find(host: &HostFile, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
     let mut found = duplicate_names(tenants);
     found.extend(duplicate_digests(host, tenants));
     found.extend(overlapping_repositories(host, tenants, base));

@@ -1,11 +1,11 @@
-//! Checks between settings.
+//! Conflicts between settings of the host.
 
 use std::net::SocketAddr;
 
 use super::Config;
 
 /// Returns all conflicts, each with a remedy.
-pub(super) fn conflicts(config: &Config) -> Vec<String> {
+pub(super) fn find(config: &Config) -> Vec<String> {
     [exposed_without_keys(config), open_to_every_page(config), interval_conflict(config)]
         .into_iter()
         .flatten()

@@ -21,18 +21,18 @@ pub struct Total {
 
 /// Totals of the successful calls of one batch size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExecutionTotals {
+pub struct BatchTotals {
     /// Time to create an instance or take one from the pool.
     pub instance: Total,
     /// Time in the guest.
     pub compute: Total,
 }
 
-/// Call totals by batch size, in rows.
+/// Totals of successful calls by batch size, in rows.
 #[derive(Default)]
-pub(super) struct ExecutionCounts(Mutex<BTreeMap<u64, ExecutionTotals>>);
+pub(super) struct BatchCounters(Mutex<BTreeMap<u64, BatchTotals>>);
 
-impl ExecutionCounts {
+impl BatchCounters {
     /// Counts a successful call with `rows` rows.
     pub(super) fn record(&self, rows: u64, instance: Duration, compute: Duration) {
         let mut sizes = lock(&self.0);
@@ -40,15 +40,15 @@ impl ExecutionCounts {
             return;
         }
 
-        let executions = sizes.entry(rows).or_default();
-        executions.instance.add(instance);
-        executions.compute.add(compute);
+        let totals = sizes.entry(rows).or_default();
+        totals.instance.add(instance);
+        totals.compute.add(compute);
     }
 
     /// Returns the current totals, sorted by batch size.
-    pub(super) fn read(&self) -> Vec<(u64, ExecutionTotals)> {
+    pub(super) fn read(&self) -> Vec<(u64, BatchTotals)> {
         let sizes = lock(&self.0);
-        sizes.iter().map(|(rows, executions)| (*rows, *executions)).collect()
+        sizes.iter().map(|(rows, totals)| (*rows, *totals)).collect()
     }
 }
 
@@ -65,13 +65,13 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_size_up_to_a_limit() {
-        let counts = ExecutionCounts::default();
+        let counts = BatchCounters::default();
         let second = Duration::from_secs(1);
         (0..2).for_each(|_| counts.record(8, second, 2 * second));
         let twice = |time| Total { count: 2, time };
         assert_eq!(
             counts.read(),
-            [(8, ExecutionTotals { instance: twice(2 * second), compute: twice(4 * second) })]
+            [(8, BatchTotals { instance: twice(2 * second), compute: twice(4 * second) })]
         );
         (0..1000).for_each(|rows| counts.record(rows, second, second));
         assert_eq!(counts.read().len(), MAX_SIZES);

@@ -1,4 +1,5 @@
-//! Every route, requested by web pages of other origins.
+//! The checks of a request's head on every route: web pages of other origins, ambiguous heads and
+//! repeated headers.
 
 use wardian::api::routes;
 
