@@ -12,10 +12,11 @@ const STATES: [&str; 4] = ["READY", "LOADING", "UNLOADING", "UNAVAILABLE"];
 
 /// Returns the schemas.
 pub(super) fn schemas() -> Schemas {
-    let specs = || list(reference("TensorSpec"));
-    let runtime =
-        record(&[("name", text()), ("digest", text()), ("format", text()), ("model_file", text())]);
+    let groups = [server(), model(), statistics(), repository(), history()];
+    groups.into_iter().flatten().collect()
+}
 
+fn server() -> Schemas {
     vec![
         ("Server", record(&[("name", text()), ("version", text()), ("extensions", list(text()))])),
         ("Alive", record(&[("status", text())])),
@@ -23,6 +24,13 @@ pub(super) fn schemas() -> Schemas {
         ("Ready", record_with(&[("ready", boolean())], &[("degraded", text()), ("shut", text())])),
         ("Models", record(&[("models", list(text()))])),
         ("ModelReady", record(&[("name", text()), ("ready", boolean())])),
+    ]
+}
+
+fn model() -> Schemas {
+    let specs = || list(reference("TensorSpec"));
+
+    vec![
         (
             "TensorSpec",
             record(&[("name", text()), ("datatype", datatype()), ("shape", list(integer()))]),
@@ -41,9 +49,22 @@ pub(super) fn schemas() -> Schemas {
         ),
         ("ConfigTensor", config_tensor()),
         ("Config", config()),
+    ]
+}
+
+fn statistics() -> Schemas {
+    vec![
         ("Total", record(&[("count", count()), ("ns", count())])),
         ("ModelStatistics", model_statistics()),
         ("Statistics", record(&[("model_stats", list(reference("ModelStatistics")))])),
+    ]
+}
+
+fn repository() -> Schemas {
+    let runtime =
+        record(&[("name", text()), ("digest", text()), ("format", text()), ("model_file", text())]);
+
+    vec![
         ("Runtime", runtime),
         ("IndexRequest", closed(record_with(&[], &[("ready", boolean())]))),
         ("LoadRequest", closed(record_with(&[], &[("parameters", closed(record(&[])))]))),
@@ -62,10 +83,16 @@ pub(super) fn schemas() -> Schemas {
                 &[("digest", text()), ("state", one_of(&STATES)), ("reason", text())],
             ),
         ),
+    ]
+}
+
+/// The requests of the last hour, and the dashboard that shows them.
+fn history() -> Schemas {
+    vec![
         ("Latencies", record(&[("p50_us", number()), ("p95_us", number()), ("p99_us", number())])),
         ("Requests", record(&requests())),
         ("Dashboard", dashboard()),
-        ("History", history()),
+        ("History", model_history()),
     ]
 }
 
@@ -165,7 +192,7 @@ fn dashboard() -> Value {
     ])
 }
 
-fn history() -> Value {
+fn model_history() -> Value {
     let [answered, failed, latency] = requests();
     let minute = record(&[answered, failed, latency, ("minutes_ago", count())]);
     let published = record(&[("version", text()), ("seconds_ago", count())]);

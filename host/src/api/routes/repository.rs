@@ -26,7 +26,12 @@ use crate::tenant::Pacer;
 
 /// The routes of this file.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    own_endpoints().into_iter().chain(named_endpoints()).collect()
+}
+
+/// Endpoints of the tenant's own repository.
+fn own_endpoints() -> [Endpoint; 4] {
+    [
         route::post("/v2/repository/index", Access::Key, index).describe(Operation {
             id: "repository_index",
             tag: "repository",
@@ -67,42 +72,28 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ..OPERATION
             },
         ),
-        route::post("/v2/repository/{repository}/index", Access::Key, named_repository).describe(
-            Operation {
-                id: "named_repository_index",
-                tag: "repository",
-                summary: "Refused: repositories have no names here",
-                response_body: "Error",
-                statuses: &["501"],
-                ..OPERATION
-            },
-        ),
-        route::post(
-            "/v2/repository/{repository}/models/{model}/load",
-            Access::Manage,
-            named_repository,
-        )
-        .describe(Operation {
-            id: "named_repository_load",
-            tag: "repository",
-            summary: "Refused: repositories have no names here",
-            response_body: "Error",
-            statuses: &["501"],
-            ..OPERATION
-        }),
-        route::post(
-            "/v2/repository/{repository}/models/{model}/unload",
-            Access::Manage,
-            named_repository,
-        )
-        .describe(Operation {
-            id: "named_repository_unload",
-            tag: "repository",
-            summary: "Refused: repositories have no names here",
-            response_body: "Error",
-            statuses: &["501"],
-            ..OPERATION
-        }),
+    ]
+}
+
+/// Endpoints of repositories with names, which Wardian does not have.
+fn named_endpoints() -> [Endpoint; 3] {
+    const REFUSED: Operation = Operation {
+        tag: "repository",
+        summary: "Refused: repositories have no names here",
+        response_body: "Error",
+        statuses: &["501"],
+        ..OPERATION
+    };
+    const LOAD: &str = "/v2/repository/{repository}/models/{model}/load";
+    const UNLOAD: &str = "/v2/repository/{repository}/models/{model}/unload";
+
+    [
+        route::post("/v2/repository/{repository}/index", Access::Key, named_repository)
+            .describe(Operation { id: "named_repository_index", ..REFUSED }),
+        route::post(LOAD, Access::Manage, named_repository)
+            .describe(Operation { id: "named_repository_load", ..REFUSED }),
+        route::post(UNLOAD, Access::Manage, named_repository)
+            .describe(Operation { id: "named_repository_unload", ..REFUSED }),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! The effective configuration of a model: the applicable fields of Triton's model configuration,
 //! and the other settings under `wardian`.
 
-use std::collections::BTreeMap;
+mod effective_settings;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,7 +10,6 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::repository::runtime_json;
 use super::route::{self, Endpoint, OPERATION, Operation};
 use crate::api::auth::{Access, Caller};
 use crate::api::error::ApiError;
@@ -17,8 +17,9 @@ use crate::api::extract::{ModelPath, json_response};
 use crate::api::oip::PLATFORM;
 use crate::api::openapi::errors;
 use crate::api::state::ApiState;
-use crate::model::{Datatype, Isolation, Metadata, Retention, TensorSpec, Version, VersionPolicy};
-use crate::servable::{BatchForm, Servable};
+use crate::model::{Datatype, Metadata, Retention, TensorSpec, Version, VersionPolicy};
+use crate::servable::Servable;
+use effective_settings::effective_settings;
 
 /// The routes of this file.
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -144,84 +145,6 @@ fn prune(retention: Option<Retention>) -> Value {
 
 fn version_numbers(versions: &[Version]) -> Vec<u64> {
     versions.iter().map(|version| version.number()).collect()
-}
-
-fn effective_settings(servable: &Servable, versions: &[Version]) -> Value {
-    let settings = servable.settings();
-    let report = servable.report();
-    let milliseconds = |duration: std::time::Duration| duration.as_millis() as u64;
-
-    json!({
-        "version": servable.id().version.number(),
-        "versions": version_numbers(versions),
-        "labels": settings.labels.iter().map(|(label, version)| (label, version.number())).collect::<BTreeMap<_, _>>(),
-        "digest": report.digest,
-        "runtime": servable.template().runtime().map(runtime_json),
-        "snapshot": report.snapshot.is_ok(),
-        "snapshot_reason": report.snapshot.err(),
-        "isolation": match settings.isolation { Isolation::Request => "request", Isolation::Pooled => "pooled" },
-        "instances": {
-            "min": settings.instances.min,
-            "max": settings.instances.max,
-            "idle_timeout_ms": milliseconds(settings.instances.idle_timeout),
-            "idle": report.idle_instances,
-            "busy": report.busy_instances,
-        },
-        "suspended": report.suspended,
-        "breaker": {
-            "faults": settings.breaker.faults,
-            "pause_ms": milliseconds(settings.breaker.pause),
-            "rollback": settings.breaker.rollback,
-        },
-        "memory_bytes": report.memory_bytes,
-        "batching": {
-            "max_batch_size": settings.batching.max_batch_size,
-            // The result of the setting and the model's own limit.
-            "effective": servable.batch_limit().map_or(1, |limit| limit.items),
-            "form": servable.batch_limit().map(|limit| match limit.form {
-                BatchForm::Joined => "joined",
-                BatchForm::SideBySide => "side by side",
-            }),
-            "max_queue_delay_ms": milliseconds(settings.batching.max_queue_delay),
-            "max_queue": settings.batching.max_queue,
-        },
-        "streaming": {
-            "deadline_ms": milliseconds(settings.streaming.deadline),
-            "cpu_time_ms": milliseconds(settings.streaming.cpu_time),
-            "total_bytes": settings.streaming.total,
-            "heartbeat_ms": milliseconds(settings.streaming.heartbeat),
-        },
-        "sessions": {
-            "idle_timeout_ms": milliseconds(settings.sessions.idle_timeout),
-            "max_size_bytes": settings.sessions.max_size,
-        },
-        "deferred": {
-            "tries": settings.deferred.tries,
-            "pause_ms": milliseconds(settings.deferred.pause),
-            "deadline_ms": milliseconds(settings.deferred.deadline),
-            "cpu_time_ms": milliseconds(settings.deferred.cpu_time),
-            "per_call": settings.deferred.per_call,
-            "payload_bytes": settings.deferred.payload,
-        },
-        "limits": {
-            "memory_bytes": settings.limits.memory,
-            "deadline_ms": milliseconds(settings.limits.deadline),
-            "cpu_time_ms": milliseconds(settings.limits.cpu_time),
-            "request_bytes": settings.limits.request,
-            "response_bytes": settings.limits.response,
-        },
-        "routes": settings.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "warmup": { "requests": settings.warmup.requests },
-        // The values may be secrets of the model's owner.
-        "capabilities": {
-            "config": settings.capabilities.config.keys().collect::<Vec<_>>(),
-            "live_config": servable.template().config().live().keys().collect::<Vec<_>>(),
-            "http": settings.capabilities.http.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "key_value": settings.capabilities.key_value,
-            "sql": settings.capabilities.sql,
-            "kernels": settings.capabilities.kernels,
-        },
-    })
 }
 
 /// Returns the datatype's name in Triton's model configuration.
