@@ -9,7 +9,6 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::call_time_estimate::CallTimeEstimate;
 use super::lone_streak::LoneStreak;
 use super::queue::{Queue, Size, Ticket};
-use super::runner::Runner;
 use super::{BatchForm, BatchLimit, join};
 use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, Metadata, ModelSettings};
@@ -89,29 +88,6 @@ impl Batcher {
         })
     }
 
-    /// Answers a request, in a batch with others if there are any. Fails with `QueueFull`, with the
-    /// tenant's queue quota, or at the deadline of the call.
-    pub(in crate::servable) async fn infer<C: Runner>(
-        self: &Arc<Self>,
-        runner: &Arc<C>,
-        request: InferRequest,
-        call: Call,
-    ) -> Result<Inference, InferError> {
-        let budget = call.budget.clone();
-        let (mut queued, leads) = self.enqueue(request, call)?;
-        if leads {
-            tokio::select! {
-                biased;
-                response = &mut queued.response => return queued.finish(response.ok(), || budget.deadline_exceeded()),
-                () = self.lead(runner, Some(budget.deadline())) => {}
-            }
-        }
-
-        let response =
-            tokio::time::timeout_at(budget.deadline().into(), &mut queued.response).await;
-        queued.finish(response.ok().and_then(Result::ok), || budget.deadline_exceeded())
-    }
-
     /// Records the time of a successful call with `requests` requests and that budget.
     pub(in crate::servable) fn record_call_time(
         &self,
@@ -124,7 +100,7 @@ impl Batcher {
     }
 
     /// Adds a request to the queue. Returns true if the caller becomes the leader.
-    fn enqueue(
+    pub(super) fn enqueue(
         &self,
         request: InferRequest,
         call: Call,
@@ -199,16 +175,16 @@ impl State {
 }
 
 /// A request in the queue, removed on drop.
-struct QueuedRequest<'a> {
+pub(super) struct QueuedRequest<'a> {
     batcher: &'a Batcher,
     ticket: Ticket,
-    response: oneshot::Receiver<Result<Inference, InferError>>,
+    pub(super) response: oneshot::Receiver<Result<Inference, InferError>>,
     answered: bool,
 }
 
 impl QueuedRequest<'_> {
     /// Returns the response. Without one, the deadline has passed here or when a batch was taken.
-    fn finish(
+    pub(super) fn finish(
         mut self,
         response: Option<Result<Inference, InferError>>,
         late: impl FnOnce() -> InferError,

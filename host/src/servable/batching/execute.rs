@@ -48,25 +48,37 @@ async fn execute_single<C: Runner>(
     permit: C::Permit,
 ) {
     let Item { request, call, arrived, mut reply, .. } = item;
+
+    let response = tokio::select! {
+        biased;
+        response = run_alone(batcher, runner, request, call, arrived, permit) => response,
+        () = reply.closed() => return,
+    };
+    send_reply(reply, response);
+}
+
+/// Answers one request in a call of its own.
+pub(super) async fn run_alone<C: Runner>(
+    batcher: &Batcher,
+    runner: &Arc<C>,
+    request: InferRequest,
+    call: Call,
+    arrived: Instant,
+    permit: C::Permit,
+) -> Result<Inference, InferError> {
     let queue = arrived.elapsed();
     let budget = call.budget.clone();
     let then = response_validator(&batcher.metadata, &request);
     let rows = batcher.metadata.rows(&request);
 
     runner.record_call(1);
-    let called = tokio::select! {
-        biased;
-        called = runner.run_single(permit, request, call, then) => called,
-        () = reply.closed() => return,
-    };
+    let CallOutcome { outcome: response, instance, compute } =
+        runner.run_single(permit, request, call, then).await?;
 
-    let response = called.map(|CallOutcome { outcome: response, instance, compute }| {
-        batcher.record_call_time(1, compute, &budget);
-        runner.record_execution(rows, instance, compute);
-        let timings = Timings { queue, instance, compute, ..Timings::default() };
-        Inference { response, timings, after_response: None }
-    });
-    send_reply(reply, response);
+    batcher.record_call_time(1, compute, &budget);
+    runner.record_execution(rows, instance, compute);
+    let timings = Timings { queue, instance, compute, ..Timings::default() };
+    Ok(Inference { response, timings, after_response: None })
 }
 
 async fn execute_batch<C: Runner>(

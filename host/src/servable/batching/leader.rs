@@ -11,6 +11,7 @@ use tokio::time::{sleep, sleep_until};
 use super::batcher::{Batcher, Item};
 use super::runner::Runner;
 use super::{BatchForm, execute, join};
+use crate::box_future::box_future;
 use crate::model::InferError;
 use crate::tenant::{Resource, Tenant};
 
@@ -19,9 +20,9 @@ use crate::tenant::{Resource, Tenant};
 const MIN_CORE_WAIT: Duration = Duration::from_millis(10);
 
 /// The permit to run a batch.
-struct RunPermit<P> {
-    permit: Result<P, InferError>,
-    core: Option<OwnedSemaphorePermit>,
+pub(super) struct RunPermit<P> {
+    pub(super) permit: Result<P, InferError>,
+    pub(super) core: Option<OwnedSemaphorePermit>,
 }
 
 impl Batcher {
@@ -53,7 +54,7 @@ impl Batcher {
         let batcher = self.clone();
         let runner = runner.clone();
 
-        let mut work = Box::pin(async move {
+        let mut work = box_future(|| async move {
             let _core = run.core;
             execute::execute(&batcher, &runner, batch, run.permit).await;
         });
@@ -102,7 +103,8 @@ impl Batcher {
         }
     }
 
-    fn try_acquire_permit<C: Runner>(&self, runner: &C) -> Option<RunPermit<C::Permit>> {
+    /// Returns the permit to run a batch; `None` if the caller would have to wait.
+    pub(super) fn try_acquire_permit<C: Runner>(&self, runner: &C) -> Option<RunPermit<C::Permit>> {
         let core = self.core_permits.clone().try_acquire_owned().ok();
         if core.is_none() && !self.is_full() {
             return None;

@@ -4,7 +4,8 @@
 //! leader ([`leader`]): it yields so that the runtime reads further requests, waits for the permit
 //! to execute a call, takes the requests that fit together and executes them ([`execute`]). Unless
 //! `max_queue_delay` is set, no request waits for others: a batch holds the requests that arrived
-//! at the same time, or while no call could be made.
+//! at the same time, or while no call could be made. After a streak of batches of one request
+//! ([`lone_streak`]), a request that finds the queue empty is called without it.
 //!
 //! A model takes several requests in one of two forms ([`BatchForm`]): joined along the first
 //! dimension of their tensors ([`join`]) if its metadata has a `max-batch-size`, or side by side if
@@ -13,6 +14,7 @@
 mod batcher;
 mod call_time_estimate;
 mod execute;
+mod infer;
 mod join;
 mod leader;
 mod lone_streak;

@@ -356,3 +356,32 @@ fn concurrent_requests_are_batched() {
         );
     }
 }
+
+#[test]
+fn requests_one_after_another_give_everything_back_at_once() {
+    let client = Client {
+        kind: Kind::Good,
+        rows: 3,
+        priority: 0,
+        shape: 1,
+        comes_after: 0,
+        goes_after: None,
+    };
+    // After a streak of requests that were alone, the batcher expects the next one to be alone too.
+    let kinds = [Kind::Good, Kind::Refused, Kind::Deadly, Kind::Late];
+    let later = kinds.map(|kind| Client { kind, ..client.clone() });
+    let disconnects = Client { goes_after: Some(1), ..client.clone() };
+    let clients = [vec![client; 20], later.into(), vec![disconnects; 5]].concat();
+
+    let simulation = Simulation::new(BatchForm::Joined, 16, 1, &ModelSettings::default(), clients);
+    block_on(async {
+        for number in 0..simulation.model.clients.len() {
+            match simulation.ask(number).await {
+                Some(answer) => simulation.check(number, answer),
+                None => assert!(number >= 24, "client {number} was not answered"),
+            }
+            simulation.until_quiet(1).await;
+        }
+    });
+    assert_eq!(simulation.model.joint.load(Ordering::Relaxed), 0);
+}
