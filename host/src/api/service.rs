@@ -52,7 +52,8 @@ impl Api {
         };
 
         // HTTP/2 resets the stream of a body that is not read, and the connection goes on.
-        let (request, unread) = match request.version() {
+        let version = request.version();
+        let (request, unread) = match version {
             Version::HTTP_2 => (request, None),
             _ => unread_body::track(request),
         };
@@ -83,6 +84,9 @@ impl Api {
         }
 
         add_common_headers(&context, &mut response);
+        if version == Version::HTTP_2 {
+            keep_from_compression_table(&mut response);
+        }
         self.state.cors.add_headers(origin, &mut response);
 
         response
@@ -159,6 +163,16 @@ fn add_common_headers(context: &RequestContext, response: &mut Response) {
 
     if !headers.contains_key(SERVER_TIMING) {
         headers.insert(SERVER_TIMING, server_timing(&[("total", context.received.elapsed())]));
+    }
+}
+
+/// Keeps the headers whose values occur once from HTTP/2's table of headers to refer to. Otherwise
+/// each response would replace entries that later ones could use.
+fn keep_from_compression_table(response: &mut Response) {
+    for name in [request_id::REQUEST_ID_HEADER, SERVER_TIMING] {
+        if let Some(value) = response.headers_mut().get_mut(name) {
+            value.set_sensitive(true);
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(in crate::api) fn is_call<B>(request: &Request<B>) -> bool {
 }
 
 /// The metadata of a call, as far as the server acts on them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct CallHead {
     /// The headers of the same request by HTTP, without those of its body.
     headers: HeaderMap,
@@ -40,8 +40,8 @@ pub(super) struct CallHead {
 
 impl CallHead {
     /// Reads the metadata. Fails if a coding or a format is not offered.
-    pub(super) fn read(headers: &HeaderMap) -> Result<Self, ApiError> {
-        check_format(headers)?;
+    pub(super) fn read(headers: HeaderMap) -> Result<Self, ApiError> {
+        check_format(&headers)?;
         let coding = headers.get(ENCODING).map_or(Ok(None), read_coding)?;
         let timeout = headers.get(TIMEOUT).map(read_timeout).transpose()?;
         let headers = to_http(headers);
@@ -63,12 +63,12 @@ impl CallHead {
 
     /// Returns the headers of the same request by HTTP, whose body has this coding. `left` is the
     /// time until the call's end, if it has one.
-    pub(super) fn headers(
-        &self,
+    pub(super) fn into_headers(
+        self,
         coding: Option<ContentCoding>,
         left: Option<Duration>,
     ) -> Result<HeaderMap, InferError> {
-        let mut headers = self.headers.clone();
+        let mut headers = self.headers;
 
         if let Some(left) = left {
             deadline::shorten(&mut headers, left)?;
@@ -104,9 +104,8 @@ fn check_format(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Returns the headers without those of gRPC and of the body, which have other meanings in HTTP.
-fn to_http(metadata: &HeaderMap) -> HeaderMap {
+fn to_http(mut headers: HeaderMap) -> HeaderMap {
     const OTHERS: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, TE];
-    let mut headers = metadata.clone();
 
     for name in OTHERS.into_iter().chain([ENCODING, TIMEOUT]) {
         headers.remove(name);
@@ -166,7 +165,7 @@ mod tests {
         for &(name, value) in pairs {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        CallHead::read(&headers)
+        CallHead::read(headers)
     }
 
     #[test]
@@ -197,13 +196,13 @@ mod tests {
         ])
         .unwrap();
 
-        let plain = call.headers(None, None).unwrap();
+        let plain = call.clone().into_headers(None, None).unwrap();
         assert_eq!(plain.get("accept-encoding").unwrap(), "identity, gzip");
         assert_eq!(plain.get("authorization").unwrap(), "Bearer abc");
         assert_eq!(plain.len(), 2, "{plain:?}");
 
         let coding = call.coding(Prefix { compressed: true, length: 1 }).unwrap();
-        let packed = call.headers(coding, Some(Duration::from_micros(1500))).unwrap();
+        let packed = call.into_headers(coding, Some(Duration::from_micros(1500))).unwrap();
         assert_eq!(packed.get("content-encoding").unwrap(), "gzip");
         assert_eq!(packed.get("wardian-deadline-ms").unwrap(), "2");
 

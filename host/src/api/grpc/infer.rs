@@ -44,7 +44,7 @@ async fn infer(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let caller = authorize(state, context, &parts.headers)?;
-    let call = CallHead::read(&parts.headers)?;
+    let call = CallHead::read(parts.headers)?;
 
     let mut reader = MessageReader::new(body);
     let arriving = async {
@@ -56,7 +56,8 @@ async fn infer(
     let (length, coding, path) = within_receive_timeout(arriving).await?;
 
     let mut request = Request::new(reader.into_message(length));
-    *request.headers_mut() = call.headers(coding, call.timeout)?;
+    let timeout = call.timeout;
+    *request.headers_mut() = call.into_headers(coding, timeout)?;
 
     let codec = |_: &HeaderMap| Ok(ProtobufCodec { envelope: Envelope::None });
     let response = unary::handle(state, context, &caller, &path, request, codec).await;

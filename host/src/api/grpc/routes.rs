@@ -70,9 +70,9 @@ impl Routes<'_> {
 
     async fn call(&self, method: Call, request: Request<Body>) -> Result<Response, ApiError> {
         let (parts, body) = request.into_parts();
-        let call = CallHead::read(&parts.headers)?;
+        let call = CallHead::read(parts.headers)?;
         let message = read_message(&call, body).await?;
-        let route = Route { routes: self, headers: call.headers(None, None)? };
+        let route = Route { routes: self, headers: call.into_headers(None, None)? };
 
         let answer = match method {
             Call::ServerLive => route.condition("/v2/health/live".into()).await?,

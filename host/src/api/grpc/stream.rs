@@ -44,8 +44,8 @@ pub(super) fn handle(
     request: Request<Body>,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let opened =
-        authorize(state, context, &parts.headers).and_then(|_| CallHead::read(&parts.headers));
+    let opened = authorize(state, context, &parts.headers)
+        .and_then(|_| CallHead::read(parts.headers.clone()));
 
     let call = match opened {
         Ok(call) => call,
@@ -204,7 +204,7 @@ impl InferStream {
         let id = if coding.is_none() { request::id_of(&message) } else { String::new() };
         let mut request = Request::new(Body::from(message));
         let left = self.end().map(|end| end.saturating_duration_since(received));
-        *request.headers_mut() = self.call.headers(coding, left)?;
+        *request.headers_mut() = self.call.clone().into_headers(coding, left)?;
 
         let context = RequestContext { received, ..self.context.clone() };
         let failure = |error: InferError| {
