@@ -22,5 +22,6 @@ pub mod telemetry;
 
 pub mod allocator;
 pub mod blocking;
+pub mod box_future;
 pub mod disk_errors;
 pub mod mutex;

@@ -140,7 +140,7 @@ pub mod servable;
 
 mod toml_reader;
 
-use wardian_core::{allocator, blocking, disk_errors, mutex};
+use wardian_core::{allocator, blocking, box_future, disk_errors, mutex};
 pub use wardian_core::{
     capability, database, engine, essential, files, journal, model, store, telemetry, tenant,
 };

@@ -9,6 +9,7 @@ use super::invocation::{Committed, Invocation};
 use super::pool::Checkout;
 use super::response_validator::response_validator;
 use super::{Inference, InterceptorChain, Servable, ServableHandle, Timings};
+use crate::box_future::box_future;
 use crate::capability::{CallContext, yield_if_large};
 use crate::engine::{Budget, Call, Instance, Interface};
 use crate::model::{CallerInfo, InferError, InferRequest, InferResponse, ModelId, RequestId};
@@ -27,7 +28,7 @@ impl Servable {
         match self.active_interceptors() {
             None => self.infer_directly(invocation, request).await,
             // Boxed, so that requests without interceptors do not carry the space of this future.
-            Some(chain) => Box::pin(self.infer_intercepted(chain, invocation, request)).await,
+            Some(chain) => box_future(|| self.infer_intercepted(chain, invocation, request)).await,
         }
     }
 

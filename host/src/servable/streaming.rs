@@ -13,6 +13,7 @@ use super::{
     AfterResponse, Inference, InterceptedRequest, InterceptorChain, Servable, ServableHandle,
     Timings,
 };
+use crate::box_future::box_future;
 use crate::capability::{Emitter, PartReceiver, StreamLimits};
 use crate::engine::{Budget, Call, Instance, Interface};
 use crate::model::{CallerInfo, InferError, InferRequest, InferResponse};
@@ -156,13 +157,13 @@ impl Servable {
         let servable = self.clone();
         let shared = timings.clone();
         let call: RunningCall = if self.template().has(Interface::Streaming) {
-            Box::pin(async move {
+            box_future(|| async move {
                 servable.infer_parts(request, budget, caller, emitter, rows, &shared).await
             })
         } else {
-            Box::pin(
-                async move { servable.infer_full_response(request, budget, caller, &shared).await },
-            )
+            box_future(|| async move {
+                servable.infer_full_response(request, budget, caller, &shared).await
+            })
         };
 
         ResponseStream {

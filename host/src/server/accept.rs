@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -27,6 +28,7 @@ use super::protocol;
 use super::sending_body::SendingBody;
 use super::timeouts::ConnectionTimeouts;
 use crate::api::{Api, Connection, Conversation, GuardedBody};
+use crate::box_future::box_future;
 use crate::config::HttpConfig;
 
 /// Accepts connections, and serves at most as many at the same time as are configured.
@@ -112,12 +114,12 @@ impl Acceptor<'_> {
     ) {
         let meter = self.pacer.meter(peer, connection.clone());
         let io = ConnectionIo::new(socket, timeouts.clone(), connection.clone(), meter.clone());
-        let served = ServedConnection {
+        let served = Arc::new(ServedConnection {
             api: self.api.clone(),
             connection: connection.clone(),
             timeouts: timeouts.clone(),
             meter: meter.clone(),
-        };
+        });
 
         let stopped = stopped(self.accepting.clone());
         let serving = meter.measure(served.serve(io, self.graceful.watcher(), stopped));
@@ -165,7 +167,6 @@ async fn stopped(mut accepting: watch::Receiver<()>) {
 }
 
 /// A connection that is being served.
-#[derive(Clone)]
 struct ServedConnection {
     api: Api,
     connection: Connection,
@@ -178,7 +179,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 impl ServedConnection {
     /// Serves requests until the connection ends. After `stopped` it ends with the present one.
     async fn serve(
-        self,
+        self: Arc<Self>,
         mut io: ConnectionIo,
         watcher: Watcher,
         stopped: impl Future<Output = ()>,
@@ -192,7 +193,10 @@ impl ServedConnection {
             let builder = protocol::http2_builder(self.meter.clone());
             let service = service_fn(move |request| {
                 let served = self.clone();
-                async move { Ok::<_, Infallible>(served.respond_http2(request).await) }
+                // Boxed, because hyper moves the future several times, and it is large.
+                box_future(
+                    || async move { Ok::<_, Infallible>(served.respond_http2(request).await) },
+                )
             });
             watcher.watch(builder.serve_connection(io, service)).await?;
             return Ok(());
@@ -204,7 +208,8 @@ impl ServedConnection {
         let served = self.clone();
         let service = service_fn(move |request| {
             let served = served.clone();
-            async move { Ok::<_, Infallible>(served.respond(request).await) }
+            // Boxed, because hyper moves the future, and it is large.
+            box_future(|| async move { Ok::<_, Infallible>(served.respond(request).await) })
         });
         let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
         tokio::select! {
@@ -225,24 +230,24 @@ impl ServedConnection {
     }
 
     /// Serves a connection that has been upgraded until it ends.
-    async fn converse(self, conversation: Conversation) {
-        let ServedConnection { connection, timeouts, meter, .. } = self;
-        timeouts.on_upgraded();
+    async fn converse(self: Arc<Self>, conversation: Conversation) {
+        self.timeouts.on_upgraded();
 
+        let connection = self.connection.clone();
         let on_answer = Box::new(move || {
-            timeouts.on_resumed();
-            meter.settle();
+            self.timeouts.on_resumed();
+            self.meter.settle();
         });
         conversation(connection, on_answer).await;
     }
 
     /// Answers a request of HTTP/1.1.
     async fn respond(
-        self,
+        self: Arc<Self>,
         request: Request<Incoming>,
     ) -> hyper::Response<GuardedBody<RequestGuard>> {
         let pipelined = self.timeouts.on_request();
-        let guard = RequestGuard { served: self.clone(), is_http2: false };
+        let guard = RequestGuard { served: self.clone(), http2: None };
 
         if pipelined {
             // hyper would answer many pipelined requests before other connections get their
@@ -255,42 +260,44 @@ impl ServedConnection {
             self.timeouts.on_resumed();
         }
 
-        let response: Response = self.api.serve(request.map(Body::new), self.connection).await;
+        let connection = self.connection.clone();
+        let response: Response = self.api.serve(request.map(Body::new), connection).await;
         response.map(|body| GuardedBody::until_taken(body, guard))
     }
 
     /// Answers one of the requests that a client of HTTP/2 sends at the same time.
     async fn respond_http2(
-        mut self,
+        self: Arc<Self>,
         request: Request<Incoming>,
     ) -> hyper::Response<SendingBody<GuardedBody<RequestGuard>>> {
-        self.connection = self.connection.for_request();
+        let connection = self.connection.for_request();
         self.timeouts.on_request();
-        let guard = RequestGuard { served: self.clone(), is_http2: true };
+        let guard = RequestGuard { served: self.clone(), http2: Some(connection.clone()) };
 
         if let Some(wait) = self.meter.wait() {
             wait.await;
         }
 
-        let response: Response = self.api.serve(request.map(Body::new), self.connection).await;
-        let timeouts = self.timeouts;
+        let response: Response = self.api.serve(request.map(Body::new), connection).await;
+        let timeouts = self.timeouts.clone();
         response.map(|body| SendingBody::new(GuardedBody::until_taken(body, guard), timeouts))
     }
 }
 
 /// Reports on drop that hyper has taken all of a response body, or that the request was cancelled.
 struct RequestGuard {
-    served: ServedConnection,
-    is_http2: bool,
+    served: Arc<ServedConnection>,
+    /// The request's view of its connection, if it is one of several of HTTP/2.
+    http2: Option<Connection>,
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        let ServedConnection { connection, timeouts, meter, .. } = &self.served;
+        let ServedConnection { timeouts, meter, .. } = &*self.served;
         timeouts.on_response();
-        match self.is_http2 {
-            true => meter.settle_one_of_several(connection.take_guest_call()),
-            false => meter.settle(),
+        match &self.http2 {
+            Some(request) => meter.settle_one_of_several(request.take_guest_call()),
+            None => meter.settle(),
         }
     }
 }

@@ -35,6 +35,7 @@ const LAYERS: &[Layer] = &[
         uses: &[
             "api",
             "blocking",
+            "box_future",
             "capability",
             "config",
             "database",
@@ -112,6 +113,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "servable",
         uses: &[
+            "box_future",
             "capability",
             "database",
             "engine",
@@ -169,6 +171,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "model", uses: &[] },
     Layer { name: "mutex", uses: &[] },
     Layer { name: "blocking", uses: &[] },
+    Layer { name: "box_future", uses: &[] },
 ];
 
 /// Finds modules that use others which they may not, and entries of the table that nothing needs.
