@@ -6,8 +6,8 @@ use model_file::keep;
 
 use super::builder::Tree;
 use super::columns::Columns;
-use super::run::{Block, LeafKind, Run};
 use super::threshold::Comparison;
+use super::tree_sequence::{Block, LeafKind, TreeSequence};
 use super::{Leaf, Node, Number};
 
 /// Numbers in a block of prepared rows: they and a tree fit in the processor's first cache.
@@ -34,7 +34,7 @@ pub struct Ensemble<T> {
 #[derive(Debug)]
 enum Part<T> {
     /// All splits compare.
-    Run(Run<T>),
+    Sequence(TreeSequence<T>),
     /// Some split asks something else.
     Tree(Tree<T>),
 }
@@ -143,7 +143,7 @@ impl<T: Number> Ensemble<T> {
             for part in &self.parts {
                 let put = &mut |row: usize, output, values: &[T]| put(first + row, output, values);
                 match part {
-                    Part::Run(run) => run.visit(block, put),
+                    Part::Sequence(sequence) => sequence.visit(block, put),
                     Part::Tree(tree) => tree.visit(block, put),
                 }
             }
@@ -158,21 +158,21 @@ impl<T: Number> Ensemble<T> {
     }
 }
 
-/// Adds a tree, to the last run if it is of its kind.
+/// Adds a tree, to the last sequence if it is of its kind.
 fn push<T: Number>(parts: &mut Vec<Part<T>>, tree: Tree<T>, columns: &mut Columns) {
     let Some(comparisons) = comparisons(&tree) else {
         return parts.push(Part::Tree(tree));
     };
     let kind = LeafKind::of(&tree, columns.constants());
     let is_alike = match parts.last() {
-        Some(Part::Run(run)) => run.takes(kind),
+        Some(Part::Sequence(sequence)) => sequence.takes(kind),
         _ => false,
     };
     if !is_alike {
-        parts.push(Part::Run(Run::new(kind)));
+        parts.push(Part::Sequence(TreeSequence::new(kind)));
     }
-    if let Some(Part::Run(run)) = parts.last_mut() {
-        run.push(tree, &comparisons, columns, kind);
+    if let Some(Part::Sequence(sequence)) = parts.last_mut() {
+        sequence.push(tree, &comparisons, columns, kind);
     }
 }
 
@@ -200,7 +200,7 @@ impl<T: Number> Part<T> {
     /// Copies the part to where it stays.
     fn kept(&self) -> Self {
         match self {
-            Self::Run(run) => Self::Run(run.kept()),
+            Self::Sequence(sequence) => Self::Sequence(sequence.kept()),
             Self::Tree(tree) => Self::Tree(Tree { root: tree.root, nodes: tree.nodes.clone() }),
         }
     }

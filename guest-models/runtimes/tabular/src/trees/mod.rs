@@ -15,8 +15,8 @@ mod builder;
 pub use builder::{EnsembleBuilder, MAX_DEPTH};
 
 mod columns;
-mod run;
 mod threshold;
+mod tree_sequence;
 mod walk;
 
 mod ensemble;

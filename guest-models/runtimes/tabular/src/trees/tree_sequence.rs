@@ -1,4 +1,4 @@
-//! A run of trees whose splits all compare, in the form that the walk takes.
+//! A sequence of trees whose splits all compare, in the form that the walk takes.
 
 use super::builder::Tree;
 use super::columns::Columns;
@@ -8,7 +8,7 @@ use super::{Leaf, Node, Number};
 
 /// Trees that follow each other and have the same kind of leaves.
 #[derive(Clone, Debug)]
-pub(super) struct Run<T> {
+pub(super) struct TreeSequence<T> {
     steps: Vec<Step<T>>,
     roots: Vec<Root>,
     leaves: Leaves<T>,
@@ -96,9 +96,9 @@ fn only_output<T: Number>(leaf: &Leaf<T>) -> Option<usize> {
     }
 }
 
-// === impl Run ===
+// === impl TreeSequence ===
 
-impl<T: Number> Run<T> {
+impl<T: Number> TreeSequence<T> {
     pub(super) fn new(kind: LeafKind) -> Self {
         let leaves = match kind {
             LeafKind::OneFor(_) | LeafKind::One => Leaves::Nodes,
@@ -149,7 +149,8 @@ impl<T: Number> Run<T> {
         self.roots.push(Root { node: root, depth, output: output.unwrap_or_default() });
     }
 
-    /// Copies the run, once all trees are there, to where it stays. A copy has no room for more.
+    /// Copies the sequence, once all trees are there, to where it stays. A copy has no room for
+    /// more.
     pub(super) fn kept(&self) -> Self {
         self.clone()
     }
