@@ -100,14 +100,23 @@ impl Originals {
 
     fn want(&self, unknown: &[usize]) {
         let mut pages = lock(&self.pages);
-        let fits = pages.known.len() + pages.wanted.len() + unknown.len() <= MAX_PAGES;
-        if !fits {
+        // Another instance may have wanted the same pages, or have copied them since.
+        let new: Vec<_> = unknown.iter().copied().filter(|&number| !pages.has(number)).collect();
+        if pages.known.len() + pages.wanted.len() + new.len() > MAX_PAGES {
             self.record_miss();
             return;
         }
 
-        pages.wanted.extend(unknown);
-        self.wanted.store(true, Ordering::Relaxed);
+        pages.wanted.extend(new);
+        self.wanted.store(!pages.wanted.is_empty(), Ordering::Relaxed);
+    }
+}
+
+impl Pages {
+    /// True if a page is known or wanted.
+    fn has(&self, number: usize) -> bool {
+        self.wanted.contains(&number)
+            || self.known.binary_search_by_key(&number, |page| page.number).is_ok()
     }
 }
 
@@ -154,6 +163,23 @@ mod tests {
             assert_eq!(originals.restore(&mut memory, &[0..1, 1..MAX_PAGES + 1], PAGE), None);
         }
         assert!(originals.are_hopeless() && !originals.are_wanted());
+    }
+
+    #[test]
+    fn pages_that_several_instances_want_count_once() {
+        let originals = Originals::default();
+        let image = image(MAX_PAGES);
+        let most: Vec<_> = (0..MAX_PAGES).collect();
+
+        originals.want(&most);
+        originals.want(&most);
+        assert_eq!(originals.misses.load(Ordering::Relaxed), 0);
+        originals.copy_from(&image, PAGE);
+
+        // An instance that was called before the copy wants them again.
+        originals.want(&most);
+        assert!(!originals.are_wanted());
+        assert_eq!(lock(&originals.pages).known.len(), MAX_PAGES);
     }
 
     proptest! {
