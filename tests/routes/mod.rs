@@ -6,7 +6,7 @@ mod answers;
 mod conflicts;
 mod documents;
 mod swaps;
-mod websocket_limits;
+mod websocket_misuse;
 mod websockets;
 
 use crate::harness::{Models, Server, scripted};

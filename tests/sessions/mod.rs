@@ -1,6 +1,7 @@
 //! Sessions and deferred tasks: state that outlives requests, and work that outlives responses.
 
 mod crash;
+mod deferred_tasks;
 mod limits;
 mod order;
 mod restart;
@@ -8,7 +9,6 @@ mod retries;
 mod state;
 mod streams;
 mod swap;
-mod tasks;
 mod tenants;
 
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 //! The context of one call: the request that it belongs to, and everything that capabilities share
-//! with the host during the call.
+//! with the host during the call. The engine's `Call` holds it, with the budget and the payer.
 
 use std::sync::Arc;
 

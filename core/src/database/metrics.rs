@@ -1,4 +1,4 @@
-//! Metrics of the tenants' statements.
+//! Prometheus metrics of the tenants' SQL statements: durations, and errors by reason.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use super::migrate::{self, Validated, validation_transaction};
 use super::table_keys;
 use super::validation::{ParseGolden, validate};
 use crate::blocking;
-use crate::capability::http::{Egress, HttpGrant, TlsRoots};
+use crate::capability::http::{HttpGrant, TenantClient, TlsRoots};
 use crate::capability::{ConfigValues, Grants, KeyValueGrant, Sidecars};
 use crate::database::{Databases, ValidationTransaction};
 use crate::engine::{GuestThreads, Template};
@@ -59,7 +59,7 @@ pub struct EngineLoader {
     parse_golden: ParseGolden,
     check_routes: CheckRoutes,
     /// One HTTP client for each tenant, made at its first use.
-    egress: Mutex<HashMap<TenantName, Egress>>,
+    http_clients: Mutex<HashMap<TenantName, TenantClient>>,
 }
 
 impl EngineLoader {
@@ -81,7 +81,7 @@ impl EngineLoader {
             metrics,
             parse_golden,
             check_routes,
-            egress: Mutex::default(),
+            http_clients: Mutex::default(),
         }
     }
 
@@ -207,12 +207,12 @@ impl EngineLoader {
             return None;
         }
 
-        let mut clients = lock(&self.egress);
-        let egress = clients
+        let mut clients = lock(&self.http_clients);
+        let client = clients
             .entry(tenant.name().clone())
-            .or_insert_with(|| Egress::new(&self.config.tls_roots))
+            .or_insert_with(|| TenantClient::new(&self.config.tls_roots))
             .clone();
-        Some(Arc::new(HttpGrant::new(egress, origins.to_vec(), tenant.clone())))
+        Some(Arc::new(HttpGrant::new(client, origins.to_vec(), tenant.clone())))
     }
 
     /// The grant to use the tenant's key-value store.
@@ -248,7 +248,7 @@ impl Loader for EngineLoader {
     }
 
     fn forget_tenant(&self, tenant: &TenantName) {
-        lock(&self.egress).remove(tenant);
+        lock(&self.http_clients).remove(tenant);
         self.config.stores.remove(tenant);
         self.config.databases.remove(tenant);
     }

@@ -1,4 +1,5 @@
 //! Validation of a version before it is published: warm-up, and golden requests with known answers.
+//! Its files and settings are checked when they are read, and its component when it is compiled.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -38,13 +38,13 @@ const BETWEEN_BYTES_TIME: Duration = Duration::from_secs(30);
 
 /// The HTTP client of a tenant, with its connections. A clone shares them.
 #[derive(Clone)]
-pub struct Egress {
+pub struct TenantClient {
     client: Client<TlsConnector, RequestBody>,
 }
 
-impl Egress {
+impl TenantClient {
     /// A client without connections.
-    pub fn new(trust: &TlsRoots) -> Egress {
+    pub fn new(trust: &TlsRoots) -> TenantClient {
         let connector = TlsConnector::new(trust, TcpConnector::new(), CONNECT_TIME);
         let mut client = Client::builder(TokioExecutor::new());
 
@@ -54,7 +54,7 @@ impl Egress {
             .pool_max_idle_per_host(MAX_IDLE);
         client.http1_max_buf_size(MAX_HEAD);
 
-        Egress { client: client.build(connector) }
+        TenantClient { client: client.build(connector) }
     }
 
     /// Sends a request and waits for the head of the response. The response body holds `permit`.

@@ -1,18 +1,18 @@
 //! `wasi:http/outgoing-handler`: requests to the origins that a model's `model.toml` lists.
 //!
 //! The path of a request: [`outgoing`] checks that its origin is listed and takes a permit of its
-//! call. [`request`] rebuilds it from the checked origin, so that no other part of it can lead
-//! elsewhere. [`egress`] sends it over a connection of the tenant. [`tls_connector`] and
-//! [`connector`] open connections, only to addresses that [`address`] permits. [`body`] limits the
-//! bodies of both directions. [`error`] translates errors to those of the interface.
+//! call. [`rebuild_request`] rebuilds it from the checked origin, so that no other part of it can
+//! lead elsewhere. [`client`] sends it over a connection of the tenant. [`tls_connector`] and
+//! [`tcp_connector`] open connections, only to addresses that [`address`] permits. [`body`] limits
+//! the bodies of both directions. [`error`] translates errors to those of the interface.
 //!
 //! Redirects are not followed: the guest receives them, and its next request is checked like any
 //! other. All requests of a call end with its instance, and so at its deadline at the latest.
 
 mod address;
 mod body;
+mod client;
 mod connection;
-mod egress;
 mod error;
 mod outgoing;
 mod rebuild_request;
@@ -28,7 +28,7 @@ use wasmtime_wasi_http::p2::bindings::LinkOptions;
 use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
 use wasmtime_wasi_http::{WasiHttp, WasiHttpCtxView};
 
-pub use egress::Egress;
+pub use client::TenantClient;
 pub use tls_roots::{EgressConfig, TlsRoots, TlsRootsError};
 
 pub(super) use outgoing::Outgoing;
@@ -40,15 +40,15 @@ use crate::tenant::Tenant;
 
 /// The grant of one version: the tenant's client, and the origins that the version may call.
 pub struct HttpGrant {
-    egress: Egress,
+    client: TenantClient,
     origins: Vec<Origin>,
     tenant: Arc<Tenant>,
 }
 
 impl HttpGrant {
     /// The grant to call these origins. The tenant's current grants limit it further.
-    pub fn new(egress: Egress, origins: Vec<Origin>, tenant: Arc<Tenant>) -> HttpGrant {
-        HttpGrant { egress, origins, tenant }
+    pub fn new(client: TenantClient, origins: Vec<Origin>, tenant: Arc<Tenant>) -> HttpGrant {
+        HttpGrant { client, origins, tenant }
     }
 
     /// True if the model lists the origin and its tenant's current grants permit it.

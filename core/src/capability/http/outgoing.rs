@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{
 use super::super::Grants;
 use super::super::logging::{CallLog, Level, write_line};
 use super::super::wasi::MAX_RESOURCES;
-use super::egress::{Egress, Timeouts};
+use super::client::{TenantClient, Timeouts};
 use super::rebuild_request::rebuild_request;
 use crate::model::Origin;
 use crate::tenant::{QuotaGuard, Resource};
@@ -144,9 +144,9 @@ impl WasiHttpHooks for Hooks {
         _read: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = SendOutcome> + Send> {
         match self.admit(&request) {
-            Ok((egress, origin, permit)) => {
+            Ok((client, origin, permit)) => {
                 let log = self.log();
-                Box::new(send(egress, request, origin, Timeouts::new(options), permit, log))
+                Box::new(send(client, request, origin, Timeouts::new(options), permit, log))
             }
             Err(refusal) => {
                 self.log()(&describe_request(&request), &refusal);
@@ -166,7 +166,7 @@ impl Hooks {
     fn admit(
         &self,
         request: &Request<WasiBody>,
-    ) -> Result<(Egress, Origin, OwnedSemaphorePermit), Refusal> {
+    ) -> Result<(TenantClient, Origin, OwnedSemaphorePermit), Refusal> {
         if self.loading {
             return Err(Refusal::Loading);
         }
@@ -183,7 +183,7 @@ impl Hooks {
         }
 
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| Refusal::TooMany)?;
-        Ok((http.egress.clone(), origin, permit))
+        Ok((http.client.clone(), origin, permit))
     }
 
     /// Returns a function that logs a refused request to the model's log.
@@ -216,7 +216,7 @@ fn describe_request(request: &Request<WasiBody>) -> String {
 }
 
 async fn send(
-    egress: Egress,
+    client: TenantClient,
     request: Request<WasiBody>,
     origin: Origin,
     timeouts: Timeouts,
@@ -225,7 +225,7 @@ async fn send(
 ) -> SendOutcome {
     let shown = describe_request(&request);
     let outcome = match rebuild_request(request, &origin) {
-        Ok(request) => egress.send(request, timeouts, permit).await,
+        Ok(request) => client.send(request, timeouts, permit).await,
         Err(error) => Err(error),
     };
 

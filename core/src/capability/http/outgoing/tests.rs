@@ -22,7 +22,7 @@ fn outgoing(origins: Option<&[&str]>, tenant: &Arc<Tenant>) -> (Outgoing, Arc<Mu
     let http = origins.map(|origins| {
         let origins = origins.iter().map(|origin| Origin::parse(origin).unwrap()).collect();
         Arc::new(HttpGrant::new(
-            Egress::new(&TlsRoots::new(None).unwrap()),
+            TenantClient::new(&TlsRoots::new(None).unwrap()),
             origins,
             tenant.clone(),
         ))

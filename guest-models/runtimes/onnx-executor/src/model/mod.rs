@@ -1,4 +1,5 @@
-//! A graph as a model: its inputs, outputs and properties.
+//! A graph as a model. `open` compiles a file into a program; `OnnxModel` turns requests into the
+//! inputs of the program, and its values into responses.
 
 mod batch;
 mod inputs;

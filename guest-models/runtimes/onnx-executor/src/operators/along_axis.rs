@@ -1,4 +1,5 @@
-//! Functions of the elements along an axis.
+//! Runs a function in place on each group of elements along an axis, for the operators of softmax,
+//! normalization and cumulation. It has no operator of its own.
 
 use wardian_sdk::Error;
 

@@ -2,7 +2,7 @@
 
 use wardian_sdk::{Error, OrError};
 
-use super::groups::change_groups;
+use super::along_axis::change_groups;
 use super::number::Number;
 use super::{Operator, for_types};
 use crate::kernel::Kernel;

@@ -23,6 +23,7 @@
 //!   by [`Arguments::charge`](super::kernel::Arguments::charge).
 
 pub mod activation;
+pub mod along_axis;
 pub mod arg_max_top_k;
 pub mod arithmetic;
 pub mod broadcast;
@@ -36,7 +37,6 @@ pub mod distance;
 pub mod erf;
 pub mod gather;
 pub mod generate;
-pub mod groups;
 pub mod identity;
 pub mod key;
 pub mod matmul;

@@ -2,7 +2,7 @@
 
 use wardian_sdk::Error;
 
-use super::groups::along_axis;
+use super::along_axis::along_axis;
 use super::number::Number;
 use super::{Operator, for_types};
 use crate::kernel::Kernel;

@@ -1,5 +1,8 @@
 //! The categories of a column, whose codes the trees were trained on.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

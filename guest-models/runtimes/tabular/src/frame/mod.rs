@@ -5,6 +5,3 @@ pub(crate) use categories::Categories;
 
 mod inputs;
 pub(crate) use inputs::{Column, Inputs};
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! A tree's lines.
+//! The section of one tree in a LightGBM file: its lines, read into nodes and leaves.
 
 use std::collections::BTreeMap;
 

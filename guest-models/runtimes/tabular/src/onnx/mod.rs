@@ -1,4 +1,5 @@
-//! ONNX graphs, as `skl2onnx` and `onnxmltools` write them.
+//! ONNX graphs, as `skl2onnx` and `onnxmltools` write them. The crate `onnx-executor` reads and
+//! runs them; this module adds the operators of ai.onnx.ml.
 
 mod ml;
 
