@@ -7,7 +7,8 @@ mod small;
 mod window;
 
 use crate::error::{exactly, length, positive, product};
-use crate::{Activation, Checkpoint, Error, InstructionSet};
+use crate::team::Alone;
+use crate::{Activation, Checkpoint, Error, InstructionSet, Team};
 
 /// A convolution: the output is `activation(input * filters + bias + residual)`.
 ///
@@ -197,14 +198,28 @@ impl Conv2d {
         start: u64,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Option<u64>, Error> {
+        self.run_by(set, data, start, &mut Alone(checkpoint))
+    }
+
+    /// [`Conv2d::run_with`] on the threads of a team.
+    ///
+    /// # Errors
+    /// As [`Conv2d::run`].
+    pub fn run_by(
+        &self,
+        set: InstructionSet,
+        data: Conv2dData<'_>,
+        start: u64,
+        team: &mut dyn Team,
+    ) -> Result<Option<u64>, Error> {
         let sizes = self.check(&data)?;
 
         if self.is_depthwise(sizes.inputs as u64, sizes.kernel_area() as u64) {
-            depthwise::run(sizes, self.activation, data, set, start, checkpoint)
+            depthwise::run(sizes, self.activation, data, set, start, team)
         } else if small::serves(&sizes) {
-            small::run(sizes, self.activation, data, set, start, checkpoint)
+            small::run(sizes, self.activation, data, set, start, team)
         } else {
-            im2col::run(sizes, self.activation, data, set, start, checkpoint)
+            im2col::run(sizes, self.activation, data, set, start, team)
         }
     }
 

@@ -2,16 +2,15 @@
 
 mod finish;
 mod packing;
+mod product;
 
 pub use packing::IntegerPacking;
 
 use crate::error::{at_least, exactly, length, positive, product};
-use crate::progress::run_pieces;
-use crate::scratch::with_bytes;
-use crate::simd::{GROUP, IntegerBlock, PANEL};
-use crate::{Activation, Checkpoint, Error, InstructionSet};
-use finish::Corrections;
-use packing::Packed;
+use crate::team::Alone;
+use crate::work::run_work;
+use crate::{Activation, Checkpoint, Error, InstructionSet, Team};
+use product::Product;
 
 /// A product of matrices of 8-bit integers, with exact sums:
 /// `(left - left_zero) * (right - right_zero)`.
@@ -78,13 +77,6 @@ pub enum IntegerOutput<'a> {
     },
 }
 
-/// The most rows and columns of a piece of work.
-const ROWS: usize = 64;
-const COLUMNS: usize = 3 * PANEL;
-
-/// The most left integers of a piece of work, which has fewer rows if they are long.
-const LEFT: usize = 128 << 10;
-
 impl IntegerMatmul {
     /// The greatest inner size. Sums of more products could exceed 32 bits.
     pub const MAX_INNER: u32 = 1 << 16;
@@ -114,30 +106,22 @@ impl IntegerMatmul {
         start: u64,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Option<u64>, Error> {
-        let [rows, inner, columns] = self.check(&data)?;
-        let packed = Packed::new(data.right, inner, columns)?;
-        let depth = inner.next_multiple_of(GROUP);
-        let column_pieces = columns.div_ceil(COLUMNS) as u64;
-        let rows_of_piece = (LEFT / depth).clamp(1, ROWS).min(rows);
-        let row_pieces = rows.div_ceil(rows_of_piece) as u64;
-        let pieces = product(&[row_pieces, column_pieces], "the product")?;
+        self.run_by(set, data, start, &mut Alone(checkpoint))
+    }
 
-        let sizes = [rows, inner, columns];
-        let mut work = Work { operation: self, data, set, packed, sizes, rows_of_piece };
-        let mut prepared = None;
-
-        with_bytes(rows_of_piece * depth, |left| {
-            run_pieces(set, start, pieces, checkpoint, |piece| {
-                let row = (piece / column_pieces) as usize * rows_of_piece;
-                let column = (piece % column_pieces) as usize * COLUMNS;
-
-                if prepared != Some(row) {
-                    work.prepare_rows(row, left);
-                    prepared = Some(row);
-                }
-                work.run(row, column, left)
-            })
-        })
+    /// [`IntegerMatmul::run_with`] on the threads of a team.
+    ///
+    /// # Errors
+    /// As [`IntegerMatmul::run`].
+    pub fn run_by(
+        &self,
+        set: InstructionSet,
+        data: IntegerData<'_>,
+        start: u64,
+        team: &mut dyn Team,
+    ) -> Result<Option<u64>, Error> {
+        let sizes = self.check(&data)?;
+        run_work(&Product::new(self, data, sizes, set)?, set, start, team)
     }
 
     /// Checks everything. Returns the rows, the inner size and the columns.
@@ -186,81 +170,4 @@ fn none_or_all<T>(slice: &[T], all: u64, name: &'static str) -> Result<(), Error
 /// Fails unless there is one element for all or for each of `all`, or `least` elements.
 fn one_or_all<T>(slice: &[T], all: u64, least: usize, name: &'static str) -> Result<(), Error> {
     if slice.len() == 1 || slice.len() == least { Ok(()) } else { exactly(slice, all, name) }
-}
-
-/// A checked product.
-struct Work<'a> {
-    operation: &'a IntegerMatmul,
-    data: IntegerData<'a>,
-    set: InstructionSet,
-    packed: Packed<'a>,
-    /// The rows, the inner size and the columns.
-    sizes: [usize; 3],
-    rows_of_piece: usize,
-}
-
-impl Work<'_> {
-    /// Copies rows of the left matrix as unsigned integers, filled up with 0 to whole groups.
-    fn prepare_rows(&self, row: usize, left: &mut [u8]) {
-        let [rows, inner, _] = self.sizes;
-        let stride = self.operation.left_stride as usize;
-        // Adds 128 to a signed integer.
-        let flip = if self.operation.left_signed { 0x80 } else { 0 };
-
-        let depth = inner.next_multiple_of(GROUP);
-        for (row, to) in (row..rows).zip(left.chunks_exact_mut(depth)) {
-            let from = &self.data.left[row * stride..][..inner];
-            to[..inner].iter_mut().zip(from).for_each(|(to, from)| *to = *from ^ flip);
-            to[inner..].fill(0);
-        }
-    }
-
-    /// Computes a piece. Returns its multiplications.
-    fn run(&mut self, row: usize, column: usize, left: &[u8]) -> u64 {
-        let [all_rows, inner, all_columns] = self.sizes;
-        let rows = self.rows_of_piece.min(all_rows - row);
-        let columns = COLUMNS.min(all_columns - column);
-        let mut sums = [0; ROWS * COLUMNS];
-
-        let block = IntegerBlock {
-            rows,
-            panels: columns.div_ceil(PANEL),
-            groups: inner.div_ceil(GROUP),
-            left,
-            right: self.packed.panels_from(column),
-            right_panel: self.packed.panel(),
-            sums: &mut sums,
-            sums_row: COLUMNS,
-        };
-        block.run(self.set);
-
-        let corrections = self.corrections(column, columns);
-        let depth = inner.next_multiple_of(GROUP);
-        for (index, sums) in sums.chunks_exact_mut(COLUMNS).take(rows).enumerate() {
-            let sums = &mut sums[..columns];
-            corrections.apply(sums, &left[index * depth..][..inner]);
-
-            let start = (row + index) * all_columns + column;
-            self.data.output.write(sums, column, start, self.operation.activation, self.set);
-        }
-
-        (rows * columns * inner) as u64
-    }
-
-    fn corrections(&self, column: usize, columns: usize) -> Corrections<COLUMNS> {
-        let shift = if self.operation.left_signed { 128 } else { 0 };
-        let left_zero = self.operation.left_zero.wrapping_add(shift);
-        let right_zero = self.data.right_zero;
-
-        let mut corrections = Corrections::new(left_zero, self.sizes[1]);
-        for index in 0..columns {
-            let zero = match right_zero {
-                [] => 0,
-                [zero] => *zero,
-                zeros => zeros[column + index],
-            };
-            corrections.set(index, self.packed.column_sum(column + index), zero);
-        }
-        corrections
-    }
 }

@@ -10,6 +10,10 @@
 //! calls a [`Checkpoint`]; if that breaks, `run` returns the position at which another call
 //! continues. The position is a number, and any number is safe: the wrong one gives wrong results.
 //!
+//! # Threads
+//! A [`Team`] computes an operation on several threads, with the same result to the last bit: they
+//! divide the elements of the output, and never a sum. The operations start no thread themselves.
+//!
 //! # Packed matrices
 //! Weights are used many times, so they are packed once, into the order in which the inner loops
 //! read them: panels of 16 columns. The layout is the same for every instruction set. Nothing but
@@ -30,6 +34,8 @@ mod progress;
 mod scratch;
 #[allow(unsafe_code)]
 mod simd;
+mod team;
+mod work;
 
 pub use activation::Activation;
 pub use conv2d::{Conv2d, Conv2dData};
@@ -39,6 +45,7 @@ pub use layout::Strides;
 pub use matmul::{Bias, Matmul, MatmulData, Packing, Right};
 pub use progress::{Checkpoint, run_to_end};
 pub use simd::{InstructionSet, bytes};
+pub use team::Team;
 
 /// The version of the layout of packed weights. It changes whenever the layout does.
 pub const LAYOUT: u8 = 1;

@@ -1,17 +1,18 @@
 //! Products of `f32` matrices.
 
 mod packing;
+mod product;
 
 pub use packing::Packing;
 pub(crate) use packing::pack_block;
 
-use crate::error::{at_least, exactly, length, positive, product};
+use crate::error::{at_least, exactly, positive};
 use crate::layout::Shape;
-use crate::progress::run_pieces;
-use crate::scratch::with_numbers;
-use crate::simd::{Block, Finish, Left, PANEL, Right as RightBlock};
-use crate::{Activation, Checkpoint, Error, InstructionSet, Strides};
+use crate::team::Alone;
+use crate::work::run_work;
+use crate::{Activation, Checkpoint, Error, InstructionSet, Strides, Team};
 use packing::packed_len;
+use product::Product;
 
 /// A product of matrices, or of a batch of them: the output is
 /// `activation(scale * left * right + bias + residual)`.
@@ -76,12 +77,6 @@ pub struct MatmulData<'a> {
     pub output: &'a mut [f32],
 }
 
-/// The most rows, columns and depth of a piece of work. The right block of a piece, 36 KiB, stays
-/// in the first cache while the rows pass by.
-const ROWS: usize = 128;
-const COLUMNS: usize = 3 * PANEL;
-const DEPTH: usize = 192;
-
 impl Matmul {
     /// One product of dense matrices with a packed right one, and nothing else.
     pub const fn dense(rows: u32, inner: u32, columns: u32) -> Self {
@@ -125,14 +120,33 @@ impl Matmul {
         start: u64,
         checkpoint: Checkpoint<'_>,
     ) -> Result<Option<u64>, Error> {
+        self.run_by(set, data, start, &mut Alone(checkpoint))
+    }
+
+    /// [`Matmul::run_with`] on the threads of a team.
+    ///
+    /// # Errors
+    /// As [`Matmul::run`].
+    pub fn run_by(
+        &self,
+        set: InstructionSet,
+        data: MatmulData<'_>,
+        start: u64,
+        team: &mut dyn Team,
+    ) -> Result<Option<u64>, Error> {
         self.check(&data)?;
+        run_work(&Product::new(self, data, set)?, set, start, team)
+    }
 
-        let mut work = Work::new(self, data, set)?;
-        let pieces = work.pieces()?;
-
-        with_numbers(DEPTH * COLUMNS, |scratch| {
-            run_pieces(set, start, pieces, checkpoint, |piece| work.run(piece, scratch))
-        })
+    /// True if every matrix of the output takes the same columns of rows of one length, so that
+    /// parts of it can be told apart.
+    fn output_is_a_grid(&self) -> bool {
+        let Strides { batch, row, .. } = self.output;
+        let behind = u64::from(self.batch - 1) * u64::from(batch) + u64::from(self.columns);
+        self.batch == 1
+            || self.rows == 1
+            || batch.is_multiple_of(row.max(1))
+            || behind <= u64::from(row)
     }
 
     fn check(&self, data: &MatmulData<'_>) -> Result<(), Error> {
@@ -165,162 +179,4 @@ impl Matmul {
             false => exactly(data.residual, 0, "the residual"),
         }
     }
-}
-
-/// A checked product, taken apart into pieces: by batch, rows, columns and depth, the depth first.
-struct Work<'a> {
-    operation: &'a Matmul,
-    data: MatmulData<'a>,
-    set: InstructionSet,
-    rows: usize,
-    inner: usize,
-    columns: usize,
-    /// The number of pieces along the rows, the columns and the depth.
-    counts: [u64; 3],
-}
-
-/// A piece of work.
-struct Piece {
-    batch: usize,
-    row: usize,
-    column: usize,
-    depth: usize,
-    rows: usize,
-    columns: usize,
-    depths: usize,
-}
-
-impl<'a> Work<'a> {
-    fn new(
-        operation: &'a Matmul,
-        data: MatmulData<'a>,
-        set: InstructionSet,
-    ) -> Result<Self, Error> {
-        let rows = length(operation.rows.into(), "the number of rows")?;
-        let inner = length(operation.inner.into(), "the inner size")?;
-        let columns = length(operation.columns.into(), "the number of columns")?;
-        let counts = [rows.div_ceil(ROWS), columns.div_ceil(COLUMNS), inner.div_ceil(DEPTH)]
-            .map(|n| n as u64);
-
-        Ok(Work { operation, data, set, rows, inner, columns, counts })
-    }
-
-    fn pieces(&self) -> Result<u64, Error> {
-        let [rows, columns, depths] = self.counts;
-        product(&[self.operation.batch.into(), rows, columns, depths], "the product")
-    }
-
-    fn piece(&self, piece: u64) -> Piece {
-        let [row_pieces, column_pieces, depth_pieces] = self.counts;
-        let depth = (piece % depth_pieces) as usize * DEPTH;
-        let piece = piece / depth_pieces;
-        let column = (piece % column_pieces) as usize * COLUMNS;
-        let piece = piece / column_pieces;
-        let row = (piece % row_pieces) as usize * ROWS;
-
-        Piece {
-            batch: (piece / row_pieces) as usize,
-            row,
-            column,
-            depth,
-            rows: ROWS.min(self.rows - row),
-            columns: COLUMNS.min(self.columns - column),
-            depths: DEPTH.min(self.inner - depth),
-        }
-    }
-
-    /// Computes a piece. Returns its multiplications.
-    fn run(&mut self, piece: u64, scratch: &mut [f32]) -> u64 {
-        let piece = self.piece(piece);
-        let last = piece.depth + piece.depths == self.inner;
-
-        let left = self.left(&piece);
-        let right = self.right(&piece, scratch);
-
-        let Strides { batch, row, .. } = self.operation.output;
-        let output_row = row as usize;
-        let start = piece.batch * batch as usize + piece.row * output_row + piece.column;
-        let bias = self.data.bias;
-        let activation = self.operation.activation;
-
-        let finish = Finish {
-            scale: self.operation.scale,
-            first: piece.depth == 0,
-            column_bias: match self.operation.bias {
-                Bias::Columns => &bias[piece.column..],
-                _ => &[],
-            },
-            row_bias: match self.operation.bias {
-                Bias::Rows => &bias[piece.row..],
-                _ => &[],
-            },
-            residual: if self.operation.residual { &self.data.residual[start..] } else { &[] },
-            clamp: activation.clamp().filter(|_| last),
-        };
-
-        let block = Block {
-            rows: piece.rows,
-            columns: piece.columns,
-            depth: piece.depths,
-            left,
-            right,
-            output: &mut self.data.output[start..],
-            output_row,
-            finish,
-        };
-        block.run(self.set);
-
-        if last && activation.is_curve() {
-            let output = &mut self.data.output[start..];
-            for row in 0..piece.rows {
-                let start = row * output_row;
-                activation.apply_with(self.set, &mut output[start..start + piece.columns]);
-            }
-        }
-
-        (piece.rows * piece.columns * piece.depths) as u64
-    }
-
-    fn left(&self, piece: &Piece) -> Left<'a> {
-        let [batch, row, column] = numbers(self.operation.left);
-        let start = piece.batch * batch + piece.row * row + piece.depth * column;
-
-        Left {
-            values: &self.data.left[start..],
-            row,
-            panel: PANEL.saturating_mul(row),
-            depth: column,
-        }
-    }
-
-    /// Returns the right block, packed into the scratch memory if it is not packed yet.
-    fn right<'s>(&self, piece: &Piece, scratch: &'s mut [f32]) -> RightBlock<'s>
-    where
-        'a: 's,
-    {
-        match self.operation.right {
-            Right::Packed => {
-                let panel = self.inner * PANEL;
-                let start = piece.column / PANEL * panel + piece.depth * PANEL;
-                RightBlock { values: &self.data.right[start..], panel, depth: PANEL }
-            }
-            Right::Plain(strides) => {
-                let [batch, row, column] = numbers(strides);
-                let start = piece.batch * batch + piece.depth * row + piece.column * column;
-                pack_block(
-                    &self.data.right[start..],
-                    [row, column],
-                    piece.depths,
-                    piece.columns,
-                    scratch,
-                    [PANEL, DEPTH * PANEL],
-                );
-                RightBlock { values: scratch, panel: DEPTH * PANEL, depth: PANEL }
-            }
-        }
-    }
-}
-
-fn numbers(strides: Strides) -> [usize; 3] {
-    [strides.batch as usize, strides.row as usize, strides.column as usize]
 }

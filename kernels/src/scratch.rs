@@ -1,6 +1,7 @@
 //! Memory of each thread for what is packed on the fly.
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 use std::thread::LocalKey;
 
 thread_local! {
@@ -8,29 +9,53 @@ thread_local! {
     static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `run` with that many numbers, of any value. A thread keeps what was needed most, so the
-/// caller bounds it.
-pub(crate) fn with_numbers<R>(count: usize, run: impl FnOnce(&mut [f32]) -> R) -> R {
-    with(&NUMBERS, count, run)
-}
-
-/// Calls `run` with that many bytes, of any value, as [`with_numbers`] does.
-pub(crate) fn with_bytes<R>(count: usize, run: impl FnOnce(&mut [u8]) -> R) -> R {
-    with(&BYTES, count, run)
-}
-
-fn with<T: Copy + Default, R>(
-    memory: &'static LocalKey<RefCell<Vec<T>>>,
+/// Memory of the current thread, which gets it back on drop.
+pub(crate) struct Scratch<T: 'static> {
+    values: Vec<T>,
     count: usize,
-    run: impl FnOnce(&mut [T]) -> R,
-) -> R {
-    // Taken rather than borrowed, so that a call within a call gets memory of its own.
-    let mut values = memory.take();
-    if values.len() < count {
-        values.resize(count, T::default());
-    }
+    home: &'static LocalKey<RefCell<Vec<T>>>,
+}
 
-    let result = run(&mut values[..count]);
-    memory.set(values);
-    result
+/// Returns that many numbers, of any value. A thread keeps what was needed most, so the caller
+/// bounds it.
+pub(crate) fn numbers(count: usize) -> Scratch<f32> {
+    Scratch::new(&NUMBERS, count)
+}
+
+/// Returns that many bytes, of any value, as [`numbers`] does.
+pub(crate) fn bytes(count: usize) -> Scratch<u8> {
+    Scratch::new(&BYTES, count)
+}
+
+impl<T: Copy + Default> Scratch<T> {
+    fn new(home: &'static LocalKey<RefCell<Vec<T>>>, count: usize) -> Self {
+        // Taken rather than borrowed, so that a call within a call gets memory of its own.
+        let mut values = home.take();
+        if values.len() < count {
+            values.resize(count, T::default());
+        }
+        Scratch { values, count, home }
+    }
+}
+
+impl<T> Deref for Scratch<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.values[..self.count]
+    }
+}
+
+impl<T> DerefMut for Scratch<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.values[..self.count]
+    }
+}
+
+impl<T> Drop for Scratch<T> {
+    fn drop(&mut self) {
+        // A thread that ends has no memory any more.
+        let values = std::mem::take(&mut self.values);
+        let _ = self.home.try_with(|home| home.replace(values));
+    }
 }

@@ -1,14 +1,17 @@
-//! Measures the kernels alone, on one thread: the shapes of MiniLM, ResNet-50 and SqueezeNet.
+//! Measures the kernels alone: the shapes of MiniLM, ResNet-50 and SqueezeNet.
 //!
-//! `cargo run --release --package kernel-checks --example speed -- [INSTRUCTION SET] [NAME]`
+//! `cargo run --release --package kernel-checks --example speed -- [SET] [NAME] [THREADS]`
+//!
+//! Without a number of threads there is one, and each piece of work is measured by itself. With it
+//! whole operations are measured, on threads that wait for them as in the host.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kernel_checks::{random_bytes, random_floats};
 use wardian_kernels::{
-    Activation, Conv2d, Conv2dData, InstructionSet, IntegerData, IntegerMatmul, IntegerOutput,
-    IntegerPacking, Matmul, MatmulData, run_to_end,
+    Activation, Checkpoint, Conv2d, Conv2dData, InstructionSet, IntegerData, IntegerMatmul,
+    IntegerOutput, IntegerPacking, Matmul, MatmulData, Team, run_to_end,
 };
 
 /// Layers of ResNet-50: how often, input channels, output channels, image, kernel, stride.
@@ -82,7 +85,10 @@ fn main() {
     };
     let filter = arguments.get(1).map(String::as_str).unwrap_or_default();
 
-    println!("{set}: least time of 30 rounds");
+    let count = arguments.get(2).and_then(|count| count.parse().ok());
+    let Ok(mut team) = Threads::start(count.unwrap_or(1), count.is_none()) else { return };
+
+    println!("{set}, {} threads: least time of 30 rounds", count.unwrap_or(1));
     for mut task in tasks() {
         if !task.name.contains(filter) {
             continue;
@@ -91,7 +97,7 @@ fn main() {
         let mut least = vec![Vec::new(); task.runs.len()];
         for _ in 0..30 {
             for (run, least) in task.runs.iter_mut().zip(&mut least) {
-                measure(&mut **run, set, least);
+                measure(&mut **run, set, &mut team, least);
             }
         }
         let least: f64 = least.iter().flatten().sum();
@@ -100,14 +106,14 @@ fn main() {
     }
 }
 
-/// Runs an operation piece by piece, and keeps the least time of each piece, because other programs
-/// interrupt long operations in every round. Between two rounds other operations run, so that its
-/// operands are no longer in the caches.
-fn measure(run: &mut Run, set: InstructionSet, least: &mut Vec<f64>) {
+/// Runs an operation, piece by piece if the checkpoints of the team break, and keeps the least time
+/// of each piece, because other programs interrupt long operations in every round. Between two
+/// rounds other operations run, so that its operands are no longer in the caches.
+fn measure(run: &mut Run, set: InstructionSet, team: &mut Threads, least: &mut Vec<f64>) {
     let mut position = 0;
     for piece in 0.. {
         let start = Instant::now();
-        let next = run(set, position);
+        let next = run(set, position, team);
         let time = start.elapsed().as_secs_f64();
 
         match least.get_mut(piece) {
@@ -121,13 +127,44 @@ fn measure(run: &mut Run, set: InstructionSet, least: &mut Vec<f64>) {
     }
 }
 
-/// Runs an operation from a position on, and returns the next one.
-type Run = dyn FnMut(InstructionSet, u64) -> Option<u64>;
-
-/// A checkpoint that ends the piece.
-fn break_off() -> ControlFlow<()> {
-    ControlFlow::Break(())
+/// Threads that wait for operations.
+struct Threads {
+    /// One less than there are.
+    pool: rayon_core::ThreadPool,
+    count: usize,
+    /// Every checkpoint breaks.
+    breaking: bool,
 }
+
+impl Threads {
+    fn start(count: usize, breaking: bool) -> Result<Self, rayon_core::ThreadPoolBuildError> {
+        let helpers = count.saturating_sub(1).max(1);
+        let pool = rayon_core::ThreadPoolBuilder::new().num_threads(helpers).build()?;
+        Ok(Threads { pool, count, breaking })
+    }
+}
+
+impl Team for Threads {
+    fn threads(&self, time: Duration) -> usize {
+        if time < Duration::from_micros(100) { 1 } else { self.count }
+    }
+
+    fn checkpoint(&mut self) -> ControlFlow<()> {
+        if self.breaking { ControlFlow::Break(()) } else { run_to_end() }
+    }
+
+    fn run(&mut self, work: &(dyn Fn(Checkpoint<'_>) + Sync)) {
+        self.pool.in_place_scope(|scope| {
+            for _ in 1..self.count {
+                scope.spawn(|_| work(&mut run_to_end));
+            }
+            work(&mut run_to_end);
+        });
+    }
+}
+
+/// Runs an operation from a position on, and returns the next one.
+type Run = dyn FnMut(InstructionSet, u64, &mut dyn Team) -> Option<u64>;
 
 fn tasks() -> Vec<Task> {
     let mut tasks = Vec::new();
@@ -167,7 +204,7 @@ fn matmuls(name: &str, layers: &[(u32, u32, u32, u32)]) -> Task {
             let right = random_floats((inner * columns.next_multiple_of(16)) as usize, 2);
             let mut output = vec![0.0; (rows * columns) as usize];
             operations += 2.0 * f64::from(rows) * f64::from(inner) * f64::from(columns);
-            runs.push(Box::new(move |set, position| {
+            runs.push(Box::new(move |set, position, team| {
                 let data = MatmulData {
                     left: &left,
                     right: &right,
@@ -175,7 +212,7 @@ fn matmuls(name: &str, layers: &[(u32, u32, u32, u32)]) -> Task {
                     residual: &[],
                     output: &mut output,
                 };
-                operation.run_with(set, data, position, &mut break_off).unwrap_or_default()
+                operation.run_by(set, data, position, team).unwrap_or_default()
             }));
         }
     }
@@ -202,11 +239,11 @@ fn integer_matmul(rows: u32, inner: u32, columns: u32) -> Task {
 
     let left = random_bytes((rows * inner) as usize, 1);
     let mut output = vec![0.0; (rows * columns) as usize];
-    let run = move |set, position| {
+    let run = move |set: InstructionSet, position: u64, team: &mut dyn Team| {
         let output =
             IntegerOutput::Float { scale: &[0.01], bias: &[], residual: &[], output: &mut output };
         let data = IntegerData { left: &left, right: &right, right_zero: &[], output };
-        operation.run_with(set, data, position, &mut break_off).unwrap_or_default()
+        operation.run_by(set, data, position, team).unwrap_or_default()
     };
 
     Task {
@@ -245,7 +282,7 @@ fn convolutions(name: &str, layers: &[(u32, u32, u32, u32, u32, u32)]) -> Task {
             let bias = random_floats(output_channels as usize, 3);
             let mut output = vec![0.0; outputs as usize];
             operations += 2.0 * f64::from(outputs) * f64::from(input_channels * kernel * kernel);
-            runs.push(Box::new(move |set, position| {
+            runs.push(Box::new(move |set, position, team| {
                 let data = Conv2dData {
                     input: &input,
                     filters: &filters,
@@ -253,7 +290,7 @@ fn convolutions(name: &str, layers: &[(u32, u32, u32, u32, u32, u32)]) -> Task {
                     residual: &[],
                     output: &mut output,
                 };
-                operation.run_with(set, data, position, &mut break_off).unwrap_or_default()
+                operation.run_by(set, data, position, team).unwrap_or_default()
             }));
         }
     }

@@ -1,6 +1,7 @@
 //! Reference implementations of the operations: in `f64`, and straight from their definitions.
 
 pub mod fuzzing;
+pub mod threads;
 
 use wardian_kernels::{Activation, Bias, Conv2d, Matmul, Right, Strides};
 

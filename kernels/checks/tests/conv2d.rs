@@ -1,5 +1,6 @@
 //! Convolutions on every instruction set, against `f64`.
 
+use kernel_checks::threads::Threads;
 use kernel_checks::{conv2d, random_floats};
 use proptest::prelude::*;
 use wardian_kernels::{Activation, Conv2d, Conv2dData, InstructionSet, run_to_end};
@@ -70,6 +71,19 @@ fn check(operation: &Conv2d, seed: u64, sets: impl Iterator<Item = InstructionSe
             output: &mut output,
         };
         assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
+
+        for threads in [2, 3] {
+            let mut same = vec![f32::NAN; outputs];
+            let data = Conv2dData {
+                input: &input,
+                filters: &packed,
+                bias: &bias,
+                residual: &residual,
+                output: &mut same,
+            };
+            assert_eq!(operation.run_by(set, data, 0, &mut Threads::new(threads)), Ok(None));
+            assert!(output == same, "{set}: {threads} threads");
+        }
 
         for (index, (actual, expected)) in output.iter().zip(&expected).enumerate() {
             assert!(

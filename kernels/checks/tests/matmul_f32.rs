@@ -1,5 +1,6 @@
 //! Products of `f32` matrices on every instruction set, against `f64`.
 
+use kernel_checks::threads::Threads;
 use kernel_checks::{extent, matmul, random_floats};
 use proptest::prelude::*;
 use wardian_kernels::{
@@ -117,6 +118,20 @@ fn check(case: &Case, set: InstructionSet) {
         output: &mut output,
     };
     assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
+
+    for threads in [2, 3] {
+        let mut same = vec![f32::NAN; output.len()];
+        let data = MatmulData {
+            left: &left,
+            right: &packed,
+            bias: &bias,
+            residual: &residual,
+            output: &mut same,
+        };
+        assert_eq!(operation.run_by(set, data, 0, &mut Threads::new(threads)), Ok(None));
+        let bits = |output: &[f32]| output.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&output), bits(&same), "{set}: {threads} threads");
+    }
 
     for (index, (actual, expected)) in output.iter().zip(&expected).enumerate() {
         match expected {

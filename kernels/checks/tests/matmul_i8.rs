@@ -1,5 +1,6 @@
 //! Products of 8-bit integers on every instruction set, against 64-bit integers.
 
+use kernel_checks::threads::Threads;
 use kernel_checks::{random_bytes, random_floats};
 use proptest::prelude::*;
 use wardian_kernels::{
@@ -66,7 +67,7 @@ fn of_column<T: Copy>(values: &[T], column: usize, none: T) -> T {
     }
 }
 
-fn check(case: &Case, set: InstructionSet) {
+fn check(case: &Case, set: InstructionSet, threads: usize) {
     let operation = &case.operation;
     let [rows, inner, columns] =
         [operation.rows, operation.inner, operation.columns].map(|size| size as usize);
@@ -101,7 +102,7 @@ fn check(case: &Case, set: InstructionSet) {
     assert_eq!(case.right.run(&right, &mut packed, 0, &mut run_to_end), Ok(None));
     let run = |output: IntegerOutput<'_>| {
         let data = IntegerData { left: &left, right: &packed, right_zero: &zeros, output };
-        assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
+        assert_eq!(operation.run_by(set, data, 0, &mut Threads::new(threads)), Ok(None));
     };
 
     let mut output = vec![0; rows * columns];
@@ -161,7 +162,7 @@ proptest! {
     #[test]
     fn sums_are_exact(case in cases()) {
         for set in InstructionSet::available() {
-            check(&case, set);
+            check(&case, set, case.seed as usize % 3 + 1);
         }
     }
 }

@@ -2,16 +2,22 @@
 //! image. It has a row for each element of a filter and a column for each output pixel, with the
 //! input that the element is multiplied by at that pixel. Only a block of it exists at a time.
 
+use std::ops::Range;
+
 use super::window::{Panels, Windows};
 use super::{Conv2dData, Sizes};
 use crate::error::product;
-use crate::progress::run_pieces;
-use crate::scratch::with_numbers;
-use crate::simd::{Block, Finish, Left, PANEL, Right};
-use crate::{Activation, Checkpoint, Error, InstructionSet};
+use crate::scratch::{self, Scratch};
+use crate::simd::{Area, Block, Finish, Left, PANEL, Right, SharedOutput};
+use crate::work::{Work, run_work};
+use crate::{Activation, Error, InstructionSet, Team};
 
-/// The most output channels of a piece of work. It bounds the time between two checkpoints.
+/// The most output channels that are computed together. It bounds the time between two checkpoints.
 const CHANNELS: usize = 512;
+
+/// The output channels of a unit of work: as many as make no more than that many multiplications.
+const UNIT_CHANNELS: [usize; 3] = [64, 32, 16];
+const MOST_WORK: usize = 18_000_000;
 
 /// The output pixels of a block: five tiles of products, so that the filters are read a fifth as
 /// often as they would be for one.
@@ -31,49 +37,71 @@ pub(super) fn run(
     data: Conv2dData<'_>,
     set: InstructionSet,
     start: u64,
-    checkpoint: Checkpoint<'_>,
+    team: &mut dyn Team,
 ) -> Result<Option<u64>, Error> {
     let blocks = sizes.output_pixels().saturating_sub(PANEL).div_ceil(PIXELS).max(1);
-    let counts = [
-        sizes.batch,
-        sizes.groups,
-        blocks,
-        sizes.depth().div_ceil(DEPTH),
-        sizes.outputs.div_ceil(CHANNELS),
-    ];
+    let channels = channels_of_unit(&sizes);
+    let counts = [sizes.batch, sizes.groups, blocks, sizes.outputs.div_ceil(channels)];
     let counts = counts.map(|count| count as u64);
-    let pieces = product(&counts, "the convolution")?;
+    let units = product(&counts, "the convolution")?;
+    let steps = sizes.depth().div_ceil(DEPTH) as u64;
+    product(&[units, steps], "the convolution")?;
 
-    let mut im2col = Im2col { sizes, activation, data, set, counts, windows: Windows::default() };
-    let mut filled = None;
-
-    with_numbers(DEPTH * MAX_PIXELS, |scratch| {
-        run_pieces(set, start, pieces, checkpoint, |index| {
-            let piece = im2col.piece(index);
-            let block = index / counts[4];
-
-            if filled != Some(block) {
-                im2col.fill_block(&piece, scratch);
-                filled = Some(block);
-            }
-            im2col.run(&piece, scratch)
-        })
-    })
+    let Conv2dData { input, filters, bias, residual, output } = data;
+    let output = SharedOutput::new(output);
+    let im2col = Im2col {
+        sizes,
+        activation,
+        input,
+        filters,
+        bias,
+        residual,
+        output,
+        set,
+        channels,
+        counts,
+        units,
+        steps,
+    };
+    run_work(&im2col, set, start, team)
 }
 
-/// A checked convolution, split into pieces by image, group, block of pixels, elements of a filter
-/// and output channels. Consecutive pieces differ in their output channels first.
+/// Returns the output channels of a unit. They are whole panels of filters.
+fn channels_of_unit(sizes: &Sizes) -> usize {
+    let pixels = sizes.output_pixels().min(MAX_PIXELS);
+    let channel = pixels.saturating_mul(sizes.depth());
+    let fits = |channels: &usize| channel.saturating_mul(*channels) <= MOST_WORK;
+    UNIT_CHANNELS.into_iter().find(fits).unwrap_or(UNIT_CHANNELS[0])
+}
+
+/// A checked convolution. A unit is some output channels at a block of pixels of an image, and a
+/// step is some elements of their filters. A batch shares the block of the matrix.
 struct Im2col<'a> {
     sizes: Sizes,
     activation: Activation,
-    data: Conv2dData<'a>,
+    input: &'a [f32],
+    filters: &'a [f32],
+    bias: &'a [f32],
+    residual: &'a [f32],
+    output: SharedOutput<'a, f32>,
     set: InstructionSet,
-    /// The number of pieces along each of these.
-    counts: [u64; 5],
-    windows: Windows,
+    /// The most output channels of a unit.
+    channels: usize,
+    /// The number of images, groups, blocks of pixels, and units of a block.
+    counts: [u64; 4],
+    units: u64,
+    steps: u64,
 }
 
-/// A piece of work.
+struct Memory {
+    windows: Windows,
+    /// A block of the matrix.
+    block: Scratch<f32>,
+    /// The number of that block, counted over all images, and the step.
+    filled: Option<[u64; 2]>,
+}
+
+/// A step of some units.
 struct Piece {
     image: usize,
     group: usize,
@@ -87,21 +115,63 @@ struct Piece {
     channel_count: usize,
 }
 
+impl Work for Im2col<'_> {
+    type Memory = Memory;
+
+    fn units(&self) -> u64 {
+        self.units
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn batch(&self, first: u64) -> u64 {
+        let of_block = self.counts[3];
+        (of_block - first % of_block).min((CHANNELS / self.channels) as u64)
+    }
+
+    fn most_multiplications(&self) -> u64 {
+        let channels = self.channels.min(self.sizes.outputs);
+        let pixels = self.sizes.output_pixels().min(MAX_PIXELS);
+        (channels * pixels) as u64 * self.sizes.depth() as u64
+    }
+
+    fn memory(&self) -> Memory {
+        let block = scratch::numbers(DEPTH * MAX_PIXELS);
+        Memory { windows: Windows::default(), block, filled: None }
+    }
+
+    fn run(&self, units: Range<u64>, step: u64, memory: &mut Memory) -> u64 {
+        let piece = self.piece(&units, step);
+        let block = [units.start / self.counts[3], step];
+        if memory.filled != Some(block) {
+            self.fill_block(&piece, memory);
+            memory.filled = Some(block);
+        }
+
+        self.multiply(&piece, &memory.block);
+        (piece.channel_count * piece.pixel_count * piece.element_count) as u64
+    }
+}
+
 impl Im2col<'_> {
-    fn piece(&self, index: u64) -> Piece {
-        let mut rest = index;
+    /// Returns a step of some units, which are of one block.
+    fn piece(&self, units: &Range<u64>, step: u64) -> Piece {
+        let mut rest = units.start;
         let mut next = |axis: usize| {
             let index = rest % self.counts[axis];
             rest /= self.counts[axis];
             index as usize
         };
 
-        let first_channel = next(4) * CHANNELS;
-        let first_element = next(3) * DEPTH;
+        let first_channel = next(3) * self.channels;
         let block = next(2);
         let group = next(1);
         let image = next(0);
+        let channel_count = (units.end - units.start) as usize * self.channels;
 
+        let first_element = step as usize * DEPTH;
         let first_pixel = block * PIXELS;
         let is_last = block as u64 + 1 == self.counts[2];
         let pixel_count = if is_last { self.sizes.output_pixels() - first_pixel } else { PIXELS };
@@ -114,19 +184,20 @@ impl Im2col<'_> {
             first_element,
             element_count: DEPTH.min(self.sizes.depth() - first_element),
             first_channel,
-            channel_count: CHANNELS.min(self.sizes.outputs - first_channel),
+            channel_count: channel_count.min(self.sizes.outputs - first_channel),
         }
     }
 
-    fn fill_block(&mut self, piece: &Piece, scratch: &mut [f32]) {
+    fn fill_block(&self, piece: &Piece, memory: &mut Memory) {
         let pixels = [piece.first_pixel, piece.pixel_count];
         let elements = [piece.first_element, piece.element_count];
-        let matrix = Matrix { sizes: &self.sizes, input: self.data.input };
-        matrix.fill(&mut self.windows, [piece.image, piece.group], pixels, elements, scratch);
+        let matrix = Matrix { sizes: &self.sizes, input: self.input };
+        let Memory { windows, block, .. } = memory;
+        matrix.fill(windows, [piece.image, piece.group], pixels, elements, block);
     }
 
-    /// Computes a piece. Returns the number of its multiplications.
-    fn run(&mut self, piece: &Piece, scratch: &[f32]) -> u64 {
+    /// Multiplies the filters of a piece with a block of the matrix.
+    fn multiply(&self, piece: &Piece, matrix: &[f32]) {
         let Sizes { groups, outputs, .. } = self.sizes;
         let depth = self.sizes.depth();
         let pixels = self.sizes.output_pixels();
@@ -139,41 +210,34 @@ impl Im2col<'_> {
 
         let channel = piece.group * outputs + piece.first_channel;
         let start = (piece.image * groups * outputs + channel) * pixels + piece.first_pixel;
-        let finish = Finish {
-            scale: 1.0,
-            first: piece.first_element == 0,
-            column_bias: &[],
-            row_bias: suffix_from(self.data.bias, channel),
-            residual: suffix_from(self.data.residual, start),
-            clamp: self.activation.clamp().filter(|_| is_last),
-        };
+        let [rows, columns] = [piece.channel_count, piece.pixel_count];
+        let mut output = self.output.borrow(Area { start, rows, columns, row: pixels });
 
         let block = Block {
-            rows: piece.channel_count,
-            columns: piece.pixel_count,
+            rows,
+            columns,
             depth: piece.element_count,
             left: Left {
-                values: &self.data.filters[filters..],
+                values: &self.filters[filters..],
                 row: 1,
                 panel: depth * PANEL,
                 depth: PANEL,
             },
-            right: Right { values: scratch, panel: DEPTH * PANEL, depth: PANEL },
-            output: &mut self.data.output[start..],
-            output_row: pixels,
-            finish,
+            right: Right { values: matrix, panel: DEPTH * PANEL, depth: PANEL },
+            finish: Finish {
+                scale: 1.0,
+                first: piece.first_element == 0,
+                column_bias: &[],
+                row_bias: suffix_from(self.bias, channel),
+                residual: suffix_from(self.residual, start),
+                clamp: self.activation.clamp().filter(|_| is_last),
+            },
         };
-        block.run(self.set);
+        block.run(self.set, &mut output);
 
         if is_last && self.activation.is_curve() {
-            for channel in 0..piece.channel_count {
-                let start = start + channel * pixels;
-                let output = &mut self.data.output[start..start + piece.pixel_count];
-                self.activation.apply_with(self.set, output);
-            }
+            (0..rows).for_each(|row| self.activation.apply_with(self.set, output.row(row)));
         }
-
-        (piece.channel_count * piece.pixel_count * piece.element_count) as u64
     }
 }
 

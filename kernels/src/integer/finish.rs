@@ -1,6 +1,7 @@
 //! From sums of products to results.
 
 use super::IntegerOutput;
+use crate::simd::{Area, Part, SharedOutput};
 use crate::{Activation, InstructionSet};
 
 /// Corrections of the sums of a few columns for the zero points of both matrices.
@@ -56,39 +57,101 @@ impl<const N: usize> Corrections<N> {
 /// Adding and subtracting 1.5 * 2^23 rounds to an integer, halves to the even one.
 const ROUND: f32 = 12_582_912.0;
 
-impl IntegerOutput<'_> {
-    /// Writes the results of a few columns of a row. `start` is the place of the first one.
+/// The output of a product, which several threads write.
+pub(super) enum Results<'a> {
+    Int32(SharedOutput<'a, i32>),
+    Float {
+        scale: &'a [f32],
+        bias: &'a [f32],
+        residual: &'a [f32],
+        output: SharedOutput<'a, f32>,
+    },
+    Quantized {
+        scale: &'a [f32],
+        bias: &'a [i32],
+        zero: i32,
+        signed: bool,
+        output: SharedOutput<'a, u8>,
+    },
+}
+
+/// The results of a few columns of a few rows.
+pub(super) struct PartOfResults<'a> {
+    kind: PartKind<'a>,
+    area: Area,
+    /// The first column.
+    column: usize,
+}
+
+enum PartKind<'a> {
+    Int32(Part<'a, i32>),
+    Float { scale: &'a [f32], bias: &'a [f32], residual: &'a [f32], output: Part<'a, f32> },
+    Quantized { scale: &'a [f32], bias: &'a [i32], zero: i32, signed: bool, output: Part<'a, u8> },
+}
+
+impl<'a> Results<'a> {
+    pub(super) fn new(output: IntegerOutput<'a>) -> Self {
+        match output {
+            IntegerOutput::Int32(output) => Results::Int32(SharedOutput::new(output)),
+            IntegerOutput::Float { scale, bias, residual, output } => {
+                Results::Float { scale, bias, residual, output: SharedOutput::new(output) }
+            }
+            IntegerOutput::Quantized { scale, bias, zero, signed, output } => {
+                let output = SharedOutput::new(output);
+                Results::Quantized { scale, bias, zero, signed, output }
+            }
+        }
+    }
+
+    /// Borrows the results of the columns from `column` on.
+    pub(super) fn borrow(&self, area: Area, column: usize) -> PartOfResults<'_> {
+        let kind = match self {
+            Results::Int32(output) => PartKind::Int32(output.borrow(area)),
+            Results::Float { scale, bias, residual, output } => {
+                PartKind::Float { scale, bias, residual, output: output.borrow(area) }
+            }
+            Results::Quantized { scale, bias, zero, signed, output } => {
+                let output = output.borrow(area);
+                PartKind::Quantized { scale, bias, zero: *zero, signed: *signed, output }
+            }
+        };
+        PartOfResults { kind, area, column }
+    }
+}
+
+impl PartOfResults<'_> {
+    /// Writes a row.
     pub(super) fn write(
         &mut self,
+        row: usize,
         sums: &[i32],
-        column: usize,
-        start: usize,
         activation: Activation,
         set: InstructionSet,
     ) {
+        let column = self.column;
         let columns = column..column + sums.len();
-        let places = start..start + sums.len();
 
-        match self {
-            IntegerOutput::Int32(output) => output[places].copy_from_slice(sums),
-            IntegerOutput::Float { scale, bias, residual, output } => {
-                let output = &mut output[places.clone()];
+        match &mut self.kind {
+            PartKind::Int32(output) => output.row(row).copy_from_slice(sums),
+            PartKind::Float { scale, bias, residual, output } => {
+                let output = output.row(row);
                 scaled(sums, scale, column, output);
 
                 if !bias.is_empty() {
                     add(output, &bias[columns]);
                 }
                 if !residual.is_empty() {
-                    add(output, &residual[places]);
+                    let start = self.area.start + row * self.area.row;
+                    add(output, &residual[start..start + sums.len()]);
                 }
 
                 activation.apply_with(set, output);
             }
-            IntegerOutput::Quantized { scale, bias, zero, signed, output } => {
+            PartKind::Quantized { scale, bias, zero, signed, output } => {
                 let (low, high) = if *signed { (-128.0, 127.0) } else { (0.0, 255.0) };
                 let zero = *zero as f32;
 
-                for (index, (sum, output)) in sums.iter().zip(&mut output[places]).enumerate() {
+                for (index, (sum, output)) in sums.iter().zip(output.row(row)).enumerate() {
                     let bias = bias.get(column + index).copied().unwrap_or(0);
                     let scale = if scale.len() == 1 { scale[0] } else { scale[column + index] };
                     let value = sum.wrapping_add(bias) as f32 * scale;

@@ -1,6 +1,6 @@
 //! The product of two blocks of `f32`, with its addresses checked.
 
-use super::{InstructionSet, PANEL};
+use super::{InstructionSet, PANEL, Part};
 
 /// A block of a left matrix. Its element in row `i` and at depth `k` is at
 /// `i / 16 * panel + i % 16 * row + k * depth`.
@@ -32,21 +32,19 @@ pub(crate) struct Finish<'a> {
     pub(crate) column_bias: &'a [f32],
     /// A number for each row, or none.
     pub(crate) row_bias: &'a [f32],
-    /// Numbers laid out as the output, or none.
+    /// Numbers laid out as the output, from its first one on, or none.
     pub(crate) residual: &'a [f32],
     /// The least and the greatest result.
     pub(crate) clamp: Option<(f32, f32)>,
 }
 
-/// The product of two blocks. Rows of the output are `output_row` numbers apart.
+/// The product of two blocks.
 pub(crate) struct Block<'a> {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) depth: usize,
     pub(crate) left: Left<'a>,
     pub(crate) right: Right<'a>,
-    pub(crate) output: &'a mut [f32],
-    pub(crate) output_row: usize,
     pub(crate) finish: Finish<'a>,
 }
 
@@ -73,12 +71,15 @@ pub(super) struct Checked {
 }
 
 impl Block<'_> {
-    /// Multiplies the blocks.
+    /// Multiplies the blocks, into the first rows and columns of the output.
     ///
     /// # Panics
     /// If an address is outside of its slice, which is a fault of this crate.
-    pub(crate) fn run(self, set: InstructionSet) {
-        assert!(self.is_within_its_slices() == Some(true), "a block is outside of its slices");
+    pub(crate) fn run(self, set: InstructionSet, output: &mut Part<'_, f32>) {
+        assert!(
+            self.is_within_its_slices(output) == Some(true),
+            "a block is outside of its slices"
+        );
 
         let optional = |values: &[f32]| {
             if values.is_empty() { std::ptr::null() } else { values.as_ptr() }
@@ -95,8 +96,8 @@ impl Block<'_> {
             right: self.right.values.as_ptr(),
             right_panel: self.right.panel,
             right_depth: self.right.depth,
-            output: self.output.as_mut_ptr(),
-            output_row: self.output_row,
+            output: output.start(),
+            output_row: output.row_distance(),
             scale: self.finish.scale,
             first: self.finish.first,
             column_bias: optional(self.finish.column_bias),
@@ -110,7 +111,7 @@ impl Block<'_> {
 
     /// True if every address that the loops form is within its slice; `None` if one of them cannot
     /// be computed.
-    fn is_within_its_slices(&self) -> Option<bool> {
+    fn is_within_its_slices(&self, output: &Part<'_, f32>) -> Option<bool> {
         let row = self.rows.checked_sub(1)?;
         let column = self.columns.checked_sub(1)?;
         let depth = self.depth.checked_sub(1)?;
@@ -125,17 +126,18 @@ impl Block<'_> {
             .checked_mul(self.right.panel)?
             .checked_add(depth.checked_mul(self.right.depth)?)?
             .checked_add(PANEL - 1)?;
-        let output = row.checked_mul(self.output_row)?.checked_add(column)?;
+        let residual = row.checked_mul(output.row_distance())?.checked_add(column)?;
 
         let optional = |values: &[f32], last: usize| values.is_empty() || last < values.len();
 
         Some(
             left < self.left.values.len()
                 && right < self.right.values.len()
-                && output < self.output.len()
+                && self.rows <= output.rows()
+                && self.columns <= output.columns()
                 && optional(self.finish.column_bias, column)
                 && optional(self.finish.row_bias, row)
-                && optional(self.finish.residual, output),
+                && optional(self.finish.residual, residual),
         )
     }
 

@@ -70,10 +70,12 @@ macro_rules! vendored {
                 "src/integer.rs",
                 "src/integer/finish.rs",
                 "src/integer/packing.rs",
+                "src/integer/product.rs",
                 "src/layout.rs",
                 "src/lib.rs",
                 "src/matmul.rs",
                 "src/matmul/packing.rs",
+                "src/matmul/product.rs",
                 "src/progress.rs",
                 "src/scratch.rs",
                 "src/simd.rs",
@@ -87,9 +89,12 @@ macro_rules! vendored {
                 "src/simd/loops.rs",
                 "src/simd/neon.rs",
                 "src/simd/portable.rs",
+                "src/simd/shared_output.rs",
                 "src/simd/simd128.rs",
                 "src/simd/tile.rs",
-                "src/simd/vector.rs";
+                "src/simd/vector.rs",
+                "src/team.rs",
+                "src/work.rs";
             wit:
                 "artifacts.wit",
                 "batching.wit",
