@@ -1,5 +1,8 @@
 //! The kernels of the host, used by a guest rightly and wrongly.
 
+use std::fs;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Server, guest, scripted};
@@ -99,11 +102,56 @@ fn calls_end_with_the_guest_s_cpu_time_with_or_without_a_loop() {
 }
 
 #[test]
+fn the_cpu_time_of_helpers_counts_for_the_call_and_its_tenant() {
+    let server = serve(
+        "[instances]\nthreads = 2\n\
+         [limits]\nmemory = '64MiB'\ndeadline = '10m'\ncpu_time = '400ms'\n",
+    );
+    let used = || server.metric("wardian_tenant_cpu_seconds_total{tenant=\"default\"}").unwrap();
+
+    let before = used();
+    server.infer(MODEL, &steps(&["endless"])).refused(504, "cpu_time_exceeded");
+    let used = used() - before;
+    // It would be 0.8 if each thread had this time to itself.
+    assert!((0.39..0.5).contains(&used), "{used}");
+
+    // With one core there is no turn for a helper.
+    let helped = cpu_time_of_threads(&server, "helper");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    assert_eq!(helped > Duration::from_millis(20), cores > 1, "{helped:?} on {cores} cores");
+}
+
+#[test]
+fn a_model_with_one_thread_starts_no_helper() {
+    let server = serve("[limits]\nmemory = '64MiB'\ndeadline = '10m'\ncpu_time = '20ms'\n");
+    server.infer(MODEL, &steps(&["endless"])).refused(504, "cpu_time_exceeded");
+    assert_eq!(cpu_time_of_threads(&server, "helper"), Duration::ZERO);
+}
+
+/// Returns the CPU time of a server's threads of a name.
+fn cpu_time_of_threads(server: &Server, name: &str) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap();
+    let time = |task: fs::DirEntry| {
+        let read = |file| fs::read_to_string(task.path().join(file)).ok();
+        let is_named = read("comm")?.trim_end() == name;
+        let nanoseconds = read("schedstat")?.split(' ').next()?.parse().ok()?;
+        is_named.then(|| Duration::from_nanos(nanoseconds))
+    };
+    tasks.flatten().filter_map(time).sum()
+}
+
+#[test]
 fn endless_calls_do_not_keep_a_neighbour_waiting() {
+    for threads in [1, 2] {
+        beside_endless_calls(threads);
+    }
+}
+
+fn beside_endless_calls(threads: u32) {
     let server = beside_a_neighbour(|models| {
         models.settings(
             MODEL,
-            "[limits]\nmemory = '64MiB'\ndeadline = '10m'\ncpu_time = '50ms'\n[breaker]\nfaults = 0\n",
+            &format!("[instances]\nthreads = {threads}\n[limits]\nmemory = '64MiB'\ndeadline = '10m'\ncpu_time = '50ms'\n[breaker]\nfaults = 0\n"),
         );
         models.version(MODEL, 1, guest(MODEL));
         models.version("scripted", 1, scripted("version=1"));

@@ -30,7 +30,7 @@ fn networks_for_texts_answer_as_their_libraries() {
     // The runtime is compiled for the first, and the others share its code. Each serves once it has
     // answered its golden requests.
     for name in MODELS {
-        put(&server, &saved, name, |_| true);
+        put(&server, &saved, name, name, |_| true);
         server.until_ready(name, 1);
     }
     let runtime = &index_line(&server, "minilm")["runtime"];
@@ -54,10 +54,26 @@ fn networks_for_texts_answer_as_their_libraries() {
 }
 
 #[test]
+fn a_network_answers_the_same_on_two_threads() {
+    let Some(saved) = saved() else { return };
+    let server = Server::empty();
+    for (name, threads) in [("one", 1), ("two", 2)] {
+        let settings = format!(
+            "[instances]\nthreads = {threads}\n\
+             [limits]\nmemory = \"1GiB\"\ndeadline = \"60s\"\ncpu_time = \"30s\"\n"
+        );
+        server.models().put(&format!("{name}/model.toml"), settings);
+        put(&server, &saved, "minilm", name, |_| true);
+        server.until_ready(name, 1);
+    }
+    assert_eq!(embeddings(&server, "one"), embeddings(&server, "two"));
+}
+
+#[test]
 fn without_a_tokenizer_a_network_takes_numbers_of_tokens() {
     let Some(saved) = saved() else { return };
     let server = Server::empty();
-    put(&server, &saved, "pieces", |name| name == "model.onnx");
+    put(&server, &saved, "pieces", "pieces", |name| name == "model.onnx");
     server.until_ready("pieces", 1);
     assert_eq!(index_line(&server, "pieces")["runtime"]["name"], "onnx");
     let row = |name| json!({"name": name, "datatype": "INT64", "shape": [1, 2], "data": [1, 1]});
@@ -71,7 +87,7 @@ fn without_a_tokenizer_a_network_takes_numbers_of_tokens() {
 fn a_tokenizer_that_is_not_served_is_refused_by_name() {
     let Some(saved) = saved() else { return };
     let server = Server::empty();
-    put(&server, &saved, "pieces", |name| name != "tokenizer.json");
+    put(&server, &saved, "pieces", "pieces", |name| name != "tokenizer.json");
     server.models().put("pieces/1/tokenizer.json", r#"{"model": {"type": "SentencePiece"}}"#);
     server.until_refused("pieces", 1, "the model \"SentencePiece\" is not served");
 }
@@ -86,10 +102,16 @@ fn embeddings(server: &Server, model: &str) -> [Vec<f64>; 3] {
     rows.try_into().unwrap()
 }
 
-/// Puts the files of a network into the repository, those of its module's folder as well. The
-/// network comes last, so that no version is seen without its tokenizer.
-fn put(server: &Server, saved: &Path, name: &str, is_wanted: impl Fn(&str) -> bool) {
-    let folder = saved.join(name).join("1");
+/// Puts the files of a network into the repository as a model, those of its module's folder as
+/// well. The network comes last, so that no version is seen without its tokenizer.
+fn put(
+    server: &Server,
+    saved: &Path,
+    network: &str,
+    model: &str,
+    is_wanted: impl Fn(&str) -> bool,
+) {
+    let folder = saved.join(network).join("1");
     let names = [
         "1_Pooling/config.json",
         "config.json",
@@ -102,7 +124,7 @@ fn put(server: &Server, saved: &Path, name: &str, is_wanted: impl Fn(&str) -> bo
     ];
     for file in names.into_iter().filter(|file| is_wanted(file)) {
         if let Ok(content) = std::fs::read(folder.join(file)) {
-            server.models().put(&format!("{name}/1/{file}"), content);
+            server.models().put(&format!("{model}/1/{file}"), content);
         }
     }
 }

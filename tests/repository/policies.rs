@@ -100,7 +100,7 @@ fn every_setting_in_force_is_shown() {
         models.version("scripted", 1, scripted("version=1"));
         models.settings(
             "scripted",
-            "isolation = 'pooled'\n[instances]\nmin = 1\nmax = 3\nidle_timeout = '7s'\n[batching]\nmax_queue = 5\n\
+            "isolation = 'pooled'\n[instances]\nmin = 1\nmax = 3\nidle_timeout = '7s'\nthreads = 4\n[batching]\nmax_queue = 5\n\
              [limits]\nmemory = '32MiB'\ndeadline = '4s'\ncpu_time = '1s'\nrequest = '1MiB'\nresponse = '2MiB'\n\
              [warmup]\nrequests = 2\n[capabilities]\nconfig = { threshold = 'only-for-the-model' }\n",
         );
@@ -116,6 +116,7 @@ fn every_setting_in_force_is_shown() {
         (&shown["instances"]["max"], &shown["instances"]["idle_timeout_ms"]),
         (&json!(3), &json!(7000))
     );
+    assert_eq!(shown["instances"]["threads"], 4);
     assert_eq!(
         (&shown["batching"]["max_queue"], &shown["warmup"]["requests"]),
         (&json!(5), &json!(2))

@@ -190,7 +190,7 @@ mod tests {
             http: None,
             key_value: None,
             sql: None,
-            kernels: false,
+            kernels: None,
             log,
         };
 

@@ -39,7 +39,7 @@ pub use emitter::{Emitter, PartReceiver, StreamLimits};
 pub use host_abort::HostAbort;
 use http::{HttpGrant, Outgoing};
 use kernels::Kernels;
-pub use kernels::NextSlice;
+pub use kernels::{KernelGrant, NextSlice};
 pub use key_value::KeyValueGrant;
 use key_value::KeyValueState;
 pub use logging::{Level, LogLine, LogSink, sanitize_line};
@@ -50,6 +50,7 @@ pub use yield_if_large::yield_if_large;
 
 use crate::database::Database;
 use crate::model::{Capability, ConfigTable};
+use crate::tenant::CpuShare;
 
 /// A capability, from the imports of a component to the end of a call.
 ///
@@ -99,8 +100,8 @@ pub struct Grants {
     pub key_value: Option<Arc<KeyValueGrant>>,
     /// The tenant's database; `None` if it is not granted.
     pub sql: Option<Arc<Database>>,
-    /// The host computes products of matrices and convolutions.
-    pub kernels: bool,
+    /// The host computes products of matrices and convolutions; `None` if that is not granted.
+    pub kernels: Option<KernelGrant>,
     /// The receiver of the guest's log lines.
     pub log: LogSink,
 }
@@ -185,6 +186,9 @@ impl Ctx {
 pub trait CtxView: Send + 'static {
     /// The instance's capabilities.
     fn ctx_mut(&mut self) -> &mut Ctx;
+
+    /// Returns the share that the current call is charged to, if the call runs in a turn.
+    fn share_in_turn(&self) -> Option<&Arc<CpuShare>>;
 
     /// Returns what to wait for if the guest's time slice has ended, and `None` if it has not.
     /// Fails if the call has used up its time.

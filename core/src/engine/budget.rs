@@ -109,7 +109,12 @@ impl Budget {
             return Err(InferError::CpuTimeExceeded(self.cpu_time));
         }
 
-        Ok(self.cpu_used.on_guest_thread.load(Ordering::Relaxed) || running >= TIME_SLICE)
+        Ok(self.is_on_guest_thread() || running >= TIME_SLICE)
+    }
+
+    /// True if the call runs on a guest thread, and so in a turn.
+    pub(super) fn is_on_guest_thread(&self) -> bool {
+        self.cpu_used.on_guest_thread.load(Ordering::Relaxed)
     }
 
     /// Adds CPU time that was used for the call on other threads.

@@ -1,6 +1,7 @@
 //! The host's data in a guest's store.
 
 use std::io;
+use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
@@ -8,7 +9,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use super::Call;
 use crate::capability::{Ctx, CtxView, HostAbort, NextSlice};
 use crate::model::QuotaExceeded;
-use crate::tenant::QuotaGuard;
+use crate::tenant::{CpuShare, QuotaGuard};
 
 /// The host's data in a guest's store.
 pub(super) struct State {
@@ -22,9 +23,15 @@ impl CtxView for State {
         &mut self.ctx
     }
 
+    fn share_in_turn(&self) -> Option<&Arc<CpuShare>> {
+        let Call { budget, share, .. } = &self.call;
+        budget.is_on_guest_thread().then_some(share)
+    }
+
     fn end_time_slice(&mut self) -> wasmtime::Result<Option<NextSlice>> {
         let State { call: Call { budget, .. }, ctx, .. } = self;
         budget.charge(ctx.take_sql_cpu_time());
+        budget.charge(ctx.take_helper_cpu_time());
         ctx.forget_kernel_time();
 
         let over = budget.check().map_err(|spent| wasmtime::Error::new(HostAbort(spent)))?;

@@ -45,6 +45,8 @@ pub struct Instances {
     pub max: u32,
     /// Idle time after which a pooled instance above `min` is dropped.
     pub idle_timeout: Duration,
+    /// Limit of threads on which the host computes one operation for an instance.
+    pub threads: u32,
 }
 
 /// Batching and queueing.
@@ -241,7 +243,7 @@ impl Default for VersionPolicy {
 // times the cores only use memory.
 impl Default for Instances {
     fn default() -> Self {
-        Instances { min: 0, max: 8, idle_timeout: Duration::from_secs(60) }
+        Instances { min: 0, max: 8, idle_timeout: Duration::from_secs(60), threads: 1 }
     }
 }
 

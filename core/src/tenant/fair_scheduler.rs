@@ -6,7 +6,8 @@
 //! the least. So a tenant with a thousand endless requests gets its share and no more. This is
 //! start-time fair queueing (Goyal, Vin and Cheng, 1996) on two levels. Host work for a tenant
 //! takes the same turns: the statements of its database like one more model, the decoding of a
-//! request as work of its model.
+//! request as work of its model. A call may take more turns than one for its helpers, but only
+//! those that are free, and it gives them back as soon as another call waits.
 //!
 //! A short call does not wait: it starts on the thread that has read its request, as long as the
 //! short calls of its tenant use less than the tenant's share of the cores, or the tenant is not
@@ -61,6 +62,8 @@ pub struct FairScheduler {
     min_virtual_time: AtomicU64,
     /// Several tenants compete.
     contended: AtomicBool,
+    /// A call waits for a turn.
+    waiting: AtomicBool,
     clock: OnceLock<Clock>,
 }
 
@@ -103,6 +106,7 @@ impl FairScheduler {
             tick: AtomicU64::new(0),
             min_virtual_time: AtomicU64::new(0),
             contended: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
             clock: OnceLock::new(),
         })
     }
@@ -133,6 +137,23 @@ impl FairScheduler {
         self.queue
             .try_lock()
             .map_or(true, |queue| queue.free < self.cores() || !queue.queues.is_empty())
+    }
+
+    /// True if a call waits for a turn.
+    pub fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Takes a turn that no call waits for; `None` if there is none. Does not block.
+    pub fn try_take(self: &Arc<Self>, share: &Arc<CpuShare>) -> Option<TurnTicket> {
+        // A free turn goes at once to a call that waits, so no call wants one that is still free.
+        let mut queue = self.queue.try_lock().ok()?;
+        queue.free = queue.free.checked_sub(1)?;
+        drop(queue);
+
+        let state =
+            Arc::new(TicketState { granted: AtomicBool::new(true), waker: Mutex::default() });
+        Some(TurnTicket { turns: self.clone(), share: share.clone(), state })
     }
 
     /// True if a call may start at once on its current thread: its tenant has not used its share
@@ -240,6 +261,7 @@ impl FairScheduler {
         let mut queue = self.lock_queue();
         change(&mut queue);
         let woken = queue.grant_turns();
+        self.waiting.store(!queue.queues.is_empty(), Ordering::Relaxed);
         drop(queue);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -258,6 +280,11 @@ impl TurnTicket {
         let _queue = self.turns.lock_queue();
         *self.state.lock_waker() = Some(context.waker().clone());
         self.state.granted.load(Ordering::Acquire)
+    }
+
+    /// Charges CPU time that was used in the turn.
+    pub fn charge(&self, time: Duration) {
+        self.turns.charge_in_turn(&self.share, time);
     }
 
     /// Gives the turn back and waits for another, which may be the next one. The waker is not
@@ -474,6 +501,28 @@ mod tests {
         drop(third);
         let queue = turns.lock_queue();
         assert_eq!((queue.free, queue.queues.len(), one.account().waiting()), (1, 0, 0));
+    }
+
+    #[test]
+    fn only_a_turn_that_no_call_waits_for_can_be_taken() {
+        let (one, other) = (share(&tenant("one", 1)), share(&tenant("other", 1)));
+        let turns = FairScheduler::new(2);
+        let mut context = Context::from_waker(Waker::noop());
+
+        let call = turns.enqueue(&one);
+        let extra = turns.try_take(&one).expect("the second turn is free");
+        assert!(call.poll_granted(&mut context) && extra.poll_granted(&mut context));
+        assert!(turns.try_take(&one).is_none() && !turns.has_waiting());
+
+        let waiting = turns.enqueue(&other);
+        assert!(!waiting.poll_granted(&mut context) && turns.has_waiting());
+
+        drop(extra);
+        assert!(waiting.poll_granted(&mut context) && !turns.has_waiting());
+        assert!(turns.try_take(&one).is_none());
+
+        drop((call, waiting));
+        assert!(!turns.is_busy());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::pacer::{CancelOnDrop, Pacer, Stopped};
-use super::{CpuShare, FairScheduler, Payer, TurnFuture, set_idle_priority};
+use super::{CpuShare, FairScheduler, Helpers, Payer, TurnFuture, set_idle_priority};
 
 /// Bytes that the host reads or writes in about a millisecond. Below it, a switch to another thread
 /// costs more than it saves the other tenants.
@@ -41,6 +41,7 @@ pub struct Workers(Arc<Shared>);
 
 struct Shared {
     turns: Arc<FairScheduler>,
+    helpers: Helpers,
     host_payer: Payer,
     // Taken on drop: a runtime must not be shut down by waiting within another.
     runtime: Option<Runtime>,
@@ -56,6 +57,7 @@ impl Workers {
             .thread_name("work")
             .on_thread_start(set_idle_priority);
         Ok(Workers(Arc::new(Shared {
+            helpers: Helpers::new(turns.clone()),
             turns,
             host_payer: Payer::for_host(),
             runtime: Some(builder.build()?),
@@ -65,6 +67,11 @@ impl Workers {
     /// The turns that the work takes.
     pub fn turns(&self) -> &Arc<FairScheduler> {
         &self.0.turns
+    }
+
+    /// The threads that help calls, which take the same turns.
+    pub fn helpers(&self) -> &Helpers {
+        &self.0.helpers
     }
 
     /// The payer of work without a tenant.

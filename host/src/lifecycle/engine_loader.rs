@@ -14,7 +14,7 @@ use super::table_keys;
 use super::validation::{ParseGolden, validate};
 use crate::blocking;
 use crate::capability::http::{HttpGrant, TenantClient, TlsRoots};
-use crate::capability::{ConfigValues, Grants, KeyValueGrant, Sidecars};
+use crate::capability::{ConfigValues, Grants, KernelGrant, KeyValueGrant, Sidecars};
 use crate::database::{Databases, ValidationTransaction};
 use crate::engine::{GuestThreads, Template};
 use crate::model::{
@@ -162,7 +162,9 @@ impl EngineLoader {
         let http = self.http_grant(tenant, &settings.capabilities.http);
         let key_value = settings.capabilities.key_value.then(|| self.key_value_grant(tenant));
         let sql = settings.capabilities.sql.then(|| self.config.databases.for_tenant(tenant));
+        let threads = settings.instances.threads as usize;
         let kernels = settings.capabilities.kernels;
+        let kernels = kernels.then(|| KernelGrant::new(threads, self.workers().helpers()));
         let sidecars = Sidecars::default();
         let grants = Grants { config, sidecars, http, key_value, sql, kernels, log };
 

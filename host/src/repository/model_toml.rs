@@ -82,6 +82,8 @@ const SESSION_IDLE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
 /// Maximum number of tries of a deferred task. One that failed so often will fail again.
 const MAX_TRIES: u32 = 100;
+/// Maximum number of threads for one operation. Its parts would be too short for more.
+const MAX_THREADS: u32 = 64;
 /// Maximum number of deferred tasks per call. Each is a row on disk.
 const MAX_TASKS: u32 = 1000;
 /// Maximum number of warm-up requests. Each delays publishing by the model's latency.
@@ -110,6 +112,7 @@ fn instances(keys: &mut TableReader<'_>, settings: &mut Instances) {
     keys.read("min", &mut settings.min, number(0..=MAX_INSTANCES));
     keys.read("max", &mut settings.max, number(1..=MAX_INSTANCES));
     keys.read("idle_timeout", &mut settings.idle_timeout, duration(INSTANCE_IDLE));
+    keys.read("threads", &mut settings.threads, number(1..=MAX_THREADS));
     let Instances { min, max, .. } = *settings;
     keys.check(min <= max, &format!("min: {min} is more than max, which is {max}"));
 }
@@ -316,7 +319,7 @@ mod tests {
     fn every_key_lands_in_its_setting() {
         let read = settings(
             "versions = { latest = 2 }\nprune = 9\nlabels = { stable = 1, canary = 2 }\nisolation = \"pooled\"\n\
-             [instances]\nmin = 1\nmax = 9\nidle_timeout = \"5m\"\n\
+             [instances]\nmin = 1\nmax = 9\nidle_timeout = \"5m\"\nthreads = 2\n\
              [batching]\nmax_batch_size = 32\nmax_queue_delay = \"2ms\"\nmax_queue = 7\n\
              [streaming]\ndeadline = \"1m\"\ncpu_time = \"3s\"\ntotal = \"1MiB\"\nheartbeat = \"2s\"\n\
              [sessions]\nidle_timeout = \"1m\"\nmax_size = \"4KiB\"\n\
@@ -335,7 +338,12 @@ mod tests {
                 .map(|(label, number)| (label.to_owned(), Version::new(number).unwrap()))
                 .into(),
             isolation: Isolation::Pooled,
-            instances: Instances { min: 1, max: 9, idle_timeout: Duration::from_secs(300) },
+            instances: Instances {
+                min: 1,
+                max: 9,
+                idle_timeout: Duration::from_secs(300),
+                threads: 2,
+            },
             batching: Batching {
                 max_batch_size: Some(32),
                 max_queue_delay: Duration::from_millis(2),

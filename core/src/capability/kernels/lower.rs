@@ -15,13 +15,14 @@ use wasmtime::component::__internal::{
 use wasmtime::component::{ComponentType, Lower};
 
 use super::bindings::wardian::kernels::arithmetic::Failure;
-use super::{Operation, Outcome, UncheckedTime};
+use super::{CallHelpers, Operation, Outcome, UncheckedTime};
 
 /// The outcome of a call that has yet to be computed.
 pub(super) struct Computed<O> {
     pub(super) operation: O,
     pub(super) start: u64,
     pub(super) granted: bool,
+    pub(super) helpers: Option<CallHelpers>,
     pub(super) unchecked: Arc<UncheckedTime>,
 }
 
@@ -31,7 +32,7 @@ impl<O: Operation> Computed<O> {
         if !self.granted || cfg!(target_endian = "big") {
             return Err(Failure::NotGranted);
         }
-        self.unchecked.run(&self.operation, memory, self.start)
+        self.unchecked.run(self, memory)
     }
 }
 

@@ -9,31 +9,38 @@
 //! begins when the calls before have used up a time slice ends that slice first.
 //!
 //! The CPU time is that of the guest's thread, and is charged like the guest's own.
+//!
+//! A call that runs in a turn may have [helpers](Helpers): other threads that take turns which are
+//! free. They compute in the same borrowed memory, and have ended when the call returns.
 
 mod convert;
 mod lower;
 mod memory;
 mod operations;
+mod team;
 
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use wardian_kernels::Checkpoint;
+use wardian_kernels::Team;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentNamedList, Lift, Linker};
 use wasmtime_wasi::WasiView;
 
 use super::{Ctx, CtxView, HostCapability};
+use crate::tenant::CpuMeter;
+pub use team::KernelGrant;
+
 use bindings::wardian::kernels::arithmetic::Failure;
 use lower::Computed;
 use operations::{
     Convolution, FilterPacking, IntegerMatrixPacking, IntegerProduct, MatrixPacking, Product,
     packed_filters_size, packed_integer_matrix_size, packed_matrix_size,
 };
+use team::{CallHelpers, CallTeam};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
@@ -63,6 +70,8 @@ const SLICE: Duration = Duration::from_millis(1);
 pub(super) struct Kernels {
     /// The time of the calls since the last check of the guest's time slice. Created at first use.
     unchecked: Option<Arc<UncheckedTime>>,
+    /// The CPU time of the helpers.
+    helpers_meter: CpuMeter,
 }
 
 /// Nanoseconds of calls. Shared with the result of a call, which is computed while it is returned
@@ -82,19 +91,15 @@ trait Operation: Sized + Send + Sync + 'static {
     fn new(parameters: Self::Parameters) -> (Self, u64);
 
     /// Computes in the guest's memory, from the position `start`.
-    fn run(&self, memory: &mut [u8], start: u64, checkpoint: Checkpoint<'_>) -> Outcome;
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome;
 }
 
 impl UncheckedTime {
     /// Runs a call for as long as one may take.
-    fn run(&self, operation: &impl Operation, memory: &mut [u8], start: u64) -> Outcome {
+    fn run<O: Operation>(&self, call: &Computed<O>, memory: &mut [u8]) -> Outcome {
         let began = Instant::now();
-        let mut checkpoint = || match began.elapsed() >= MOST_TIME {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        };
-
-        let outcome = operation.run(memory, start, &mut checkpoint);
+        let mut team = CallTeam::new(began, call.helpers.as_ref());
+        let outcome = call.operation.run(memory, call.start, &mut team);
         self.0.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
         outcome
     }
@@ -106,6 +111,11 @@ impl Ctx {
         if let Some(unchecked) = &self.kernels.unchecked {
             unchecked.0.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// CPU time of the helpers of calls, since this function was last called.
+    pub fn take_helper_cpu_time(&self) -> Duration {
+        self.kernels.helpers_meter.take()
     }
 
     fn unchecked_kernel_time(&mut self) -> &Arc<UncheckedTime> {
@@ -160,11 +170,21 @@ fn call<T: CtxView, O: Operation>(
     Box::new(async move {
         end_time_slice(&mut store).await?;
 
+        let helpers = call_helpers(&mut store);
         let ctx = store.data_mut().ctx_mut();
         let unchecked = ctx.unchecked_kernel_time().clone();
+        let granted = ctx.grants.kernels.is_some();
         let (operation, start) = O::new(parameters);
-        Ok((Computed { operation, start, granted: ctx.grants.kernels, unchecked },))
+        Ok((Computed { operation, start, granted, helpers, unchecked },))
     })
+}
+
+/// Returns the helpers that a call may have. One that has not taken a turn yet has none: its thread
+/// serves HTTP, and must not wait for threads of idle priority.
+fn call_helpers<T: CtxView>(store: &mut StoreContextMut<'_, T>) -> Option<CallHelpers> {
+    let share = store.data().share_in_turn()?.clone();
+    let ctx = store.data_mut().ctx_mut();
+    ctx.grants.kernels.as_ref()?.helpers(&share, &ctx.kernels.helpers_meter)
 }
 
 /// The future that a call awaits at the end of its time slice.

@@ -1,7 +1,7 @@
 //! The functions of the interface.
 
 use wardian_kernels as kernels;
-use wardian_kernels::{Checkpoint, Conv2dData, IntegerData, IntegerOutput, MatmulData};
+use wardian_kernels::{Conv2dData, InstructionSet, IntegerData, IntegerOutput, MatmulData, Team};
 
 use super::bindings::wardian::kernels::arithmetic as wit;
 use super::bindings::wardian::kernels::arithmetic::{Buffer, Failure};
@@ -38,7 +38,7 @@ impl Operation for Product {
         (Product(operation), start)
     }
 
-    fn run(&self, memory: &mut [u8], start: u64, checkpoint: Checkpoint<'_>) -> Outcome {
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome {
         let operation = &self.0;
         let (output, inputs) = split(memory, operation.output)?;
 
@@ -75,7 +75,7 @@ impl Operation for Product {
             residual: inputs.optional(operation.residual, "the residual")?,
             output: output_numbers(output)?,
         };
-        Ok(matmul.run(data, start, checkpoint)?)
+        Ok(matmul.run_by(InstructionSet::best(), data, start, team)?)
     }
 }
 
@@ -93,11 +93,11 @@ impl Operation for MatrixPacking {
         (MatrixPacking { packing, values, packed }, start)
     }
 
-    fn run(&self, memory: &mut [u8], start: u64, checkpoint: Checkpoint<'_>) -> Outcome {
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome {
         let (packed, inputs) = split(memory, self.packed)?;
         let values = inputs.numbers(self.values, "the matrix")?;
         let packing = kernels::Packing::from(self.packing);
-        Ok(packing.run(values, output_numbers(packed)?, start, checkpoint)?)
+        Ok(packing.run(values, output_numbers(packed)?, start, &mut || team.checkpoint())?)
     }
 }
 
@@ -111,7 +111,7 @@ impl Operation for IntegerProduct {
         (IntegerProduct(operation), start)
     }
 
-    fn run(&self, memory: &mut [u8], start: u64, checkpoint: Checkpoint<'_>) -> Outcome {
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome {
         let operation = &self.0;
         let (output, inputs) = split(memory, operation.output)?;
         let mut activation = kernels::Activation::None;
@@ -151,7 +151,7 @@ impl Operation for IntegerProduct {
             right_zero: inputs.optional(operation.right_zero, "the zero points")?,
             output,
         };
-        Ok(matmul.run(data, start, checkpoint)?)
+        Ok(matmul.run_by(InstructionSet::best(), data, start, team)?)
     }
 }
 
@@ -169,10 +169,10 @@ impl Operation for IntegerMatrixPacking {
         (IntegerMatrixPacking { packing: integer_packing(packing, signed), values, packed }, start)
     }
 
-    fn run(&self, memory: &mut [u8], start: u64, checkpoint: Checkpoint<'_>) -> Outcome {
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome {
         let (packed, inputs) = split(memory, self.packed)?;
         let values = inputs.bytes(self.values, "the matrix")?;
-        Ok(self.packing.run(values, packed, start, checkpoint)?)
+        Ok(self.packing.run(values, packed, start, &mut || team.checkpoint())?)
     }
 }
 
@@ -186,7 +186,7 @@ impl Operation for Convolution {
         (Convolution(operation), start)
     }
 
-    fn run(&self, memory: &mut [u8], start: u64, checkpoint: Checkpoint<'_>) -> Outcome {
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome {
         let operation = &self.0;
         let (output, inputs) = split(memory, operation.output)?;
 
@@ -203,7 +203,7 @@ impl Operation for Convolution {
             residual: inputs.optional(operation.residual, "the residual")?,
             output: output_numbers(output)?,
         };
-        Ok(conv2d.run(data, start, checkpoint)?)
+        Ok(conv2d.run_by(InstructionSet::best(), data, start, team)?)
     }
 }
 
@@ -221,10 +221,10 @@ impl Operation for FilterPacking {
         (FilterPacking { shape, filters, packed }, start)
     }
 
-    fn run(&self, memory: &mut [u8], start: u64, checkpoint: Checkpoint<'_>) -> Outcome {
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome {
         let (packed, inputs) = split(memory, self.packed)?;
         let filters = inputs.numbers(self.filters, "the filters")?;
         let conv2d = kernels::Conv2d::from(self.shape);
-        Ok(conv2d.pack(filters, output_numbers(packed)?, start, checkpoint)?)
+        Ok(conv2d.pack(filters, output_numbers(packed)?, start, &mut || team.checkpoint())?)
     }
 }

@@ -15,7 +15,7 @@ use super::super::store_state::State;
 use super::super::{Budget, Call, Engine, trap};
 use super::steps::report;
 use super::{CompileLimits, Job, Report, StageName};
-use crate::capability::{ConfigValues, Grants, Sidecar, Sidecars};
+use crate::capability::{ConfigValues, Grants, KernelGrant, Sidecar, Sidecars};
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{CpuShare, Tenant};
 
@@ -51,7 +51,7 @@ pub(super) async fn run_load(
         key_value: None,
         sql: None,
         // Kernels reach nothing but the guest's own memory, so `load` has them whatever is granted.
-        kernels: true,
+        kernels: Some(KernelGrant::default()),
         log: Arc::new(|line| report(line.into())),
     };
 

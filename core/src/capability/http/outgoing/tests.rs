@@ -35,7 +35,7 @@ fn outgoing(origins: Option<&[&str]>, tenant: &Arc<Tenant>) -> (Outgoing, Arc<Mu
         http,
         key_value: None,
         sql: None,
-        kernels: false,
+        kernels: None,
         log,
     };
 

@@ -58,6 +58,7 @@ fn instances(settings: &ModelSettings, report: &ServableReport) -> Value {
         "min": settings.instances.min,
         "max": settings.instances.max,
         "idle_timeout_ms": milliseconds(settings.instances.idle_timeout),
+        "threads": settings.instances.threads,
         "idle": report.idle_instances,
         "busy": report.busy_instances,
     })
