@@ -13,7 +13,12 @@ use super::super::throughput::wait_until_ready;
 
 /// A network and what it is measured with.
 pub(super) struct Network {
+    /// The name of the model.
     pub(super) name: &'static str,
+    /// The name of the network, which several models may have.
+    pub(super) file: &'static str,
+    /// The threads of Wardian and of ONNX Runtime.
+    pub(super) threads: usize,
     /// The sizes of its requests.
     pub(super) cases: &'static [&'static str],
     /// The most that it should take, as a multiple of ONNX Runtime's time.
@@ -21,15 +26,18 @@ pub(super) struct Network {
 }
 
 /// The measured networks. Sizes are rows, or rows and tokens.
-pub(super) const NETWORKS: [Network; 7] = [
-    Network { name: "minilm", cases: &TOKENS, aim: 1.15 },
-    Network { name: "minilm-int8", cases: &TOKENS, aim: 1.3 },
-    Network { name: "resnet50", cases: &ROWS, aim: 1.25 },
-    Network { name: "squeezenet", cases: &ROWS, aim: 1.35 },
-    Network { name: "magika", cases: &ROWS, aim: 1.5 },
-    Network { name: "text-direction", cases: &ROWS, aim: 1.35 },
-    Network { name: "text-detector", cases: &ROWS, aim: 1.35 },
+pub(super) const NETWORKS: [Network; 8] = [
+    Network::new("minilm", &TOKENS, 1.15),
+    Network::new("minilm-int8", &TOKENS, 1.3),
+    RESNET_50,
+    Network { name: "resnet50-two-threads", threads: 2, ..RESNET_50 },
+    Network::new("squeezenet", &ROWS, 1.35),
+    Network::new("magika", &ROWS, 1.5),
+    Network::new("text-direction", &ROWS, 1.35),
+    Network::new("text-detector", &ROWS, 1.35),
 ];
+
+pub(super) const RESNET_50: Network = Network::new("resnet50", &ROWS, 1.25);
 
 const TOKENS: [&str; 4] = ["1x16", "1x128", "8x16", "8x128"];
 const ROWS: [&str; 2] = ["1", "8"];
@@ -45,6 +53,13 @@ const SETTINGS: &str = "\
 batching.max_batch_size = 1
 limits = { memory = \"1GiB\", request = \"64MiB\", response = \"64MiB\", deadline = \"60s\", cpu_time = \"60s\" }
 ";
+
+impl Network {
+    /// A network on one thread.
+    const fn new(name: &'static str, cases: &'static [&'static str], aim: f64) -> Self {
+        Network { name, file: name, threads: 1, cases, aim }
+    }
+}
 
 /// The folder with the networks.
 pub(super) struct Networks {
@@ -83,7 +98,7 @@ impl Networks {
     pub(super) fn serve(&self, isolation: &str) -> Result<Server> {
         let models = self.folder.path().join(isolation);
         for network in &NETWORKS {
-            self.install(network.name, &models, isolation)?;
+            self.install(network, &models, isolation)?;
         }
         let server = Server::wardian(&models, &self.folder.path().join("state").join(isolation))?;
         wait_until_ready(&server)?;
@@ -91,12 +106,14 @@ impl Networks {
     }
 
     /// Installs a network in a repository.
-    pub(super) fn install(&self, name: &str, models: &Path, isolation: &str) -> Result<()> {
-        let version = models.join(name).join("1");
+    pub(super) fn install(&self, network: &Network, models: &Path, isolation: &str) -> Result<()> {
+        let version = models.join(network.name).join("1");
         fs::create_dir_all(&version)?;
-        let settings = format!("isolation = \"{isolation}\"\n{SETTINGS}");
+        let threads = network.threads;
+        let settings =
+            format!("isolation = \"{isolation}\"\ninstances.threads = {threads}\n{SETTINGS}");
         fs::write(version.with_file_name("model.toml"), settings)?;
-        fs::copy(self.folder.path().join("models").join(name).join("1/model.onnx"), {
+        fs::copy(self.folder.path().join("models").join(network.file).join("1/model.onnx"), {
             version.join("model.onnx")
         })?;
         Ok(())
@@ -106,16 +123,16 @@ impl Networks {
     pub(super) fn request(
         &self,
         tenant: Option<&str>,
-        network: &str,
+        network: &Network,
         case: &str,
     ) -> Result<Vec<u8>> {
         let head = self.expected(network, case)?.head;
         let body = fs::read(self.case(network, case, "request"))?;
-        Ok(http_client::infer_binary(tenant, network, &body, head))
+        Ok(http_client::infer_binary(tenant, network.name, &body, head))
     }
 
     /// Checks the body of a response, whose binary data are the first output.
-    pub(super) fn check(&self, network: &str, case: &str, body: &[u8]) -> Result<()> {
+    pub(super) fn check(&self, network: &Network, case: &str, body: &[u8]) -> Result<()> {
         let expected = self.expected(network, case)?.answer;
         let start = body.len().checked_sub(expected.len() * 4).context("a short response")?;
         let numbers =
@@ -124,16 +141,18 @@ impl Networks {
         let largest = expected.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
         let distances = numbers.zip(&expected).map(|(given, wanted)| (given - wanted).abs());
         let distance = distances.fold(0.0, f32::max) / largest;
-        ensure!(distance < 1e-3, "{network} {case}: {distance} from ONNX Runtime's answer");
+        let name = network.name;
+        ensure!(distance < 1e-3, "{name} {case}: {distance} from ONNX Runtime's answer");
         Ok(())
     }
 
-    fn expected(&self, network: &str, case: &str) -> Result<Expected> {
+    fn expected(&self, network: &Network, case: &str) -> Result<Expected> {
         Ok(serde_json::from_slice(&fs::read(self.case(network, case, "json"))?)?)
     }
 
-    fn case(&self, network: &str, case: &str, extension: &str) -> PathBuf {
-        self.folder.path().join("cases").join(format!("{network}-{case}.{extension}"))
+    fn case(&self, network: &Network, case: &str, extension: &str) -> PathBuf {
+        let file = network.file;
+        self.folder.path().join("cases").join(format!("{file}-{case}.{extension}"))
     }
 }
 

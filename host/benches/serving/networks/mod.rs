@@ -17,7 +17,7 @@ use super::http_client::Client;
 use super::options::Options;
 use super::process::Server;
 use super::report::{Aim, Table, format_number, median};
-use files::{NETWORKS, Networks};
+use files::{NETWORKS, Network, Networks};
 use reference::Reference;
 
 /// Measures and prints.
@@ -71,11 +71,16 @@ fn whole_networks(options: &Options, networks: &Networks) -> Result<()> {
             let mut rounds = Rounds::default();
             let seconds = options.window().as_secs_f64() / 4.0;
             for _ in 0..options.rounds() {
-                rounds.reference.push(reference.time(network.name, case, 1, seconds)?);
-                let [engine, http] = served(&pooled, networks, network.name, case, seconds)?;
+                rounds.reference.push(reference.time(
+                    network.file,
+                    case,
+                    network.threads,
+                    seconds,
+                )?);
+                let [engine, http] = served(&pooled, networks, network, case, seconds)?;
                 rounds.pooled.push(engine);
                 rounds.http_pooled.push(http);
-                let [engine, http] = served(&fresh, networks, network.name, case, seconds)?;
+                let [engine, http] = served(&fresh, networks, network, case, seconds)?;
                 rounds.fresh.push(engine);
                 rounds.http_fresh.push(http);
             }
@@ -120,7 +125,7 @@ fn row(name: &str, case: &str, rounds: &Rounds, of: fn(&[Times]) -> f64) -> Vec<
 fn served(
     server: &Server,
     networks: &Networks,
-    network: &str,
+    network: &Network,
     case: &str,
     seconds: f64,
 ) -> Result<[Times; 2]> {

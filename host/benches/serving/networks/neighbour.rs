@@ -14,7 +14,7 @@ use super::super::neighbours::{Greedy, measure_beside};
 use super::super::options::Options;
 use super::super::process::Server;
 use super::super::throughput::wait_until_ready;
-use super::files::Networks;
+use super::files::{Networks, RESNET_50};
 
 /// Connections of the tenant with the network.
 const CONNECTIONS: usize = 8;
@@ -23,7 +23,7 @@ const CONNECTIONS: usize = 8;
 pub(super) fn run(options: &Options, networks: &Networks) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = two_tenants(folder.path(), networks)?;
-    let request = networks.request(Some("b"), "resnet50", "1")?;
+    let request = networks.request(Some("b"), &RESNET_50, "1")?;
     let network = Greedy {
         what: format!("{CONNECTIONS} connections with ResNet-50, one request after another"),
         start: &|| Endless::start(&server, &request),
@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options, networks: &Networks) -> Result<()> {
 fn two_tenants(folder: &Path, networks: &Networks) -> Result<Server> {
     let of = |tenant: &str| folder.join("models").join(tenant);
     models::install(&of("a"), "house-price", &models::component()?, "")?;
-    networks.install("resnet50", &of("b"), "request")?;
+    networks.install(&RESNET_50, &of("b"), "request")?;
     fs::write(folder.join("wardian.toml"), "[tenants.a]\n[tenants.b]\n")?;
 
     let server = Server::wardian_in(folder)?;
