@@ -17,11 +17,13 @@ pub(super) fn is_batchable(
     outputs: &[ModelOutput],
 ) -> bool {
     let required = || inputs.iter().filter(|input| input.default.is_none());
+    let has_rows = |output: &ModelOutput| {
+        !output.depends_on_values
+            && output.shape.as_ref().is_some_and(|shape| shape.first() == Some(&-1))
+    };
     let have_rows = required().count() > 0
         && inputs.iter().all(ModelInput::has_rows)
-        && outputs
-            .iter()
-            .all(|output| output.shape.as_ref().is_some_and(|shape| shape.first() == Some(&-1)));
+        && outputs.iter().all(has_rows);
     have_rows && are_independent(program, inputs).unwrap_or(false)
 }
 

@@ -99,7 +99,7 @@ fn output_spec(output: &ModelOutput) -> TensorSpec {
     TensorSpec {
         name: output.name.clone(),
         datatype: output.element.datatype(),
-        shape: output.shape.clone().unwrap_or_else(|| vec![-1]),
+        shape: output.described().to_vec(),
         optional: false,
     }
 }

@@ -7,7 +7,7 @@ use wardian_sdk::{Error, OrError};
 use super::inputs::shape;
 use crate::Program;
 use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
-use crate::tensor::{Data, ElementType, Tensor};
+use crate::tensor::{Data, ElementType, Shape, Tensor};
 use crate::text::shown;
 use crate::value_type::{Classes, ValueType};
 
@@ -19,6 +19,8 @@ pub(crate) struct ModelOutput {
     pub element: ElementType,
     /// The extents, -1 for any; `None` if the file does not say.
     pub shape: Option<Vec<i64>>,
+    /// True if a trial has shown that values of inputs decide the shape.
+    pub depends_on_values: bool,
     /// The classes of its columns, if it is ZipMap's.
     pub classes: Option<Arc<Classes>>,
 }
@@ -76,14 +78,11 @@ pub(super) fn read(
     let outputs = outputs.map(|((name, declared), value_type)| {
         let tensor = declared.r#type.as_ref().and_then(|declared| declared.tensor_type.as_ref());
         match value_type {
-            ValueType::Tensor(element) => {
-                let shape = tensor.and_then(shape);
-                ModelOutput { name, element: *element, shape, classes: None }
-            }
+            ValueType::Tensor(element) => ModelOutput::new(name, *element, tensor.and_then(shape)),
             ValueType::Maps(classes) => {
                 let shape = Some(vec![-1, classes.len() as i64]);
                 let classes = Some(Arc::clone(classes));
-                ModelOutput { name, element: ElementType::F32, shape, classes }
+                ModelOutput { classes, ..ModelOutput::new(name, ElementType::F32, shape) }
             }
         }
     });
@@ -94,23 +93,40 @@ pub(super) fn read(
 // === impl ModelOutput ===
 
 impl ModelOutput {
+    fn new(name: String, element: ElementType, shape: Option<Vec<i64>>) -> Self {
+        ModelOutput { name, element, shape, depends_on_values: false, classes: None }
+    }
+
     /// Returns the tensor of a response.
     ///
     /// # Errors
-    /// Failed if its shape is not the one that the metadata say, which graphs can make depend on
-    /// values.
+    /// If its shape is not the one that the metadata say. Rejected where the values of the request
+    /// decide the shape, and failed elsewhere.
     pub(super) fn tensor(&self, value: &Tensor) -> Result<wardian_sdk::Tensor, Error> {
-        let said = self.shape.as_deref().unwrap_or(&[-1]);
-        let extents = || value.shape().iter().zip(said);
-        let fits = extents().all(|(extent, said)| *said == -1 || *said == *extent as i64);
-        if value.shape().len() != said.len() || !fits {
-            let shape = value.shape();
-            return Err(Error::failed(shown(&format!(
-                "the output '{}' has the shape {shape:?} in place of {said:?}",
-                self.name
-            ))));
+        if self.fits(value.shape()) {
+            return Ok(self.wire(value));
         }
-        Ok(self.wire(value))
+
+        let (shape, said) = (value.shape(), self.described());
+        let text =
+            format!("the output '{}' has the shape {shape:?} in place of {said:?}", self.name);
+        match self.depends_on_values {
+            true => Err(Error::rejected(shown(&format!("with these values, {text}")))),
+            false => Err(Error::failed(shown(&text))),
+        }
+    }
+
+    /// Returns true if the metadata say this shape.
+    pub(super) fn fits(&self, shape: &Shape) -> bool {
+        let said = self.described();
+        let mut extents = shape.iter().zip(said);
+        let is_within = extents.all(|(extent, said)| *said == -1 || *said == *extent as i64);
+        shape.len() == said.len() && is_within
+    }
+
+    /// The shape that the metadata say.
+    pub(super) fn described(&self) -> &[i64] {
+        self.shape.as_deref().unwrap_or(&[-1])
     }
 
     fn wire(&self, value: &Tensor) -> wardian_sdk::Tensor {

@@ -1,6 +1,7 @@
 //! Inputs, outputs and properties of served files, and what is refused.
 
-use wardian_sdk::Tensor;
+use model_file::Predictor;
+use wardian_sdk::{Error, Tensor};
 
 use super::{ask, open_file, open_graph, refusal, request};
 use crate::proto::{AttributeProto, GraphProto, ModelProto, StringStringEntryProto};
@@ -52,6 +53,35 @@ fn a_constant_that_is_an_input_too_may_be_left_out_or_given() {
     request.inputs.push(Tensor::new("c", [2], [5.0_f32, 6.0]));
     let response = model.predict(&request).unwrap();
     assert_eq!(response.outputs[0].view::<f32>().unwrap().to_vec(), [5.0, 6.0]);
+}
+
+#[test]
+fn values_may_decide_the_shape_of_an_output() {
+    let served = |keepdims| {
+        let mut sum = node("ReduceSum", &["x", "axes"], &["y"]);
+        sum.attribute.push(integer("keepdims", keepdims));
+        let input = vec![value("x", FLOAT, &[Some(2), Some(3)]), value("axes", INT64, &[Some(2)])];
+        let shape: &[_] = if keepdims == 1 { &[Some(2), Some(1)] } else { &[] };
+        let output = vec![value("y", FLOAT, shape)];
+        open_graph(GraphProto { input, output, ..graph(vec![sum]) }).unwrap()
+    };
+    let sums = |model: &dyn Predictor, axes: [i64; 2]| {
+        let mut request = request(Tensor::new("x", [2, 3], [1.0_f32; 6]));
+        request.inputs.push(Tensor::new("axes", [2], axes));
+        model.predict(&request).map(|response| response.outputs[0].shape.clone())
+    };
+
+    // Two axes of zero are one axis.
+    let model = served(1);
+    assert_eq!(model.metadata().outputs[0].shape, [-1, -1]);
+    assert_eq!(sums(&*model, [0, 0]).unwrap(), [1, 3]);
+    assert_eq!(sums(&*model, [1, 1]).unwrap(), [2, 1]);
+
+    let model = served(0);
+    assert!(sums(&*model, [0, 1]).unwrap().is_empty());
+    let error = sums(&*model, [0, 0]).unwrap_err();
+    let text = "with these values, the output 'y' has the shape [3] in place of []";
+    assert!(matches!(&error, Error::Rejected(said) if said == text), "{error:?}");
 }
 
 #[test]
