@@ -34,6 +34,7 @@ mod lifespan;
 mod log;
 mod memory_residue;
 mod model_files;
+mod onnx_node_tests;
 mod openai;
 mod protocols;
 mod remote;
