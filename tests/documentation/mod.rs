@@ -246,7 +246,7 @@ fn the_blocks_that_are_not_run_are_counted() {
         ("examples/sessions/README.md", 1),
         ("examples/shared-state/README.md", 1),
         ("fuzz/README.md", 2),
-        ("guest-models/runtimes/conformance/README.md", 3),
+        ("guest-models/runtimes/conformance/README.md", 4),
         ("python/README.md", 4),
     ];
     assert_eq!(counts, expected);
