@@ -191,6 +191,10 @@ fn starts(python: &OsString) -> bool {
     starts
 }
 
+/// The settings of an example without its own. No client is about deadlines, and guests get little
+/// CPU time while other programs compile.
+const PATIENT: &str = "[limits]\ndeadline = '60s'\n";
+
 /// A server, not yet started, with these example models.
 fn serving(names: &[&str]) -> Setup {
     Server::with_models(|models| {
@@ -200,9 +204,8 @@ fn serving(names: &[&str]) -> Setup {
                 continue;
             }
             let version = guest_folder(name);
-            if let Ok(settings) = std::fs::read_to_string(version.join("../model.toml")) {
-                models.settings(name, &settings);
-            }
+            let settings = std::fs::read_to_string(version.join("../model.toml"));
+            models.settings(name, settings.as_deref().unwrap_or(PATIENT));
             models.copy_folder(&version, &format!("{name}/1"));
         }
     })
