@@ -141,9 +141,8 @@ impl HttpMeter {
     /// Settles the time of one of several requests at the same time. Their times are not known
     /// apart, so one that has called a guest makes a constant time free.
     pub(super) fn settle_one_of_several(&self, called_guest: bool) {
-        let mut request = self.request();
-        request.is_paced = !called_guest;
         if called_guest {
+            let mut request = self.request();
             request.credit = (request.credit + CALL_CREDIT).min(MAX_CREDIT);
         }
     }
