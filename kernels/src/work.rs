@@ -169,7 +169,7 @@ impl<W: Work> Run<'_, W> {
             self.batch_end(first).min(first + part)
         };
 
-        // What the threads write is ordered by the end of their calls.
+        // The end of the calls orders the writes of the threads.
         let taken = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
             (first < self.count).then(|| end_of(first))
         });

@@ -104,6 +104,7 @@ impl Batcher {
         &self,
         request: InferRequest,
         call: Call,
+        arrived: Instant,
     ) -> Result<(QueuedRequest<'_>, bool), InferError> {
         let priority = request.priority;
         let deadline = call.budget.deadline();
@@ -115,7 +116,6 @@ impl Batcher {
         let queue_guard =
             if state.is_blocked { Some(self.tenant.take(Resource::Queue, 1)?) } else { None };
 
-        let arrived = Instant::now();
         let item = Item { request, call, arrived, reply, queue_guard };
         let ticket = state.queue.push(item, priority, size, arrived, deadline);
         let leads = !std::mem::replace(&mut state.has_leader, true);

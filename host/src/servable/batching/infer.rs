@@ -29,7 +29,7 @@ impl Batcher {
         }
 
         let budget = call.budget.clone();
-        let (mut queued, leads) = self.enqueue(request, call)?;
+        let (mut queued, leads) = self.enqueue(request, call, arrived)?;
         if leads {
             tokio::select! {
                 biased;
