@@ -26,20 +26,42 @@ pub(crate) fn run_pieces(
         return Err(Error::TooLarge("the position to continue at"));
     }
 
-    let limit = set.work_between_checkpoints();
-    let mut work = 0_u64;
-
+    let mut interval = Interval::new(set);
     for piece in start..count {
-        work = work.saturating_add(run(piece));
-        if work < limit || piece + 1 == count {
-            continue;
-        }
-
-        work = 0;
-        if checkpoint().is_break() {
+        let is_due = interval.is_over_after(run(piece));
+        if is_due && piece + 1 < count && checkpoint().is_break() {
             return Ok(Some(piece + 1));
         }
     }
 
     Ok(None)
+}
+
+/// The most pieces between two checkpoints. A piece with few multiplications may take 10
+/// microseconds, for what it copies.
+const MOST_PIECES: u64 = 32;
+
+/// The work between two checkpoints.
+pub(crate) struct Interval {
+    done: u64,
+    limit: u64,
+}
+
+impl Interval {
+    pub(crate) fn new(set: InstructionSet) -> Self {
+        Interval { done: 0, limit: set.work_between_checkpoints() }
+    }
+
+    /// Adds a piece with that many multiplications. Returns true if a checkpoint is due, and begins
+    /// the next interval.
+    pub(crate) fn is_over_after(&mut self, multiplications: u64) -> bool {
+        let work = multiplications.max(self.limit / MOST_PIECES);
+        self.done = self.done.saturating_add(work);
+
+        let is_over = self.done >= self.limit;
+        if is_over {
+            self.done = 0;
+        }
+        is_over
+    }
 }

@@ -4,6 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::progress::Interval;
 use crate::{Checkpoint, Error, InstructionSet, Team};
 
 /// An operation, taken apart into units that can be computed in any order and at the same time. A
@@ -63,7 +64,7 @@ pub(crate) fn run_work(
         return Err(Error::TooLarge("the position to continue at"));
     }
 
-    let run = Run { work, limit: set.work_between_checkpoints(), count };
+    let run = Run { work, set, limit: set.work_between_checkpoints(), count };
     let threads = run.threads(first, team);
     if threads < 2 {
         return Ok(run.alone(first, step, count, team).break_value());
@@ -88,6 +89,7 @@ pub(crate) fn run_work(
 /// A run of an operation.
 struct Run<'w, W> {
     work: &'w W,
+    set: InstructionSet,
     /// The multiplications after which there is a checkpoint.
     limit: u64,
     /// The number of units.
@@ -117,20 +119,18 @@ impl<W: Work> Run<'_, W> {
         let steps = self.work.steps();
         let mut memory = self.work.memory();
         let [mut first, mut step] = [first, step];
-        let mut done = 0_u64;
+        let mut interval = Interval::new(self.set);
 
         while first < end {
             let batch = first..self.batch_end(first);
             while step < steps {
-                done = done.saturating_add(self.work.run(batch.clone(), step, &mut memory));
+                let done = self.work.run(batch.clone(), step, &mut memory);
                 step += 1;
                 let next = if step < steps { first * steps + step } else { batch.end * steps };
 
-                if done >= self.limit && next < self.count * steps {
-                    done = 0;
-                    if team.checkpoint().is_break() {
-                        return ControlFlow::Break(next);
-                    }
+                let is_due = interval.is_over_after(done) && next < self.count * steps;
+                if is_due && team.checkpoint().is_break() {
+                    return ControlFlow::Break(next);
                 }
             }
             first = batch.end;
@@ -143,18 +143,15 @@ impl<W: Work> Run<'_, W> {
     /// Computes units as one of several threads, with checkpoints between units.
     fn together(&self, next: &AtomicU64, threads: usize, checkpoint: Checkpoint<'_>) {
         let mut memory = self.work.memory();
-        let mut done = 0_u64;
+        let mut interval = Interval::new(self.set);
 
         while let Some(units) = self.take(next, threads) {
-            for step in 0..self.work.steps() {
-                done = done.saturating_add(self.work.run(units.clone(), step, &mut memory));
-            }
+            let steps = 0..self.work.steps();
+            let run = |step| self.work.run(units.clone(), step, &mut memory);
+            let done = steps.map(run).sum();
 
-            if done >= self.limit {
-                done = 0;
-                if checkpoint().is_break() {
-                    return;
-                }
+            if interval.is_over_after(done) && checkpoint().is_break() {
+                return;
             }
         }
     }

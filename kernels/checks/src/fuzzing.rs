@@ -2,8 +2,10 @@
 
 use wardian_kernels::{
     Activation, Bias, Conv2d, Conv2dData, Error, InstructionSet, IntegerData, IntegerMatmul,
-    IntegerOutput, IntegerPacking, Matmul, MatmulData, Packing, Right, Strides, run_to_end,
+    IntegerOutput, IntegerPacking, Matmul, MatmulData, Packing, Right, Strides,
 };
+
+use crate::stop_soon;
 
 /// Reads sizes from bytes. Most are small, so that some descriptions are valid.
 struct Sizes<'a>(&'a [u8]);
@@ -55,12 +57,20 @@ pub fn description(bytes: &[u8]) {
 }
 
 /// Asserts that all instruction sets have the same outcome, and outputs that differ by rounding.
+/// Where one has not come to the end, the outputs are not compared: the sets have their checkpoints
+/// at other positions.
 fn agree<T: Copy + Into<f64>>(
     mut run: impl FnMut(InstructionSet) -> (Result<Option<u64>, Error>, Vec<T>),
 ) {
     let (expected, expected_output) = run(InstructionSet::PORTABLE);
     for set in InstructionSet::available() {
         let (outcome, output) = run(set);
+        if let (Ok(position), Ok(expected_position)) = (&outcome, &expected)
+            && (position.is_some() || expected_position.is_some())
+        {
+            continue;
+        }
+
         assert_eq!(outcome, expected, "{set}");
 
         for (actual, expected) in output.iter().zip(&expected_output) {
@@ -106,11 +116,11 @@ fn matmul(sizes: &mut Sizes<'_>) {
             residual: &residual,
             output: &mut output,
         };
-        (operation.run_with(set, data, 0, &mut run_to_end), output)
+        (operation.run_with(set, data, 0, &mut stop_soon()), output)
     });
 
     let mut packed = vec![0.0; right.len()];
-    let _ = packing.run(&left, &mut packed, u64::from(sizes.byte() % 4), &mut run_to_end);
+    let _ = packing.run(&left, &mut packed, u64::from(sizes.byte() % 4), &mut stop_soon());
 }
 
 fn integer_matmul(sizes: &mut Sizes<'_>) {
@@ -142,11 +152,11 @@ fn integer_matmul(sizes: &mut Sizes<'_>) {
             right_zero: &zeros,
             output: IntegerOutput::Int32(&mut output),
         };
-        (operation.run_with(set, data, 0, &mut run_to_end), output)
+        (operation.run_with(set, data, 0, &mut stop_soon()), output)
     });
 
     let mut packed = vec![0; right.len()];
-    let _ = packing.run(&left, &mut packed, 0, &mut run_to_end);
+    let _ = packing.run(&left, &mut packed, 0, &mut stop_soon());
 }
 
 fn conv2d(sizes: &mut Sizes<'_>) {
@@ -191,9 +201,9 @@ fn conv2d(sizes: &mut Sizes<'_>) {
             residual: &residual,
             output: &mut output,
         };
-        (operation.run_with(set, data, 0, &mut run_to_end), output)
+        (operation.run_with(set, data, 0, &mut stop_soon()), output)
     });
 
     let mut packed = vec![0.0; filters.len()];
-    let _ = operation.pack(&input, &mut packed, 0, &mut run_to_end);
+    let _ = operation.pack(&input, &mut packed, 0, &mut stop_soon());
 }

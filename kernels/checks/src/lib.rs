@@ -3,7 +3,22 @@
 pub mod fuzzing;
 pub mod threads;
 
+use std::ops::ControlFlow;
+
 use wardian_kernels::{Activation, Bias, Conv2d, Matmul, Right, Strides};
+
+/// The most checkpoints of a run of an arbitrary description. Strides of 0 describe a product of any
+/// length in a few numbers.
+const MOST_CHECKPOINTS: u32 = 8;
+
+/// Returns a checkpoint that breaks when the run has lasted long enough for a test.
+pub fn stop_soon() -> impl FnMut() -> ControlFlow<()> {
+    let mut left = MOST_CHECKPOINTS;
+    move || {
+        left -= 1;
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
 
 /// Returns reproducible numbers between -1 and 1.
 pub fn random_floats(count: usize, seed: u64) -> Vec<f32> {

@@ -1,9 +1,12 @@
 //! Descriptions that do not fit, or make no sense, are errors.
 
+use std::ops::ControlFlow;
+
+use kernel_checks::stop_soon;
 use proptest::prelude::*;
 use wardian_kernels::{
-    Activation, Bias, Conv2d, Conv2dData, Error, IntegerData, IntegerMatmul, IntegerOutput,
-    IntegerPacking, Matmul, MatmulData, Packing, Right, Strides, run_to_end,
+    Activation, Bias, Conv2d, Conv2dData, Error, InstructionSet, IntegerData, IntegerMatmul,
+    IntegerOutput, IntegerPacking, Matmul, MatmulData, Packing, Right, Strides,
 };
 
 /// A size or stride: small ones, which may fit, and those near the limits of the arithmetic.
@@ -24,6 +27,43 @@ fn strides() -> impl Strategy<Value = Strides> {
 /// A slice's length.
 fn lengths() -> impl Strategy<Value = usize> {
     prop_oneof![Just(0), 0..200_usize]
+}
+
+/// Strides of 0 make a product of 536,871,167 terms of one number.
+#[test]
+fn an_endless_description_of_the_fuzz_target_is_stopped() {
+    let sizes = [0xff, 0xff, 1, 1, 0xff, 0xff, 0, 0, 0x20, 0x19, 0, 0, 0, 4, 0, 0, 0];
+    kernel_checks::fuzzing::description(&sizes);
+}
+
+#[test]
+fn pieces_with_few_multiplications_have_checkpoints() {
+    let dots = Strides { batch: 0, row: 0, column: 0 };
+    let operation = Matmul {
+        left: dots,
+        right: Right::Plain(dots),
+        output: Strides { batch: 0, row: 1, column: 1 },
+        ..Matmul::dense(1, 192_000, 1)
+    };
+
+    for set in InstructionSet::available() {
+        let mut checkpoints = 0;
+        let mut count = || {
+            checkpoints += 1;
+            ControlFlow::Continue(())
+        };
+        let mut output = [0.0];
+        let data = MatmulData {
+            left: &[1.0],
+            right: &[1.0],
+            bias: &[],
+            residual: &[],
+            output: &mut output,
+        };
+        assert_eq!(operation.run_with(set, data, 0, &mut count), Ok(None));
+        // There are 1,000 pieces, which copy numbers for longer than they multiply.
+        assert!(checkpoints >= 20, "{set}: {checkpoints}");
+    }
 }
 
 proptest! {
@@ -51,10 +91,10 @@ proptest! {
         let data = MatmulData {
             left: &left, right: &right, bias: &bias, residual: &residual, output: &mut output,
         };
-        let _ = operation.run(data, start, &mut run_to_end);
+        let _ = operation.run(data, start, &mut stop_soon());
 
         let packing = Packing { inner, columns, strides: operation.left };
-        let _ = packing.run(&left, &mut output, start, &mut run_to_end);
+        let _ = packing.run(&left, &mut output, start, &mut stop_soon());
     }
 
     #[test]
@@ -84,10 +124,10 @@ proptest! {
             },
         };
         let data = IntegerData { left: &left, right: &right, right_zero: &zeros, output };
-        let _ = operation.run(data, start, &mut run_to_end);
+        let _ = operation.run(data, start, &mut stop_soon());
 
         let packing = IntegerPacking { inner, columns, strides, signed: left_signed };
-        let _ = packing.run(&left, &mut bytes, start, &mut run_to_end);
+        let _ = packing.run(&left, &mut bytes, start, &mut stop_soon());
     }
 
     #[test]
@@ -109,8 +149,8 @@ proptest! {
         let data = Conv2dData {
             input: &input, filters: &filters, bias: &bias, residual: &residual, output: &mut output,
         };
-        let _ = operation.run(data, start, &mut run_to_end);
-        let _ = operation.pack(&filters, &mut output, start, &mut run_to_end);
+        let _ = operation.run(data, start, &mut stop_soon());
+        let _ = operation.pack(&filters, &mut output, start, &mut stop_soon());
     }
 }
 
@@ -141,7 +181,7 @@ fn run(operation: &Matmul, lengths: [usize; 5], start: u64) -> Result<Option<u64
         residual: &residual,
         output: &mut output,
     };
-    operation.run(data, start, &mut run_to_end)
+    operation.run(data, start, &mut stop_soon())
 }
 
 #[test]
