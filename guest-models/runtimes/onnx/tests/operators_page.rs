@@ -15,6 +15,8 @@ fn page() -> String {
             Domain::Onnx => "ai.onnx",
             Domain::Ml => "ai.onnx.ml",
             Domain::Microsoft => "com.microsoft",
+            // No file has them.
+            Domain::Wardian => continue,
         };
         served.entry((domain, operator.name)).or_default().push(operator.versions);
     }

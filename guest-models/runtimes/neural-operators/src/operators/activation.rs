@@ -1,7 +1,7 @@
 //! Activation functions that only networks have.
 
-use wardian_sdk::Error;
 use wardian_sdk::kernels::Activation;
+use wardian_sdk::{Error, OrError};
 
 use onnx_executor::kernel::Kernel;
 use onnx_executor::node::Node;
@@ -9,9 +9,9 @@ use onnx_executor::operators::erf::erf;
 use onnx_executor::operators::number::{Float, Number};
 use onnx_executor::operators::unary::map;
 use onnx_executor::operators::{Domain, Operator, for_types};
-use onnx_executor::tensor::{ElementType, Tensor};
+use onnx_executor::tensor::{ElementType, Shape, Tensor};
 
-use super::fused::activated;
+use super::fused::{self, activated, added_axes};
 
 const FLOATS: &[ElementType] = ElementType::FLOATS;
 
@@ -26,6 +26,11 @@ const fn microsoft(name: &'static str, build: fn(&Node<'_>) -> Result<Kernel, Er
     Operator { domain: Domain::Microsoft, ..Operator::onnx(name, 1, FLOATS, build) }
 }
 
+/// An operator that takes the place of several nodes.
+const fn joined(name: &'static str, build: fn(&Node<'_>) -> Result<Kernel, Error>) -> Operator {
+    Operator { domain: Domain::Wardian, ..Operator::onnx(name, 1, FLOATS, build) }
+}
+
 /// The operators of this file.
 pub(super) const OPERATORS: &[Operator] = &[
     Operator::onnx("Gelu", 20, FLOATS, |node| match node.text("approximate", "none")? {
@@ -33,7 +38,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         "tanh" => curve(node, Activation::GeluTanh, fast_gelu),
         other => Err(Error::failed(format_args!("approximate {other:?} is not known"))),
     }),
-    function!("HardSwish", 14, |value| value * (value / 6.0 + 0.5).clamp(0.0, 1.0)),
+    function!("HardSwish", 14, hard_swish),
     function!("Mish", 18, |value| value * softplus(value).tanh()),
     Operator::onnx("Swish", 24, FLOATS, swish),
     Operator::onnx("Shrink", 9, ElementType::NUMBERS, |node| {
@@ -51,6 +56,10 @@ pub(super) const OPERATORS: &[Operator] = &[
     microsoft("QuickGelu", swish),
     microsoft("FastGelu", |node| biased(node, fast_gelu)),
     microsoft("BiasGelu", |node| biased(node, gelu)),
+    joined("Gelu", |node| with_axes(node, gelu)),
+    joined("GeluTanh", |node| with_axes(node, fast_gelu)),
+    joined("HardSwish", |node| with_axes(node, hard_swish)),
+    joined("Silu", |node| with_axes(node, silu)),
 ];
 
 fn apply(node: &Node<'_>, function: fn(f64) -> f64) -> Result<Kernel, Error> {
@@ -67,6 +76,36 @@ fn curve(
         return apply(node, function);
     }
     Ok(Kernel::new(ElementType::F32, move |arguments| activated(arguments.take(0)?, activation)))
+}
+
+/// An activation that takes the place of several nodes. Constants with more axes than its input add
+/// some.
+fn with_axes(node: &Node<'_>, function: fn(f64) -> f64) -> Result<Kernel, Error> {
+    let axes = added_axes(node);
+    let activation = fused::curve(node).or_failed("it is not known")?;
+    if node.input_type(0)? != ElementType::F32 {
+        return apply(node, function);
+    }
+
+    Ok(Kernel::new(ElementType::F32, move |arguments| {
+        let tensor = activated(arguments.take(0)?, activation)?;
+        let missing = axes.saturating_sub(tensor.shape().len());
+        if missing == 0 {
+            return Ok(tensor);
+        }
+
+        let extents = std::iter::repeat_n(1, missing).chain(tensor.shape().iter().copied());
+        let shape = Shape::new(&extents.collect::<Vec<_>>())?;
+        tensor.reshape(shape)
+    }))
+}
+
+fn hard_swish(value: f64) -> f64 {
+    value * (value / 6.0 + 0.5).clamp(0.0, 1.0)
+}
+
+fn silu(value: f64) -> f64 {
+    value / (1.0 + (-value).exp())
 }
 
 pub(super) fn gelu(value: f64) -> f64 {

@@ -7,8 +7,9 @@ use onnx_executor::node::Node;
 use onnx_executor::operators::Domain;
 use onnx_executor::tensor::{ElementType, Tensor};
 
-/// Returns the activation that a node computes of floats and nothing else.
-pub(super) fn activation(node: &Node<'_>) -> Option<Activation> {
+/// Returns the activation that a node computes of floats and nothing else. Its input has so many
+/// axes or more.
+pub(super) fn activation(node: &Node<'_>, axes: usize) -> Option<Activation> {
     if node.input_type(0).ok()? != ElementType::F32 {
         return None;
     }
@@ -25,8 +26,25 @@ pub(super) fn activation(node: &Node<'_>) -> Option<Activation> {
             _ => Some(Activation::GeluTanh),
         },
         (Domain::Microsoft, "Gelu") => Some(Activation::Gelu),
+        (Domain::Wardian, _) => curve(node).filter(|_| added_axes(node) <= axes),
         _ => None,
     }
+}
+
+/// Returns the activation that takes the place of several nodes.
+pub(super) fn curve(node: &Node<'_>) -> Option<Activation> {
+    match node.proto().op_type.as_str() {
+        "Gelu" => Some(Activation::Gelu),
+        "GeluTanh" => Some(Activation::GeluTanh),
+        "HardSwish" => Some(Activation::HardSwish),
+        "Silu" => Some(Activation::Silu),
+        _ => None,
+    }
+}
+
+/// Returns the axes that the value of such an activation has at least: those of a constant.
+pub(super) fn added_axes(node: &Node<'_>) -> usize {
+    usize::try_from(node.integer("axes", 0)).unwrap_or_default()
 }
 
 /// The bounds of a Clip with constants, in the right order.

@@ -1,7 +1,7 @@
 //! Nodes that become one step: they answer as they do one by one.
 
 use onnx_executor::graph::{GraphInput, Language, Opsets, compile};
-use onnx_executor::proto::{GraphProto, NodeProto, TensorProto};
+use onnx_executor::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use onnx_executor::tensor::{ElementType, Tensor};
 use onnx_executor::testing::files::{FLOAT, file, floats, node, value};
 use onnx_executor::testing::tensor;
@@ -122,6 +122,171 @@ fn a_product_of_values_takes_in_a_factor() {
     let constants = [floats("four", &[], &[4.0])];
     let (x, z) = (tensor(&[2, 3], &numbers(6)), tensor(&[3, 2], &numbers(6)));
     assert_eq!(steps(&nodes, &constants, [&x, &z]), 1);
+}
+
+/// Nodes that compute an activation of `x` in the ways that files have it, and the name of each.
+fn activations() -> Vec<(&'static str, Vec<NodeProto>)> {
+    let clip = || node("Clip", &["shifted", "zero", "six"], &["bounded"]);
+    let shift = || node("Add", &["x", "three"], &["shifted"]);
+    let gate = |name| AttributeProto { f: Some(1.0 / 6.0), ..float(name) };
+    let hard = NodeProto {
+        attribute: vec![gate("alpha"), AttributeProto { f: Some(0.5), ..float("beta") }],
+        ..node("HardSigmoid", &["x"], &["bounded"])
+    };
+    let erf = |input| {
+        [
+            node("Div", &["x", "root of 2"], &["small"]),
+            node("Erf", &["small"], &["erf"]),
+            node("Add", &[input, "erf"], &["sum"]),
+        ]
+    };
+    let cubic = |cube: NodeProto| {
+        vec![
+            cube,
+            node("Mul", &["cube", "c"], &["small"]),
+            node("Add", &["x", "small"], &["inner"]),
+            node("Mul", &["root of 2 / pi", "inner"], &["scaled"]),
+            node("Tanh", &["scaled"], &["tanh"]),
+            node("Add", &["tanh", "one of 3 axes"], &["sum"]),
+            node("Mul", &["sum", "half"], &["halved"]),
+            node("Mul", &["x", "halved"], &["y"]),
+        ]
+    };
+    let joined = |first: &[NodeProto], last: &[NodeProto]| [first, last].concat();
+
+    vec![
+        (
+            "the product, then divided",
+            vec![
+                shift(),
+                clip(),
+                node("Mul", &["x", "bounded"], &["product"]),
+                node("Div", &["product", "six"], &["y"]),
+            ],
+        ),
+        (
+            "divided, then the product",
+            vec![
+                shift(),
+                clip(),
+                node("Mul", &["sixth", "bounded"], &["gate"]),
+                node("Mul", &["gate", "x"], &["y"]),
+            ],
+        ),
+        ("HardSigmoid", vec![hard, node("Mul", &["x", "bounded"], &["y"])]),
+        ("Sigmoid", vec![node("Sigmoid", &["x"], &["gate"]), node("Mul", &["x", "gate"], &["y"])]),
+        (
+            "Erf, half of x",
+            joined(
+                &erf("one"),
+                &[
+                    node("Mul", &["half", "x"], &["halved"]),
+                    node("Mul", &["halved", "sum"], &["y"]),
+                ],
+            ),
+        ),
+        (
+            "Erf, half of the product",
+            joined(
+                &erf("one"),
+                &[
+                    node("Mul", &["sum", "x"], &["product"]),
+                    node("Mul", &["product", "half"], &["y"]),
+                ],
+            ),
+        ),
+        ("Tanh of a power", cubic(node("Pow", &["x", "three"], &["cube"]))),
+        (
+            "Tanh of products",
+            joined(
+                &[node("Mul", &["x", "x"], &["square"])],
+                &cubic(node("Mul", &["square", "x"], &["cube"])),
+            ),
+        ),
+    ]
+}
+
+fn float(name: &str) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), ..AttributeProto::default() }
+}
+
+fn constants_of_activations() -> Vec<TensorProto> {
+    let scalars = [
+        ("zero", 0.0),
+        ("one", 1.0),
+        ("three", 3.0),
+        ("six", 6.0),
+        ("half", 0.5),
+        ("sixth", 1.0 / 6.0),
+        ("root of 2", std::f32::consts::SQRT_2),
+        ("root of 2 / pi", 0.797_884_6),
+        ("c", 0.044_715),
+        ("two", 2.0),
+    ];
+    let constants = scalars.map(|(name, value)| floats(name, &[], &[value])).into_iter();
+    constants.chain([floats("one of 3 axes", &[1, 1, 1], &[1.0])]).collect()
+}
+
+#[test]
+fn the_nodes_of_an_activation_are_one_step() {
+    let x = tensor(&[3, 4], &numbers(12).iter().map(|x| x * 6.0).collect::<Vec<_>>());
+    for (name, nodes) in activations() {
+        assert_eq!(steps(&nodes, &constants_of_activations(), [&x, &x]), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_convolution_takes_in_the_nodes_of_an_activation() {
+    let z = image(2);
+    for (name, mut nodes) in activations() {
+        nodes.insert(0, node("Conv", &["z", "w"], &["x"]));
+        let mut constants = constants_of_activations();
+        constants.push(constant("w", &[3, 2, 1, 1]));
+        // An input of the graph has that name.
+        rename(&mut nodes, "x", "sums");
+        assert_eq!(steps(&nodes, &constants, [&z, &z]), 1, "{name}");
+    }
+}
+
+fn rename(nodes: &mut [NodeProto], from: &str, to: &str) {
+    let names = nodes.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+    names.filter(|name| *name == from).for_each(|name| *name = to.to_owned());
+}
+
+#[test]
+fn nodes_that_only_resemble_an_activation_stay() {
+    let (x, z) = (tensor(&[2, 2], &numbers(4)), tensor(&[2, 2], &numbers(4)));
+    let changes = [("three", "two"), ("six", "two"), ("half", "two"), ("c", "two"), ("one", "two")];
+    for (name, nodes) in activations() {
+        let stays = nodes.len();
+        for (from, to) in changes {
+            let mut other = nodes.clone();
+            rename(&mut other, from, to);
+            if other != nodes && !(name == "Tanh of a power" && from == "three") {
+                assert_eq!(steps(&other, &constants_of_activations(), [&x, &z]), stays, "{name}");
+            }
+        }
+
+        // The factor is another value.
+        let mut other = nodes.clone();
+        let last = stays - 1;
+        rename(&mut other[last..], "x", "z");
+        if other != nodes {
+            assert_eq!(steps(&other, &constants_of_activations(), [&x, &z]), stays, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_value_inside_an_activation_that_is_used_elsewhere_stays() {
+    let (x, z) = (tensor(&[2, 2], &numbers(4)), tensor(&[2, 2], &numbers(4)));
+    for (name, mut nodes) in activations() {
+        let inner = nodes[nodes.len() - 2].output[0].clone();
+        rename(&mut nodes, "y", "activated");
+        nodes.push(node("Add", &["activated", &inner], &["y"]));
+        let count = steps(&nodes, &constants_of_activations(), [&x, &z]);
+        assert_eq!(count, nodes.len(), "{name}");
+    }
 }
 
 #[test]

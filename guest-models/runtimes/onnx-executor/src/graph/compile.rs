@@ -8,7 +8,7 @@ use wardian_sdk::{Error, OrError};
 
 use super::fusion::{Fused, Fusion};
 use super::opsets::Opsets;
-use super::{constant_folding, order, slots};
+use super::{activations, constant_folding, order, slots};
 use crate::kernel::{Argument, Kernel};
 use crate::node::{Input, Node, Subgraphs};
 use crate::program::{Program, Step};
@@ -86,18 +86,26 @@ fn compile_inside(
     if !graph.sparse_initializer.is_empty() {
         return Err(Error::failed("sparse initializers are not served; save them as dense ones"));
     }
+
+    let nodes = order::ordered(graph)?;
+    let mut operators = BTreeMap::new();
+    for node in &nodes {
+        *operators.entry(node.op_type.clone()).or_default() += 1;
+    }
+    let nodes = activations::join(graph, nodes, language.registry);
+
     let mut builder = Builder {
         scope: Scope { names: BTreeMap::new(), around, captures: RefCell::default() },
         language,
         constants: Vec::new(),
-        fusion: Fusion::new(graph),
+        fusion: Fusion::new(graph, nodes.iter().map(AsRef::as_ref)),
         steps: Vec::new(),
         values: 0,
-        operators: BTreeMap::new(),
+        operators,
     };
     builder.add_inputs(inputs)?;
     builder.add_initializers(graph)?;
-    for node in order::ordered(graph)? {
+    for node in &nodes {
         builder.add_node(node)?;
     }
     builder.finish(graph, inputs.len())
@@ -157,7 +165,6 @@ impl Builder<'_> {
     fn add_node(&mut self, proto: &NodeProto) -> Result<(), Error> {
         let version = self.language.opsets.version(proto)?;
         let values = self.inputs(proto)?;
-        self.count(proto);
         if proto.op_type == "Identity"
             && proto.domain.is_empty()
             && proto.attribute.is_empty()
@@ -208,10 +215,6 @@ impl Builder<'_> {
     fn find(&mut self, name: &str) -> Result<Value, Error> {
         let value = self.scope.find(name);
         value.or_failed(format_args!("nothing makes the value '{name}'"))
-    }
-
-    fn count(&mut self, proto: &NodeProto) {
-        *self.operators.entry(proto.op_type.clone()).or_default() += 1;
     }
 
     fn add_constants(

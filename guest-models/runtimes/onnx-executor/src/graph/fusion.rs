@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use wardian_sdk::Error;
 
-use super::names::used;
+use super::names::count_uses;
 use crate::kernel::{Argument, Fuse, Kernel};
 use crate::node::Node;
 use crate::program::Step;
-use crate::proto::GraphProto;
+use crate::proto::{GraphProto, NodeProto};
 
 /// The steps that may become one with a later node.
 pub(super) struct Fusion {
@@ -34,13 +34,13 @@ pub(super) struct Fused {
 }
 
 impl Fusion {
-    /// Counts the uses of the values of a graph. An output is used by what is around the graph.
-    pub(super) fn new(graph: &GraphProto) -> Self {
-        let mut uses = BTreeMap::new();
-        let outputs = graph.output.iter().map(|output| output.name.as_str());
-        for name in graph.node.iter().flat_map(used).chain(outputs) {
-            *uses.entry(name.to_owned()).or_default() += 1;
-        }
+    /// Fusion of the nodes of a graph.
+    pub(super) fn new<'a>(
+        graph: &'a GraphProto,
+        nodes: impl Iterator<Item = &'a NodeProto>,
+    ) -> Self {
+        let uses = count_uses(graph, nodes).into_iter();
+        let uses = uses.map(|(name, count)| (name.to_owned(), count)).collect();
         Self { uses, makers: BTreeMap::new() }
     }
 

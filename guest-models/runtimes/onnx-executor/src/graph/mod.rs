@@ -1,5 +1,6 @@
 //! From the graph of a file to a program: checks, order, types, slots.
 
+mod activations;
 mod compile;
 mod constant_folding;
 mod external;

@@ -1,6 +1,6 @@
 //! The names that a node uses, also in the graphs inside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::proto::{GraphProto, NodeProto};
 
@@ -9,6 +9,20 @@ pub(super) fn used(node: &NodeProto) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     add_used(node, &mut names);
     names
+}
+
+/// Returns the number of nodes that use each value of a graph. An output is used by what is around
+/// the graph.
+pub(super) fn count_uses<'a>(
+    graph: &'a GraphProto,
+    nodes: impl Iterator<Item = &'a NodeProto>,
+) -> BTreeMap<&'a str, usize> {
+    let mut uses = BTreeMap::new();
+    let outputs = graph.output.iter().map(|output| output.name.as_str());
+    for name in nodes.flat_map(used).chain(outputs) {
+        *uses.entry(name).or_default() += 1;
+    }
+    uses
 }
 
 fn add_used<'a>(node: &'a NodeProto, names: &mut BTreeSet<&'a str>) {

@@ -30,7 +30,7 @@ impl Opsets {
             return Err(Error::failed(text));
         }
 
-        let mut versions = BTreeMap::new();
+        let mut versions = BTreeMap::from([(Domain::WARDIAN.to_owned(), 1)]);
         for import in &model.opset_import {
             check(&import.domain, import.version)?;
             let domain = canonical(&import.domain).to_owned();

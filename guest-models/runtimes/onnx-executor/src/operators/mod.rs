@@ -97,6 +97,8 @@ pub enum Domain {
     Ml,
     /// com.microsoft.
     Microsoft,
+    /// Operators that take the place of several nodes of a file.
+    Wardian,
 }
 
 /// The lists of the files here: operators that tables and networks have in common.
@@ -129,6 +131,8 @@ impl Domain {
     pub const NEWEST: i64 = 28;
     /// The newest version of ai.onnx.ml.
     pub const NEWEST_ML: i64 = 5;
+    /// The name of [`Domain::Wardian`].
+    pub const WARDIAN: &str = "wardian";
 
     /// Returns the domain of this name, if it is known.
     pub fn of(name: &str) -> Option<Self> {
@@ -136,6 +140,7 @@ impl Domain {
             "" | "ai.onnx" => Some(Self::Onnx),
             "ai.onnx.ml" => Some(Self::Ml),
             "com.microsoft" => Some(Self::Microsoft),
+            Self::WARDIAN => Some(Self::Wardian),
             _ => None,
         }
     }
@@ -145,7 +150,7 @@ impl Domain {
         match self {
             Self::Onnx => (1, Self::NEWEST),
             Self::Ml => (1, Self::NEWEST_ML),
-            Self::Microsoft => (1, 1),
+            Self::Microsoft | Self::Wardian => (1, 1),
         }
     }
 }

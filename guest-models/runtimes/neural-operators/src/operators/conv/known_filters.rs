@@ -114,7 +114,7 @@ impl KnownFilters {
         }
         let inputs = self.inputs + node.inputs() - 1;
         let further = self.inputs..inputs;
-        if let Some(activation) = activation(node) {
+        if let Some(activation) = activation(node, self.shape.len()) {
             let consumed = self.consumed.iter().copied().chain(further).collect();
             let fused = KnownFilters { activation, inputs, consumed, ..self.clone() };
             return Ok(Some(fused.kernel(filters)));

@@ -85,7 +85,7 @@ impl KnownMatrix {
         }
         let inputs = self.inputs + node.inputs() - 1;
         let consumed = self.consumed.iter().copied().chain(self.inputs..inputs).collect();
-        if let Some(activation) = fused::activation(node) {
+        if let Some(activation) = fused::activation(node, 0) {
             return Some(KnownMatrix { activation, inputs, consumed, ..self.clone() });
         }
         if self.residual.is_some() {
