@@ -10,15 +10,18 @@ use crate::tensor::{Shape, allocate};
 pub struct Broadcast {
     /// The common shape.
     pub shape: Shape,
-    /// Dimensions, the last first, joined where both tensors are walked alike.
-    dimensions: Vec<Dimension>,
+    rows: Rows<2>,
 }
 
-#[derive(Clone, Copy)]
-struct Dimension {
+/// How to walk tensors of a common shape by rows: along its last axes, as many as all tensors walk
+/// alike.
+pub struct Rows<const N: usize> {
+    /// The elements of a row; 0 if there is no row.
     extent: usize,
-    /// Steps from one element to the next, 0 where a tensor is repeated.
-    steps: [usize; 2],
+    /// The steps between the elements of a row, 0 or 1.
+    steps: [usize; N],
+    /// The other axes, the last first, with the steps of each tensor.
+    outer: Vec<(usize, [usize; N])>,
 }
 
 /// Returns the common shape of tensors.
@@ -70,16 +73,8 @@ impl Broadcast {
     /// Rejected if there is none.
     pub fn new(one: &Shape, other: &Shape) -> Result<Self, Error> {
         let shape = common_shape(one, other)?;
-        let [one, other] = [one, other].map(|given| steps(given, &shape));
-        let mut dimensions: Vec<Dimension> = Vec::with_capacity(shape.len());
-        for axis in (0..shape.len()).rev().filter(|axis| shape[*axis] != 1) {
-            let next = Dimension { extent: shape[axis], steps: [one[axis], other[axis]] };
-            match dimensions.last_mut() {
-                Some(inner) if inner.continues(&next) => inner.extent *= next.extent,
-                _ => dimensions.push(next),
-            }
-        }
-        Ok(Self { shape, dimensions })
+        let rows = Rows::new(&shape, [one, other]);
+        Ok(Self { shape, rows })
     }
 
     /// Applies a function to each pair of elements.
@@ -93,57 +88,76 @@ impl Broadcast {
         function: impl Fn(&A, &B) -> C,
     ) -> Result<Vec<C>, Error> {
         let mut results = allocate(self.shape.elements())?;
-        let Some((inner, outer)) = self.dimensions.split_first() else {
-            results.extend(one.iter().zip(other).map(|(a, b)| function(a, b)).take(1));
-            return Ok(results);
-        };
-        if self.shape.elements() == 0 {
-            return Ok(results);
-        }
-
-        let mut counters = vec![0; outer.len()];
-        let mut offsets = [0, 0];
-        while let (Some(one), Some(other)) = (one.get(offsets[0]..), other.get(offsets[1]..)) {
-            let length = inner.extent;
-            match (inner.steps, one, other) {
-                ([0, _], [one, ..], _) => {
-                    results.extend(repeat_n(one, length).zip(other).map(|(a, b)| function(a, b)))
+        self.rows.for_each(|[(place, step), (other_place, other_step)], extent| {
+            let one = one.get(place..).unwrap_or_default();
+            let other = other.get(other_place..).unwrap_or_default();
+            match (step, other_step, one, other) {
+                (0, _, [one, ..], _) => {
+                    results.extend(repeat_n(one, extent).zip(other).map(|(a, b)| function(a, b)))
                 }
-                ([_, 0], _, [other, ..]) => {
-                    results.extend(one.iter().take(length).map(|a| function(a, other)))
+                (_, 0, _, [other, ..]) => {
+                    results.extend(one.iter().take(extent).map(|a| function(a, other)))
                 }
                 _ => {
-                    results.extend(one.iter().zip(other).take(length).map(|(a, b)| function(a, b)))
+                    results.extend(one.iter().zip(other).take(extent).map(|(a, b)| function(a, b)))
                 }
             }
-            if !advance(outer, &mut counters, &mut offsets) {
-                break;
-            }
-        }
+        });
         Ok(results)
     }
 }
 
-impl Dimension {
-    /// Returns true if the next outer dimension is walked as if it were more of this one.
-    fn continues(&self, outer: &Self) -> bool {
-        let fits = |index: usize| outer.steps[index] == self.steps[index] * self.extent;
-        fits(0) && fits(1)
-    }
-}
+impl<const N: usize> Rows<N> {
+    /// Rows of a shape that tensors of these shapes have in common.
+    pub fn new(shape: &Shape, tensors: [&Shape; N]) -> Self {
+        let all = tensors.map(|tensor| steps(tensor, shape));
+        let axes = (0..shape.len()).rev().filter(|axis| shape[*axis] != 1);
+        let mut axes = axes.map(|axis| (shape[axis], std::array::from_fn(|n| all[n][axis])));
+        let (mut extent, steps) = axes.next().unwrap_or((1, [1; N]));
 
-/// Goes to the next place of the outer dimensions; false at the end.
-fn advance(outer: &[Dimension], counters: &mut [usize], offsets: &mut [usize; 2]) -> bool {
-    for (dimension, counter) in outer.iter().zip(counters) {
-        *counter += 1;
-        if *counter < dimension.extent {
-            offsets[0] += dimension.steps[0];
-            offsets[1] += dimension.steps[1];
-            return true;
+        let mut outer: Vec<(usize, [usize; N])> = Vec::new();
+        for (next, next_steps) in axes {
+            let continues = |n: usize| next_steps[n] == steps[n] * extent;
+            if outer.is_empty() && (0..N).all(continues) {
+                extent *= next;
+            } else {
+                outer.push((next, next_steps));
+            }
         }
-        *counter = 0;
-        offsets[0] -= dimension.steps[0] * (dimension.extent - 1);
-        offsets[1] -= dimension.steps[1] * (dimension.extent - 1);
+        if shape.elements() == 0 {
+            extent = 0;
+        }
+        Rows { extent, steps, outer }
     }
-    false
+
+    /// Calls a function with the place and the step of each tensor, and the elements of a row.
+    pub fn for_each(&self, mut function: impl FnMut([(usize, usize); N], usize)) {
+        if self.extent == 0 {
+            return;
+        }
+
+        let mut counters = vec![0; self.outer.len()];
+        let mut places = [0; N];
+        loop {
+            function(std::array::from_fn(|n| (places[n], self.steps[n])), self.extent);
+            if !self.advance(&mut counters, &mut places) {
+                return;
+            }
+        }
+    }
+
+    /// Goes to the next row; false at the end.
+    fn advance(&self, counters: &mut [usize], places: &mut [usize; N]) -> bool {
+        for ((extent, steps), counter) in self.outer.iter().zip(counters) {
+            *counter += 1;
+            if *counter < *extent {
+                places.iter_mut().zip(steps).for_each(|(place, step)| *place += step);
+                return true;
+            }
+            *counter = 0;
+            let back = places.iter_mut().zip(steps);
+            back.for_each(|(place, step)| *place -= step * (extent - 1));
+        }
+        false
+    }
 }

@@ -1,8 +1,10 @@
 //! Elements by a condition.
 
+use std::iter::repeat_n;
+
 use wardian_sdk::Error;
 
-use super::broadcast::{common_shape, steps};
+use super::broadcast::{Rows, common_shape};
 use super::number::Number;
 use super::{Operator, for_types};
 use crate::kernel::Kernel;
@@ -39,46 +41,66 @@ fn choose<T: Element>(node: &Node<'_>) -> Result<Kernel, Error> {
         let (conditions, yes_values, no_values) =
             (condition.values::<bool>()?, yes.values::<T>()?, no.values::<T>()?);
         let mut chosen = allocate(shape.elements())?;
-        if [condition, yes, no].iter().all(|tensor| *tensor.shape() == shape) {
-            let pairs = conditions.iter().zip(yes_values.iter().zip(no_values));
-            chosen.extend(pairs.map(|(is, (yes, no))| if *is { yes } else { no }.clone()));
-            return Tensor::new(shape, chosen);
-        }
 
-        let steps = [condition, yes, no].map(|tensor| steps(tensor.shape(), &shape));
-        let mut counters = vec![0; shape.len()];
-        let mut places = [0; 3];
-        for _ in 0..shape.elements() {
-            let is = conditions.get(places[0]).copied().unwrap_or_default();
-            let value = if is { yes_values.get(places[1]) } else { no_values.get(places[2]) };
-            chosen.push(value.cloned().unwrap_or_default());
-            advance(&shape, &steps, &mut counters, &mut places);
-        }
+        let rows = Rows::new(&shape, [condition.shape(), yes.shape(), no.shape()]);
+        rows.for_each(|[condition, yes, no], extent| {
+            let conditions = Row::new(conditions, condition, extent);
+            let yes = Row::new(yes_values, yes, extent);
+            let no = Row::new(no_values, no, extent);
+            choose_row(conditions, yes, no, extent, &mut chosen);
+        });
         Tensor::new(shape, chosen)
     }))
 }
 
-/// Goes to the next element of three tensors in a common shape.
-fn advance(
-    shape: &Shape,
-    steps: &[Vec<usize>; 3],
-    counters: &mut [usize],
-    places: &mut [usize; 3],
+/// Elements of a tensor along the last axis of a common shape.
+enum Row<'a, T> {
+    Each(&'a [T]),
+    Repeated(&'a T),
+}
+
+impl<'a, T> Row<'a, T> {
+    /// A row from a place with a step of 0 or 1. It is empty if the tensor has no elements there.
+    fn new(values: &'a [T], (start, step): (usize, usize), extent: usize) -> Self {
+        match (step, values.get(start)) {
+            (0, Some(value)) => Row::Repeated(value),
+            _ => Row::Each(values.get(start..start + extent).unwrap_or_default()),
+        }
+    }
+}
+
+fn choose_row<T: Element>(
+    conditions: Row<'_, bool>,
+    yes: Row<'_, T>,
+    no: Row<'_, T>,
+    extent: usize,
+    chosen: &mut Vec<T>,
 ) {
-    for axis in (0..shape.len()).rev() {
-        counters[axis] += 1;
-        let is_inside = counters[axis] < shape[axis];
-        for (place, steps) in places.iter_mut().zip(steps) {
-            if is_inside {
-                *place += steps[axis];
-            } else {
-                *place -= steps[axis] * (shape[axis] - 1);
-            }
+    let conditions = match conditions {
+        Row::Each(conditions) => conditions,
+        Row::Repeated(is) => {
+            return match if *is { yes } else { no } {
+                Row::Each(values) => chosen.extend_from_slice(values),
+                Row::Repeated(value) => chosen.extend(repeat_n(value, extent).cloned()),
+            };
         }
-        if is_inside {
-            return;
+    };
+
+    let pick = |(is, (yes, no)): (&bool, (&T, &T))| if *is { yes } else { no }.clone();
+    let conditions = conditions.iter();
+    match (yes, no) {
+        (Row::Each(yes), Row::Each(no)) => {
+            chosen.extend(conditions.zip(yes.iter().zip(no)).map(pick));
         }
-        counters[axis] = 0;
+        (Row::Repeated(yes), Row::Each(no)) => {
+            chosen.extend(conditions.zip(repeat_n(yes, extent).zip(no)).map(pick));
+        }
+        (Row::Each(yes), Row::Repeated(no)) => {
+            chosen.extend(conditions.zip(yes.iter().zip(repeat_n(no, extent))).map(pick));
+        }
+        (Row::Repeated(yes), Row::Repeated(no)) => {
+            chosen.extend(conditions.map(|is| pick((is, (yes, no)))));
+        }
     }
 }
 

@@ -61,6 +61,46 @@ fn integers_divide_towards_zero_and_their_remainders_follow_the_divisor() {
     assert_eq!(Case::new(REGISTRY, "Div", 14).values::<i64>(&lowest), [i64::MIN]);
 }
 
+/// Every way in which three tensors can share a shape of two axes.
+#[test]
+fn where_chooses_from_tensors_of_other_shapes() {
+    let shapes: [&[usize]; 6] = [&[2, 3], &[1, 3], &[2, 1], &[1, 1], &[3], &[]];
+    let at = |shape: &[usize], row: usize, column: usize| match *shape {
+        [] | [1, 1] => 0,
+        [2, 1] => row,
+        [2, 3] => row * 3 + column,
+        _ => column,
+    };
+    let values = |first: i32| (0..6).map(|index| first + index).collect::<Vec<i32>>();
+    let (conditions, yes, no) = ([true, false, true, true, false, false], values(0), values(10));
+
+    for condition in shapes {
+        for yes_shape in shapes {
+            for no_shape in shapes {
+                let len = |shape: &[usize]| shape.iter().product::<usize>();
+                let inputs = [
+                    tensor(condition, &conditions[..len(condition)]),
+                    tensor(yes_shape, &yes[..len(yes_shape)]),
+                    tensor(no_shape, &no[..len(no_shape)]),
+                ];
+                let output = Case::new(REGISTRY, "Where", 16).output(&inputs);
+                let extents = |axis| output.shape().iter().rev().nth(axis).copied().unwrap_or(1);
+                let (columns, rows) = (extents(0), extents(1));
+
+                let expected = (0..rows * columns).map(|index| {
+                    let (row, column) = (index / columns, index % columns);
+                    match conditions[at(condition, row, column)] {
+                        true => yes[at(yes_shape, row, column)],
+                        false => no[at(no_shape, row, column)],
+                    }
+                });
+                let expected: Vec<i32> = expected.collect();
+                assert_eq!(output.values::<i32>().unwrap(), expected, "{inputs:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn doubles_stay_doubles() {
     let inputs = [vector(&[1.000_000_000_001_f64]), vector(&[1_f64])];
