@@ -87,7 +87,11 @@ impl Loop for Applied<'_> {
     }
 }
 
+// A loop of its own: `for_each` is a function that may not be inlined, and then has only the
+// instructions that every processor has.
 #[inline(always)]
 fn map(values: &mut [f32], function: impl Fn(f32) -> f32) {
-    values.iter_mut().for_each(|value| *value = function(*value));
+    for value in values {
+        *value = function(*value);
+    }
 }

@@ -38,7 +38,11 @@ pub const OPERATORS: &[Operator] = &[
     of_two!("Mul", 7, Number::times),
     Operator::onnx("Div", 7, NUMBERS, |node| {
         node.expect_all(1, node.input_type(0)?)?;
-        for_types!(node.input_type(0)?, T in numbers => fallible::<T>(node, Number::over))
+        match node.input_type(0)? {
+            ElementType::F32 => two::<f32>(node, |a, b| a / b),
+            ElementType::F64 => two::<f64>(node, |a, b| a / b),
+            element => for_types!(element, T in numbers => fallible::<T>(node, Number::over)),
+        }
     }),
     Operator::onnx("Mod", 10, NUMBERS, modulo),
     Operator::onnx(
