@@ -22,6 +22,11 @@ fn a_failed_load_is_explained() {
                 "eat",
                 &["load: load needed more than the 268435456 bytes that limits.memory allows"],
             ),
+            load(
+                "need:300",
+                &["load: load failed: there is no room for the weights; load needed more than \
+                     the 268435456 bytes that limits.memory allows"],
+            ),
             load("recurse", &["load: load did not return", "stack"]),
             load("exit", &["load: load did not return"]),
             load("fail", &["load: load failed: the weights are corrupt"]),

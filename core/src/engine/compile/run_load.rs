@@ -11,7 +11,7 @@ use wasmtime::component::{Instance, InstancePre};
 use super::super::bindings::inference;
 use super::super::budget::ThreadKind;
 use super::super::instance::new_store;
-use super::super::store_state::State;
+use super::super::store_state::{ExceededLimit, State};
 use super::super::{Budget, Call, Engine, trap};
 use super::steps::report;
 use super::{CompileLimits, Job, Report, StageName};
@@ -135,11 +135,22 @@ impl CallError {
                     format!("load took longer than {seconds:?}")
                 }
                 InferError::Rejected(text) | InferError::Failed(text) => {
-                    format!("load failed: {text}")
+                    format!("load failed: {text}{}", memory_hint(store.data()))
                 }
                 other => other.to_string(),
             },
         )
+    }
+}
+
+/// Returns the cause of an error that a guest returned after it got no more memory.
+fn memory_hint(state: &State) -> String {
+    match state.memory.exceeded() {
+        Some(ExceededLimit::Model) => format!(
+            "; load needed more than the {} bytes that limits.memory allows",
+            state.memory.limit()
+        ),
+        _ => String::new(),
     }
 }
 

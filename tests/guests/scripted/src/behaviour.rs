@@ -18,6 +18,7 @@ pub(crate) fn act(word: &str) -> Result<(), Error> {
         "trap" => std::process::abort(),
         "panic" => explode(),
         "eat" => eat(),
+        "need" => return need(amount.parse().unwrap_or(1) * MIB),
         "recurse" => drop(black_box(recurse(0))),
         "exit" => std::process::exit(amount.parse().unwrap_or(0)),
         "sleep" => std::thread::sleep(milliseconds(amount)),
@@ -57,6 +58,14 @@ fn eat() {
     loop {
         eaten.push(black_box(fill(MIB)));
     }
+}
+
+/// Returns an error if there is not that much memory.
+fn need(bytes: usize) -> Result<(), Error> {
+    let mut room = Vec::<u8>::new();
+    let reserved = room.try_reserve_exact(bytes);
+    drop(black_box(room));
+    reserved.map_err(|_| Error::failed("there is no room for the weights"))
 }
 
 fn hold(bytes: usize) {

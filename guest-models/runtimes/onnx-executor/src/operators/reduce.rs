@@ -57,7 +57,28 @@ impl<T: Number> Group<'_, T> {
         let rest = self.values.get(self.start..).unwrap_or_default();
         rest.iter().step_by(self.step).take(self.length).copied()
     }
+
+    /// Adds a function of the elements in double precision. Elements side by side are added in
+    /// lanes, which can be registers.
+    fn sum(&self, function: impl Fn(f64) -> f64) -> f64 {
+        let end = self.start.saturating_add(self.length);
+        let Some(values) = self.values.get(self.start..end).filter(|_| self.step == 1) else {
+            return self.iter().map(|value| function(value.to_f64())).sum();
+        };
+
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for chunk in chunks {
+            for (sum, value) in sums.iter_mut().zip(chunk) {
+                *sum += function(value.to_f64());
+            }
+        }
+        sums.iter().sum::<f64>() + rest.iter().map(|value| function(value.to_f64())).sum::<f64>()
+    }
 }
+
+/// Sums side by side.
+const LANES: usize = 8;
 
 fn reduce<T: Number>(
     node: &Node<'_>,
@@ -137,27 +158,22 @@ fn groups<T: Number>(
     Tensor::new(shape, results)
 }
 
-/// Adds in double precision, which for integers would round; those are added as they are.
-fn sum_of<T: Number>(values: impl Iterator<Item = T>) -> T {
-    if is_float::<T>() {
-        T::from_f64(values.map(Number::to_f64).sum())
-    } else {
-        values.fold(T::ZERO, T::plus)
-    }
-}
-
 fn is_float<T: Number>() -> bool {
     matches!(T::TYPE, ElementType::F32 | ElementType::F64)
 }
 
+/// Adds in double precision, which for integers would round; those are added as they are.
 fn sum<T: Number>(group: Group<'_, T>) -> T {
-    sum_of(group.iter())
+    if is_float::<T>() {
+        return T::from_f64(group.sum(|value| value));
+    }
+    group.iter().fold(T::ZERO, T::plus)
 }
 
 fn mean<T: Number>(group: Group<'_, T>) -> T {
     let count = group.length as f64;
     if is_float::<T>() {
-        return T::from_f64(group.iter().map(Number::to_f64).sum::<f64>() / count);
+        return T::from_f64(group.sum(|value| value) / count);
     }
     sum(group).over(T::from_f64(count)).unwrap_or(T::ZERO)
 }
@@ -175,20 +191,25 @@ fn min<T: Number>(group: Group<'_, T>) -> T {
 }
 
 fn sum_square<T: Number>(group: Group<'_, T>) -> T {
-    sum_of(group.iter().map(|value| value.times(value)))
+    if is_float::<T>() {
+        return T::from_f64(group.sum(|value| value * value));
+    }
+    group.iter().fold(T::ZERO, |sum, value| sum.plus(value.times(value)))
 }
 
 fn l1<T: Number>(group: Group<'_, T>) -> T {
-    sum_of(group.iter().map(Number::absolute))
+    if is_float::<T>() {
+        return T::from_f64(group.sum(f64::abs));
+    }
+    group.iter().fold(T::ZERO, |sum, value| sum.plus(value.absolute()))
 }
 
 fn l2<T: Number>(group: Group<'_, T>) -> T {
-    let squares = group.iter().map(|value| value.to_f64() * value.to_f64());
-    T::from_f64(squares.sum::<f64>().sqrt())
+    T::from_f64(group.sum(|value| value * value).sqrt())
 }
 
 fn log_sum<T: Number>(group: Group<'_, T>) -> T {
-    T::from_f64(group.iter().map(Number::to_f64).sum::<f64>().ln())
+    T::from_f64(group.sum(|value| value).ln())
 }
 
 fn log_sum_exp<T: Number>(group: Group<'_, T>) -> T {
@@ -196,6 +217,5 @@ fn log_sum_exp<T: Number>(group: Group<'_, T>) -> T {
     if !highest.is_finite() {
         return T::from_f64(highest);
     }
-    let sum: f64 = group.iter().map(|value| (value.to_f64() - highest).exp()).sum();
-    T::from_f64(sum.ln() + highest)
+    T::from_f64(group.sum(|value| (value - highest).exp()).ln() + highest)
 }

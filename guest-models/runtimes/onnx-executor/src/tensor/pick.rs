@@ -42,10 +42,23 @@ impl Tensor {
         length: usize,
         starts: impl Iterator<Item = usize>,
     ) -> Result<Self, Error> {
-        let mut data = self.data().empty(shape.elements())?;
-        for start in starts {
-            data.append(self.data(), start, length)?;
+        fn pick<T: Element>(
+            values: &[T],
+            starts: impl Iterator<Item = usize>,
+            length: usize,
+            mut picked: Vec<T>,
+        ) -> Result<Vec<T>, Error> {
+            for start in starts {
+                let block = values.get(start..).and_then(|rest| rest.get(..length));
+                picked.extend_from_slice(block.or_rejected("an index is beyond the data")?);
+            }
+            Ok(picked)
         }
+        let size = shape.elements();
+        let data = with_values!(
+            self.data(),
+            values => Element::wrap(pick(values, starts, length, allocate(size)?)?)
+        );
         Self::from_data(shape, data)
     }
 
@@ -56,6 +69,9 @@ impl Tensor {
     pub fn walk(&self, walk: &Walk) -> Result<Self, Error> {
         let Walk { shape, start, steps } = walk;
         let (outer, length) = contiguous(shape, steps);
+        if let Some(columns) = Columns::of(shape, steps) {
+            return self.pick_columns(*shape, *start, steps, columns);
+        }
         if let (1, Some(step), Some(extent)) = (length, forward(steps), shape.last()) {
             return self.pick_rows(*shape, (*start, steps), (step, *extent));
         }
@@ -99,6 +115,46 @@ impl Tensor {
         Self::from_data(shape, data)
     }
 
+    /// Returns the elements along a walk that turns matrices.
+    fn pick_columns(
+        &self,
+        shape: Shape,
+        start: usize,
+        steps: &[isize],
+        columns: Columns,
+    ) -> Result<Self, Error> {
+        fn pick<T: Element>(
+            values: &[T],
+            starts: &[usize],
+            Columns { rows, extent, step, .. }: Columns,
+        ) -> Result<Vec<T>, Error> {
+            let mut picked = allocate(starts.len() * rows * extent)?;
+            picked.resize(starts.len() * rows * extent, T::default());
+            let matrices = picked.chunks_exact_mut(rows * extent).zip(starts);
+
+            for (matrix, start) in matrices {
+                for first in (0..rows).step_by(TILE) {
+                    let count = TILE.min(rows - first);
+                    for place in 0..extent {
+                        let from = start.saturating_add(place.saturating_mul(step) + first);
+                        let from = values.get(from..).and_then(|rest| rest.get(..count));
+                        let from = from.or_rejected("an index is beyond the data")?;
+                        let to = matrix[first * extent + place..].iter_mut().step_by(extent);
+                        to.zip(from).for_each(|(to, from)| *to = from.clone());
+                    }
+                }
+            }
+            Ok(picked)
+        }
+        let outer = &shape[..columns.first_axis];
+        let mut starts = allocate(outer.iter().product())?;
+        collect_starts(outer, steps, start as isize, &mut starts);
+
+        let data =
+            with_values!(self.data(), values => Element::wrap(pick(values, &starts, columns)?));
+        Self::from_data(shape, data)
+    }
+
     /// Returns the tensor with its axes in another order.
     ///
     /// # Errors
@@ -109,6 +165,34 @@ impl Tensor {
             order.iter().filter_map(|axis| self.shape().get(*axis)).copied().collect();
         let steps = order.iter().filter_map(|axis| own.get(*axis)).copied().collect();
         self.walk(&Walk { shape: Shape::new(&extents)?, start: 0, steps })
+    }
+}
+
+/// Matrices that are turned: their rows follow each other in the data, and the elements of a row are
+/// `step` apart.
+#[derive(Clone, Copy)]
+struct Columns {
+    first_axis: usize,
+    rows: usize,
+    extent: usize,
+    step: usize,
+}
+
+/// Rows that are read together, so that what is read follows each other.
+const TILE: usize = 16;
+
+impl Columns {
+    /// The last two axes of a walk, if they are such matrices.
+    fn of(shape: &Shape, steps: &[isize]) -> Option<Self> {
+        if shape.elements() == 0 {
+            return None;
+        }
+        let mut axes = (0..shape.len()).rev().filter(|axis| shape[*axis] != 1);
+        let (last, before) = (axes.next()?, axes.next()?);
+        let step = usize::try_from(*steps.get(last)?).ok()?;
+        let is_turned = steps.get(before) == Some(&1) && step > 1 && shape[before] >= TILE / 2;
+        let (rows, extent) = (shape[before], shape[last]);
+        is_turned.then_some(Columns { first_axis: before, rows, extent, step })
     }
 }
 

@@ -102,6 +102,38 @@ fn where_chooses_from_tensors_of_other_shapes() {
 }
 
 #[test]
+fn transpose_moves_every_element_to_its_place() {
+    let shape = [3, 1, 19, 37];
+    let count = shape.iter().product::<usize>();
+    let input = tensor(&shape, &(0..count as i32).collect::<Vec<_>>());
+    let index = |place: [usize; 4]| {
+        place.iter().zip(shape).fold(0, |index, (place, extent)| index * extent + place)
+    };
+
+    for order in orders() {
+        let output = input.transpose(&order).unwrap();
+        let extents = order.map(|axis| shape[axis]);
+        assert_eq!(**output.shape(), extents);
+
+        for (number, value) in output.values::<i32>().unwrap().iter().enumerate() {
+            let mut rest = number;
+            let mut place = [0; 4];
+            for (axis, extent) in order.iter().zip(extents).rev() {
+                place[*axis] = rest % extent;
+                rest /= extent;
+            }
+            assert_eq!(*value as usize, index(place), "{order:?}");
+        }
+    }
+}
+
+/// All orders of four axes.
+fn orders() -> Vec<[usize; 4]> {
+    let all = (0..256).map(|code| [code / 64, code / 16 % 4, code / 4 % 4, code % 4]);
+    all.filter(|order| (0..4).all(|axis| order.contains(&axis))).collect()
+}
+
+#[test]
 fn doubles_stay_doubles() {
     let inputs = [vector(&[1.000_000_000_001_f64]), vector(&[1_f64])];
     let difference = Case::new(REGISTRY, "Sub", 14).values::<f64>(&inputs);
