@@ -1,4 +1,4 @@
-//! Matrix products and convolutions on slices, for the instruction set at hand.
+//! Matrix products, convolutions and softmax on slices, for the instruction set at hand.
 //!
 //! An operation is a description, such as [`Matmul`], and a set of slices, such as [`MatmulData`].
 //! `run` checks the description against the slices and computes. Whatever the description says, it
@@ -34,6 +34,7 @@ mod progress;
 mod scratch;
 #[allow(unsafe_code)]
 mod simd;
+mod softmax;
 mod team;
 mod work;
 
@@ -45,6 +46,7 @@ pub use layout::Strides;
 pub use matmul::{Bias, Matmul, MatmulData, Packing, Right};
 pub use progress::{Checkpoint, run_to_end};
 pub use simd::{InstructionSet, bytes};
+pub use softmax::Softmax;
 pub use team::Team;
 
 /// The version of the layout of packed weights. It changes whenever the layout does.

@@ -35,7 +35,7 @@ fn take(server: &Server, step: &str) -> String {
 #[test]
 fn the_host_computes_for_a_guest() {
     let server = serve("");
-    for step in ["matmul", "integer-matmul", "conv2d"] {
+    for step in ["matmul", "integer-matmul", "conv2d", "softmax"] {
         assert_eq!(take(&server, step), "right", "{step}");
     }
     assert_eq!(take(&server, "valid"), "done");
@@ -44,7 +44,7 @@ fn the_host_computes_for_a_guest() {
 #[test]
 fn a_guest_without_the_grant_computes_the_same_itself() {
     let server = serve("[capabilities]\nkernels = false\n");
-    for step in ["matmul", "integer-matmul", "conv2d"] {
+    for step in ["matmul", "integer-matmul", "conv2d", "softmax"] {
         assert_eq!(take(&server, step), "right", "{step}");
     }
     assert_eq!(take(&server, "valid"), "not granted");
@@ -72,6 +72,10 @@ fn calls_that_do_not_fit_are_refused_with_the_reason() {
         ("pack", "the packed matrix"),
         ("size", "the size is too large"),
         ("convolution", "the padded image is too large"),
+        ("softmax-outside", "the output ends at byte"),
+        ("softmax-short", "the matrix has 16 elements and needs"),
+        ("softmax-wide", "the number of columns is too large"),
+        ("softmax-zero", "the number of rows is 0"),
     ] {
         let result = take(&server, step);
         assert!(result.starts_with(reason), "{step}: {result}");

@@ -1,4 +1,5 @@
-//! `wardian:kernels/arithmetic`: products of matrices and convolutions, in the guest's memory.
+//! `wardian:kernels/arithmetic`: products of matrices, convolutions and softmax, in the guest's
+//! memory.
 //!
 //! A guest names ranges of its own memory. They are compared with its size and with each other, and
 //! the crate `wardian_kernels` computes on the slices; the host's other memory is out of reach.
@@ -38,7 +39,7 @@ use bindings::wardian::kernels::arithmetic::Failure;
 use lower::Computed;
 use operations::{
     Convolution, FilterPacking, IntegerMatrixPacking, IntegerProduct, MatrixPacking, Product,
-    packed_filters_size, packed_integer_matrix_size, packed_matrix_size,
+    Softmax, packed_filters_size, packed_integer_matrix_size, packed_matrix_size,
 };
 use team::{CallHelpers, CallTeam};
 
@@ -146,6 +147,7 @@ impl HostCapability for Kernels {
         add::<T, IntegerMatrixPacking>(linker, "pack-integer-matrix")?;
         add::<T, Convolution>(linker, "conv2d")?;
         add::<T, FilterPacking>(linker, "pack-filters")?;
+        add::<T, Softmax>(linker, "softmax")?;
 
         let mut functions = linker.instance(INTERFACE)?;
         functions

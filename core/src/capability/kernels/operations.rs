@@ -228,3 +228,22 @@ impl Operation for FilterPacking {
         Ok(conv2d.pack(filters, output_numbers(packed)?, start, &mut || team.checkpoint())?)
     }
 }
+
+/// `softmax`.
+pub(super) struct Softmax {
+    operation: kernels::Softmax,
+    values: Buffer,
+}
+
+impl Operation for Softmax {
+    type Parameters = (u32, u32, Buffer, u64);
+
+    fn new((rows, columns, values, start): Self::Parameters) -> (Self, u64) {
+        (Softmax { operation: kernels::Softmax { rows, columns }, values }, start)
+    }
+
+    fn run(&self, memory: &mut [u8], start: u64, team: &mut dyn Team) -> Outcome {
+        let (values, _) = split(memory, self.values)?;
+        Ok(self.operation.run(output_numbers(values)?, start, &mut || team.checkpoint())?)
+    }
+}

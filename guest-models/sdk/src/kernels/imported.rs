@@ -5,7 +5,7 @@
 
 use wardian_kernels::{
     Activation, Bias, Conv2d, Conv2dData, IntegerData, IntegerMatmul, IntegerOutput,
-    IntegerPacking, Matmul, MatmulData, Packing, Right, Strides,
+    IntegerPacking, Matmul, MatmulData, Packing, Right, Softmax, Strides,
 };
 
 use crate::Error;
@@ -132,6 +132,15 @@ pub(super) fn pack_filters<'a>(
     let shape = shape(operation);
     let buffers = [buffer(filters), output_buffer(packed)];
     to_end("pack_filters", packed, |start| host::pack_filters(shape, buffers[0], buffers[1], start))
+}
+
+pub(super) fn softmax_rows<'a>(
+    operation: &Softmax,
+    values: &'a mut [f32],
+) -> Result<Option<&'a mut [f32]>, Error> {
+    let Softmax { rows, columns } = *operation;
+    let place = output_buffer(values);
+    to_end("softmax", values, |start| host::softmax(rows, columns, place, start))
 }
 
 /// Calls the host until everything is computed. Returns `data` if the host does not grant it.

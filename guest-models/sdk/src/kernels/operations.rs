@@ -33,7 +33,7 @@
 
 pub use wardian_kernels::{
     Activation, Bias, Conv2d, Conv2dData, IntegerData, IntegerMatmul, IntegerOutput,
-    IntegerPacking, Matmul, MatmulData, Packing, Right, Strides, functions,
+    IntegerPacking, Matmul, MatmulData, Packing, Right, Softmax, Strides, functions,
 };
 use wardian_kernels::{Checkpoint, run_to_end};
 
@@ -107,6 +107,16 @@ pub fn pack_filters(operation: &Conv2d, filters: &[f32], packed: &mut [f32]) -> 
         return Ok(());
     };
     to_end("pack_filters", |checkpoint| operation.pack(filters, packed, 0, checkpoint))
+}
+
+/// Replaces each row of a matrix by its softmax.
+///
+/// # Errors
+/// As [`matmul`].
+pub fn softmax_rows(operation: &Softmax, values: &mut [f32]) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    let Some(values) = super::imported::softmax_rows(operation, values)? else { return Ok(()) };
+    to_end("softmax", |checkpoint| operation.run(values, 0, checkpoint))
 }
 
 /// Runs an operation, and gives its error a name.

@@ -93,6 +93,7 @@ macro_rules! vendored {
                 "src/simd/simd128.rs",
                 "src/simd/tile.rs",
                 "src/simd/vector.rs",
+                "src/softmax.rs",
                 "src/team.rs",
                 "src/work.rs";
             wit:

@@ -2,7 +2,7 @@
 
 use wardian_sdk::bindings::model::wardian::kernels::arithmetic::{
     Activation, Buffer, Conv2dOperation, Conv2dShape, Failure, MatmulOperation, Packing, Strides,
-    conv2d, matmul, pack_matrix, packed_matrix_size,
+    conv2d, matmul, pack_matrix, packed_matrix_size, softmax,
 };
 
 /// Returns a product of 4 by 4 matrices that is valid, in that memory.
@@ -102,6 +102,13 @@ fn take_other(word: &str, call: &MatmulOperation) -> String {
             };
             text(conv2d(call, 0))
         }
+        "softmax-outside" => {
+            let beyond = Buffer { address: u32::MAX - 3, length: 8 };
+            text(softmax(1, 2, beyond, 0))
+        }
+        "softmax-short" => text(softmax(u32::MAX, 2, call.output, 0)),
+        "softmax-wide" => text(softmax(1, u32::MAX, call.output, 0)),
+        "softmax-zero" => text(softmax(0, 16, call.output, 0)),
         _ => "no such step".to_owned(),
     }
 }

@@ -35,6 +35,7 @@ impl KernelCalls {
             "matmul" => right::matmul(&self.weights),
             "integer-matmul" => right::integer_matmul(),
             "conv2d" => right::conv2d(),
+            "softmax" => right::softmax(),
             "many" => steady::many(argument.parse().unwrap_or(0)),
             "endless" => steady::endless(),
             "straight" => steady::straight(),

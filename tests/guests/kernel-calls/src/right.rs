@@ -3,8 +3,9 @@
 use wardian_sdk::Error;
 use wardian_sdk::kernels::{
     Activation, Bias, Conv2d, Conv2dData, IntegerData, IntegerMatmul, IntegerOutput,
-    IntegerPacking, MatmulData, PackedMatrix, Strides, conv2d as run_conv2d,
+    IntegerPacking, MatmulData, PackedMatrix, Softmax, Strides, conv2d as run_conv2d,
     integer_matmul as run_integer_matmul, matmul as run_matmul, pack_filters, pack_integer_matrix,
+    softmax_rows,
 };
 
 const ROWS: usize = 37;
@@ -147,5 +148,15 @@ pub(crate) fn conv2d() -> String {
         sum
     };
     let is_right = output.iter().enumerate().all(|(index, value)| *value == expected(index));
+    outcome(done, is_right)
+}
+
+/// Equal numbers share 1, and the far smaller one gets nothing.
+pub(crate) fn softmax() -> String {
+    let mut values = [[3.0, 3.0, -300.0, 3.0, 3.0]; ROWS].concat();
+    let done = softmax_rows(&Softmax { rows: ROWS as u32, columns: 5 }, &mut values);
+
+    let expected = [0.25, 0.25, 0.0, 0.25, 0.25];
+    let is_right = values.chunks_exact(5).all(|row| row == expected);
     outcome(done, is_right)
 }

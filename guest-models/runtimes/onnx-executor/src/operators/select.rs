@@ -76,15 +76,18 @@ fn choose_row<T: Element>(
     extent: usize,
     chosen: &mut Vec<T>,
 ) {
-    let conditions = match conditions {
-        Row::Each(conditions) => conditions,
-        Row::Repeated(is) => {
-            return match if *is { yes } else { no } {
-                Row::Each(values) => chosen.extend_from_slice(values),
-                Row::Repeated(value) => chosen.extend(repeat_n(value, extent).cloned()),
-            };
-        }
+    let (conditions, first) = match conditions {
+        Row::Each(conditions) => (conditions, conditions.first().copied().unwrap_or_default()),
+        Row::Repeated(is) => (&[][..], *is),
     };
+    // Most masks hold for whole rows. A loop without an early end becomes SIMD instructions.
+    let differs = conditions.iter().fold(false, |differs, is| differs | (*is != first));
+    if !differs {
+        return match if first { yes } else { no } {
+            Row::Each(values) => chosen.extend_from_slice(values),
+            Row::Repeated(value) => chosen.extend(repeat_n(value, extent).cloned()),
+        };
+    }
 
     let pick = |(is, (yes, no)): (&bool, (&T, &T))| if *is { yes } else { no }.clone();
     let conditions = conditions.iter();

@@ -37,6 +37,23 @@ fn softmax_before_version_13_joins_the_axes() {
 }
 
 #[test]
+fn softmax_of_many_numbers_is_that_of_few() {
+    let values: Vec<f32> = (0..9_000).map(|index| (index * 37 % 101) as f32 * 0.1).collect();
+    for (version, shape, axis) in
+        [(13, [90, 2, 50], -1), (13, [90, 50, 2], 1), (11, [90, 2, 50], 1)]
+    {
+        let case = || Case::new(REGISTRY, "Softmax", version).int("axis", axis);
+        let all = case().values::<f32>(&[tensor(&shape, &values)]);
+        for (index, all) in all.chunks(100).enumerate() {
+            let part = &values[index * 100..][..100];
+            let one = case().values::<f32>(&[tensor(&[1, shape[1], shape[2]], part)]);
+            let differs = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-7;
+            assert!(!all.iter().zip(&one).any(differs), "{version} {shape:?}: {all:?} {one:?}");
+        }
+    }
+}
+
+#[test]
 fn softmax_takes_infinities() {
     let rows = [1e4, 10001.0, f32::NEG_INFINITY, 0.0, f32::INFINITY, 0.0];
     let answers = Case::new(REGISTRY, "Softmax", 13).values::<f32>(&[tensor(&[3, 2], &rows)]);

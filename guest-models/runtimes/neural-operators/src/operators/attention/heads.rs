@@ -4,6 +4,7 @@ use wardian_sdk::kernels::Strides;
 use wardian_sdk::{Error, OrError};
 
 use onnx_executor::kernel::Arguments;
+use onnx_executor::operators::softmax::softmax_of_rows;
 use onnx_executor::tensor::{Shape, Tensor, filled};
 
 use super::mask::Bias;
@@ -138,7 +139,7 @@ impl Heads {
                 }
             }
             give(2, &scores);
-            scores.chunks_exact_mut(keys.max(1)).for_each(softmax);
+            weigh(&mut scores, keys)?;
             give(3, &scores);
 
             let left = (scores.as_slice(), Strides::dense(size(rows)?, size(keys)?));
@@ -151,15 +152,18 @@ impl Heads {
     }
 }
 
-/// Weights of one query. One that sees no key has none.
-fn softmax(scores: &mut [f32]) {
-    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if highest == f32::NEG_INFINITY {
-        return scores.fill(0.0);
+/// Turns the scores of each query into weights of the keys. A query that sees no key has none.
+fn weigh(scores: &mut [f32], keys: usize) -> Result<(), Error> {
+    let sees_nothing = |scores: &[f32]| scores.iter().all(|score| *score == f32::NEG_INFINITY);
+    let rows = scores.chunks_exact(keys.max(1)).enumerate();
+    let blind = rows.filter(|(_, scores)| sees_nothing(scores)).map(|(row, _)| row);
+    let blind: Vec<usize> = blind.collect();
+
+    softmax_of_rows(scores, keys)?;
+    for row in blind {
+        scores[row * keys..][..keys].fill(0.0);
     }
-    scores.iter_mut().for_each(|score| *score = (*score - highest).exp());
-    let sum: f32 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
+    Ok(())
 }
 
 impl Causal {
