@@ -1,12 +1,16 @@
 //! Resize and Upsample.
 
+mod nearest;
+mod pixels;
+mod weighted;
+
 use wardian_sdk::{Error, OrError};
 
 use onnx_executor::kernel::{Arguments, Kernel};
 use onnx_executor::node::Node;
 use onnx_executor::operators::number::Number;
 use onnx_executor::operators::{Operator, for_types};
-use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
+use onnx_executor::tensor::{ElementType, Shape, Tensor};
 
 const TYPES: &[ElementType] =
     &[ElementType::F32, ElementType::F64, ElementType::U8, ElementType::I8, ElementType::I32];
@@ -194,14 +198,26 @@ struct Along {
     region: [f64; 2],
 }
 
-/// The weights of the input pixels of an output pixel; `None` for the value outside.
-type Pixel = Option<Vec<(usize, f64)>>;
+/// An axis that changes, with the shapes around it.
+struct Step<'a> {
+    along: &'a Along,
+    /// The extent before.
+    extent: usize,
+    /// The blocks before the axis, and the elements behind each pixel of it.
+    outer: usize,
+    inner: usize,
+    /// The elements afterwards.
+    elements: usize,
+}
 
 impl Resize {
     fn axes(&self, shape: &Shape) -> Result<Vec<usize>, Error> {
-        match &self.axes {
-            Some(axes) => axes.iter().map(|axis| shape.axis(*axis)).collect(),
-            None => Ok((0..shape.len()).collect()),
+        let Some(axes) = &self.axes else { return Ok((0..shape.len()).collect()) };
+        let axes = axes.iter().map(|axis| shape.axis(*axis)).collect::<Result<Vec<_>, _>>()?;
+        let is_repeated = |(index, axis): (usize, &usize)| axes[..index].contains(axis);
+        match axes.iter().enumerate().any(is_repeated) {
+            true => Err(Error::rejected("an axis is given twice")),
+            false => Ok(axes),
         }
     }
 
@@ -267,12 +283,25 @@ impl Resize {
         arguments: &mut Arguments<'_>,
         plan: &[Along],
     ) -> Result<Tensor, Error> {
-        let input = arguments.get(0)?;
-        let mut shape = *input.shape();
-        let mut values: Vec<f64> =
-            input.values::<T>()?.iter().map(|value| value.to_f64()).collect();
-        let mut outside =
-            vec![false; if self.coordinates == Coordinates::Crop { values.len() } else { 0 }];
+        let before = *arguments.get(0)?.shape();
+        let (steps, shape) = self.steps(before, plan)?;
+        let results = if shape.elements() == 0 {
+            Vec::new()
+        } else if self.mode == Mode::Nearest && self.coordinates != Coordinates::Crop {
+            self.copied::<T>(arguments, &steps)?
+        } else {
+            self.weighted::<T>(arguments, &steps)?
+        };
+        Tensor::new(shape, results)
+    }
+
+    /// Returns the axes that change, and the shape of the result.
+    fn steps<'a>(
+        &self,
+        mut shape: Shape,
+        plan: &'a [Along],
+    ) -> Result<(Vec<Step<'a>>, Shape), Error> {
+        let mut steps = Vec::with_capacity(plan.len());
         for along in plan {
             let extent = shape[along.axis];
             let is_same = along.extent == extent && along.scale == 1.0;
@@ -282,148 +311,11 @@ impl Resize {
             if extent == 0 && along.extent > 0 {
                 return Err(Error::rejected("an axis without elements has none to repeat"));
             }
-            let pixels: Vec<_> = (0..along.extent).map(|x| self.pixel(x, extent, along)).collect();
-            let (outer, block) = shape.split_at_axis(along.axis);
+            let (outer, _) = shape.split_at_axis(along.axis);
             let (_, inner) = shape.split_at_axis(along.axis + 1);
             shape = shape.with(along.axis, along.extent)?;
-            let taps: usize = pixels.iter().flatten().map(Vec::len).sum();
-            arguments.charge((taps as u64).saturating_mul((outer * inner) as u64))?;
-
-            let mut results = filled(shape.elements(), 0.0)?;
-            let mut beyond = vec![false; if outside.is_empty() { 0 } else { results.len() }];
-            for (row, pixel) in results
-                .chunks_exact_mut(inner.max(1))
-                .enumerate()
-                .map(|(row, values)| ((row, values), &pixels[row % along.extent]))
-            {
-                let (row, result) = row;
-                let start = row / along.extent * block;
-                let Some(taps) = pixel else {
-                    result.fill(self.outside);
-                    if let Some(flags) = beyond.get_mut(row * inner..(row + 1) * inner) {
-                        flags.fill(true);
-                    }
-                    continue;
-                };
-                for (place, weight) in taps {
-                    let source = &values[start + place * inner..][..inner];
-                    result.iter_mut().zip(source).for_each(|(sum, value)| *sum += weight * value);
-                }
-                if let (Some(flags), Some((place, _))) =
-                    (beyond.get_mut(row * inner..(row + 1) * inner), taps.first())
-                {
-                    flags.copy_from_slice(&outside[start + place * inner..][..inner]);
-                    for (result, is_outside) in result.iter_mut().zip(flags) {
-                        if *is_outside {
-                            *result = self.outside;
-                        }
-                    }
-                }
-            }
-            (values, outside) = (results, beyond);
+            steps.push(Step { along, extent, outer, inner, elements: shape.elements() });
         }
-        let is_whole = !ElementType::FLOATS.contains(&T::TYPE);
-        let rounded = values.into_iter().map(|value| match is_whole {
-            true => T::from_f64(value.round_ties_even()),
-            false => T::from_f64(value),
-        });
-        Tensor::new(shape, rounded.collect())
-    }
-
-    fn pixel(&self, x: usize, extent: usize, along: &Along) -> Pixel {
-        let place = self.place(x as f64, extent as f64, along);
-        if self.coordinates == Coordinates::Crop && !(0.0..=extent as f64 - 1.0).contains(&place) {
-            return None;
-        }
-        let scale = if self.antialiases { along.scale.min(1.0) } else { 1.0 };
-        let last = extent as i64 - 1;
-        Some(match self.mode {
-            Mode::Nearest => vec![(self.nearest(place).clamp(0, last) as usize, 1.0)],
-            Mode::Linear => {
-                let weigh = |distance: f64| (1.0 - distance.abs()).max(0.0);
-                self.taps(place, last, scale, 1.0, weigh)
-            }
-            Mode::Cubic => {
-                let a = self.cubic;
-                self.taps(place, last, scale, 2.0, |distance| cubic(distance.abs(), a))
-            }
-        })
-    }
-
-    /// Returns the weights of the pixels around a place, those of one at the border joined.
-    fn taps(
-        &self,
-        place: f64,
-        last: i64,
-        scale: f64,
-        reach: f64,
-        weigh: impl Fn(f64) -> f64,
-    ) -> Vec<(usize, f64)> {
-        let support = reach / scale;
-        let (first, end) = ((place - support).ceil() as i64, (place + support).floor() as i64);
-        let mut taps: Vec<(usize, f64)> = Vec::new();
-        for index in first..=end {
-            let weight = weigh((index as f64 - place) * scale);
-            if weight == 0.0 || (self.excludes_outside && !(0..=last).contains(&index)) {
-                continue;
-            }
-            let place = index.clamp(0, last) as usize;
-            match taps.iter_mut().find(|(known, _)| *known == place) {
-                Some((_, sum)) => *sum += weight,
-                None => taps.push((place, weight)),
-            }
-        }
-        let sum: f64 = taps.iter().map(|(_, weight)| weight).sum();
-        taps.iter_mut().for_each(|(_, weight)| *weight /= sum);
-        taps
-    }
-
-    fn place(&self, x: f64, extent: f64, along: &Along) -> f64 {
-        let scale = along.scale;
-        let [start, end] = along.region;
-        let output = along.extent as f64;
-        match self.coordinates {
-            Coordinates::HalfPixel => (x + 0.5) / scale - 0.5,
-            Coordinates::HalfPixelSymmetric => {
-                let adjusted = output / (extent * scale);
-                let center = extent / 2.0;
-                center * (1.0 - adjusted) + (x + 0.5) / scale - 0.5
-            }
-            Coordinates::PytorchHalfPixel if along.extent > 1 => (x + 0.5) / scale - 0.5,
-            Coordinates::PytorchHalfPixel => 0.0,
-            // The corners are those of the output before its extent was rounded.
-            Coordinates::AlignCorners => match along.extent {
-                1 => 0.0,
-                _ => x * (extent - 1.0) / (extent * scale - 1.0),
-            },
-            Coordinates::Asymmetric => x / scale,
-            Coordinates::TfHalfPixel => (x + 0.5) / scale,
-            Coordinates::Crop if along.extent > 1 => {
-                start * (extent - 1.0) + x * (end - start) * (extent - 1.0) / (output - 1.0)
-            }
-            Coordinates::Crop => 0.5 * (start + end) * (extent - 1.0),
-        }
-    }
-
-    fn nearest(&self, place: f64) -> i64 {
-        let rounded = match self.rounding {
-            Rounding::PreferFloor if place.fract().abs() == 0.5 => place.floor(),
-            Rounding::PreferCeil if place.fract().abs() == 0.5 => place.ceil(),
-            Rounding::PreferFloor | Rounding::PreferCeil => place.round(),
-            Rounding::Floor => place.floor(),
-            Rounding::Ceil => place.ceil(),
-        };
-        rounded as i64
-    }
-}
-
-fn cubic(distance: f64, a: f64) -> f64 {
-    let d = distance;
-    if d <= 1.0 {
-        ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0
-    } else if d < 2.0 {
-        ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a
-    } else {
-        0.0
+        Ok((steps, shape))
     }
 }

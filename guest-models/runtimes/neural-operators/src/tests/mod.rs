@@ -1,6 +1,7 @@
 //! Right values of operators, where implementations are known to differ.
 
 mod fusion;
+mod resize;
 mod transposed;
 
 use onnx_executor::testing::{Case, tensor};
