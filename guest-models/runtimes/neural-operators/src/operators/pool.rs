@@ -1,13 +1,18 @@
 //! Pools: one number of each window.
 
+mod global;
+mod plane;
+
 use wardian_sdk::{Error, OrError};
 
 use onnx_executor::kernel::{Arguments, Kernel};
 use onnx_executor::node::Node;
 use onnx_executor::operators::number::Number;
 use onnx_executor::operators::{Operator, for_types};
-use onnx_executor::tensor::{ElementType, Shape, Tensor, allocate, filled};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
 
+use self::global::global;
+use self::plane::Plane;
 use super::window::{Geometry, Window, sizes};
 
 const FLOATS: &[ElementType] = ElementType::FLOATS;
@@ -37,15 +42,12 @@ pub(super) const OPERATORS: &[Operator] = &[
     ),
     Operator::onnx("GlobalMaxPool", 1, FLOATS, |node| {
         for_types!(node.input_type(0)?, T in floats => {
-            global::<T>(node, |image| image.iter().copied().fold(T::LOWEST, T::larger))
+            global(node, global::highest::<T>)
         })
     }),
     Operator::onnx("GlobalAveragePool", 1, FLOATS, |node| {
         for_types!(node.input_type(0)?, T in floats => {
-            global::<T>(node, |image| {
-                let sum: f64 = image.iter().map(|value| value.to_f64()).sum();
-                T::from_f64(sum / image.len() as f64)
-            })
+            global(node, global::mean::<T>)
         })
     }),
     Operator::onnx("GlobalLpPool", 2, FLOATS, |node| {
@@ -136,58 +138,6 @@ fn max_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
     }))
 }
 
-/// A window over images of two axes.
-struct Plane<'a> {
-    geometry: &'a Geometry,
-    input: [usize; 2],
-    output: [usize; 2],
-}
-
-impl<'a> Plane<'a> {
-    fn of(geometry: &'a Geometry) -> Option<Self> {
-        let input = geometry.input.as_slice().try_into().ok()?;
-        let output = geometry.output.as_slice().try_into().ok()?;
-        Some(Plane { geometry, input, output })
-    }
-
-    /// Returns the highest number under each position of the window: those of the rows first, and
-    /// then of the columns, in loops over whole rows.
-    fn highest<T: Number>(&self, values: &[T], results: usize) -> Result<Vec<T>, Error> {
-        let ([height, width], [rows, columns]) = (self.input, self.output);
-        let mut highest = allocate(results)?;
-        let mut of_rows = filled(width, T::LOWEST)?;
-        for image in values.chunks_exact((height * width).max(1)) {
-            for row in 0..rows {
-                of_rows.fill(T::LOWEST);
-                let places = (0..self.geometry.kernel[0])
-                    .filter_map(|element| self.geometry.place(0, row, element));
-                for place in places {
-                    let values = &image[place * width..][..width];
-                    of_rows.iter_mut().zip(values).for_each(|(most, v)| *most = most.larger(*v));
-                }
-                let start = highest.len();
-                highest.resize(start + columns, T::LOWEST);
-                self.add_columns(&of_rows, &mut highest[start..]);
-            }
-        }
-        Ok(highest)
-    }
-
-    /// Raises the results of a row to the numbers under each element of the window along it.
-    fn add_columns<T: Number>(&self, row: &[T], results: &mut [T]) {
-        let stride = self.geometry.strides[1];
-        for element in 0..self.geometry.kernel[1] {
-            let place = |column: &usize| self.geometry.place(1, *column, element);
-            let Some(first) = (0..results.len()).find(|column| place(column).is_some()) else {
-                continue;
-            };
-            let from = place(&first).and_then(|place| row.get(place..)).unwrap_or_default();
-            let pairs = results[first..].iter_mut().zip(from.iter().step_by(stride));
-            pairs.for_each(|(most, value)| *most = most.larger(*value));
-        }
-    }
-}
-
 /// The place of an element if those along the first axis of the image were side by side.
 fn transposed(place: usize, extents: &[usize]) -> usize {
     let (mut place, mut index, mut step) = (place, 0, extents.iter().product::<usize>());
@@ -206,6 +156,10 @@ fn average_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
         let (geometry, images, shape) = pool.over(arguments)?;
         let (input, output) = (geometry.input_size(), geometry.output_size());
         let values = arguments.values::<T>(0)?;
+        if let Some(plane) = Plane::of(&geometry) {
+            let counts = [0, 1].map(|axis| counts_along(&geometry, axis, counts_padding));
+            return Tensor::new(shape, plane.means(values, &counts, shape.elements())?);
+        }
         let mut results = filled(shape.elements(), T::ZERO)?;
         let counts = counts_padding.then(|| padded_counts(&geometry));
         geometry.for_each_block(|block| {
@@ -227,16 +181,24 @@ fn average_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
 fn padded_counts(geometry: &Geometry) -> Vec<usize> {
     let mut counts = vec![1];
     for axis in 0..geometry.input.len() {
-        let padded = geometry.begins[axis] + geometry.input[axis] + geometry.ends[axis];
-        let along = |position: usize| {
-            let start = position * geometry.strides[axis];
-            let elements = (0..geometry.kernel[axis]).map(|k| start + k * geometry.dilations[axis]);
-            elements.filter(|place| *place < padded).count()
-        };
-        let along: Vec<_> = (0..geometry.output[axis]).map(along).collect();
+        let along = counts_along(geometry, axis, true);
         counts = counts.iter().flat_map(|count| along.iter().map(move |one| count * one)).collect();
     }
     counts
+}
+
+/// For each position along an axis the elements of the window that are in the image, or also those
+/// in its padding.
+fn counts_along(geometry: &Geometry, axis: usize, counts_padding: bool) -> Vec<usize> {
+    let padded = geometry.begins[axis] + geometry.input[axis] + geometry.ends[axis];
+    let is_counted = |position: usize, element: usize| match counts_padding {
+        true => position * geometry.strides[axis] + element * geometry.dilations[axis] < padded,
+        false => geometry.place(axis, position, element).is_some(),
+    };
+    let count = |position| {
+        (0..geometry.kernel[axis]).filter(|element| is_counted(position, *element)).count()
+    };
+    (0..geometry.output[axis]).map(count).collect()
 }
 
 fn power(node: &Node<'_>) -> Result<f64, Error> {
@@ -270,28 +232,6 @@ fn lp_pool<T: Number>(node: &Node<'_>) -> Result<Kernel, Error> {
             }
         });
         Tensor::new(shape, results)
-    }))
-}
-
-/// One number of each image.
-fn global<T: Number>(
-    node: &Node<'_>,
-    function: impl Fn(&[T]) -> T + Send + Sync + 'static,
-) -> Result<Kernel, Error> {
-    Ok(Kernel::new(node.input_type(0)?, move |arguments| {
-        let tensor = arguments.get(0)?;
-        let shape = *tensor.shape();
-        let [batch, channels, image @ ..] = &*shape else {
-            return Err(Error::rejected(format_args!("{shape:?} is no shape of images")));
-        };
-        let extents = [*batch, *channels].into_iter().chain(image.iter().map(|_| 1));
-        let result = Shape::new(&extents.collect::<Vec<_>>())?;
-        let size: usize = image.iter().product();
-        if size == 0 {
-            return Err(Error::rejected("images without pixels"));
-        }
-        let images = tensor.values::<T>()?.chunks_exact(size);
-        Tensor::new(result, images.map(&function).collect())
     }))
 }
 

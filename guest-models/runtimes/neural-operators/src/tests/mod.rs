@@ -1,6 +1,7 @@
 //! Right values of operators, where implementations are known to differ.
 
 mod fusion;
+mod pools;
 mod resize;
 mod transposed;
 
