@@ -92,6 +92,26 @@ impl Sizes {
     fn depth(&self) -> usize {
         self.inputs * self.kernel_area()
     }
+
+    /// Returns the same convolution with long rows. Images and filters of one column lie in memory
+    /// as those of one row do.
+    fn with_long_rows(self) -> Self {
+        let is_column = self.input[1] == 1 && self.kernel[1] == 1 && self.output[1] == 1;
+        if !is_column || self.pads[1] > 0 {
+            return self;
+        }
+
+        let exchanged = |[height, width]: [usize; 2]| [width, height];
+        Sizes {
+            input: exchanged(self.input),
+            output: exchanged(self.output),
+            kernel: exchanged(self.kernel),
+            strides: exchanged(self.strides),
+            dilations: exchanged(self.dilations),
+            pads: exchanged(self.pads),
+            ..self
+        }
+    }
 }
 
 /// The largest height or width of an image with its zeros. An index in it fits into 32 bits.
@@ -212,7 +232,7 @@ impl Conv2d {
         start: u64,
         team: &mut dyn Team,
     ) -> Result<Option<u64>, Error> {
-        let sizes = self.check(&data)?;
+        let sizes = self.check(&data)?.with_long_rows();
 
         if self.is_depthwise(sizes.inputs as u64, sizes.kernel_area() as u64) {
             depthwise::run(sizes, self.activation, data, set, start, team)

@@ -124,3 +124,28 @@ fn convolutions_of_many_channels_agree_with_exact_arithmetic() {
     let strided = Conv2d { kernel: [1, 1], pads: [0; 4], strides: [2, 2], ..operation };
     check(&strided, 9, InstructionSet::available());
 }
+
+#[test]
+fn convolutions_of_one_column_agree_with_exact_arithmetic() {
+    let operation = Conv2d {
+        batch: 2,
+        input_channels: 20,
+        input: [300, 1],
+        output_channels: 50,
+        kernel: [5, 1],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [2, 0, 2, 0],
+        groups: 1,
+        bias: true,
+        residual: true,
+        activation: Activation::Relu,
+    };
+    check(&operation, 10, InstructionSet::available());
+    check(&Conv2d { strides: [2, 3], ..operation }, 11, InstructionSet::available());
+    check(&Conv2d { pads: [1, 1, 2, 3], ..operation }, 12, InstructionSet::available());
+    check(&Conv2d { dilations: [3, 2], groups: 10, ..operation }, 13, InstructionSet::available());
+
+    let depthwise = Conv2d { input_channels: 10, output_channels: 20, groups: 10, ..operation };
+    check(&depthwise, 14, InstructionSet::available());
+}
