@@ -149,3 +149,68 @@ fn convolutions_of_one_column_agree_with_exact_arithmetic() {
     let depthwise = Conv2d { input_channels: 10, output_channels: 20, groups: 10, ..operation };
     check(&depthwise, 14, InstructionSet::available());
 }
+
+#[test]
+fn convolutions_of_large_filters_agree_with_exact_arithmetic() {
+    let operation = Conv2d {
+        batch: 2,
+        input_channels: 6,
+        input: [30, 31],
+        output_channels: 4,
+        kernel: [15, 14],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [7, 6, 7, 7],
+        groups: 2,
+        bias: true,
+        residual: false,
+        activation: Activation::None,
+    };
+    check(&operation, 15, InstructionSet::available());
+    check(&Conv2d { strides: [1, 2], ..operation }, 16, InstructionSet::available());
+    check(&Conv2d { input_channels: 2, ..operation }, 17, InstructionSet::available());
+}
+
+/// Pixels beside the window of a filter are read with it, and must not reach its sum.
+#[test]
+fn what_is_not_a_number_reaches_its_own_windows_alone() {
+    for (stride, groups) in [(1, 1), (2, 1), (1, 4), (2, 4), (3, 4)] {
+        let operation = Conv2d {
+            batch: 1,
+            input_channels: 4,
+            input: [20, 20],
+            output_channels: 4,
+            kernel: [3, 3],
+            strides: [stride, stride],
+            dilations: [1, 1],
+            pads: [1; 4],
+            groups,
+            bias: false,
+            residual: false,
+            activation: Activation::None,
+        };
+        let Ok([height, width]) = operation.output_size() else { panic!("the filters fit") };
+        let mut input = vec![1.0; 4 * 20 * 20];
+        (0..4).for_each(|channel| input[channel * 400 + 10 * 20 + 19] = f32::NAN);
+        let filters = vec![1.0; operation.packed_len().unwrap_or_default() as usize];
+
+        for set in InstructionSet::available() {
+            let mut output = vec![0.0; (4 * height * width) as usize];
+            let data = Conv2dData {
+                input: &input,
+                filters: &filters,
+                bias: &[],
+                residual: &[],
+                output: &mut output,
+            };
+            assert_eq!(operation.run_with(set, data, 0, &mut run_to_end), Ok(None));
+
+            for (index, output) in output.iter().enumerate() {
+                let index = index as u32 % (height * width);
+                let [row, column] = [index / width * stride, index % width * stride];
+                let sees = row.abs_diff(10) < 2 && column.abs_diff(19) < 2;
+                assert_eq!(output.is_nan(), sees, "{set}: stride {stride}, {row}, {column}");
+            }
+        }
+    }
+}

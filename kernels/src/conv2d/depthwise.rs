@@ -2,16 +2,14 @@
 
 use std::ops::Range;
 
-use super::window::Windows;
+use super::window::{Window, Windows};
 use super::{Conv2dData, Sizes};
 use crate::error::product;
-use crate::scratch::{self, Scratch};
-use crate::simd::{Area, SharedOutput};
+use crate::simd::{Area, Loop, PANEL, SharedOutput};
 use crate::work::{Work, run_work};
 use crate::{Activation, Error, InstructionSet, Team};
 
-/// The most pixels of a unit of work: 4 KiB of output, which stay in the first-level cache while
-/// each element of the filter adds to them.
+/// The most pixels of a unit of work.
 const PIXELS: usize = 1024;
 
 /// Units that are computed together, because one is short.
@@ -26,13 +24,24 @@ pub(super) fn run(
     team: &mut dyn Team,
 ) -> Result<Option<u64>, Error> {
     let blocks = sizes.output_pixels().div_ceil(PIXELS) as u64;
-    let channels = sizes.groups as u64 * sizes.outputs as u64;
-    let units = product(&[sizes.batch as u64, channels, blocks], "the convolution")?;
+    let channels = [sizes.batch, sizes.groups, sizes.outputs].map(|count| count as u64);
+    let channels = product(&channels, "the convolution")?;
+    let units = product(&[channels, blocks], "the convolution")?;
 
     let Conv2dData { input, filters, bias, residual, output } = data;
     let output = SharedOutput::new(output);
-    let depthwise =
-        Depthwise { sizes, activation, input, filters, bias, residual, output, set, blocks, units };
+    let depthwise = Depthwise {
+        sizes,
+        activation,
+        input,
+        filters,
+        bias,
+        residual,
+        output,
+        set,
+        channels,
+        units,
+    };
     run_work(&depthwise, set, start, team)
 }
 
@@ -46,20 +55,14 @@ struct Depthwise<'a> {
     residual: &'a [f32],
     output: SharedOutput<'a, f32>,
     set: InstructionSet,
-    /// Blocks of a channel.
-    blocks: u64,
+    /// Output channels of all images. Those of a block of pixels are consecutive units, because
+    /// they have the same windows.
+    channels: u64,
     units: u64,
 }
 
-struct Memory {
-    windows: Windows,
-    /// The first pixel and the number of pixels of `windows`; `None` before the first unit.
-    window_pixels: Option<(usize, usize)>,
-    scratch: Scratch<f32>,
-}
-
 impl Work for Depthwise<'_> {
-    type Memory = Memory;
+    type Memory = Windows;
 
     fn units(&self) -> u64 {
         self.units
@@ -77,15 +80,14 @@ impl Work for Depthwise<'_> {
         (PIXELS.min(self.sizes.output_pixels()) * self.sizes.kernel_area()) as u64
     }
 
-    fn memory(&self) -> Memory {
-        let scratch = scratch::numbers(PIXELS);
-        Memory { windows: Windows::default(), window_pixels: None, scratch }
+    fn memory(&self) -> Windows {
+        Windows::default()
     }
 
-    fn run(&self, units: Range<u64>, _step: u64, memory: &mut Memory) -> u64 {
+    fn run(&self, units: Range<u64>, _step: u64, windows: &mut Windows) -> u64 {
         let unit = |unit: u64| {
-            let first_pixel = (unit % self.blocks) as usize * PIXELS;
-            self.run_unit((unit / self.blocks) as usize, first_pixel, memory)
+            let first_pixel = (unit / self.channels) as usize * PIXELS;
+            self.run_unit((unit % self.channels) as usize, first_pixel, windows)
         };
         units.map(unit).sum()
     }
@@ -94,8 +96,7 @@ impl Work for Depthwise<'_> {
 impl Depthwise<'_> {
     /// Computes pixels of an output channel, which is counted over all images. Returns the number
     /// of multiplications.
-    fn run_unit(&self, channel_of_all: usize, first_pixel: usize, memory: &mut Memory) -> u64 {
-        let Memory { windows, window_pixels, scratch } = memory;
+    fn run_unit(&self, channel_of_all: usize, first_pixel: usize, windows: &mut Windows) -> u64 {
         let sizes = &self.sizes;
         let channels = sizes.groups * sizes.outputs;
         let channel = channel_of_all % channels;
@@ -104,15 +105,7 @@ impl Depthwise<'_> {
         let pixels = sizes.output_pixels();
         let count = PIXELS.min(pixels - first_pixel);
         let area = sizes.kernel_area();
-        if *window_pixels != Some((first_pixel, count)) {
-            windows.set(sizes, first_pixel, count, [0, area]);
-            *window_pixels = Some((first_pixel, count));
-        }
-
-        let filter = &self.filters[channel * area..][..area];
-
-        let input = (image * sizes.groups + channel / sizes.outputs) * sizes.input_pixels();
-        let input = &self.input[input..][..sizes.input_pixels()];
+        windows.set(sizes, [first_pixel, count], [0, area]);
 
         let start = channel_of_all * pixels + first_pixel;
         let mut output = self.output.borrow(Area::in_order(start, count));
@@ -122,13 +115,91 @@ impl Depthwise<'_> {
             output.iter_mut().zip(residual).for_each(|(output, residual)| *output += residual);
         }
 
-        let scratch = &mut scratch[..count];
-        for (index, weight) in filter.iter().enumerate() {
-            windows.copy(index, input, scratch);
-            output.iter_mut().zip(&*scratch).for_each(|(output, value)| *output += weight * value);
-        }
+        let group = image * sizes.groups + channel / sizes.outputs;
+        self.set.compiled(Sums {
+            windows,
+            filter: &self.filters[channel * area..][..area],
+            input: self.input,
+            channel: group * sizes.input_pixels(),
+            output,
+        });
 
         self.activation.apply_with(self.set, output);
         (count * area) as u64
     }
+}
+
+/// Adds the products of a filter and its windows to an output.
+struct Sums<'a> {
+    windows: &'a Windows,
+    filter: &'a [f32],
+    input: &'a [f32],
+    /// The start of the channel of the input.
+    channel: usize,
+    output: &'a mut [f32],
+}
+
+impl Loop for Sums<'_> {
+    #[inline(always)]
+    fn run(self) {
+        match self.windows.stride() {
+            1 => self.add::<1>(),
+            2 => self.add::<2>(),
+            _ => self.add::<0>(),
+        }
+    }
+}
+
+impl Sums<'_> {
+    /// `STRIDE` is 0 for any other than 1 and 2.
+    #[inline(always)]
+    fn add<const STRIDE: usize>(self) {
+        for (window, output) in self.windows.panels().zip(self.output.chunks_mut(PANEL)) {
+            let sums = match add_at_once::<STRIDE>(&window, self.filter, self.input, self.channel) {
+                Some(sums) => sums,
+                None => add_any::<STRIDE>(&window, self.filter, self.input, self.channel),
+            };
+
+            match output.as_mut_array::<PANEL>() {
+                Some(output) => *output = std::array::from_fn(|lane| output[lane] + sums[lane]),
+                None => output.iter_mut().zip(sums).for_each(|(output, sum)| *output += sum),
+            }
+        }
+    }
+}
+
+/// Returns the sums of a panel, if all its inputs can be read at once.
+#[inline(always)]
+fn add_at_once<const STRIDE: usize>(
+    window: &Window<'_>,
+    filter: &[f32],
+    input: &[f32],
+    channel: usize,
+) -> Option<[f32; PANEL]> {
+    let mut sums = [0.0; PANEL];
+    for (run, weight) in window.simple_elements(0..filter.len())?.iter().zip(filter) {
+        let inputs = window.inputs_at_once::<STRIDE>(*run, input, channel)?;
+        for lane in 0..PANEL {
+            sums[lane] += weight * inputs[lane];
+        }
+    }
+    Some(sums)
+}
+
+/// Returns the sums of a panel.
+#[inline(always)]
+fn add_any<const STRIDE: usize>(
+    window: &Window<'_>,
+    filter: &[f32],
+    input: &[f32],
+    channel: usize,
+) -> [f32; PANEL] {
+    let mut sums = [0.0; PANEL];
+    for (runs, weight) in window.elements(0..filter.len()).zip(filter) {
+        let inputs = window.inputs::<STRIDE>(runs, input, channel);
+        for lane in 0..PANEL {
+            sums[lane] += weight * inputs[lane];
+        }
+    }
+    sums
 }

@@ -4,11 +4,11 @@
 
 use std::ops::Range;
 
-use super::window::{Panels, Windows};
+use super::window::{Run, Window, Windows};
 use super::{Conv2dData, Sizes};
 use crate::error::product;
 use crate::scratch::{self, Scratch};
-use crate::simd::{Area, Block, Finish, Left, PANEL, Right, SharedOutput};
+use crate::simd::{Area, Block, Finish, Left, Loop, PANEL, Right, SharedOutput};
 use crate::work::{Work, run_work};
 use crate::{Activation, Error, InstructionSet, Team};
 
@@ -26,6 +26,10 @@ const PIXELS: usize = 15 * PANEL;
 /// The most elements of a filter in a block. A tile of the matrix is at most 36 KiB, so that it
 /// stays in the first-level cache while all output channels use it.
 pub(super) const DEPTH: usize = 192;
+
+/// The distance of two panels of a block. It is no multiple of 4 KiB, because the numbers of a row
+/// would compete for the same few lines of the cache.
+pub(super) const PANEL_LEN: usize = (DEPTH + 1) * PANEL;
 
 /// The most pixels of a block. The last block of an image takes up to a panel more, because a block
 /// with few pixels would be slow.
@@ -138,7 +142,7 @@ impl Work for Im2col<'_> {
     }
 
     fn memory(&self) -> Memory {
-        let block = scratch::numbers(DEPTH * MAX_PIXELS);
+        let block = scratch::numbers(PANEL_LEN * MAX_PIXELS / PANEL);
         Memory { windows: Windows::default(), block, filled: None }
     }
 
@@ -191,7 +195,7 @@ impl Im2col<'_> {
     fn fill_block(&self, piece: &Piece, memory: &mut Memory) {
         let pixels = [piece.first_pixel, piece.pixel_count];
         let elements = [piece.first_element, piece.element_count];
-        let matrix = Matrix { sizes: &self.sizes, input: self.input };
+        let matrix = Matrix { sizes: &self.sizes, input: self.input, set: self.set };
         let Memory { windows, block, .. } = memory;
         matrix.fill(windows, [piece.image, piece.group], pixels, elements, block);
     }
@@ -223,7 +227,7 @@ impl Im2col<'_> {
                 panel: depth * PANEL,
                 depth: PANEL,
             },
-            right: Right { values: matrix, panel: DEPTH * PANEL, depth: PANEL },
+            right: Right { values: matrix, panel: PANEL_LEN, depth: PANEL },
             finish: Finish {
                 scale: 1.0,
                 first: piece.first_element == 0,
@@ -245,6 +249,7 @@ impl Im2col<'_> {
 pub(super) struct Matrix<'a> {
     pub(super) sizes: &'a Sizes,
     pub(super) input: &'a [f32],
+    pub(super) set: InstructionSet,
 }
 
 impl Matrix<'_> {
@@ -254,23 +259,109 @@ impl Matrix<'_> {
         &self,
         windows: &mut Windows,
         [image, group]: [usize; 2],
-        [first_pixel, pixels]: [usize; 2],
+        pixels: [usize; 2],
         [first_element, elements]: [usize; 2],
         block: &mut [f32],
     ) {
         let sizes = self.sizes;
         let area = sizes.kernel_area();
-        let channel_len = sizes.input_pixels();
-        let channel = (image * sizes.groups + group) * sizes.inputs;
-        let panels = Panels { panel: DEPTH * PANEL, pixels };
-        let mut row = [0.0; MAX_PIXELS];
+        let element = first_element % area;
+        // The windows of all elements serve every step, if they are not too many.
+        let [first_window, window_count] =
+            if area <= DEPTH { [0, area] } else { [element, elements] };
+        windows.set(sizes, pixels, [first_window, window_count]);
 
-        windows.set(sizes, first_pixel, pixels, [first_element % area, elements.min(area)]);
-        for index in 0..elements {
-            let start = (channel + (first_element + index) / area) * channel_len;
-            let input = &self.input[start..][..channel_len];
-            let place = [index % area, first_pixel];
-            windows.fill_row(place, input, &mut block[index * PANEL..], &panels, &mut row);
+        let channel = (image * sizes.groups + group) * sizes.inputs + first_element / area;
+        let channel_len = sizes.input_pixels();
+        self.set.compiled(Fill {
+            windows,
+            input: self.input,
+            channel: channel * channel_len,
+            channel_len,
+            element,
+            first_window,
+            elements,
+            area,
+            block,
+        });
+    }
+}
+
+/// Fills a block of the matrix.
+struct Fill<'a> {
+    windows: &'a Windows,
+    input: &'a [f32],
+    /// The start of the channel of the first element.
+    channel: usize,
+    channel_len: usize,
+    /// The first element, within its channel.
+    element: usize,
+    /// The element of the first window.
+    first_window: usize,
+    elements: usize,
+    area: usize,
+    block: &'a mut [f32],
+}
+
+impl Loop for Fill<'_> {
+    #[inline(always)]
+    fn run(self) {
+        match self.windows.stride() {
+            1 => self.fill::<1>(),
+            2 => self.fill::<2>(),
+            _ => self.fill::<0>(),
+        }
+    }
+}
+
+impl Fill<'_> {
+    /// Fills the rows of one channel after another. `STRIDE` is 0 for any other than 1 and 2.
+    #[inline(always)]
+    fn fill<const STRIDE: usize>(mut self) {
+        let mut done = 0;
+
+        while done < self.elements {
+            let count = (self.elements - done).min(self.area - self.element);
+            if let Some((window, runs)) = self.windows.one_element() {
+                self.fill_row::<STRIDE>(&window, runs, done);
+            } else {
+                self.fill_rows::<STRIDE>(done, count);
+            }
+
+            done += count;
+            self.channel += self.channel_len;
+            self.element = 0;
+        }
+    }
+
+    /// Fills the row `row` of every panel with the only element of a channel.
+    #[inline(always)]
+    fn fill_row<const STRIDE: usize>(&mut self, window: &Window<'_>, runs: &[Run], row: usize) {
+        let panels = self.block[row * PANEL..].chunks_mut(PANEL_LEN);
+        for (run, panel) in runs.iter().zip(panels) {
+            let inputs = window.inputs_of_run::<STRIDE>(*run, self.input, self.channel);
+            panel[..PANEL].copy_from_slice(&inputs);
+        }
+    }
+
+    /// Fills `count` rows of every panel, from `row` on, with elements of a channel.
+    #[inline(always)]
+    fn fill_rows<const STRIDE: usize>(&mut self, row: usize, count: usize) {
+        let first = (self.element + self.area - self.first_window) % self.area;
+        let elements = first..first + count;
+
+        let panels = self.block[row * PANEL..].chunks_mut(PANEL_LEN);
+        for (window, panel) in self.windows.panels().zip(panels) {
+            let rows = panel.as_chunks_mut::<PANEL>().0.iter_mut();
+            if let Some(runs) = window.simple_elements(elements.clone()) {
+                for (run, row) in runs.iter().zip(rows) {
+                    *row = window.inputs_of_run::<STRIDE>(*run, self.input, self.channel);
+                }
+            } else {
+                for (runs, row) in window.elements(elements.clone()).zip(rows) {
+                    *row = window.inputs::<STRIDE>(runs, self.input, self.channel);
+                }
+            }
         }
     }
 }

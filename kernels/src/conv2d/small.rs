@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::im2col::{DEPTH, Matrix};
+use super::im2col::{DEPTH, Matrix, PANEL_LEN};
 use super::window::Windows;
 use super::{Conv2dData, Sizes};
 use crate::error::product;
@@ -14,6 +14,9 @@ use crate::{Activation, Error, InstructionSet, Team};
 
 /// The most pixels of a small image.
 const MAX_PIXELS: usize = 4 * PANEL;
+
+/// The numbers of a block of the matrix.
+const BLOCK: usize = 4 * PANEL_LEN;
 
 /// The most multiplications of a unit of work, of which each has all elements of a filter.
 const MAX_WORK: usize = 24_000_000;
@@ -99,11 +102,11 @@ impl Work for Small<'_> {
     }
 
     fn memory(&self) -> Self::Memory {
-        (Windows::default(), scratch::numbers(MAX_PIXELS * (DEPTH + MAX_CHANNELS)))
+        (Windows::default(), scratch::numbers(BLOCK + MAX_PIXELS * MAX_CHANNELS))
     }
 
     fn run(&self, units: Range<u64>, _step: u64, (windows, scratch): &mut Self::Memory) -> u64 {
-        let (block, sums) = scratch.split_at_mut(MAX_PIXELS * DEPTH);
+        let (block, sums) = scratch.split_at_mut(BLOCK);
         let unit = |unit: u64| {
             let image_and_group = (unit / self.chunks) as usize;
             let place = [image_and_group / self.sizes.groups, image_and_group % self.sizes.groups];
@@ -128,7 +131,7 @@ impl Small<'_> {
         let (depth, pixels) = (self.sizes.depth(), self.sizes.output_pixels());
         for first_element in (0..depth).step_by(DEPTH) {
             let elements = DEPTH.min(depth - first_element);
-            let matrix = Matrix { sizes: &self.sizes, input: self.input };
+            let matrix = Matrix { sizes: &self.sizes, input: self.input, set: self.set };
             let range = [first_element, elements];
             matrix.fill(windows, place, [0, pixels], range, block);
             self.multiply(place[1], [first, count], range, block, sums);
@@ -153,7 +156,7 @@ impl Small<'_> {
             rows: self.sizes.output_pixels(),
             columns: count,
             depth: elements,
-            left: Left { values: block, row: 1, panel: DEPTH * PANEL, depth: PANEL },
+            left: Left { values: block, row: 1, panel: PANEL_LEN, depth: PANEL },
             right: Right {
                 values: &self.filters[filters + first_element * PANEL..],
                 panel: depth * PANEL,
