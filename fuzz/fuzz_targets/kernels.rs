@@ -1,4 +1,4 @@
-//! The description of a product of matrices or of a convolution.
+//! The description of a product of matrices, of a convolution or of a softmax.
 
 #![no_main]
 

@@ -2,7 +2,7 @@
 
 use wardian_kernels::{
     Activation, Bias, Conv2d, Conv2dData, Error, InstructionSet, IntegerData, IntegerMatmul,
-    IntegerOutput, IntegerPacking, Matmul, MatmulData, Packing, Right, Strides,
+    IntegerOutput, IntegerPacking, Matmul, MatmulData, Packing, Right, Softmax, Strides,
 };
 
 use crate::stop_soon;
@@ -49,10 +49,11 @@ impl Sizes<'_> {
 /// If they do not agree.
 pub fn description(bytes: &[u8]) {
     let mut sizes = Sizes(bytes);
-    match sizes.byte() % 3 {
+    match sizes.byte() % 4 {
         0 => matmul(&mut sizes),
         1 => integer_matmul(&mut sizes),
-        _ => conv2d(&mut sizes),
+        2 => conv2d(&mut sizes),
+        _ => softmax(&mut sizes),
     }
 }
 
@@ -206,4 +207,16 @@ fn conv2d(sizes: &mut Sizes<'_>) {
 
     let mut packed = vec![0.0; filters.len()];
     let _ = operation.pack(&input, &mut packed, 0, &mut stop_soon());
+}
+
+fn softmax(sizes: &mut Sizes<'_>) {
+    let operation = Softmax { rows: sizes.size(), columns: sizes.size() };
+    let numbers = u64::from(operation.rows).checked_mul(operation.columns.into());
+    let count = sizes.length(numbers.ok_or(Error::Zero("")));
+    let values = crate::random_floats(count, 1);
+
+    agree(|set| {
+        let mut output = values.clone();
+        (operation.run_with(set, &mut output, 0, &mut stop_soon()), output)
+    });
 }
