@@ -3,6 +3,7 @@
 mod depthwise;
 mod im2col;
 mod packing;
+mod rows;
 mod small;
 mod window;
 

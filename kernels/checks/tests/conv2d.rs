@@ -171,6 +171,40 @@ fn convolutions_of_large_filters_agree_with_exact_arithmetic() {
     check(&Conv2d { input_channels: 2, ..operation }, 17, InstructionSet::available());
 }
 
+#[test]
+fn depthwise_convolutions_agree_with_exact_arithmetic() {
+    let operation = Conv2d {
+        batch: 2,
+        input_channels: 3,
+        input: [50, 40],
+        output_channels: 6,
+        kernel: [5, 4],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pads: [2, 1, 2, 2],
+        groups: 3,
+        bias: true,
+        residual: true,
+        activation: Activation::Relu,
+    };
+    check(&operation, 18, InstructionSet::available());
+    check(&Conv2d { strides: [2, 2], ..operation }, 19, InstructionSet::available());
+    check(
+        &Conv2d { strides: [3, 3], kernel: [8, 8], ..operation },
+        20,
+        InstructionSet::available(),
+    );
+    check(&Conv2d { dilations: [11, 9], ..operation }, 21, InstructionSet::available());
+    check(&Conv2d { pads: [60, 70, 80, 90], ..operation }, 22, InstructionSet::available());
+
+    // Rows that are too long to be copied, and strides that leave most of them out.
+    let long = Conv2d { input: [5, 1500], ..operation };
+    check(&long, 23, InstructionSet::available());
+    check(&Conv2d { strides: [1, 2], ..long }, 24, InstructionSet::available());
+    check(&Conv2d { strides: [1, 700], ..long }, 25, InstructionSet::available());
+    check(&Conv2d { strides: [40, 1], ..operation }, 26, InstructionSet::available());
+}
+
 /// Pixels beside the window of a filter are read with it, and must not reach its sum.
 #[test]
 fn what_is_not_a_number_reaches_its_own_windows_alone() {

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use super::rows::{RowSums, Rows};
 use super::window::{Window, Windows};
 use super::{Conv2dData, Sizes};
 use crate::error::product;
+use crate::scratch::{self, Scratch};
 use crate::simd::{Area, Loop, PANEL, SharedOutput};
 use crate::work::{Work, run_work};
 use crate::{Activation, Error, InstructionSet, Team};
@@ -15,6 +17,9 @@ const PIXELS: usize = 1024;
 /// Units that are computed together, because one is short.
 const BATCH: u64 = 16;
 
+/// A multiplication takes about as long as that many of a product of matrices.
+const COST: u64 = 8;
+
 pub(super) fn run(
     sizes: Sizes,
     activation: Activation,
@@ -23,7 +28,9 @@ pub(super) fn run(
     start: u64,
     team: &mut dyn Team,
 ) -> Result<Option<u64>, Error> {
-    let blocks = sizes.output_pixels().div_ceil(PIXELS) as u64;
+    let rows = Rows::new(&sizes, PIXELS);
+    let pixels = rows.map_or(PIXELS, |rows| rows.count * sizes.output[1]);
+    let blocks = sizes.output_pixels().div_ceil(pixels) as u64;
     let channels = [sizes.batch, sizes.groups, sizes.outputs].map(|count| count as u64);
     let channels = product(&channels, "the convolution")?;
     let units = product(&[channels, blocks], "the convolution")?;
@@ -39,6 +46,8 @@ pub(super) fn run(
         residual,
         output,
         set,
+        rows,
+        pixels,
         channels,
         units,
     };
@@ -55,6 +64,10 @@ struct Depthwise<'a> {
     residual: &'a [f32],
     output: SharedOutput<'a, f32>,
     set: InstructionSet,
+    /// `None` if rows are too long.
+    rows: Option<Rows>,
+    /// The pixels of a unit.
+    pixels: usize,
     /// Output channels of all images. Those of a block of pixels are consecutive units, because
     /// they have the same windows.
     channels: u64,
@@ -62,7 +75,8 @@ struct Depthwise<'a> {
 }
 
 impl Work for Depthwise<'_> {
-    type Memory = Windows;
+    /// Room for rows, or windows.
+    type Memory = (Scratch<f32>, Windows);
 
     fn units(&self) -> u64 {
         self.units
@@ -77,35 +91,40 @@ impl Work for Depthwise<'_> {
     }
 
     fn most_multiplications(&self) -> u64 {
-        (PIXELS.min(self.sizes.output_pixels()) * self.sizes.kernel_area()) as u64
+        (self.pixels.min(self.sizes.output_pixels()) * self.sizes.kernel_area()) as u64 * COST
     }
 
-    fn memory(&self) -> Windows {
-        Windows::default()
+    fn memory(&self) -> Self::Memory {
+        let count = self.rows.map_or(0, |rows| rows.scratch(&self.sizes));
+        (scratch::numbers(count), Windows::default())
     }
 
-    fn run(&self, units: Range<u64>, _step: u64, windows: &mut Windows) -> u64 {
+    fn run(&self, units: Range<u64>, _step: u64, memory: &mut Self::Memory) -> u64 {
         let unit = |unit: u64| {
-            let first_pixel = (unit / self.channels) as usize * PIXELS;
-            self.run_unit((unit % self.channels) as usize, first_pixel, windows)
+            let first_pixel = (unit / self.channels) as usize * self.pixels;
+            self.run_unit((unit % self.channels) as usize, first_pixel, memory)
         };
         units.map(unit).sum()
     }
 }
 
 impl Depthwise<'_> {
-    /// Computes pixels of an output channel, which is counted over all images. Returns the number
-    /// of multiplications.
-    fn run_unit(&self, channel_of_all: usize, first_pixel: usize, windows: &mut Windows) -> u64 {
+    /// Computes pixels of an output channel, which is counted over all images. Returns the cost, as
+    /// a number of multiplications.
+    fn run_unit(
+        &self,
+        channel_of_all: usize,
+        first_pixel: usize,
+        (scratch, windows): &mut (Scratch<f32>, Windows),
+    ) -> u64 {
         let sizes = &self.sizes;
         let channels = sizes.groups * sizes.outputs;
         let channel = channel_of_all % channels;
         let image = channel_of_all / channels;
 
         let pixels = sizes.output_pixels();
-        let count = PIXELS.min(pixels - first_pixel);
+        let count = self.pixels.min(pixels - first_pixel);
         let area = sizes.kernel_area();
-        windows.set(sizes, [first_pixel, count], [0, area]);
 
         let start = channel_of_all * pixels + first_pixel;
         let mut output = self.output.borrow(Area::in_order(start, count));
@@ -116,16 +135,26 @@ impl Depthwise<'_> {
         }
 
         let group = image * sizes.groups + channel / sizes.outputs;
-        self.set.compiled(Sums {
-            windows,
-            filter: &self.filters[channel * area..][..area],
-            input: self.input,
-            channel: group * sizes.input_pixels(),
-            output,
-        });
+        let input = group * sizes.input_pixels();
+        let filter = &self.filters[channel * area..][..area];
+        if let Some(rows) = self.rows {
+            self.set.compiled(RowSums {
+                rows,
+                sizes,
+                filter,
+                input: &self.input[input..][..sizes.input_pixels()],
+                first_row: first_pixel / sizes.output[1],
+                output,
+                scratch,
+            });
+        } else {
+            windows.set(sizes, [first_pixel, count], [0, area]);
+            let sums = Sums { windows, filter, input: self.input, channel: input, output };
+            self.set.compiled(sums);
+        }
 
         self.activation.apply_with(self.set, output);
-        (count * area) as u64
+        (count * area) as u64 * COST
     }
 }
 

@@ -63,6 +63,7 @@ macro_rules! vendored {
                 "src/conv2d/depthwise.rs",
                 "src/conv2d/im2col.rs",
                 "src/conv2d/packing.rs",
+                "src/conv2d/rows.rs",
                 "src/conv2d/small.rs",
                 "src/conv2d/window.rs",
                 "src/error.rs",
