@@ -82,7 +82,9 @@ impl Resize {
         for step in steps {
             shape = shape.with(step.along.axis, step.along.extent)?;
         }
-        for (step, weights) in steps.iter().zip(weights) {
+        let have_outside = |weights: &Weights| weights.are_outside.contains(&true);
+        let steps = steps.iter().zip(weights);
+        for (step, weights) in steps.filter(|(_, weights)| have_outside(weights)) {
             let (_, inner) = shape.split_at_axis(step.along.axis + 1);
             for block in results.chunks_exact_mut(step.along.extent * inner) {
                 let pixels = block.chunks_exact_mut(inner).zip(&weights.are_outside);
@@ -104,6 +106,20 @@ impl Weights {
             taps
         })
     }
+
+    /// Returns the taps as pairs, so that sums need no inner loop. The only tap of a pixel is two
+    /// halves. `None` if a pixel has more taps, or none.
+    fn pairs(&self) -> Result<Option<Vec<[(usize, f64); 2]>>, Error> {
+        let mut pairs = allocate(self.ends.len())?;
+        for taps in self.pixels() {
+            pairs.push(match *taps {
+                [(place, weight)] => [(place, weight * 0.5); 2],
+                [one, other] => [one, other],
+                _ => return Ok(None),
+            });
+        }
+        Ok(Some(pairs))
+    }
 }
 
 /// Returns the elements after a step.
@@ -114,8 +130,14 @@ fn sums<S: Number, R: Number>(
 ) -> Result<Vec<R>, Error> {
     let mut results = allocate(step.elements)?;
     if step.inner == 1 {
+        let pairs = weights.pairs()?;
         for row in values.chunks_exact(step.extent) {
-            results.extend(weights.pixels().map(|taps| rounded::<R>(sum(row, taps))));
+            match &pairs {
+                Some(pairs) => {
+                    results.extend(pairs.iter().map(|taps| rounded::<R>(sum(row, taps))))
+                }
+                None => results.extend(weights.pixels().map(|taps| rounded::<R>(sum(row, taps)))),
+            }
         }
         return Ok(results);
     }
@@ -134,14 +156,10 @@ fn sums<S: Number, R: Number>(
     Ok(results)
 }
 
-/// Returns the weighted sum of pixels of a row. Most have one tap or two.
+/// Returns the weighted sum of pixels of a row.
+#[inline(always)]
 fn sum<T: Number>(row: &[T], taps: &[(usize, f64)]) -> f64 {
-    let product = |(place, weight): &(usize, f64)| weight * row[*place].to_f64();
-    match taps {
-        [one] => 0.0 + product(one),
-        [one, other] => 0.0 + product(one) + product(other),
-        taps => taps.iter().fold(0.0, |sum, tap| sum + product(tap)),
-    }
+    taps.iter().fold(0.0, |sum, (place, weight)| sum + weight * row[*place].to_f64())
 }
 
 /// Returns the nearest number of a type, of integers halves to the even one.
