@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wardian_sdk::{Error, OrError};
 
 use super::kernel::{Argument, Arguments, Outputs, Run};
-use super::tensor::Tensor;
+use super::tensor::{Tensor, spare};
 use super::value_type::ValueType;
 
 /// Elements that all nodes may make for one request, and steps of work beyond them.
@@ -48,7 +48,7 @@ impl Program {
     /// # Errors
     /// Rejected with the node that does not take its inputs.
     pub fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
-        self.run_with(inputs, &[], &mut MAX_WORK.clone())
+        self.run_within(inputs, MAX_WORK)
     }
 
     /// Runs the graph, if that takes at most so many steps of work.
@@ -56,7 +56,9 @@ impl Program {
     /// # Errors
     /// As for [`Program::run`], or Rejected if it takes more.
     pub fn run_within(&self, inputs: Vec<Tensor>, work: u64) -> Result<Vec<Tensor>, Error> {
-        self.run_with(inputs, &[], &mut work.min(MAX_WORK))
+        let outputs = self.run_with(inputs, &[], &mut work.min(MAX_WORK));
+        spare::clear();
+        outputs
     }
 
     /// Runs the graph of a node, with the captured values in the order of [`Program::captures`].
@@ -109,7 +111,7 @@ impl Step {
         let outputs = (self.run)(&mut arguments)?;
 
         for slot in &self.unused {
-            slots[*slot] = None;
+            slots[*slot].take().into_iter().for_each(spare::keep);
         }
         match outputs {
             Outputs::One(output) => self.store(0, output, slots, work),

@@ -13,7 +13,7 @@ use onnx_executor::kernel::{Arguments, Kernel};
 use onnx_executor::node::Node;
 use onnx_executor::operators::Operator;
 use onnx_executor::operators::number::Number;
-use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, filled, overwritten};
 
 use super::window::{Geometry, Window, sizes};
 use crate::kernels::{conv2d, pack_filters, size};
@@ -223,7 +223,7 @@ fn planar(
     bias: &[f32],
     last: Last<'_>,
 ) -> Result<Tensor, Error> {
-    let mut output = filled(plan.shape.elements(), 0.0)?;
+    let mut output = overwritten(plan.shape.elements())?;
     if output.is_empty() {
         return Tensor::new(plan.shape, output);
     }

@@ -10,7 +10,7 @@ use onnx_executor::node::Node;
 use onnx_executor::operators::broadcast::Broadcast;
 use onnx_executor::operators::matmul::Product;
 use onnx_executor::operators::{Domain, Operator};
-use onnx_executor::tensor::{ElementType, Shape, Tensor, filled};
+use onnx_executor::tensor::{ElementType, Shape, Tensor, filled, overwritten};
 
 use super::fused;
 use crate::kernels::{matmul, pack_matrix, size};
@@ -104,7 +104,7 @@ pub(super) fn multiply_packed(
 ) -> Result<Vec<f32>, Error> {
     let Last { scale, bias, residual, activation } = last;
     let [inner, columns] = [right.shape[0], right.shape[1]];
-    let mut output = filled(Shape::new(&[rows, columns])?.elements(), 0.0)?;
+    let mut output = overwritten(Shape::new(&[rows, columns])?.elements())?;
     if rows == 0 {
         return Ok(output);
     }
@@ -183,7 +183,7 @@ fn of_two(
 ) -> Result<Tensor, Error> {
     let plan = Product::new(left.shape(), right.shape())?;
     arguments.charge(plan.work())?;
-    let mut output = filled(plan.shape.elements(), 0.0)?;
+    let mut output = overwritten(plan.shape.elements())?;
     let [rows, inner, columns] = [plan.rows, plan.inner, plan.columns];
     let left_strides = Strides::dense(size(rows)?, size(inner)?);
     let right_strides = Strides::dense(size(inner)?, size(columns)?);

@@ -13,6 +13,9 @@ pub use pick::{Walk, strides};
 mod read;
 pub use read::texts;
 
+pub(crate) mod spare;
+pub use spare::overwritten;
+
 use std::fmt;
 
 use wardian_sdk::{Error, OrError};
