@@ -167,7 +167,9 @@ fn product(node: &Node<'_>, scale: f32) -> Result<Kernel, Error> {
 /// A product of two matrices, which becomes one with a factor.
 fn scaled_product(scale: f32) -> Kernel {
     let kernel = Kernel::new(ElementType::F32, move |arguments| {
-        of_two(arguments.get(0)?.clone(), arguments.get(1)?.clone(), scale, arguments)
+        let plan = Product::new(arguments.get(0)?.shape(), arguments.get(1)?.shape())?;
+        arguments.charge(plan.work())?;
+        of_two(&plan, arguments.values::<f32>(0)?, arguments.values::<f32>(1)?, scale)
     });
     kernel.fusing(move |node, index| {
         let Some(factor) = fused::factor(node, index) else { return Ok(None) };
@@ -175,19 +177,11 @@ fn scaled_product(scale: f32) -> Kernel {
     })
 }
 
-fn of_two(
-    left: Tensor,
-    right: Tensor,
-    scale: f32,
-    arguments: &mut Arguments<'_>,
-) -> Result<Tensor, Error> {
-    let plan = Product::new(left.shape(), right.shape())?;
-    arguments.charge(plan.work())?;
+fn of_two(plan: &Product, lefts: &[f32], rights: &[f32], scale: f32) -> Result<Tensor, Error> {
     let mut output = overwritten(plan.shape.elements())?;
     let [rows, inner, columns] = [plan.rows, plan.inner, plan.columns];
     let left_strides = Strides::dense(size(rows)?, size(inner)?);
     let right_strides = Strides::dense(size(inner)?, size(columns)?);
-    let (lefts, rights) = (left.values::<f32>()?, right.values::<f32>()?);
     let batch = plan.stack.elements();
     let is_plain = lefts.len() == batch * rows * inner && rights.len() == batch * inner * columns;
     if is_plain {
@@ -217,17 +211,20 @@ fn fused_product(node: &Node<'_>) -> Result<Kernel, Error> {
     }
     Ok(Kernel::new(ElementType::F32, move |arguments| {
         let sides = [0, 1].map(|index| {
-            let tensor = arguments.get(index)?;
+            let tensor = arguments.take(index)?;
             let rank = tensor.shape().len();
             if !transposes[index] || rank < 2 {
-                return Ok(tensor.clone());
+                return Ok(tensor);
             }
             let mut order: Vec<_> = (0..rank).collect();
             order.swap(rank - 1, rank - 2);
             tensor.transpose(&order)
         });
         let [left, right] = sides;
-        of_two(left?, right?, scale, arguments)
+        let (left, right) = (left?, right?);
+        let plan = Product::new(left.shape(), right.shape())?;
+        arguments.charge(plan.work())?;
+        of_two(&plan, left.values::<f32>()?, right.values::<f32>()?, scale)
     }))
 }
 

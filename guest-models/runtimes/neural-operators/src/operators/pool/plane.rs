@@ -30,10 +30,12 @@ impl<'a> Plane<'a> {
         let mut of_rows = filled(width, T::LOWEST)?;
         for image in values.chunks_exact((height * width).max(1)) {
             for row in 0..rows {
-                of_rows.fill(T::LOWEST);
-                for values in self.rows(image, row) {
-                    of_rows.iter_mut().zip(values).for_each(|(most, v)| *most = most.larger(*v));
+                let mut values = self.rows(image, row);
+                match values.next() {
+                    Some(values) => of_rows.copy_from_slice(values),
+                    None => of_rows.fill(T::LOWEST),
                 }
+                values.for_each(|values| join_each::<1, _, _>(values, &mut of_rows, T::larger));
                 let start = highest.len();
                 highest.resize(start + columns, T::LOWEST);
                 self.add_columns(&of_rows, &mut highest[start..], |most, v| most.larger(v));
@@ -101,6 +103,9 @@ impl<'a> Plane<'a> {
     }
 }
 
+/// Results that are joined in one step of a loop, in several registers.
+const LANES: usize = 8;
+
 /// Joins results with the first of each `N` values.
 fn join_each<const N: usize, T: Copy, R: Copy>(
     values: &[T],
@@ -108,9 +113,18 @@ fn join_each<const N: usize, T: Copy, R: Copy>(
     join: impl Fn(R, T) -> R,
 ) {
     let (groups, rest) = values.as_chunks::<N>();
-    let pairs = results.iter_mut().zip(groups);
-    pairs.for_each(|(result, group)| *result = join(*result, group[0]));
-    if let (Some(result), Some(value)) = (results.get_mut(groups.len()), rest.first()) {
-        *result = join(*result, *value);
+    let count = results.len().min(groups.len()) / LANES * LANES;
+    let (results_of_chunks, last_results) = results.split_at_mut(count);
+    let (groups, last_groups) = groups.split_at(count);
+
+    let chunks = results_of_chunks.as_chunks_mut::<LANES>().0.iter_mut();
+    for (results, groups) in chunks.zip(groups.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            results[lane] = join(results[lane], groups[lane][0]);
+        }
     }
+
+    let last = last_groups.iter().map(|group| group[0]).chain(rest.first().copied());
+    let pairs = last_results.iter_mut().zip(last);
+    pairs.for_each(|(result, value)| *result = join(*result, value));
 }

@@ -8,10 +8,13 @@ use onnx_executor::tensor::{ElementType, Shape, allocate, collect, filled};
 
 use super::{Resize, Step};
 
+/// An input pixel and its weight.
+type Tap = (usize, f64);
+
 /// The weights along an axis.
 struct Weights {
     /// The input pixels of all output pixels, and their weights.
-    taps: Vec<(usize, f64)>,
+    taps: Vec<Tap>,
     /// For each output pixel, the end of its taps.
     ends: Vec<usize>,
     /// For each output pixel, true if its value is that of outside.
@@ -98,7 +101,7 @@ impl Resize {
 
 impl Weights {
     /// Returns the taps of each output pixel; none of one outside.
-    fn pixels(&self) -> impl ExactSizeIterator<Item = &[(usize, f64)]> {
+    fn pixels(&self) -> impl ExactSizeIterator<Item = &[Tap]> {
         let mut start = 0;
         self.ends.iter().map(move |end| {
             let taps = &self.taps[start..*end];
@@ -109,7 +112,7 @@ impl Weights {
 
     /// Returns the taps as pairs, so that sums need no inner loop. The only tap of a pixel is two
     /// halves. `None` if a pixel has more taps, or none.
-    fn pairs(&self) -> Result<Option<Vec<[(usize, f64); 2]>>, Error> {
+    fn pairs(&self) -> Result<Option<Vec<[Tap; 2]>>, Error> {
         let mut pairs = allocate(self.ends.len())?;
         for taps in self.pixels() {
             pairs.push(match *taps {
@@ -158,7 +161,7 @@ fn sums<S: Number, R: Number>(
 
 /// Returns the weighted sum of pixels of a row.
 #[inline(always)]
-fn sum<T: Number>(row: &[T], taps: &[(usize, f64)]) -> f64 {
+fn sum<T: Number>(row: &[T], taps: &[Tap]) -> f64 {
     taps.iter().fold(0.0, |sum, (place, weight)| sum + weight * row[*place].to_f64())
 }
 
