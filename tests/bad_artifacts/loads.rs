@@ -22,8 +22,9 @@ fn a_failed_load_is_explained() {
                 "eat",
                 &["load: load needed more than the 268435456 bytes that limits.memory allows"],
             ),
-            load(
-                "need:300",
+            case(
+                "need",
+                scripted("load=need:300"),
                 &["load: load failed: there is no room for the weights; load needed more than \
                      the 268435456 bytes that limits.memory allows"],
             ),

@@ -290,6 +290,21 @@ fn a_value_inside_an_activation_that_is_used_elsewhere_stays() {
 }
 
 #[test]
+fn a_file_cannot_have_the_operators_of_joined_nodes() {
+    let gelu = NodeProto { domain: "wardian".to_owned(), ..node("Gelu", &["x"], &["y"]) };
+    let graph = GraphProto {
+        node: vec![gelu],
+        output: vec![value("y", FLOAT, &[])],
+        ..GraphProto::default()
+    };
+    let language = Language { opsets: Opsets::read(&file()).unwrap(), registry: OPERATORS };
+    let value_type = ValueType::Tensor(ElementType::F32);
+    let error = compile(&graph, &[GraphInput { name: "x".to_owned(), value_type }], &language);
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("operator Gelu (wardian) of node 'Gelu node' is not served"), "{error}");
+}
+
+#[test]
 fn a_value_that_is_used_twice_stays() {
     let nodes = [
         node("MatMul", &["x", "w"], &["sums"]),

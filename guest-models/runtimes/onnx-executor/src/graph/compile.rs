@@ -11,6 +11,7 @@ use super::opsets::Opsets;
 use super::{activations, constant_folding, order, slots};
 use crate::kernel::{Argument, Kernel};
 use crate::node::{Input, Node, Subgraphs};
+use crate::operators::Domain;
 use crate::program::{Program, Step};
 use crate::proto::{GraphProto, NodeProto};
 use crate::registry::Registry;
@@ -90,7 +91,12 @@ fn compile_inside(
     let nodes = order::ordered(graph)?;
     let mut operators = BTreeMap::new();
     for node in &nodes {
-        *operators.entry(node.op_type.clone()).or_default() += 1;
+        let NodeProto { domain, op_type, name, .. } = node;
+        if domain == Domain::WARDIAN {
+            let text = format!("operator {op_type} ({domain}) of node '{name}' is not served");
+            return Err(Error::failed(text));
+        }
+        *operators.entry(op_type.clone()).or_default() += 1;
     }
     let nodes = activations::join(graph, nodes, language.registry);
 
