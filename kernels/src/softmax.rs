@@ -6,8 +6,8 @@ use crate::progress::run_pieces;
 use crate::simd::Loop;
 use crate::{Checkpoint, Error, InstructionSet};
 
-/// The softmax of each row of a dense matrix, in place: `exp(x - greatest)`, divided by their sum. A
-/// row with something that is not a number, or with an infinite greatest number, is not a number.
+/// The softmax of each row of a dense matrix, in place: `exp(x - greatest)`, divided by their sum.
+/// A row with something that is not a number, or with an infinite greatest number, is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Softmax {
     /// Rows.

@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 
 use wardian_kernels::{Activation, Bias, Conv2d, Matmul, Right, Strides};
 
-/// The most checkpoints of a run of an arbitrary description. Strides of 0 describe a product of any
-/// length in a few numbers.
+/// The most checkpoints of a run of an arbitrary description. Strides of 0 describe a product of
+/// any length in a few numbers.
 const MOST_CHECKPOINTS: u32 = 8;
 
 /// Returns a checkpoint that breaks when the run has lasted long enough for a test.

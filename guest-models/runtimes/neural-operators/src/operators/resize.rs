@@ -206,7 +206,7 @@ struct Step<'a> {
     /// The blocks before the axis, and the elements behind each pixel of it.
     outer: usize,
     inner: usize,
-    /// The elements afterwards.
+    /// The elements of the result.
     elements: usize,
 }
 

@@ -13,7 +13,7 @@ pub struct Broadcast {
     rows: Rows<2>,
 }
 
-/// How to walk tensors of a common shape by rows: along its last axes, as many as all tensors walk
+/// A walk over tensors of a common shape by rows: along its last axes, as many as all tensors walk
 /// alike.
 pub struct Rows<const N: usize> {
     /// The elements of a row; 0 if there is no row.

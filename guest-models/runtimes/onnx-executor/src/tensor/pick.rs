@@ -168,8 +168,8 @@ impl Tensor {
     }
 }
 
-/// Matrices that are turned: their rows follow each other in the data, and the elements of a row are
-/// `step` apart.
+/// Matrices that are turned: their rows follow each other in the data, and the elements of a row
+/// are `step` apart.
 #[derive(Clone, Copy)]
 struct Columns {
     first_axis: usize,

@@ -13,7 +13,7 @@ struct Places {
     places: Vec<usize>,
     /// The extent of the input.
     extent: usize,
-    /// How often each pixel of the input follows itself, if that is all that the places are.
+    /// The number of times that each pixel of the input follows itself, if the places are no more.
     repeats: Option<usize>,
 }
 
