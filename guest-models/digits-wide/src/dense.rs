@@ -1,24 +1,26 @@
-//! A dense layer, for one item and for many at once.
+//! A dense layer, whose weights are packed for the host's products of matrices.
 
-use wardian_sdk::kernels::dot;
-use wardian_sdk::kernels::panels::{Panel, multiply};
+use wardian_sdk::Error;
+use wardian_sdk::kernels::{Activation, Bias, Matmul, MatmulData, PackedMatrix, matmul};
 use wardian_sdk::weights::Reader;
 
 pub(crate) struct Dense {
     inputs: usize,
-    /// One row of `inputs` numbers for each output.
-    weights: Vec<f32>,
+    /// One row of `inputs` numbers for each output, packed.
+    weights: PackedMatrix,
     biases: Vec<f32>,
 }
 
 // === impl Dense ===
 
 impl Dense {
-    /// Reads the next layer. Returns `None` if the file ends too early.
+    /// Reads the next layer. Returns `None` if the file ends too early, or the layer has no inputs
+    /// or no outputs.
     pub(crate) fn parse(reader: &mut Reader<'_>) -> Option<Self> {
         let inputs = reader.integer()? as usize;
         let outputs = reader.integer()? as usize;
         let weights = reader.floats(outputs, inputs)?;
+        let weights = PackedMatrix::transposed(&weights, outputs, inputs).ok()?;
         let biases = reader.floats(1, outputs)?;
         Some(Self { inputs, weights, biases })
     }
@@ -31,22 +33,24 @@ impl Dense {
         self.biases.len()
     }
 
-    /// Returns the outputs for one item.
-    pub(crate) fn apply(&self, input: &[f32]) -> Vec<f32> {
-        let rows = self.weights.chunks_exact(self.inputs);
-        rows.zip(&self.biases).map(|(row, bias)| dot(row, input) + bias).collect()
-    }
-
-    /// Returns the outputs for many items, in as many panels. Reads each weight once for all of
-    /// them.
-    pub(crate) fn apply_to_panels(&self, inputs: &[Panel]) -> Vec<Panel> {
-        let mut outputs = multiply(&self.weights, self.inputs, inputs);
-        for panel in &mut outputs {
-            panel
-                .iter_mut()
-                .zip(&self.biases)
-                .for_each(|(sums, bias)| *sums = sums.map(|sum| sum + bias));
+    /// Returns the outputs for each item. The host reads each weight once for all of them.
+    pub(crate) fn apply(&self, items: &[f32], activation: Activation) -> Result<Vec<f32>, Error> {
+        let count = items.len() / self.inputs;
+        let mut outputs = vec![0.0; count * self.outputs()];
+        if count == 0 {
+            return Ok(outputs);
         }
-        outputs
+
+        let operation =
+            Matmul { bias: Bias::Columns, activation, ..self.weights.product(count as u32) };
+        let data = MatmulData {
+            left: items,
+            right: self.weights.numbers(),
+            bias: &self.biases,
+            residual: &[],
+            output: &mut outputs,
+        };
+        matmul(&operation, data)?;
+        Ok(outputs)
     }
 }

@@ -1,5 +1,5 @@
-//! Handwritten digits, by a network so wide that reading its weights is most of the work. A batch
-//! reads them once, which makes an item cheaper.
+//! Handwritten digits, by a network so wide that reading its weights is most of the work. The host
+//! multiplies the matrices; a batch reads the weights once, which makes an item cheaper.
 
 mod dense;
 mod network;
@@ -38,7 +38,7 @@ impl Model for DigitsWide {
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let images = request.input("image")?.view::<f32>()?.to_vec();
         let count = images.len() / PIXELS;
-        let probabilities = self.network.probabilities(&images);
+        let probabilities = self.network.probabilities(&images)?;
         let digits = probabilities.chunks_exact(DIGITS).map(likeliest);
         Ok(Response::new().output(Tensor::new("digit", [count], digits)).output(Tensor::new(
             "probabilities",
