@@ -26,7 +26,7 @@ pub(crate) fn run_pieces(
         return Err(Error::TooLarge("the position to continue at"));
     }
 
-    let mut interval = Interval::new(set);
+    let mut interval = Interval::new(set.work_between_checkpoints());
     for piece in start..count {
         let is_due = interval.is_over_after(run(piece));
         if is_due && piece + 1 < count && checkpoint().is_break() {
@@ -48,8 +48,9 @@ pub(crate) struct Interval {
 }
 
 impl Interval {
-    pub(crate) fn new(set: InstructionSet) -> Self {
-        Interval { done: 0, limit: set.work_between_checkpoints() }
+    /// An interval of so many multiplications.
+    pub(crate) fn new(limit: u64) -> Self {
+        Interval { done: 0, limit }
     }
 
     /// Adds a piece with that many multiplications. Returns true if a checkpoint is due, and begins

@@ -64,7 +64,7 @@ pub(crate) fn run_work(
         return Err(Error::TooLarge("the position to continue at"));
     }
 
-    let run = Run { work, set, limit: set.work_between_checkpoints(), count };
+    let run = Run { work, limit: set.work_between_checkpoints(), count };
     let threads = run.threads(first, team);
     if threads < 2 {
         return Ok(run.alone(first, step, count, team).break_value());
@@ -89,7 +89,6 @@ pub(crate) fn run_work(
 /// A run of an operation.
 struct Run<'w, W> {
     work: &'w W,
-    set: InstructionSet,
     /// The multiplications after which there is a checkpoint.
     limit: u64,
     /// The number of units.
@@ -119,7 +118,7 @@ impl<W: Work> Run<'_, W> {
         let steps = self.work.steps();
         let mut memory = self.work.memory();
         let [mut first, mut step] = [first, step];
-        let mut interval = Interval::new(self.set);
+        let mut interval = Interval::new(self.limit);
 
         while first < end {
             let batch = first..self.batch_end(first);
@@ -143,7 +142,7 @@ impl<W: Work> Run<'_, W> {
     /// Computes units as one of several threads, with checkpoints between units.
     fn together(&self, next: &AtomicU64, threads: usize, checkpoint: Checkpoint<'_>) {
         let mut memory = self.work.memory();
-        let mut interval = Interval::new(self.set);
+        let mut interval = Interval::new(self.limit);
 
         while let Some(units) = self.take(next, threads) {
             let steps = 0..self.work.steps();

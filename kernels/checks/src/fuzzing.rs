@@ -58,8 +58,8 @@ pub fn description(bytes: &[u8]) {
 }
 
 /// Asserts that all instruction sets have the same outcome, and outputs that differ by rounding.
-/// Where one has not come to the end, the outputs are not compared: the sets have their checkpoints
-/// at other positions.
+/// The outputs are not compared if one has not come to the end, because the sets have their
+/// checkpoints at other positions.
 fn agree<T: Copy + Into<f64>>(
     mut run: impl FnMut(InstructionSet) -> (Result<Option<u64>, Error>, Vec<T>),
 ) {

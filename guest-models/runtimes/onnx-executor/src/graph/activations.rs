@@ -69,13 +69,12 @@ impl<'a> Search<'a> {
         let mut found = Found::default();
         let product = self.product_of(last, &mut found)?;
         let [one, other] = product.values[..] else { return None };
-        let found = [(one, other), (other, one)].into_iter().find_map(|(x, gate)| {
+        [(one, other), (other, one)].into_iter().find_map(|(x, gate)| {
             let mut found = found.clone();
             found.operator = self.operator(x, gate, product.factor, &mut found)?;
             found.input = x.to_owned();
             Some(found)
-        })?;
-        Some(found)
+        })
     }
 
     /// Returns the function `factor * x * gate`.
@@ -95,7 +94,7 @@ impl<'a> Search<'a> {
                 (fits && node.input.first()? == x).then_some("HardSwish")
             }
             "Clip" if is_near(factor, 1.0 / 6.0) => {
-                let is_relu6 = self.bounds(node, found)? == [0.0, 6.0];
+                let is_relu6 = self.bounds(node)? == [0.0, 6.0];
                 let shifted = self.node(node.input.first()?, found)?;
                 let (shift, value) = self.sum(shifted, found)?;
                 (is_relu6 && is_near(shift, 3.0) && value == x).then_some("HardSwish")

@@ -145,12 +145,12 @@ impl<'a> Search<'a> {
     }
 
     /// Returns the bounds of a Clip.
-    pub(super) fn bounds(&self, node: &NodeProto, found: &mut Found) -> Option<[f32; 2]> {
+    pub(super) fn bounds(&self, node: &NodeProto) -> Option<[f32; 2]> {
         match node.input.as_slice() {
             [_] => Some([float(node, "min", f32::MIN), float(node, "max", f32::MAX)]),
             // The bounds do not change the shape.
             [_, low, high] => {
-                let bound = |name| self.constant(name, &mut found.clone());
+                let bound = |name: &str| self.constants.get(name).map(|constant| constant.value);
                 Some([bound(low)?, bound(high)?])
             }
             _ => None,
